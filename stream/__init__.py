@@ -1,0 +1,1 @@
+"""The way of an event: in, validate, state, batch, score, publish."""

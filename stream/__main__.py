@@ -1,0 +1,5 @@
+"""`python -m stream` is the `lately` command."""
+
+from stream.cli import main
+
+main()

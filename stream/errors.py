@@ -1,0 +1,44 @@
+"""What can go wrong, and who has to act.
+
+LatelyError
+├── SettingsError       the operator: a setting makes no sense; exit code 2
+├── BrokerError         the operator: Kafka is not there, or refuses us
+├── TopicsError         the operator: topics that do not fit; names the fix
+├── StateError          the operator: the state directory cannot be used
+├── ScoringError        the model's owner: the scorer broke its contract
+└── DeliveryError       nobody, mostly: the broker did not take a record; start again, it is replayed
+
+A bad message is none of these: it becomes a dead letter (`stream.events`), and the stream goes on.
+"""
+
+
+class LatelyError(Exception):
+    """Ends a command with one line on stderr and ``exit_code``."""
+
+    exit_code = 1
+
+
+class SettingsError(LatelyError):
+    """A setting makes no sense: refuse to start."""
+
+    exit_code = 2
+
+
+class BrokerError(LatelyError):
+    """Kafka is not there, or refuses us."""
+
+
+class TopicsError(LatelyError):
+    """Topics that do not fit what the worker promises: refuse to start."""
+
+
+class StateError(LatelyError):
+    """The state directory cannot be read or written."""
+
+
+class ScoringError(LatelyError):
+    """The scorer broke its contract: wrong length, or a probability that is not a number."""
+
+
+class DeliveryError(LatelyError):
+    """The broker did not take a record: nothing after it may be committed."""

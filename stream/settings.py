@@ -1,0 +1,220 @@
+"""Every setting of the stream, with its default, its unit and its meaning.
+
+A field ``commit_interval_s`` is the flag ``--commit-interval-s`` and the environment variable
+``LATELY_COMMIT_INTERVAL_S``; a flag wins over the environment, the environment over the default.
+A secret may stand in a file that ``LATELY_…_FILE`` names.
+"""
+
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic.fields import FieldInfo
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from stream.errors import SettingsError
+
+ENV_PREFIX = "LATELY_"
+
+
+class SecretFiles(PydanticBaseSettingsSource):
+    """Reads a secret from the file that ``LATELY_<NAME>_FILE`` names."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        if field.annotation != SecretStr | None:
+            return None, field_name, False
+        variable = f"{ENV_PREFIX}{field_name.upper()}_FILE"
+        path = os.environ.get(variable)
+        if path is None:
+            return None, field_name, False
+        try:
+            return Path(path).read_text(encoding="utf-8").rstrip("\n"), field_name, False
+        except OSError as error:
+            raise SettingsError(
+                f"{variable}: cannot read {path} ({error.strerror}); name a readable file"
+            ) from error
+
+    def __call__(self) -> dict[str, Any]:
+        values = {
+            name: self.get_field_value(field, name)[0]
+            for name, field in self.settings_cls.model_fields.items()
+        }
+        return {name: value for name, value in values.items() if value is not None}
+
+
+class Settings(BaseSettings):
+    """What every command may read: flags before environment before defaults."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=ENV_PREFIX, extra="forbid", frozen=True, hide_input_in_errors=True
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, SecretFiles(settings_cls)
+
+    @classmethod
+    def load(cls, **flags: Any) -> Self:
+        """Read the settings; a flag that is None was not given.
+
+        Raises SettingsError that names each field, what is wrong with it, and its flag.
+        """
+        try:
+            return cls(**{name: value for name, value in flags.items() if value is not None})
+        except ValidationError as error:
+            raise SettingsError("; ".join(map(_problem, error.errors()))) from None
+
+
+def _problem(error: Any) -> str:
+    message = str(error["msg"]).removeprefix("Value error, ")
+    if not error["loc"]:
+        return message
+    name = str(error["loc"][0])
+    flag = name.replace("_", "-")
+    return f"{name}: {message}; set --{flag} or {ENV_PREFIX}{name.upper()}"
+
+
+class KafkaSettings(Settings):
+    """Where Kafka is, how to get in, and the names of our topics there."""
+
+    bootstrap: str = Field("localhost:9092", description="Kafka brokers, HOST:PORT[,HOST:PORT…]")
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        "PLAINTEXT", description="how to talk to Kafka"
+    )
+    ssl_ca_file: Path | None = Field(None, description="certificate authorities to trust (PEM)")
+    ssl_cert_file: Path | None = Field(None, description="client certificate (PEM)")
+    ssl_key_file: Path | None = Field(None, description="key of the client certificate (PEM)")
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
+        "PLAIN", description="SASL mechanism"
+    )
+    sasl_username: str | None = Field(None, description="SASL user")
+    sasl_password: SecretStr | None = Field(
+        None, description="SASL password; better a file, by LATELY_SASL_PASSWORD_FILE"
+    )
+    events_topic: str = Field("lately.events", description="topic to read events from")
+    scores_topic: str = Field("lately.scores", description="topic to write scores to")
+    dead_topic: str = Field("lately.events.dead", description="topic of dead letters")
+    group: str = Field("lately", description="consumer group; also names the changelog")
+    idempotence: bool = Field(
+        True, description="idempotent producer; off only for brokers that cannot"
+    )
+
+    @property
+    def changelog_topic(self) -> str:
+        """The state topic; the name that Faust gives the table ``state`` of this group."""
+        return f"{self.group}-state-changelog"
+
+    @model_validator(mode="after")
+    def _bootstrap_names_ports(self) -> Self:
+        for broker in self.bootstrap.split(","):
+            host, colon, port = broker.strip().rpartition(":")
+            if not (host and colon and port.isdigit() and 0 < int(port) < 65536):
+                raise ValueError(
+                    f"bootstrap: {broker!r} is not HOST:PORT; set --bootstrap or LATELY_BOOTSTRAP"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _sasl_is_whole(self) -> Self:
+        if self.security_protocol.startswith("SASL") and not (
+            self.sasl_username and self.sasl_password
+        ):
+            raise ValueError(
+                f"security_protocol is {self.security_protocol}, but there is no user and "
+                "password; set LATELY_SASL_USERNAME and LATELY_SASL_PASSWORD_FILE"
+            )
+        return self
+
+
+class WorkerSettings(KafkaSettings):
+    """All that the worker reads."""
+
+    artifact: Path = Field(description="folder of the model, made by `lately train`")
+    state_dir: Path = Field(description="folder for RocksDB; one per worker")
+    http: str = Field("127.0.0.1:8090", description="where /livez, /readyz and /metrics answer")
+    scorer: Literal["onnx", "torch", "null"] = Field(
+        "onnx", description="engine: onnx (CPU), torch (GPU if there is one), null (benchmarks)"
+    )
+    instance_id: str | None = Field(
+        None,
+        description="static group membership: a name that stays with this worker over restarts; "
+        "default: made once and kept in the state directory",
+    )
+    actions: Annotated[tuple[str, ...], NoDecode] = Field(
+        ("click", "cart", "buy"), description="the actions we take, comma separated"
+    )
+
+    sequence_length: int = Field(50, ge=1, le=1000, description="actions kept per user")
+    dedupe_window: int = Field(
+        64, ge=0, le=1000, description="event_ids remembered per user against duplicates"
+    )
+    allowed_lateness_ms: int = Field(
+        3_600_000, ge=0, description="older than the user's newest action by more: not placed"
+    )
+    max_future_ms: int = Field(
+        300_000, ge=0, description="ahead of the record's timestamp by more: clamped to it"
+    )
+    ttl_s: int = Field(30 * 86_400, ge=60, description="a user unseen for longer starts afresh")
+    max_message_bytes: int = Field(65_536, ge=1024, description="a longer value is a dead letter")
+
+    batch_deadline_ms: int = Field(
+        200, ge=0, le=60_000, description="the longest a user waits for a batch to close"
+    )
+    batch_users: int | None = Field(
+        None, ge=1, description="close a batch at so many users; default: measured at start"
+    )
+    max_pending_users: int = Field(
+        50_000, ge=1, description="more users waiting than this: partitions pause"
+    )
+    max_in_flight: int = Field(3, ge=1, le=64, description="batches scored but not yet written")
+    cache_users: int = Field(200_000, ge=1, description="decoded users kept in memory")
+    commit_interval_s: float = Field(1.0, gt=0, le=60, description="pause between offset commits")
+    scoring_timeout_s: float = Field(
+        30.0, gt=0, description="a micro-batch that takes longer ends the worker"
+    )
+    delivery_timeout_s: float = Field(
+        120.0, gt=0, description="records unacknowledged for longer end the worker"
+    )
+    session_timeout_s: float = Field(10.0, ge=1, description="group session timeout")
+    drain_timeout_s: float = Field(6.0, gt=0, le=9, description="budget to finish work on SIGTERM")
+
+    log_format: Literal["plain", "json"] = Field("plain", description="log lines for people or programs")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="log level")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _split_actions(cls, values: Any) -> Any:
+        actions = values.get("actions")
+        if isinstance(actions, str):
+            values = {**values, "actions": tuple(a.strip() for a in actions.split(","))}
+        return values
+
+    @model_validator(mode="after")
+    def _actions_make_sense(self) -> Self:
+        if not self.actions or "" in self.actions or len(set(self.actions)) < len(self.actions):
+            raise ValueError("actions: names must be non-empty and different; set --actions")
+        if "forget" in self.actions:
+            raise ValueError("actions: forget is reserved for erasure; choose another name")
+        if len(self.actions) > 255:
+            raise ValueError("actions: at most 255 names; set --actions")
+        return self
+
+    @model_validator(mode="after")
+    def _http_names_a_port(self) -> Self:
+        host, colon, port = self.http.rpartition(":")
+        if not (host and colon and port.isdigit() and int(port) < 65536):
+            raise ValueError(f"http: {self.http!r} is not HOST:PORT; set --http or LATELY_HTTP")
+        return self
