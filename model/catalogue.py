@@ -1,0 +1,133 @@
+"""The catalogue: the items a model knows, the category of each, and how popular it was."""
+
+from collections.abc import Sequence
+from itertools import repeat
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+NO_CATEGORY = -1
+UNKNOWN = -1
+
+
+class Catalogue:
+    """Items in index order; immutable.
+
+    ``item_categories`` holds, for each item, an index into ``categories``, or ``NO_CATEGORY``;
+    ``counts`` how often each item was acted on in the training data.
+    """
+
+    def __init__(
+        self,
+        items: Sequence[str],
+        categories: Sequence[str],
+        item_categories: npt.ArrayLike,
+        counts: npt.ArrayLike,
+    ) -> None:
+        """Check that the columns fit together; raises ``ValueError`` with one line if not."""
+        self.items = tuple(items)
+        self.categories = tuple(categories)
+        self.item_categories = _column(item_categories, len(self.items), "categories")
+        self.counts = _column(counts, len(self.items), "counts")
+        self.index = {item: index for index, item in enumerate(self.items)}
+        self._check()
+
+    def _check(self) -> None:
+        if not self.items:
+            raise ValueError("the catalogue has no items, expected at least one")
+        if len(self.index) != len(self.items):
+            raise ValueError(
+                f"the catalogue has {len(self.items)} items but {len(self.index)} distinct ids; "
+                "each id may stand once"
+            )
+        if len(set(self.categories)) != len(self.categories):
+            raise ValueError("the catalogue names a category twice; each name may stand once")
+        low, high = int(self.item_categories.min()), int(self.item_categories.max())
+        if low < NO_CATEGORY or high >= len(self.categories):
+            raise ValueError(
+                f"the catalogue's categories run from {low} to {high}, expected "
+                f"{NO_CATEGORY} (none) to {len(self.categories) - 1}"
+            )
+        if int(self.counts.min()) < 0:
+            raise ValueError(f"the catalogue has a count of {self.counts.min()}, expected ≥ 0")
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    @classmethod
+    def from_names(
+        cls,
+        items: Sequence[str],
+        category_of: Sequence[str | None],
+        counts: npt.ArrayLike,
+    ) -> "Catalogue":
+        """Build from one category name (or None) per item; categories come out sorted."""
+        names = sorted({name for name in category_of if name is not None})
+        place = {name: index for index, name in enumerate(names)}
+        codes = [NO_CATEGORY if name is None else place[name] for name in category_of]
+        return cls(items, names, codes, counts)
+
+    def codes(self, items: Sequence[str]) -> Ints:
+        """The index of each item, ``UNKNOWN`` where the catalogue has it not."""
+        found = map(self.index.get, items, repeat(UNKNOWN))
+        return np.fromiter(found, dtype=np.int64, count=len(items))
+
+    @property
+    def popularity(self) -> Floats:
+        """The share of each item in the counts; equal shares if nothing was counted."""
+        total = int(self.counts.sum())
+        if total == 0:
+            return np.full(len(self), 1 / len(self))
+        return self.counts / total
+
+    @property
+    def category_popularity(self) -> Floats:
+        """The share of each category in the counts; items without a category count nowhere."""
+        known = self.item_categories != NO_CATEGORY
+        shares = np.zeros(len(self.categories))
+        np.add.at(shares, self.item_categories[known], self.popularity[known])
+        total = shares.sum()
+        return shares / total if total > 0 else shares
+
+    def to_json(self) -> dict[str, Any]:
+        """The columns as JSON types."""
+        return {
+            "items": list(self.items),
+            "categories": list(self.categories),
+            "item_categories": self.item_categories.tolist(),
+            "counts": self.counts.tolist(),
+        }
+
+    @classmethod
+    def from_json(cls, columns: dict[str, Any]) -> "Catalogue":
+        """Rebuild from ``to_json``; raises ``ValueError`` for a missing or misfit column."""
+        for name, kind in (("items", str), ("categories", str)):
+            _check_list(columns.get(name), name, kind)
+        for name in ("item_categories", "counts"):
+            _check_list(columns.get(name), name, int)
+        return cls(
+            columns["items"],
+            columns["categories"],
+            columns["item_categories"],
+            columns["counts"],
+        )
+
+
+def _check_list(values: Any, name: str, kind: type) -> None:
+    if not isinstance(values, list) or not all(type(value) is kind for value in values):
+        raise ValueError(f"the catalogue's {name} are not a list of {kind.__name__}")
+
+
+def _column(values: npt.ArrayLike, length: int, name: str) -> Ints:
+    column = np.asarray(values)
+    if column.shape != (length,):
+        raise ValueError(
+            f"the catalogue has {length} items but {column.size} {name}; expected one for each"
+        )
+    if column.size and not np.issubdtype(column.dtype, np.integer):
+        raise ValueError(f"the catalogue's {name} are {column.dtype}, expected integers")
+    return column.astype(np.int64)

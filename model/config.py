@@ -1,0 +1,87 @@
+"""The configuration that training and serving share: what a sequence is encoded to."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+PADDING_MULTIPLE = (
+    4  # padded lengths of another kind change the last bits of ONNX Runtime's answers
+)
+GAP_BUCKETS = 23  # the last one starts at 2^21 s, about 24 days
+
+
+@dataclass(frozen=True, slots=True)
+class ArtifactConfig:
+    """All that serving needs to know of a model besides its weights; stands in the manifest.
+
+    It imports neither torch nor transformers, so a worker on a CPU can read it. Raises
+    ``ValueError``, with one line, for values that make no sense.
+    """
+
+    name: str = "lately"
+    network: str = "transformer"
+    actions: tuple[str, ...] = ("click", "cart", "buy")
+    intents: tuple[str, ...] = ("cart", "buy")  # actions predicted, in the order of intent_logits
+    max_length: int = 50  # actions the network sees, the newest ones
+    gap_buckets: int = GAP_BUCKETS
+    horizon_s: int = 1800  # an intent counts when its action happens within this
+    top_items: int = 20
+    top_categories: int = 5
+
+    def __post_init__(self) -> None:
+        for field in ("max_length", "horizon_s", "top_items", "top_categories"):
+            if getattr(self, field) < 1:
+                raise ValueError(f"{field} is {getattr(self, field)}, expected at least 1")
+        if not 2 <= self.gap_buckets <= GAP_BUCKETS:
+            raise ValueError(f"gap_buckets is {self.gap_buckets}, expected 2 to {GAP_BUCKETS}")
+        if len(set(self.actions)) != len(self.actions) or not self.actions:
+            raise ValueError(f"actions are {list(self.actions)}, expected distinct names")
+        strangers = [name for name in self.intents if name not in self.actions]
+        if strangers or len(set(self.intents)) != len(self.intents):
+            raise ValueError(
+                f"intents are {list(self.intents)}, expected distinct names out of the actions "
+                f"{list(self.actions)}"
+            )
+
+    @property
+    def padded_length(self) -> int:
+        """The widest batch the encoder makes: ``max_length`` rounded up to the padding."""
+        return -(-self.max_length // PADDING_MULTIPLE) * PADDING_MULTIPLE
+
+    @property
+    def item_codes(self) -> int:
+        """Codes of the items input that are not items: padding (0) and unknown (1)."""
+        return 2
+
+    @property
+    def action_codes(self) -> int:
+        """How many values the actions input takes: padding (0), then the actions."""
+        return 1 + len(self.actions)
+
+    @property
+    def gap_codes(self) -> int:
+        """How many values the gaps input takes: padding (0), then the buckets."""
+        return 1 + self.gap_buckets
+
+    @property
+    def gap_bounds_ms(self) -> tuple[int, ...]:
+        """Where buckets 2, 3, … start: 1 s, 2 s, 4 s, …; bucket 1 is everything below."""
+        return tuple(1000 << power for power in range(self.gap_buckets - 1))
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields as JSON types."""
+        return asdict(self) | {"actions": list(self.actions), "intents": list(self.intents)}
+
+    @classmethod
+    def from_json(cls, fields: dict[str, Any]) -> "ArtifactConfig":
+        """Rebuild from ``to_json``; raises ``ValueError`` for a missing or misfit field."""
+        values: dict[str, Any] = {}
+        for field, default in asdict(cls()).items():
+            value = fields.get(field)
+            if isinstance(default, tuple) and isinstance(value, list):
+                if not all(isinstance(name, str) for name in value):
+                    raise ValueError(f"{field} is {value!r}, expected a list of strings")
+                value = tuple(value)
+            if type(value) is not type(default):
+                raise ValueError(f"{field} is {value!r}, expected {type(default).__name__}")
+            values[field] = value
+        return cls(**values)
