@@ -31,6 +31,7 @@ P_BUY_EAGER = 0.40
 # (share, shortest, longest) of the pause after an action, in milliseconds.
 PAUSES_MS = ((0.6, 3_000, 15_000), (0.3, 15_000, 60_000), (0.1, 60_000, 240_000))
 MEAN_PAUSE_MS = sum(share * (low + high) / 2 for share, low, high in PAUSES_MS)
+_PAUSE_SUMS = list(accumulate(share for share, _, _ in PAUSES_MS))
 MEAN_ACTIONS = 1 / P_SESSION_ENDS
 DAYS_BETWEEN_VISITS_MS = 2 * 86_400_000
 
@@ -87,17 +88,11 @@ def _below(rng: Random, n: int) -> int:
 
 
 def _shuffled(rng: Random, members: Iterable[int]) -> list[int]:
-    return [
-        member for _, member in sorted((rng.random(), member) for member in members)
-    ]
+    return [member for _, member in sorted((rng.random(), member) for member in members)]
 
 
 def _pause_ms(rng: Random) -> int:
-    dice = rng.random()
-    for share, low, high in PAUSES_MS:
-        if dice < share:
-            break
-        dice -= share
+    _, low, high = PAUSES_MS[bisect(_PAUSE_SUMS, rng.random(), hi=len(PAUSES_MS) - 1)]
     return low + _below(rng, high - low)
 
 
@@ -111,9 +106,7 @@ class Shop:
     def __init__(self, seed: int, n_items: int = 600, n_categories: int = 24) -> None:
         """Raises ValueError unless every category gets at least four items."""
         if not 2 <= n_categories <= len(CATEGORIES):
-            raise ValueError(
-                f"n_categories is {n_categories}; give 2 to {len(CATEGORIES)}"
-            )
+            raise ValueError(f"n_categories is {n_categories}; give 2 to {len(CATEGORIES)}")
         if n_items < 4 * n_categories:
             raise ValueError(f"n_items is {n_items}; give at least {4 * n_categories}")
         self.seed = seed
@@ -131,17 +124,13 @@ class Shop:
         self._brand = [_below(rng, len(BRANDS)) for _ in range(n_items)]
         self.items = [self._made_item(number, rng) for number in range(n_items)]
         self._popular_categories = Weighted(_shuffled(rng, range(n_categories)))
-        self._shelves = [
-            Weighted(self._shelf(index, rng)) for index in range(n_categories)
-        ]
+        self._shelves = [Weighted(self._shelf(index, rng)) for index in range(n_categories)]
         self._brand_shelves = {
             (category, brand): Weighted(self._shelf(category, rng, brand))
             for category in range(n_categories)
             for brand in range(len(BRANDS))
         }
-        self._follow_ups = [
-            Weighted(self._goes_with(number, rng)) for number in range(n_items)
-        ]
+        self._follow_ups = [Weighted(self._goes_with(number, rng)) for number in range(n_items)]
 
     def events(
         self,
@@ -202,24 +191,18 @@ class Shop:
         place = number // len(self._eager)
         noun = words.nouns[place % len(words.nouns)]
         # Each noun comes in each finish once before an edition begins.
-        finish = FINISHES[
-            (place % len(words.nouns) + place // len(words.nouns)) % len(FINISHES)
-        ]
+        finish = FINISHES[(place % len(words.nouns) + place // len(words.nouns)) % len(FINISHES)]
         edition = place // (len(words.nouns) * len(FINISHES))
         title = f"{BRANDS[self._brand[number]]} {noun}, {finish}"
         if edition:
             title += f", edition {edition + 1}"
-        cents = 100 * words.price_from + _below(
-            rng, 100 * (words.price_to - words.price_from)
-        )
+        cents = 100 * words.price_from + _below(rng, 100 * (words.price_to - words.price_from))
         return ShopItem(f"i{number:05d}", title, words.name, cents / 100)
 
     def _shelf(self, category: int, rng: Random, brand: int | None = None) -> list[int]:
         n_categories = len(self._eager)
         members = range(category, len(self.items), n_categories)
-        return _shuffled(
-            rng, (m for m in members if brand is None or self._brand[m] == brand)
-        )
+        return _shuffled(rng, (m for m in members if brand is None or self._brand[m] == brand))
 
     def _goes_with(self, item: int, rng: Random) -> list[int]:
         # Three of the same category, the same brand first, then one of what goes with it.
@@ -231,9 +214,7 @@ class Shop:
 
     def _pick(self, category: int, brand: int, rng: Random) -> int:
         own = self._brand_shelves[category, brand]
-        shelf = (
-            own if len(own) and rng.random() < P_OWN_BRAND else self._shelves[category]
-        )
+        shelf = own if len(own) and rng.random() < P_OWN_BRAND else self._shelves[category]
         return shelf.draw(rng)
 
     def _begin(self, session_id: str, persona: Persona, rng: Random) -> Session:
@@ -270,9 +251,7 @@ class Shop:
 
     def _next_look(self, session: Session, rng: Random) -> int:
         if session.action == "buy":
-            return self._pick(
-                self._partner[session.category], session.persona.brand, rng
-            )
+            return self._pick(self._partner[session.category], session.persona.brand, rng)
         dice = rng.random()
         if dice < P_BACK_TO_AN_ITEM and len(session.views) > 1:
             recent = [item for item in list(session.views)[-5:] if item != session.item]
@@ -280,9 +259,7 @@ class Shop:
         if dice > 1 - P_SHIFT:
             to_partner = rng.random() < 0.5
             liked = session.persona.categories
-            category = (
-                self._partner[session.category] if to_partner else liked.draw(rng)
-            )
+            category = self._partner[session.category] if to_partner else liked.draw(rng)
             return self._pick(category, session.persona.brand, rng)
         if rng.random() < P_FOLLOW_UP:
             return self._follow_ups[session.item].draw(rng)

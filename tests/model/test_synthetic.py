@@ -95,9 +95,7 @@ def test_the_last_item_tells_far_more_of_the_next_click_than_popularity_does(
     after: dict[str, Counter[str]] = defaultdict(Counter)
     for item, follower in past:
         after[item][follower] += 1
-    best = {
-        item: {i for i, _ in counts.most_common(20)} for item, counts in after.items()
-    }
+    best = {item: {i for i, _ in counts.most_common(20)} for item, counts in after.items()}
     popular = {i for i, _ in Counter(follower for _, follower in past).most_common(20)}
 
     hits = sum(follower in best.get(item, ()) for item, follower in future)
@@ -139,16 +137,11 @@ def test_coming_back_to_an_item_and_an_eager_category_tell_what_is_bought(
         return look["cart"] / look.total()
 
     assert share(second_look) > 5 * share(first_look)
-    assert (
-        bought["dog food"] / carts["dog food"]
-        > 2 * bought["dog leads"] / carts["dog leads"]
-    )
+    assert bought["dog food"] / carts["dog food"] > 2 * bought["dog leads"] / carts["dog leads"]
 
 
 @pytest.mark.parametrize(("n_items", "n_categories"), [(95, 24), (600, 25), (600, 1)])
-def test_a_shop_that_cannot_be_filled_is_refused(
-    n_items: int, n_categories: int
-) -> None:
+def test_a_shop_that_cannot_be_filled_is_refused(n_items: int, n_categories: int) -> None:
     with pytest.raises(ValueError, match="give"):
         Shop(seed=1, n_items=n_items, n_categories=n_categories)
 
