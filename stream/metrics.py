@@ -1,0 +1,194 @@
+"""Every metric of the worker: its name, its labels, its unit; one registry, so a test reads its own."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
+from prometheus_client.core import HistogramMetricFamily
+from prometheus_client.registry import Collector
+
+OUTCOMES = ("applied", "late", "future", "duplicate", "replayed", "forgotten", "dead")
+QUALITIES = ("full", "cold", "degraded")
+REASONS = (
+    "not_utf8",
+    "not_json",
+    "bad_schema",
+    "missing_key",
+    "key_mismatch",
+    "too_large",
+    "bad_time",
+    "unknown_action",
+    "unscorable",
+)
+COMMIT_RESULTS = ("ok", "failed")
+REBUILD_CAUSES = ("corrupt", "ahead")
+
+# Seconds from 1 ms to 10 min: at rest an answer takes milliseconds, after an outage minutes.
+EVENT_TO_SCORE_S = (
+    *(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.75),
+    *(1, 2.5, 5, 10, 30, 60, 300, 600),
+)
+BATCH_WAIT_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.5, 1, 2.5, 10)
+INFERENCE_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+BATCH_USERS = tuple(2**power for power in range(15))  # 1 … 16,384
+RECOVERY_S = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800)
+
+
+class BatchHistogram(Collector):
+    """A histogram that takes a whole batch of values at once.
+
+    The client library's own takes one value a call, some microseconds each; per event that would
+    cost as much as decoding it. Not thread-safe: observe on the event loop, which also serves it.
+    """
+
+    def __init__(
+        self, name: str, documentation: str, bounds: Sequence[float], registry: CollectorRegistry
+    ) -> None:
+        self._name = name
+        self._documentation = documentation
+        self._bounds = np.asarray(bounds, dtype=np.float64)
+        self._counts = np.zeros(len(bounds) + 1, dtype=np.int64)
+        self._sum = 0.0
+        registry.register(self)
+
+    def observe(self, value: float) -> None:
+        """Count one value."""
+        self.observe_many((value,))
+
+    def observe_many(self, values: ArrayLike) -> None:
+        """Count each value in the first bucket whose bound it does not pass; no values, no change."""
+        array = np.asarray(values, dtype=np.float64)
+        # side="left" because a bucket holds its own bound: `le` is "less or equal".
+        buckets = np.searchsorted(self._bounds, array, side="left")
+        self._counts += np.bincount(buckets, minlength=len(self._counts))
+        self._sum += float(array.sum())
+
+    def describe(self) -> Iterable[HistogramMetricFamily]:
+        """The name alone, by which the registry refuses a second histogram of this name."""
+        return [HistogramMetricFamily(self._name, self._documentation)]
+
+    def collect(self) -> Iterator[HistogramMetricFamily]:
+        """Cumulative counts per bucket, and the sum."""
+        labels = [*(str(bound) for bound in self._bounds.tolist()), "+Inf"]
+        counts = np.cumsum(self._counts).tolist()
+        buckets = [(label, float(count)) for label, count in zip(labels, counts, strict=True)]
+        yield HistogramMetricFamily(
+            self._name, self._documentation, buckets=buckets, sum_value=self._sum
+        )
+
+
+class Metrics:
+    """The instruments of one worker.
+
+    Counters are dictionaries from label to child, made once: a batch calls ``inc(n)`` on a child
+    and pays for no look-up of labels. Every series exists from the start, at 0, so that a rate
+    over it is right from the first event.
+    """
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # series nobody reads
+        self._registry = registry
+        ProcessCollector(registry=registry)
+        self.events = self._counters(
+            "lately_events_total", "Events by what became of them.", "outcome", OUTCOMES
+        )
+        self.scores = self._counters(
+            "lately_scores_total", "Scores the broker has acknowledged.", "quality", QUALITIES
+        )
+        self.dead_letters = self._counters(
+            "lately_dead_letters_total", "Messages set aside, by reason.", "reason", REASONS
+        )
+        self.duplicates_skipped = Counter(
+            "lately_duplicates_skipped_total",
+            "Events skipped because the state held them already: replays and producer duplicates.",
+            registry=registry,
+        )
+        self.commits = self._counters(
+            "lately_commits_total", "Commits of source offsets.", "result", COMMIT_RESULTS
+        )
+        self.rebuilds = self._counters(
+            "lately_rebuilds_total",
+            "State directories wiped and rebuilt from the changelog.",
+            "cause",
+            REBUILD_CAUSES,
+        )
+        self.event_to_score = BatchHistogram(
+            "lately_event_to_score_seconds",
+            "From the record's timestamp to the broker's acknowledgement of its score.",
+            EVENT_TO_SCORE_S,
+            registry,
+        )
+        self.batch_wait = BatchHistogram(
+            "lately_batch_wait_seconds",
+            "How long the oldest user of a batch waited for it to close.",
+            BATCH_WAIT_S,
+            registry,
+        )
+        self.inference = BatchHistogram(
+            "lately_inference_seconds",
+            "Time to score one micro-batch, off the event loop.",
+            INFERENCE_S,
+            registry,
+        )
+        self.batch_users = BatchHistogram(
+            "lately_batch_users", "Users per micro-batch.", BATCH_USERS, registry
+        )
+        self.recovery = BatchHistogram(
+            "lately_recovery_seconds",
+            "Time to bring the state up to the changelog after an assignment.",
+            RECOVERY_S,
+            registry,
+        )
+        self.pending_users = Gauge(
+            "lately_pending_users", "Users waiting for a batch.", registry=registry
+        )
+        self.oldest_unscored_age = Gauge(
+            "lately_oldest_unscored_event_age_seconds",
+            "Age of the oldest event that is read but not yet scored; 0 when there is none.",
+            registry=registry,
+        )
+        self.ready = Gauge("lately_ready", "1 when /readyz says ready, else 0.", registry=registry)
+        self._lag = Gauge(
+            "lately_consumer_lag_records",
+            "Records between the committed offset and the end of the partition.",
+            ["partition"],
+            registry=registry,
+        )
+        self._lagging: set[int] = set()
+        self._model = Gauge(
+            "lately_model_info",
+            "The model that scores; always 1.",
+            ["name", "version", "device"],
+            registry=registry,
+        )
+
+    def set_lag(self, lag: Mapping[int, int]) -> None:
+        """Show the lag in records by partition; a partition not named is ours no more."""
+        for partition in self._lagging.difference(lag):
+            self._lag.remove(str(partition))
+        for partition, records in lag.items():
+            self._lag.labels(str(partition)).set(records)
+        self._lagging = set(lag)
+
+    def set_model(self, name: str, version: str, device: str) -> None:
+        """Say which model scores, and on what device (``cpu``, ``cuda``)."""
+        self._model.clear()
+        self._model.labels(name, version, device).set(1)
+
+    def render(self) -> bytes:
+        """The Prometheus text format of everything on the registry."""
+        return generate_latest(self._registry)
+
+    def _counters(
+        self, name: str, documentation: str, label: str, values: Sequence[str]
+    ) -> dict[str, Counter]:
+        family = Counter(name, documentation, [label], registry=self._registry)
+        return {value: family.labels(value) for value in values}

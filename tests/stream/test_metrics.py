@@ -1,0 +1,148 @@
+"""What the metrics say, and that Prometheus's own linter takes them."""
+
+import json
+import shutil
+import subprocess
+from importlib.resources import files
+
+import numpy as np
+import pytest
+from prometheus_client import CollectorRegistry
+from prometheus_client.parser import text_string_to_metric_families
+
+from stream.metrics import QUALITIES, REASONS, BatchHistogram, Metrics
+
+# The names users build their dashboards on.
+FIXED_NAMES = {
+    "lately_events_total": {"outcome"},
+    "lately_scores_total": {"quality"},
+    "lately_dead_letters_total": {"reason"},
+    "lately_duplicates_skipped_total": set(),
+    "lately_event_to_score_seconds_count": set(),
+    "lately_batch_wait_seconds_count": set(),
+    "lately_inference_seconds_count": set(),
+    "lately_batch_users_count": set(),
+    "lately_pending_users": set(),
+    "lately_consumer_lag_records": {"partition"},
+    "lately_oldest_unscored_event_age_seconds": set(),
+    "lately_commits_total": {"result"},
+    "lately_recovery_seconds_count": set(),
+    "lately_rebuilds_total": {"cause"},
+    "lately_model_info": {"name", "version", "device"},
+}
+
+
+@pytest.fixture
+def registry() -> CollectorRegistry:
+    return CollectorRegistry()
+
+
+def busy_metrics(registry: CollectorRegistry) -> Metrics:
+    metrics = Metrics(registry)
+    metrics.set_lag({0: 5, 3: 0})
+    metrics.set_model("demo", "0123456789ab", "cpu")
+    metrics.event_to_score.observe_many([0.01, 0.2])
+    return metrics
+
+
+def test_every_fixed_name_is_exported_with_its_labels(registry: CollectorRegistry) -> None:
+    text = busy_metrics(registry).render().decode()
+    labels: dict[str, set[str]] = {}
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            labels.setdefault(sample.name, set()).update(sample.labels)
+
+    assert {name: labels.get(name) for name in FIXED_NAMES} == FIXED_NAMES
+
+
+def test_reasons_and_qualities_are_those_of_the_schemas() -> None:
+    schemas = files("stream") / "schemas"
+    dead = json.loads((schemas / "dead_letter.schema.json").read_text())
+    score = json.loads((schemas / "score.schema.json").read_text())
+
+    assert list(REASONS) == dead["properties"]["lately.reason"]["enum"]
+    assert list(QUALITIES) == score["properties"]["quality"]["enum"]
+
+
+def test_a_counter_that_nothing_moved_is_zero_and_not_absent(registry: CollectorRegistry) -> None:
+    Metrics(registry)
+
+    assert registry.get_sample_value("lately_events_total", {"outcome": "late"}) == 0
+
+
+def test_a_value_on_a_bound_counts_in_that_bucket(registry: CollectorRegistry) -> None:
+    histogram = BatchHistogram("waits_seconds", "Waits.", [0.1, 0.5], registry)
+
+    histogram.observe_many([0.05, 0.1, 0.3, 0.5, 2.0])
+
+    def cumulative(le: str) -> float | None:
+        return registry.get_sample_value("waits_seconds_bucket", {"le": le})
+
+    assert (cumulative("0.1"), cumulative("0.5"), cumulative("+Inf")) == (2, 2 + 2, 4 + 1)
+    assert registry.get_sample_value("waits_seconds_count") == 5
+    assert registry.get_sample_value("waits_seconds_sum") == pytest.approx(0.15 + 0.3 + 0.5 + 2.0)
+
+
+def test_a_batch_counts_as_its_values_one_by_one(registry: CollectorRegistry) -> None:
+    values = np.random.default_rng(7).exponential(0.2, size=1_000)
+    whole = BatchHistogram("whole_seconds", "At once.", [0.1, 0.2, 0.4], registry)
+    single = BatchHistogram("single_seconds", "One by one.", [0.1, 0.2, 0.4], registry)
+
+    whole.observe_many(values)
+    for value in values:
+        single.observe(float(value))
+
+    for le in ("0.1", "0.2", "0.4", "+Inf"):
+        assert registry.get_sample_value("whole_seconds_bucket", {"le": le}) == (
+            registry.get_sample_value("single_seconds_bucket", {"le": le})
+        )
+
+
+def test_an_empty_batch_changes_nothing(registry: CollectorRegistry) -> None:
+    histogram = BatchHistogram("waits_seconds", "Waits.", [0.1], registry)
+
+    histogram.observe_many([])
+
+    assert registry.get_sample_value("waits_seconds_count") == 0
+
+
+def test_a_second_histogram_of_one_name_is_refused(registry: CollectorRegistry) -> None:
+    BatchHistogram("waits_seconds", "Waits.", [0.1], registry)
+
+    with pytest.raises(ValueError, match="waits_seconds"):
+        BatchHistogram("waits_seconds", "Waits.", [0.1], registry)
+
+
+def test_lag_of_a_partition_given_away_disappears(registry: CollectorRegistry) -> None:
+    metrics = Metrics(registry)
+    metrics.set_lag({0: 10, 1: 20})
+
+    metrics.set_lag({1: 15})
+
+    assert registry.get_sample_value("lately_consumer_lag_records", {"partition": "0"}) is None
+    assert registry.get_sample_value("lately_consumer_lag_records", {"partition": "1"}) == 15
+
+
+def test_a_new_model_replaces_the_old_one(registry: CollectorRegistry) -> None:
+    metrics = Metrics(registry)
+    metrics.set_model("demo", "1", "cpu")
+    metrics.set_model("demo", "2", "cpu")
+
+    versions = [
+        sample.labels["version"]
+        for family in registry.collect()
+        for sample in family.samples
+        if sample.name == "lately_model_info"
+    ]
+    assert versions == ["2"]
+
+
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="needs promtool (package prometheus)")
+def test_promtool_finds_nothing_to_say(registry: CollectorRegistry) -> None:
+    metrics = busy_metrics(registry)
+
+    lint = subprocess.run(
+        ["promtool", "check", "metrics"], input=metrics.render(), capture_output=True, check=False
+    )
+
+    assert (lint.returncode, lint.stdout + lint.stderr) == (0, b"")
