@@ -1,0 +1,116 @@
+"""Liveness is the heartbeat, readiness is every condition; both over HTTP too."""
+
+import asyncio
+from typing import get_args
+
+import aiohttp
+import pytest
+from prometheus_client import CollectorRegistry
+
+from stream.errors import SettingsError
+from stream.health import Condition, Health, HealthServer
+from stream.metrics import Metrics
+
+
+def ready_health() -> Health:
+    health = Health(now_s=0.0)
+    for condition in get_args(Condition):
+        health.holds(condition)
+    return health
+
+
+def test_a_loop_that_beat_ten_seconds_ago_is_alive_and_a_moment_later_dead() -> None:
+    health = Health(now_s=0.0)
+    health.beat(100.0)
+
+    assert health.live(110.0)[0]
+    assert not health.live(110.1)[0]
+
+
+def test_a_worker_that_never_beat_dies_ten_seconds_after_its_start() -> None:
+    health = Health(now_s=50.0)
+
+    assert health.live(60.0)[0]
+    assert not health.live(61.0)[0]
+
+
+def test_a_new_worker_is_not_ready_for_five_reasons() -> None:
+    ready, reasons = Health(now_s=0.0).ready()
+
+    assert not ready
+    assert list(reasons) == ["worker", "broker", "partitions", "state", "model"]
+
+
+def test_one_condition_that_fails_is_enough_and_says_why() -> None:
+    health = ready_health()
+    health.fails("broker", "no commit for 17 s")
+
+    assert health.ready() == (False, {"broker": "no commit for 17 s"})
+
+
+def test_a_condition_that_holds_again_makes_ready_again() -> None:
+    health = ready_health()
+    health.fails("broker", "no commit for 17 s")
+    health.holds("broker")
+
+    assert health.ready() == (True, {})
+
+
+def test_readiness_does_not_hang_on_the_heartbeat_nor_liveness_on_the_broker() -> None:
+    health = ready_health()
+    health.beat(0.0)
+
+    assert not health.live(1_000.0)[0]
+    assert health.ready()[0]
+
+
+async def ask(path: str, health: Health, now_s: float = 0.0) -> tuple[int, str]:
+    metrics = Metrics(CollectorRegistry())
+    server = HealthServer("127.0.0.1", 0, health, metrics, clock=lambda: now_s)
+    await server.start()
+    try:
+        async with (
+            aiohttp.ClientSession() as session,
+            session.get(f"http://127.0.0.1:{server.port}{path}") as response,
+        ):
+            return response.status, await response.text()
+    finally:
+        await server.stop()
+
+
+def test_readyz_is_503_with_reasons_until_all_is_well() -> None:
+    status, body = asyncio.run(ask("/readyz", Health(now_s=0.0)))
+    assert status == 503
+    assert '"model": "the model is not warm yet"' in body
+
+    status, body = asyncio.run(ask("/readyz", ready_health()))
+    assert (status, body) == (200, '{"ready": true, "reasons": {}}')
+
+
+def test_livez_is_503_when_the_heartbeat_is_old() -> None:
+    assert asyncio.run(ask("/livez", Health(now_s=0.0), now_s=1.0))[0] == 200
+    assert asyncio.run(ask("/livez", Health(now_s=0.0), now_s=11.0))[0] == 503
+
+
+def test_metrics_say_ready_when_readyz_does() -> None:
+    assert "lately_ready 0.0" in asyncio.run(ask("/metrics", Health(now_s=0.0)))[1]
+    assert "lately_ready 1.0" in asyncio.run(ask("/metrics", ready_health()))[1]
+
+
+@pytest.mark.parametrize("path", ["/", "/state", "/debug", "/metrics/"])
+def test_nothing_else_is_served(path: str) -> None:
+    assert asyncio.run(ask(path, ready_health()))[0] == 404
+
+
+def test_a_taken_port_is_a_setting_to_change() -> None:
+    async def start_twice() -> None:
+        health, metrics = ready_health(), Metrics(CollectorRegistry())
+        first = HealthServer("127.0.0.1", 0, health, metrics)
+        await first.start()
+        try:
+            await HealthServer("127.0.0.1", first.port, health, metrics).start()
+        finally:
+            await first.stop()
+
+    with pytest.raises(SettingsError, match=r"http: cannot listen on .* --http or LATELY_HTTP"):
+        asyncio.run(start_twice())
