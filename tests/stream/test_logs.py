@@ -1,0 +1,146 @@
+"""One format for every library, repeated lines held back, no shopper named."""
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import structlog
+
+from stream.logs import RepeatLimit, configure
+
+
+@pytest.fixture(autouse=True)
+def logging_as_it_was() -> Iterator[None]:
+    handlers, level = logging.root.handlers[:], logging.root.level
+    yield
+    logging.root.handlers[:] = handlers
+    logging.root.setLevel(level)
+    logging.captureWarnings(False)
+    structlog.reset_defaults()
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now_s = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+def error(template: str, *args: object, name: str = "aiokafka") -> logging.LogRecord:
+    return logging.LogRecord(name, logging.ERROR, __file__, 1, template, args, None)
+
+
+def json_lines(output: io.StringIO) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in output.getvalue().splitlines()]
+
+
+def test_nine_hundred_lines_of_one_outage_are_one_line() -> None:
+    limit = RepeatLimit(every_s=10, clock=Clock())
+    template = "Unable connect to node with id %s: %s"
+
+    assert sum(limit.filter(error(template, 1, attempt)) for attempt in range(900)) == 1
+
+
+def test_the_next_line_after_ten_seconds_counts_those_held_back() -> None:
+    clock = Clock()
+    limit = RepeatLimit(every_s=10, clock=clock)
+    for attempt in range(900):
+        limit.filter(error("Unable connect to node with id %s", attempt))
+    clock.now_s += 10
+
+    late = error("Unable connect to node with id %s", 900)
+
+    assert limit.filter(late)
+    assert vars(late)["suppressed"] == 900 - 1
+
+
+def test_another_template_another_logger_and_what_is_critical_pass() -> None:
+    limit = RepeatLimit(every_s=10, clock=Clock())
+    assert limit.filter(error("Unable connect to node with id %s", 1))
+
+    assert limit.filter(error("Heartbeat failed: %s", 1))
+    assert limit.filter(error("Unable connect to node with id %s", 1, name="faust"))
+    critical = logging.LogRecord("a", logging.CRITICAL, __file__, 1, "over", (), None)
+    assert limit.filter(critical)
+    assert limit.filter(critical)
+
+
+def test_information_is_not_held_back() -> None:
+    limit = RepeatLimit(every_s=10, clock=Clock())
+    line = logging.LogRecord("a", logging.INFO, __file__, 1, "partition %s assigned", (1,), None)
+
+    assert limit.filter(line)
+    assert limit.filter(line)
+
+
+def test_our_lines_and_those_of_libraries_are_json_objects_of_one_form() -> None:
+    output = io.StringIO()
+    configure("json", "info", output)
+
+    structlog.get_logger("stream.worker").info("ready", partitions=4)
+    logging.getLogger("aiokafka.client").error("Unable connect to node with id %s", 1)
+
+    ours, theirs = json_lines(output)
+    assert (ours["event"], ours["level"], ours["logger"], ours["partitions"]) == (
+        ("ready", "info", "stream.worker", 4)
+    )
+    assert theirs["event"] == "Unable connect to node with id 1"
+    assert set(theirs) == set(ours) - {"partitions"}
+
+
+@pytest.mark.parametrize("name", ["aiokafka", "stream.worker"])
+def test_repeated_lines_are_limited_and_counted_whoever_writes_them(name: str) -> None:
+    output, clock = io.StringIO(), Clock()
+    configure("json", "info", output, clock)
+    log = structlog.get_logger(name) if name == "stream.worker" else logging.getLogger(name)
+
+    for _ in range(50):
+        log.error("no broker")
+    clock.now_s += 10
+    log.error("no broker")
+
+    assert [(line["event"], line.get("suppressed")) for line in json_lines(output)] == (
+        [("no broker", None), ("no broker", 50 - 1)]
+    )
+
+
+def test_libraries_chatter_only_when_debugging() -> None:
+    output = io.StringIO()
+    configure("json", "info", output)
+    logging.getLogger("faust.app").info("starting a service")
+    assert output.getvalue() == ""
+
+    configure("json", "debug", output)
+    logging.getLogger("faust.app").info("starting a service")
+    assert len(json_lines(output)) == 1
+
+
+@pytest.mark.parametrize("format", ["plain", "json"])
+def test_a_shopper_is_never_named_even_by_a_traceback(format: Any) -> None:
+    output = io.StringIO()
+    configure(format, "debug", output)
+    log = structlog.get_logger("stream")
+
+    log.info("scored", user_id="canary-7", key=b"canary-7")
+    try:
+        canary = "canary-7"
+        raise RuntimeError("scoring failed") if canary else AssertionError
+    except RuntimeError:
+        log.exception("batch failed")
+
+    assert "RuntimeError: scoring failed" in output.getvalue()
+    assert "canary-7" not in output.getvalue().replace('canary = "canary-7"', "")
+
+
+def test_plain_lines_have_no_colours_off_a_terminal() -> None:
+    output = io.StringIO()
+    configure("plain", "info", output)
+
+    structlog.get_logger("stream.worker").info("ready", partitions=4)
+
+    assert "\x1b" not in output.getvalue()
+    assert "partitions=4" in output.getvalue()
