@@ -7,22 +7,19 @@ partition ends has to be asked with ``true_end_offsets``.
 
 import os
 import socket
-import subprocess
-import tempfile
 import time
 from collections.abc import Iterable
 from importlib.resources import files
 from types import TracebackType
-from typing import IO, TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self
 
+from stream.child import Child
 from stream.errors import BrokerError
 
 if TYPE_CHECKING:
     from aiokafka import TopicPartition
 
 HOST = "127.0.0.1"
-# Ends the broker as soon as its stdin closes, which the kernel does however we die.
-GUARD = 'read -r line; kill -9 "$1"'
 
 
 class EmbeddedBroker:
@@ -33,36 +30,21 @@ class EmbeddedBroker:
 
     def __init__(self) -> None:
         self.bootstrap = ""
-        self._broker: subprocess.Popen[bytes] | None = None
-        self._guard: subprocess.Popen[bytes] | None = None
-        self._log: IO[bytes] | None = None
+        self._child: Child | None = None
 
     def start(self, timeout_s: float = 10.0) -> Self:
         """Start the broker and wait until it takes connections, mostly a few milliseconds.
 
         Raises BrokerError when there is no broker to run, or it does not come up.
         """
-        binary, port = find_binary(), _free_port()
+        port = _free_port()
         url = f"tcp://{HOST}:{port}"
-        self._log = tempfile.TemporaryFile()  # noqa: SIM115 — closed in stop()
-        # Sessions of their own: a Ctrl-C is for us, who stop them when the clients are closed.
-        self._broker = subprocess.Popen(
-            [binary, "broker", "--listener-url", url, "--advertised-listener-url", url]
-            + ["--storage-engine", "memory://tansu/"],
-            stdin=subprocess.DEVNULL,
-            stdout=self._log,
-            stderr=self._log,
-            start_new_session=True,
-        )
-        self._guard = subprocess.Popen(
-            ["/bin/sh", "-c", GUARD, "guard", str(self._broker.pid)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
+        addresses = ["--listener-url", url, "--advertised-listener-url", url]
+        self._child = Child(
+            [find_binary(), "broker", *addresses, "--storage-engine", "memory://tansu/"]
         )
         try:
-            self._wait_until_up(port, time.monotonic() + timeout_s)
+            _wait_until_up(self._child, port, time.monotonic() + timeout_s)
         except BaseException:
             self.stop()
             raise
@@ -70,18 +52,10 @@ class EmbeddedBroker:
         return self
 
     def stop(self) -> None:
-        """End the broker; may be called again. It has no state worth a slower goodbye."""
-        if self._broker:
-            self._broker.kill()
-            self._broker.wait()
-        if self._guard:
-            self._guard.kill()
-            self._guard.wait()
-            if self._guard.stdin:
-                self._guard.stdin.close()
-        if self._log:
-            self._log.close()
-        self._broker = self._guard = self._log = None
+        """End the broker, at once: it has nothing to save. May be called again."""
+        if self._child:
+            self._child.stop()
+            self._child = None
 
     def __enter__(self) -> Self:
         return self.start()
@@ -93,24 +67,6 @@ class EmbeddedBroker:
         traceback: TracebackType | None,
     ) -> None:
         self.stop()
-
-    def _wait_until_up(self, port: int, deadline: float) -> None:
-        while not _answers(port):
-            ended = self._broker is None or self._broker.poll() is not None
-            if ended or time.monotonic() > deadline:
-                state = "ended at once" if ended else "does not answer"
-                raise BrokerError(
-                    f"the embedded broker {state} ({self._last_words()}); "
-                    "start again, and see that the machine has memory and ports left"
-                )
-            time.sleep(0.005)
-
-    def _last_words(self) -> str:
-        if self._log is None:
-            return "no log"
-        self._log.seek(0)
-        lines = self._log.read().decode(errors="replace").strip().splitlines()
-        return lines[-1].strip() if lines else "it said nothing"
 
 
 def find_binary() -> str:
@@ -165,6 +121,18 @@ async def true_end_offsets(
         return ends
     finally:
         await consumer.stop()
+
+
+def _wait_until_up(broker: Child, port: int, deadline: float) -> None:
+    while not _answers(port):
+        ended = broker.exit_code is not None
+        if ended or time.monotonic() > deadline:
+            state = "ended at once" if ended else "does not answer"
+            raise BrokerError(
+                f"the embedded broker {state} ({broker.last_words()}); "
+                "start again, and see that the machine has memory and ports left"
+            )
+        time.sleep(0.005)
 
 
 def _free_port() -> int:

