@@ -1,0 +1,38 @@
+"""The evidence: everything a run left in Kafka, and how often it was disturbed."""
+
+from typing import NamedTuple
+
+from tests.oracle.record import Record
+
+
+class Evidence(NamedTuple):
+    """What the oracle may look at.
+
+    ``interruptions`` counts the moments at which a partition may have been replayed: worker
+    starts beyond the first, kills and rebalances. Without any, nothing may be written twice.
+    """
+
+    events_topic: str
+    n_partitions: int
+    n_dead_partitions: int
+    events: list[Record]
+    changelog: list[Record]
+    scores: list[Record]
+    dead: list[Record]
+    committed: dict[int, int]  # next offset to read, by partition; absent: never committed
+    ends: dict[int, int]  # log end offset of the events topic, by partition
+    interruptions: int = 0
+
+
+class Difference(NamedTuple):
+    """One thing that is not as it should be."""
+
+    check: str
+    where: str
+    found: object
+    expected: object
+
+    def __str__(self) -> str:
+        return (
+            f"{self.check}: {self.where}\n    found    {self.found}\n    expected {self.expected}"
+        )

@@ -1,0 +1,142 @@
+"""The faithful worker: what a worker without faults would write, for testing the oracle itself."""
+
+import json
+from collections.abc import Sequence as Batch
+from typing import Any
+
+import msgspec
+
+from model.scorer import ModelInfo, Score
+from model.sequence import Sequence
+from tests.oracle.answers import Answers
+from tests.oracle.evidence import Evidence
+from tests.oracle.fold import State
+from tests.oracle.hashing import partition_of, score_id
+from tests.oracle.ledger import Ledger, keep
+from tests.oracle.record import Record
+from tests.oracle.rules import DEFAULT_RULES
+
+TOPIC = "events"
+DEAD_PARTITIONS = 2
+
+
+class CountingScorer:
+    """Answers with the sequence's length and last item, so that any change of it shows."""
+
+    info = ModelInfo(name="counting", version="0123456789ab", device="cpu", horizon_s=1800)
+
+    def score(self, sequences: Batch[Sequence]) -> list[Score]:
+        """Score each sequence by itself."""
+        return [
+            Score(
+                items=[(s.items[-1], 1 / (1 + len(s.items)))],
+                categories=[],
+                intent={"buy": (s.now_ms % 1000) / 1000},
+                quality="full",
+            )
+            for s in sequences
+        ]
+
+
+def event(
+    partition: int, offset: int, user: str, ts: int, n_partitions: int = 4, **fields: Any
+) -> Record:
+    """A keyed event record; ``fields`` go into the body, and None takes one out."""
+    body = {"user_id": user, "item_id": "i1", "action": "click", "ts": ts, **fields}
+    body = {name: value for name, value in body.items() if value is not None}
+    return Record(partition, offset, ts, user.encode(), json.dumps(body).encode())
+
+
+def user_of_partition(partition: int, n_partitions: int = 4) -> str:
+    """A user id that the default partitioner puts there."""
+    names = (f"user-{number}" for number in range(1000))
+    return next(name for name in names if partition_of(name.encode(), n_partitions) == partition)
+
+
+def encode(state: State) -> bytes:
+    """The state value of format 1."""
+    kinds = list(dict.fromkeys(action.kind for action in state.actions))
+    fields = [
+        state.applied_offset,
+        state.as_of_ts,
+        [action.item_id for action in state.actions],
+        [action.ts for action in state.actions],
+        kinds,
+        bytes(kinds.index(action.kind) for action in state.actions),
+        b"".join(state.event_ids),
+        state.forgotten,
+    ]
+    return b"\x01" + msgspec.msgpack.encode(fields)
+
+
+def work(events: list[Record], n_partitions: int = 4, merge: int = 3) -> Evidence:
+    """Write scores and changelog at each user's every ``merge``-th step and at the last one."""
+    ledger = keep(events, n_partitions, DEFAULT_RULES)
+    scores: list[Record] = []
+    changelog: list[Record] = []
+    answers = Answers(CountingScorer())
+    for (partition, user), steps in ledger.steps.items():
+        key = user.encode()
+        for number, step in enumerate(steps, start=1):
+            forgotten = step.state.forgotten
+            if number % merge and number < len(steps) and not forgotten:
+                continue
+            value = None if forgotten else score(answers, user, partition, step.offset, step.state)
+            scores.append(Record(partition, len(scores), 0, key, value))
+            changelog.append(Record(partition, len(changelog), 0, key, encode(step.state)))
+            if forgotten:
+                changelog.append(Record(partition, len(changelog), 0, key, None))
+    ends = {p: 0 for p in range(n_partitions)} | {r.partition: r.offset + 1 for r in events}
+    return Evidence(
+        TOPIC,
+        n_partitions,
+        DEAD_PARTITIONS,
+        events,
+        changelog,
+        scores,
+        dead_letters(ledger),
+        dict(ends),
+        ends,
+    )
+
+
+def score(answers: Answers, user: str, partition: int, offset: int, state: State) -> bytes:
+    """A score as the wire contract has it."""
+    info, answer = answers.info, answers.of(state.sequence())
+    document = {
+        "score_id": score_id(user, offset, info.version),
+        "user_id": user,
+        "as_of": {"topic": TOPIC, "partition": partition, "offset": offset, "ts": state.as_of_ts},
+        "scored_at": 1_700_000_000_000 + offset,
+        "valid_until": state.as_of_ts + info.horizon_s * 1000,
+        "model": {"name": info.name, "version": info.version},
+        "items": [{"item_id": item, "score": p} for item, p in answer.items],
+        "categories": [],
+        "intent": {**answer.intent, "horizon_s": info.horizon_s},
+        "n_events": len(state.actions),
+        "quality": answer.quality,
+    }
+    return json.dumps(document).encode()
+
+
+def dead_letters(ledger: Ledger) -> list[Record]:
+    """One letter for each dead message."""
+    return [
+        Record(
+            partition % DEAD_PARTITIONS,
+            number,
+            0,
+            message.key,
+            message.value,
+            (
+                *message.headers,
+                ("__streams.errors.topic", TOPIC.encode()),
+                ("__streams.errors.partition", b"%d" % partition),
+                ("__streams.errors.offset", b"%d" % offset),
+                ("__streams.errors.exception", b"InvalidEvent"),
+                ("__streams.errors.message", b"made up"),
+                ("lately.reason", reason.encode()),
+            ),
+        )
+        for number, ((partition, offset), (reason, message)) in enumerate(ledger.dead.items())
+    ]

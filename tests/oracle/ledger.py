@@ -1,0 +1,47 @@
+"""The ledger: what a log of events must have led to, worked out one record at a time."""
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from tests.oracle.fold import State, fold
+from tests.oracle.message import Dead, Reason, read
+from tests.oracle.record import Record
+from tests.oracle.rules import Rules
+
+User = tuple[int, str]  # (partition, user id): state lives in the partition the event came by
+
+
+class Step(NamedTuple):
+    """One event that counted (duplicates do not), and the user's state after it."""
+
+    offset: int
+    outcome: str
+    state: State
+
+
+class Ledger(NamedTuple):
+    """Every user's steps in offset order, every dead message, and how many of each outcome."""
+
+    steps: dict[User, list[Step]]
+    dead: dict[tuple[int, int], tuple[Reason, Record]]  # by (partition, offset)
+    outcomes: Counter[str]
+
+
+def keep(events: Iterable[Record], n_partitions: int, rules: Rules) -> Ledger:
+    """Fold the log; records of one partition must come in offset order."""
+    ledger = Ledger({}, {}, Counter())
+    for record in events:
+        try:
+            event = read(record, n_partitions, rules)
+        except Dead as dead:
+            ledger.dead[record.partition, record.offset] = dead.reason, record
+            ledger.outcomes["dead"] += 1
+            continue
+        steps = ledger.steps.setdefault((record.partition, event.user_id), [])
+        before = steps[-1].state if steps else None
+        state, outcome = fold(before, event, record.offset, record.timestamp_ms, rules)
+        ledger.outcomes[outcome] += 1
+        if state is not None and outcome != "duplicate":
+            steps.append(Step(record.offset, outcome, state))
+    return ledger

@@ -1,0 +1,91 @@
+"""The state check (O1): every changelog record, and each user's last one, is the fold's state."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+
+from tests.oracle.evidence import Difference, Evidence
+from tests.oracle.fold import State
+from tests.oracle.ledger import Ledger, Step, User
+from tests.oracle.record import Record
+from tests.oracle.value import BadValue, decode
+
+
+def check_state(evidence: Evidence, ledger: Ledger) -> Iterator[Difference]:
+    """Compare the changelog with the fold, user by user."""
+    records: dict[User, list[Record]] = defaultdict(list)
+    for record in evidence.changelog:
+        if record.key is None:
+            yield Difference("O1 state", _place(record), "a record without key", "a user id")
+            continue
+        records[record.partition, record.key.decode(errors="replace")].append(record)
+    for user in records.keys() - ledger.steps.keys():
+        yield Difference("O1 state", _name(user), records[user][-1].value, "no state at all")
+    for user, steps in ledger.steps.items():
+        yield from _check_user(user, steps, records.get(user, []))
+
+
+def _check_user(user: User, steps: list[Step], records: list[Record]) -> Iterator[Difference]:
+    by_offset = {step.offset: step.state for step in steps}
+    latest: State | None = None
+    before = -1
+    for record in records:
+        where = f"{_name(user)}, changelog {_place(record)}"
+        if record.value is None:
+            if latest is None or not latest.forgotten:
+                yield Difference("O1 state", where, "a tombstone", "none: not forgotten before it")
+            latest = None
+            continue
+        try:
+            latest = decode(record.value)
+        except BadValue as error:
+            yield Difference("O1 state", where, error, "a value of format 1")
+            return
+        if latest.applied_offset <= before:
+            yield Difference(
+                "O1 state", where, f"offset {latest.applied_offset}", f"one after {before}"
+            )
+        before = max(before, latest.applied_offset)
+        expected = by_offset.get(latest.applied_offset)
+        if expected is None:
+            found = f"applied offset {latest.applied_offset}"
+            yield Difference("O1 state", where, found, "the offset of an event that counts")
+        else:
+            yield from _compare(where, latest, expected)
+    yield from _check_last(user, steps[-1].state, latest, bool(records))
+
+
+def _check_last(
+    user: User, expected: State, latest: State | None, any_records: bool
+) -> Iterator[Difference]:
+    where = f"{_name(user)}, last state"
+    if expected.forgotten:
+        if latest is not None:
+            found = f"state of offset {latest.applied_offset}"
+            yield Difference("O1 state", where, found, "a tombstone: the user is forgotten")
+        elif not any_records:
+            yield Difference("O1 state", where, "nothing", "a marker, then a tombstone")
+    elif latest is None:
+        yield Difference("O1 state", where, "nothing", f"state of offset {expected.applied_offset}")
+    elif latest.applied_offset != expected.applied_offset:
+        yield Difference(
+            "O1 state",
+            where,
+            f"state of offset {latest.applied_offset}",
+            f"state of offset {expected.applied_offset}",
+        )
+
+
+def _compare(where: str, found: State, expected: State) -> Iterator[Difference]:
+    if expected.forgotten:
+        found = found._replace(as_of_ts=expected.as_of_ts)  # a marker's clock says nothing
+    for field, seen, wanted in zip(State._fields, found, expected, strict=True):
+        if seen != wanted:
+            yield Difference("O1 state", f"{where}, {field}", seen, wanted)
+
+
+def _name(user: User) -> str:
+    return f"user {user[1]!r} of partition {user[0]}"
+
+
+def _place(record: Record) -> str:
+    return f"partition {record.partition} offset {record.offset}"
