@@ -1,0 +1,189 @@
+"""One file of an event log: scanned lazily, its columns brought into one form and checked."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from model.errors import DataError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+REQUIRED = ("user_id", "item_id", "action", "ts")
+TEXTS = ("user_id", "item_id", "action", "event_id", "session_id", "category")
+NUMBERS = ("price", "quantity")
+COLUMNS = (*REQUIRED, "event_id", "session_id", "category", *NUMBERS)
+SUFFIXES = (".jsonl", ".ndjson", ".csv", ".parquet")
+FORGET = "forget"
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+LAST_TS_MS = 253_402_300_799_999  # the end of the year 9999
+
+
+class LogFile(NamedTuple):
+    """A checked file; ``frame`` has ``row``, counted from 0, and all of ``COLUMNS``."""
+
+    frame: "pl.LazyFrame"
+    rows: int
+    wishes: int  # rows that ask to be forgotten
+
+
+def open_log_file(path: Path) -> LogFile:
+    """Scan the file once to check it.
+
+    Raises DataError for a file that is missing, empty, broken or of another kind, for missing
+    columns, and for a row without user, item, action or a time that can be read.
+    """
+    with polars_errors(path):
+        raw = _scan(path)
+        frame = raw.select("row", *_columns(path, raw.collect_schema()))
+        rows, wishes = _check(path, frame)
+    if rows == 0:
+        raise DataError(f"{path}: the log is empty; give one with {', '.join(REQUIRED)}")
+    return LogFile(frame.drop("found_ts"), rows, wishes)
+
+
+def _scan(path: Path) -> "pl.LazyFrame":
+    import polars as pl
+
+    if not path.is_file():
+        raise DataError(f"{path}: no such file; name an event log")
+    if path.suffix not in SUFFIXES:
+        raise DataError(f"{path}: unknown kind of file; expected one of {' '.join(SUFFIXES)}")
+    if path.stat().st_size == 0:
+        raise DataError(f"{path}: the file is empty; give one with {', '.join(REQUIRED)}")
+    if path.suffix == ".parquet":
+        return pl.scan_parquet(path, row_index_name="row")
+    if path.suffix == ".csv":
+        return pl.scan_csv(path, infer_schema=False, row_index_name="row")
+    # All as texts: one line may have the time as a number, the next one as a text.
+    texts = dict.fromkeys(COLUMNS, pl.String())
+    return pl.scan_ndjson(path, schema=texts, row_index_name="row")
+
+
+def _columns(path: Path, schema: "pl.Schema") -> "list[pl.Expr]":
+    import polars as pl
+
+    missing = [name for name in REQUIRED if name not in schema]
+    if missing:
+        raise DataError(
+            f"{path}: no column {', '.join(missing)}; expected {', '.join(REQUIRED)}; "
+            "`lately convert` makes such a log from other formats"
+        )
+
+    def column(name: str) -> "pl.Expr":
+        return pl.col(name) if name in schema else pl.lit(None).alias(name)
+
+    found_ts = pl.col("ts").cast(pl.String).alias("found_ts")
+    texts = {name: column(name).cast(pl.String) for name in TEXTS}
+    numbers = {name: column(name).cast(pl.Float64, strict=False).fill_nan(None) for name in NUMBERS}
+    columns = {**texts, **numbers, "ts": _ts(path, schema["ts"])}
+    return [*(columns[name] for name in COLUMNS), found_ts]
+
+
+def _ts(path: Path, kind: "pl.DataType") -> "pl.Expr":
+    """Integer milliseconds, or null where the row has no time that can be read."""
+    import polars as pl
+
+    ts = pl.col("ts")
+    if isinstance(kind, pl.Datetime):
+        if kind.time_zone is None:
+            raise DataError(f"{path}: the times in ts have no zone; write them with one, or as ms")
+        ts = ts.dt.epoch("ms")
+    elif kind == pl.String:
+        iso = ts.map_batches(_iso_ms, return_dtype=pl.Int64)
+        ts = ts.cast(pl.Int64, strict=False).fill_null(iso)
+    elif not kind.is_integer():
+        raise DataError(f"{path}: ts is {kind}; expected integer milliseconds or ISO 8601")
+    return pl.when(ts.is_between(0, LAST_TS_MS)).then(ts).cast(pl.Int64).alias("ts")
+
+
+def _iso_ms(texts: "pl.Series") -> "pl.Series":
+    import polars as pl
+
+    # Polars takes the form of the first text for that of all, and a time without a zone for UTC;
+    # Python reads what is left over.
+    zoned = texts.set(~texts.str.contains(r":\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$"), None)
+    quick = zoned.str.to_datetime(time_unit="ms", time_zone="UTC", strict=False).dt.epoch("ms")
+    left = texts.filter(quick.is_null() & texts.is_not_null()).unique()
+    slow = {text: ms for text in left if (ms := _slow_iso_ms(text)) is not None}
+    if not slow:
+        return quick
+    return quick.fill_null(texts.replace_strict(slow, default=None, return_dtype=pl.Int64))
+
+
+def _slow_iso_ms(text: str) -> int | None:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    if moment.tzinfo is None:
+        return None
+    # Not timestamp(): its float rounds the last digit up or down.
+    return (moment - EPOCH) // timedelta(milliseconds=1)
+
+
+def _check(path: Path, frame: "pl.LazyFrame") -> tuple[int, int]:
+    import polars as pl
+
+    wish = pl.col("action").eq_missing(FORGET)
+    empty = {name: pl.col(name).is_null() | (pl.col(name) == "") for name in TEXTS}
+    bad = {
+        "action": empty["action"],
+        "user_id": empty["user_id"],
+        "item_id": empty["item_id"] & ~wish,
+        "ts": pl.col("ts").is_null() & (~wish | pl.col("found_ts").is_not_null()),
+    }
+    counts = {f"{name}_count": where.sum() for name, where in bad.items()}
+    first = {f"{name}_row": pl.col("row").filter(where).first() for name, where in bad.items()}
+    found = {"found": pl.col("found_ts").filter(bad["ts"]).first()}
+    seen = frame.select(rows=pl.len(), wishes=wish.sum(), **counts, **first, **found)
+    summary = seen.collect(engine="streaming").row(0, named=True)
+    for name in bad:
+        if summary[f"{name}_count"]:
+            raise DataError(_bad_rows(path, name, summary))
+    return summary["rows"], summary["wishes"]
+
+
+def _bad_rows(path: Path, name: str, summary: dict[str, Any]) -> str:
+    count, row = summary[f"{name}_count"], summary[f"{name}_row"] + 1
+    if count == summary["rows"] and (name != "ts" or summary["found"] is None):
+        return f"{path}: no row has {name}; expected {', '.join(REQUIRED)}"
+    if name == "ts" and summary["found"] is not None:
+        problem = (
+            f"no time in ts that can be read: {summary['found']!r}; "
+            "expected integer milliseconds since 1970, or ISO 8601 with a zone"
+        )
+    else:
+        problem = f"no {name}; fill it in or remove the rows"
+    return f"{path}: {count} of {summary['rows']} rows, first row {row}, have {problem}"
+
+
+@contextmanager
+def polars_errors(path: Path) -> Iterator[None]:
+    """Raise DataError, in one line, for what Polars cannot read in ``path``."""
+    import polars as pl
+
+    try:
+        yield
+    except (pl.exceptions.PolarsError, OSError) as error:
+        first_line = str(error).strip().partition("\n")[0]
+        place = _broken_line(path)
+        raise DataError(f"{path}{place}: cannot be read: {first_line}; mend the file") from error
+
+
+def _broken_line(path: Path) -> str:
+    """Which line of a JSON-lines file polars choked on, as ``, line 3``; it doesn't say itself."""
+    if path.suffix not in (".jsonl", ".ndjson"):
+        return ""
+    with path.open("rb") as lines:
+        for number, line in enumerate(lines, start=1):
+            try:
+                row = json.loads(line) if line.strip() else {}
+            except ValueError:
+                return f", line {number}"
+            if not isinstance(row, dict):
+                return f", line {number}"
+    return ""
