@@ -42,11 +42,11 @@ def fold(
 ) -> tuple[State | None, Outcome]:
     """Apply one event; a duplicate gives back the very state it was given."""
     before = state or State(-1, 0)
+    if event.action == FORGET:
+        return State(offset, 0, forgotten=True), "forgotten"
     digest = None if event.event_id is None else event_digest(event.event_id)
     if digest is not None and digest in before.event_ids:
         return state, "duplicate"
-    if event.action == FORGET:
-        return State(offset, 0, forgotten=True), "forgotten"
     outcome: Outcome = "applied"
     ts = event.ts
     if ts > record_ms + rules.max_future_ms:

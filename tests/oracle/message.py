@@ -26,7 +26,7 @@ MAX_TS = 253_402_300_799_999  # 9999-12-31T23:59:59.999Z
 MAX_DEPTH = 1000  # JSON readers give up near here; the load stays far from it on both sides
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _ZONED = re.compile(
-    r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.(\d+))?(?:[Zz]|([+-])(\d\d):(\d\d))"
+    r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d+))?(?:Z|([+-])(\d\d):(\d\d))"
 )
 
 
@@ -53,13 +53,13 @@ class Dead(Exception):
 def read(record: Record, n_partitions: int, rules: Rules) -> Event:
     """Read a record, or raise Dead; the first check that fails names the reason."""
     body = _object(record.value, rules)
-    headers = {name: value.decode() for name, value in record.headers if name.startswith("ce_")}
+    headers = dict(record.headers)
     user_id, action = body["user_id"], body["action"]
+    event_id = _event_id(headers.get("ce_id"), body.get("event_id"))
     if action not in (*rules.actions, FORGET):
         raise Dead("unknown_action")
     ts = -1 if action == FORGET else _time(headers.get("ce_time"), body.get("ts"))
     _check_key(record, user_id.encode(), n_partitions)
-    event_id = headers.get("ce_id", body.get("event_id"))
     return Event(user_id, body.get("item_id") or "", action, ts, event_id)
 
 
@@ -76,6 +76,8 @@ def _object(value: bytes | None, rules: Rules) -> dict[str, Any]:
         raise Dead("not_json")
     try:
         body = json.loads(text, parse_constant=_refuse)
+        # A lone surrogate (\ud800) is no character: such text has no UTF-8 to be a key of.
+        json.dumps(body, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
         raise Dead("not_json") from None
     if not isinstance(body, dict) or not _fits_schema(body):
@@ -123,9 +125,18 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _time(header: str | None, field: object) -> int:
+def _event_id(header: bytes | None, field: str | None) -> str | None:
+    if header is None:
+        return field
+    text = header.decode(errors="replace")
+    if not _is_text(text, 1, 256) or text.encode() != header:
+        raise Dead("bad_schema")
+    return text
+
+
+def _time(header: bytes | None, field: object) -> int:
     if header is not None:
-        return _iso_ms(header)
+        return _iso_ms(header.decode(errors="replace"))
     if isinstance(field, str):
         return _iso_ms(field)
     if isinstance(field, bool) or not isinstance(field, int) or not 0 <= field <= MAX_TS:
@@ -141,11 +152,11 @@ def _iso_ms(text: str) -> int:
     year, month, day, hour, minute, second = map(int, clock)
     try:
         moment = datetime(year, month, day, hour, minute, second, tzinfo=UTC)
-    except ValueError:
+        if sign:
+            offset = timedelta(hours=int(hours), minutes=int(minutes))
+            moment = moment - offset if sign == "+" else moment + offset
+    except (ValueError, OverflowError):
         raise Dead("bad_time") from None
-    if sign:
-        offset = timedelta(hours=int(hours), minutes=int(minutes))
-        moment = moment - offset if sign == "+" else moment + offset
     seconds = (moment - _EPOCH) // timedelta(seconds=1)
     ms = seconds * 1000 + int((fraction or "0")[:3].ljust(3, "0"))
     if not 0 <= ms <= MAX_TS:

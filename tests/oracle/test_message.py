@@ -37,6 +37,7 @@ def reason_of(message: Record) -> str:
         (record(b""), "not_json"),
         (record(b"[" * 20_000 + b"]" * 20_000), "not_json"),
         (record(b'{"price": NaN}'), "not_json"),
+        (record(b'{"user_id": "\\ud800"}'), "not_json"),
         (Record(2, 7, 5000, USER.encode(), None), "not_json"),
         (record(b"[]"), "bad_schema"),
         (record(b'"text"'), "bad_schema"),
@@ -51,6 +52,7 @@ def reason_of(message: Record) -> str:
         (record(ts="absent"), "bad_time"),
         (record(ts="2026-01-01T00:00:00"), "bad_time"),
         (record(ts="2026-02-30T00:00:00Z"), "bad_time"),
+        (record(ts="0001-01-01T00:00:00+14:00"), "bad_time"),
         (record(ts=1000.0), "bad_time"),
         (record(ts=True), "bad_time"),
         (record(ts=-1), "bad_time"),
@@ -95,6 +97,20 @@ def test_cloud_event_headers_win_over_the_body() -> None:
     event = read(record(event_id="e1")._replace(headers=headers), 4, DEFAULT_RULES)
 
     assert (event.event_id, event.ts) == ("e9", 2_000)
+
+
+@pytest.mark.parametrize(
+    ("header", "reason"),
+    [
+        (("ce_id", b""), "bad_schema"),
+        (("ce_id", b"\xff"), "bad_schema"),
+        (("ce_id", b"x" * 257), "bad_schema"),
+        (("ce_time", b"\xff"), "bad_time"),
+        (("ce_time", b"1000"), "bad_time"),
+    ],
+)
+def test_cloud_event_headers_must_fit_too(header: tuple[str, bytes], reason: str) -> None:
+    assert reason_of(record()._replace(headers=(header,))) == reason
 
 
 SCHEMA = jsonschema.Draft202012Validator(json.loads((SCHEMAS / "event.schema.json").read_text()))
