@@ -40,10 +40,8 @@ def plain_line(scored: Scored) -> str:
     score = scored.score
     if score is None:
         return f"{start}  forgotten"
-    parts = [_items(score), _categories(score), _intent(score)]
-    return (
-        f"{start}  {' | '.join(parts)} | {counted(score['n_events'], 'action')}, {score['quality']}"
-    )
+    parts = [_items(score), _categories(score), _intent(score), _footing(score)]
+    return f"{start}  {' | '.join(parts)}"
 
 
 class LatestUsers:
@@ -108,14 +106,14 @@ class OneUser:
         score = self._latest.score
         if score is None:
             return Group(head, Text(), Text.assemble("forgotten", (f"  {ago}", QUIET)))
-        facts = f"{counted(score['n_events'], 'action')}, {score['quality']}, model {score['model']['version']}"
+        facts = f"{_footing(score)}, model {score['model']['version']}, {ago}"
         table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
         for title, rows in _sections(score):
             for number, (name, probability) in enumerate(rows):
                 label = Text(title if number == 0 else "", style=QUIET)
                 share = Text(percent(probability), justify="right")
                 table.add_row(label, name, bar(probability, 24), share)
-        return Group(head, Text(f"{facts}, {ago}", style=QUIET), Text(), table)
+        return Group(head, Text(facts, style=QUIET), Text(), table)
 
 
 def _sections(score: dict[str, Any]) -> list[tuple[str, list[tuple[str, float]]]]:
@@ -151,6 +149,10 @@ def _categories(score: dict[str, Any], at_most: int = TOP_CATEGORIES) -> str:
 
 def _intent(score: dict[str, Any]) -> str:
     return ", ".join(f"{name} {percent(probability)}" for name, probability in _intents(score))
+
+
+def _footing(score: dict[str, Any]) -> str:
+    return f"{counted(score['n_events'], 'action')}, {score['quality']}"
 
 
 def _intents(score: dict[str, Any]) -> list[tuple[str, float]]:
