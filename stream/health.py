@@ -1,4 +1,4 @@
-"""Whether the worker is alive and ready, and the three addresses that tell: /livez, /readyz, /metrics.
+"""Whether the worker is alive and ready, and the addresses that tell: /livez, /readyz, /metrics.
 
 Alive means that the event loop turns. A task beats every half second; when the loop is blocked,
 neither the beat nor the answer comes, and the probe's own time-out is the verdict. When the loop

@@ -35,7 +35,7 @@ class RepeatLimit(logging.Filter):
         self._shown: dict[tuple[object, ...], tuple[float, int]] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether to show the record; one shown carries ``suppressed``, its count since the last."""
+        """Whether to show the record; ``suppressed`` on it counts those held back before it."""
         if not logging.WARNING <= record.levelno < logging.CRITICAL:
             return True
         now_s = self._clock()
@@ -61,7 +61,7 @@ def _exception_type(record: logging.LogRecord) -> object:
 
 
 def configure(
-    format: Literal["plain", "json"] = "plain",
+    log_format: Literal["plain", "json"] = "plain",
     level: str = "info",
     stream: TextIO | None = None,
     clock: Callable[[], float] = time.monotonic,
@@ -87,7 +87,7 @@ def configure(
                 structlog.stdlib.ExtraAdder(allow=("suppressed",)),
                 _drop_zero_suppressed,
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                *_renderers(format, colors=stream.isatty()),
+                *_renderers(log_format, colors=stream.isatty()),
             ],
         )
     )
@@ -108,8 +108,8 @@ def configure(
     )
 
 
-def _renderers(format: Literal["plain", "json"], colors: bool) -> list[Processor]:
-    if format == "json":
+def _renderers(log_format: Literal["plain", "json"], colors: bool) -> list[Processor]:
+    if log_format == "json":
         return [structlog.processors.format_exc_info, _to_json]
     # Not the traceback of rich, structlog's default: it prints local variables, so shoppers.
     return [

@@ -1,4 +1,4 @@
-"""Every metric of the worker: its name, its labels, its unit; one registry, so a test reads its own."""
+"""Every metric of the worker, by name, label and unit, on a registry that is handed in."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
@@ -64,7 +64,7 @@ class BatchHistogram(Collector):
         self.observe_many((value,))
 
     def observe_many(self, values: ArrayLike) -> None:
-        """Count each value in the first bucket whose bound it does not pass; no values, no change."""
+        """Count each value in the first bucket whose bound it does not pass."""
         array = np.asarray(values, dtype=np.float64)
         # side="left" because a bucket holds its own bound: `le` is "less or equal".
         buckets = np.searchsorted(self._bounds, array, side="left")

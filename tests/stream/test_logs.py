@@ -119,10 +119,10 @@ def test_libraries_chatter_only_when_debugging() -> None:
     assert len(json_lines(output)) == 1
 
 
-@pytest.mark.parametrize("format", ["plain", "json"])
-def test_a_shopper_is_never_named_even_by_a_traceback(format: Any) -> None:
+@pytest.mark.parametrize("log_format", ["plain", "json"])
+def test_a_shopper_is_never_named_even_by_a_traceback(log_format: Any) -> None:
     output = io.StringIO()
-    configure(format, "debug", output)
+    configure(log_format, "debug", output)
     log = structlog.get_logger("stream")
 
     log.info("scored", user_id="canary-7", key=b"canary-7")

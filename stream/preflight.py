@@ -1,0 +1,152 @@
+"""What our topics must be like, and what is wrong with those that are not; asks no broker."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+from stream.settings import KafkaSettings
+
+# A dead letter is its event plus our headers: topic name, class and text of the error, reason.
+DEAD_LETTER_HEADROOM_BYTES = 8192
+
+Status = Literal["PASS", "WARN", "FAIL", "SKIP"]
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """A topic as a broker shows it; None is what the broker does not tell."""
+
+    partitions: int
+    cleanup_policy: str | None = None
+    max_message_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One check of one topic; ``fix`` is what to do, and empty for PASS and SKIP.
+
+    FAIL: a promise cannot be kept, the worker does not start. WARN: it starts, and says so.
+    """
+
+    status: Status
+    topic: str
+    check: Literal["exists", "partitions", "cleanup.policy", "max.message.bytes"]
+    found: str
+    expected: str
+    fix: str = ""
+
+    def __str__(self) -> str:
+        text = f"{self.topic}: {self.check}: found {self.found}, expected {self.expected}"
+        return f"{text}; {self.fix}" if self.fix else text
+
+    def as_dict(self) -> dict[str, str]:
+        """The fields, for JSON."""
+        return asdict(self)
+
+
+def names(settings: KafkaSettings) -> tuple[str, ...]:
+    """The topics of these settings: events, scores, dead letters, changelog."""
+    return (
+        settings.events_topic,
+        settings.scores_topic,
+        settings.dead_topic,
+        settings.changelog_topic,
+    )
+
+
+def judge(settings: KafkaSettings, topics: Mapping[str, Topic]) -> list[Finding]:
+    """Check the topics of these settings against those that there are, by name.
+
+    Events, scores and changelog need one number of partitions: a user's event, state and score
+    stand under one partition number. The latest score and state of a user live for ever
+    (``compact``); events and dead letters must not be compacted, for each of them counts.
+    """
+    findings = [_exists(name, topics, settings) for name in names(settings)]
+    for name in (settings.scores_topic, settings.changelog_topic):
+        findings += _partitions(name, topics, settings)
+    findings += _policy(settings.events_topic, topics, settings, {"delete"})
+    findings += _policy(settings.scores_topic, topics, settings, {"compact", "compact,delete"})
+    findings += _policy(settings.changelog_topic, topics, settings, {"compact"})
+    findings += _policy(settings.dead_topic, topics, settings, {"delete"})
+    findings += _dead_letters_fit(topics, settings)
+    return findings
+
+
+def _exists(name: str, topics: Mapping[str, Topic], settings: KafkaSettings) -> Finding:
+    if name in topics:
+        return Finding("PASS", name, "exists", f"{topics[name].partitions} partitions", "a topic")
+    if name == settings.changelog_topic:
+        return Finding("SKIP", name, "exists", "none yet", "the worker to make it")
+    return Finding(
+        "FAIL", name, "exists", "no such topic", "a topic", "run `lately topics --create`"
+    )
+
+
+def _partitions(name: str, topics: Mapping[str, Topic], settings: KafkaSettings) -> list[Finding]:
+    if name not in topics or settings.events_topic not in topics:
+        return []
+    expected = topics[settings.events_topic].partitions
+    found = topics[name].partitions
+    status: Status = "PASS" if found == expected else "FAIL"
+    loses = "the state" if name == settings.changelog_topic else "its records"
+    # Adding partitions instead would leave old keys where no one looks for them.
+    fix = (
+        f"make it anew, {loses} will be lost: `kafka-topics.sh --bootstrap-server "
+        f"{settings.bootstrap} --delete --topic {name}`, then `lately topics --create`"
+    )
+    return [
+        Finding(
+            status,
+            name,
+            "partitions",
+            str(found),
+            f"{expected} as {settings.events_topic} has",
+            fix if status == "FAIL" else "",
+        )
+    ]
+
+
+def _policy(
+    name: str, topics: Mapping[str, Topic], settings: KafkaSettings, accepted: set[str]
+) -> list[Finding]:
+    if name not in topics:
+        return []
+    expected = " or ".join(sorted(accepted))
+    found = topics[name].cleanup_policy
+    if found is None:
+        return [Finding("SKIP", name, "cleanup.policy", "not told by the broker", expected)]
+    if ",".join(sorted(part.strip() for part in found.split(","))) in accepted:
+        return [Finding("PASS", name, "cleanup.policy", found, expected)]
+    fix = _alter(settings, name, f"cleanup.policy={min(accepted)}")
+    return [Finding("FAIL", name, "cleanup.policy", found, expected, fix)]
+
+
+def _dead_letters_fit(topics: Mapping[str, Topic], settings: KafkaSettings) -> list[Finding]:
+    name = settings.dead_topic
+    if name not in topics or settings.events_topic not in topics:
+        return []
+    largest_event = topics[settings.events_topic].max_message_bytes
+    found = topics[name].max_message_bytes
+    if largest_event is None or found is None:
+        return [
+            Finding(
+                "SKIP",
+                name,
+                "max.message.bytes",
+                "not told by the broker",
+                f"that of {settings.events_topic} + {DEAD_LETTER_HEADROOM_BYTES}",
+            )
+        ]
+    needed = largest_event + DEAD_LETTER_HEADROOM_BYTES
+    expected = f"{needed} or more, so that every event fits with our headers"
+    if found >= needed:
+        return [Finding("PASS", name, "max.message.bytes", str(found), expected)]
+    fix = _alter(settings, name, f"max.message.bytes={needed}")
+    return [Finding("WARN", name, "max.message.bytes", str(found), expected, fix)]
+
+
+def _alter(settings: KafkaSettings, name: str, config: str) -> str:
+    return (
+        f"run `kafka-configs.sh --bootstrap-server {settings.bootstrap} --alter "
+        f"--entity-type topics --entity-name {name} --add-config {config}`"
+    )
