@@ -1,0 +1,1 @@
+"""What needs a real broker: the promises, the mutations that must be found, the edges."""

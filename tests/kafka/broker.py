@@ -1,0 +1,122 @@
+"""The broker: one real Apache Kafka, in KRaft mode, for as long as the tests run."""
+
+import base64
+import os
+import shutil
+import socket
+import subprocess
+import uuid
+from pathlib import Path
+
+from tests.kafka.process import Process, wait_until
+
+ROOT = Path(__file__).parents[2]
+JARS = ROOT / ".kafka" / "libs"
+POM = Path(__file__).with_name("pom.xml")
+START_S = 60.0
+
+# The broker shares two cores with all the rest: a small heap, and the compiler that starts fast.
+JAVA = ("-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
+
+
+class Unavailable(Exception):
+    """There is no Kafka to test on; says what is missing."""
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 that nobody listens on just now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def listens(address: str) -> bool:
+    """Whether somebody answers at HOST:PORT."""
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+def find_jars() -> Path:
+    """Kafka's jars, fetched by Maven the first time; raises Unavailable when that cannot be."""
+    if not shutil.which("java"):
+        raise Unavailable("no java: install Java 17, or set LATELY_TEST_BOOTSTRAP")
+    if JARS.is_dir():
+        return JARS
+    if not shutil.which("mvn"):
+        raise Unavailable(f"no mvn, and no jars in {JARS}: install Maven")
+    fresh = JARS.with_name(f"libs-{os.getpid()}")
+    fetch = ["mvn", "-q", "-B", "-f", str(POM), "dependency:copy-dependencies"]
+    done = subprocess.run(
+        [*fetch, f"-DoutputDirectory={fresh}"], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise Unavailable(f"mvn failed: {(done.stdout + done.stderr).strip()[-500:]}")
+    fresh.rename(JARS)  # at once, so that half a fetch is never taken for the whole
+    return JARS
+
+
+class Broker:
+    """A broker on free ports with its data in ``folder``; constructing it only stores things."""
+
+    def __init__(self, folder: Path, settings: dict[str, str] | None = None) -> None:
+        self._folder = folder
+        self._port, self._controller_port = free_port(), free_port()
+        self._settings = settings or {}
+        self._process: Process | None = None
+
+    @property
+    def bootstrap(self) -> str:
+        """HOST:PORT to connect to."""
+        return f"127.0.0.1:{self._port}"
+
+    def start(self) -> None:
+        """Format the storage, start, and wait until it listens."""
+        jars = find_jars()
+        self._folder.mkdir(parents=True, exist_ok=True)
+        config = self._folder / "server.properties"
+        config.write_text("".join(f"{k}={v}\n" for k, v in self._properties().items()))
+        java = ["java", *JAVA, "-cp", f"{jars}/*"]
+        cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        format_storage = ["kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", str(config)]
+        subprocess.run([*java, *format_storage], capture_output=True, check=True)
+        self._process = Process([*java, "kafka.Kafka", str(config)], self._folder / "broker.log")
+        process = self._process
+        if not wait_until(
+            lambda: listens(self.bootstrap) or process.exit_code is not None, START_S
+        ) or (process.exit_code is not None):
+            raise RuntimeError(f"the broker did not start:\n{process.tail()}")
+
+    def stop(self) -> None:
+        """End it; the data stays in the folder."""
+        if self._process is not None:
+            self._process.close()
+
+    def _properties(self) -> dict[str, str]:
+        return {
+            "process.roles": "broker,controller",
+            "node.id": "1",
+            "controller.quorum.voters": f"1@127.0.0.1:{self._controller_port}",
+            "listeners": (
+                f"PLAINTEXT://{self.bootstrap},CONTROLLER://127.0.0.1:{self._controller_port}"
+            ),
+            "advertised.listeners": f"PLAINTEXT://{self.bootstrap}",
+            "controller.listener.names": "CONTROLLER",
+            "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+            "log.dirs": str(self._folder / "data"),
+            "offsets.topic.replication.factor": "1",
+            "offsets.topic.num.partitions": "4",
+            "transaction.state.log.replication.factor": "1",
+            "transaction.state.log.min.isr": "1",
+            "group.initial.rebalance.delay.ms": "0",
+            "group.min.session.timeout.ms": "1000",
+            "auto.create.topics.enable": "false",
+            # What is read back must still be there: nothing is compacted or expires in a test.
+            "log.cleaner.enable": "false",
+            "log.retention.ms": "-1",
+            **self._settings,
+        }

@@ -1,0 +1,159 @@
+"""The client: makes topics, produces, and reads topics and groups back, from plain code."""
+
+import asyncio
+import threading
+from collections import defaultdict
+from collections.abc import Coroutine, Sequence
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import GroupCoordinatorNotAvailableError
+
+from tests.kafka.message import Message
+from tests.oracle.record import Record
+
+T = TypeVar("T")
+CALL_S = 60.0
+CHUNK = 200  # messages produced between two looks at the clock
+
+
+class Client:
+    """One connection to the broker, on an event loop in a thread of its own."""
+
+    def __init__(self, bootstrap: str) -> None:
+        self.bootstrap = bootstrap
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+        self._admin: AIOKafkaAdminClient = self._call(self._connect())
+
+    async def _connect(self) -> AIOKafkaAdminClient:
+        admin = AIOKafkaAdminClient(bootstrap_servers=self.bootstrap)
+        await admin.start()
+        self._producer = AIOKafkaProducer(
+            bootstrap_servers=self.bootstrap,
+            enable_idempotence=True,
+            max_batch_size=1 << 18,
+            max_request_size=4 << 20,
+        )
+        await self._producer.start()
+        return admin
+
+    def close(self) -> None:
+        """Hang up."""
+        self._call(self._producer.stop())
+        self._call(self._admin.close())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(CALL_S)
+        self._loop.close()
+
+    def _call(self, job: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(job, self._loop).result(CALL_S)
+
+    def create_topic(self, name: str, partitions: int, **configs: str) -> None:
+        """Make a topic; ``cleanup_policy="compact"`` becomes ``cleanup.policy=compact``."""
+        settings = {key.replace("_", "."): value for key, value in configs.items()}
+        topic = NewTopic(name, partitions, 1, topic_configs=settings)
+        self._call(self._admin.create_topics([topic]))
+
+    def delete_topics(self, *names: str) -> None:
+        """Remove topics."""
+        self._call(self._admin.delete_topics(list(names)))
+
+    def topics(self) -> set[str]:
+        """The names of all topics."""
+        names: list[str] = self._call(self._admin.list_topics())
+        return set(names)
+
+    def produce(self, topic: str, messages: Sequence[Message]) -> None:
+        """Write messages, in order within each partition; returns once all are acknowledged."""
+        self._call(self._produce(topic, messages, None))
+
+    def produce_at(self, topic: str, messages: Sequence[Message], per_s: float) -> "Future[None]":
+        """Write messages at a steady pace in the background."""
+        job = self._produce(topic, messages, per_s)
+        return asyncio.run_coroutine_threadsafe(job, self._loop)
+
+    async def _produce(self, topic: str, messages: Sequence[Message], per_s: float | None) -> None:
+        chunk = CHUNK if per_s else len(messages) or 1
+        for start in range(0, len(messages), chunk):
+            by_partition: dict[int, list[Message]] = defaultdict(list)
+            for message in messages[start : start + chunk]:
+                by_partition[message.partition].append(message)
+            for partition, its_messages in by_partition.items():
+                await self._produce_to(topic, partition, its_messages)
+            if per_s:
+                await asyncio.sleep(chunk / per_s)
+
+    async def _produce_to(self, topic: str, partition: int, messages: list[Message]) -> None:
+        # By batches of our own: send() refuses a record that has neither key nor value.
+        sent, batch = [], self._producer.create_batch()
+        for m in messages:
+            fields = {"key": m.key, "value": m.value, "timestamp": m.timestamp_ms}
+            if batch.append(**fields, headers=list(m.headers)) is None:
+                sent.append(await self._producer.send_batch(batch, topic, partition=partition))
+                batch = self._producer.create_batch()
+                batch.append(**fields, headers=list(m.headers))
+        sent.append(await self._producer.send_batch(batch, topic, partition=partition))
+        await asyncio.gather(*sent)
+
+    def read(self, topic: str, timeout_s: float = CALL_S) -> list[Record]:
+        """All that is in a topic now, each partition in offset order."""
+        return asyncio.run_coroutine_threadsafe(self._read(topic), self._loop).result(timeout_s)
+
+    async def _read(self, topic: str) -> list[Record]:
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=self.bootstrap,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            max_partition_fetch_bytes=8 << 20,
+        )
+        await consumer.start()
+        try:
+            partitions = await self._partitions(consumer, topic)
+            consumer.assign(partitions)
+            ends = await consumer.end_offsets(partitions)
+            await consumer.seek_to_beginning(*partitions)
+            records: list[Record] = []
+            while any([await consumer.position(tp) < ends[tp] for tp in partitions]):
+                for found in (await consumer.getmany(timeout_ms=1000)).values():
+                    records += [
+                        Record(r.partition, r.offset, r.timestamp, r.key, r.value, tuple(r.headers))
+                        for r in found
+                    ]
+            return records
+        finally:
+            await consumer.stop()
+
+    async def _partitions(self, consumer: AIOKafkaConsumer, topic: str) -> list[TopicPartition]:
+        await consumer._client.set_topics([topic])
+        found = consumer.partitions_for_topic(topic)
+        return [TopicPartition(topic, partition) for partition in sorted(found or ())]
+
+    def ends(self, topic: str) -> dict[int, int]:
+        """The log end offset of each partition."""
+        return self._call(self._ends(topic))
+
+    async def _ends(self, topic: str) -> dict[int, int]:
+        consumer = AIOKafkaConsumer(bootstrap_servers=self.bootstrap)
+        await consumer.start()
+        try:
+            partitions = await self._partitions(consumer, topic)
+            ends = await consumer.end_offsets(partitions)
+            return {tp.partition: end for tp, end in ends.items()}
+        finally:
+            await consumer.stop()
+
+    def committed(self, group: str, topic: str) -> dict[int, int]:
+        """The group's committed offset of each partition that has one."""
+        try:
+            offsets = self._call(self._admin.list_consumer_group_offsets(group))
+        except GroupCoordinatorNotAvailableError:  # no group has ever joined this broker
+            return {}
+        return {
+            tp.partition: found.offset
+            for tp, found in offsets.items()
+            if tp.topic == topic and found.offset >= 0
+        }
