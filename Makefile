@@ -1,0 +1,65 @@
+# Every target sets up what it needs. On the machine: Python 3.11, 3.12 or 3.13, and make.
+
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+.SUFFIXES:
+
+SETUP := .venv/.complete
+# The demo needs a fiftieth of what development does, so alone it gets a small environment.
+DEMO_SETUP := $(if $(wildcard $(SETUP)),$(SETUP),.venv-demo/.complete)
+DEMO_BIN := $(dir $(DEMO_SETUP))bin
+PINS := requirements/install.sh requirements/uv.txt pyproject.toml
+
+.PHONY: help
+help: ## show this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | while IFS='|' read -r name what; do \
+		printf '%-20s %s\n' "$$name" "$$what"; done
+
+.PHONY: setup
+setup: $(SETUP) ## make .venv with everything: .venv/bin/lately is there
+
+.PHONY: demo
+demo: $(DEMO_SETUP) ## broker, shoppers, worker and scores, live; SECONDS=20 ends it by itself
+	@$(DEMO_BIN)/lately demo $(if $(SECONDS),--seconds $(SECONDS))
+
+.PHONY: test
+test: $(SETUP) ## every test that needs no real Kafka
+	.venv/bin/pytest -m 'not kafka' -rs $(ARGS)
+
+.PHONY: test-kafka
+test-kafka: $(SETUP) ## the tests on a real Kafka: that of LATELY_TEST_BOOTSTRAP, or one from Maven
+	.venv/bin/pytest -m kafka -rs $(ARGS)
+
+.PHONY: lint
+lint: $(SETUP) ## style, types, who imports whom, and the files of deploy/
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports --no-cache
+	.venv/bin/yamllint --strict .
+	.venv/bin/hadolint Dockerfile
+	.venv/bin/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
+
+.PHONY: bench
+bench: $(SETUP) ## the engine beside a stock Faust agent and Quix Streams, on one Kafka
+	.venv/bin/python -m benchmarks
+
+# Versions agree because all.txt, which holds them all, constrains the others.
+COMPILE := .venv/bin/uv --no-config pip compile --quiet --universal --python-version 3.11 \
+	--generate-hashes --no-emit-index-url --custom-compile-command 'make pins' $(ARGS)
+
+.PHONY: pins
+pins: $(SETUP) ## choose versions anew after a change of pyproject.toml; ARGS=--upgrade for newer ones
+	$(COMPILE) pyproject.toml requirements/build.in --all-extras -o requirements/all.txt
+	$(COMPILE) pyproject.toml requirements/build.in --extra demo -c requirements/all.txt \
+		-o requirements/demo.txt
+	$(COMPILE) pyproject.toml requirements/build.in -c requirements/all.txt -o requirements/base.txt
+	$(COMPILE) requirements/uv.in -c requirements/all.txt -o requirements/uv.txt
+
+.venv/.complete: requirements/all.txt $(PINS)
+	@requirements/install.sh .venv requirements/all.txt
+	@touch $@
+
+.venv-demo/.complete: requirements/demo.txt $(PINS)
+	@requirements/install.sh .venv-demo requirements/demo.txt
+	@touch $@

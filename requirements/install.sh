@@ -1,0 +1,53 @@
+#!/bin/sh
+# Makes a virtual environment from one pin file and puts Lately into it.
+#
+#   requirements/install.sh FOLDER PINS      e.g. requirements/install.sh .venv requirements/all.txt
+#
+# Needs a Python 3.11, 3.12 or 3.13 (PYTHON names one) and nothing else. Every file that is fetched
+# is checked against its hash. An environment that is there already is brought up to date.
+set -eu
+
+folder=$1
+pins=$2
+here=$(dirname "$0")
+
+fits() {
+    "$1" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' 2>/dev/null
+}
+
+find_python() {
+    for candidate in ${PYTHON:-python3.11 python3.12 python3.13 python3 python}; do
+        if fits "$candidate"; then
+            echo "$candidate"
+            return
+        fi
+    done
+    echo "found no Python 3.11, 3.12 or 3.13 (${PYTHON:-on PATH}); install one, or set PYTHON" >&2
+    exit 1
+}
+
+if ! fits "$folder/bin/python"; then
+    python=$(find_python)
+    echo "making $folder with $python"
+    "$python" -m venv --clear "$folder" || {
+        echo "$python cannot make virtual environments; on Debian, install python3-venv" >&2
+        exit 1
+    }
+fi
+python=$folder/bin/python
+
+# uv takes seconds where pip takes minutes; it looks where pip is told to look.
+"$python" -m pip --version >/dev/null 2>&1 || "$python" -m ensurepip >/dev/null
+"$python" -m pip install --quiet --disable-pip-version-check --require-hashes \
+    -r "$here/uv.txt"
+index=${PIP_INDEX_URL:-$("$python" -m pip config get global.index-url 2>/dev/null || true)}
+if [ -n "$index" ] && [ -z "${UV_DEFAULT_INDEX:-}" ]; then
+    export UV_DEFAULT_INDEX="$index"
+fi
+
+uv() {
+    "$python" -m uv --no-config pip install --quiet --python "$python" "$@"
+}
+uv --require-hashes -r "$pins"
+# The plain kind of editable install: new modules are there at once.
+uv --no-deps --no-index --no-build-isolation --config-setting editable_mode=compat --editable .
