@@ -5,8 +5,9 @@ LatelyError
 ├── BrokerError         the operator: Kafka is not there, or refuses us
 ├── TopicsError         the operator: topics that do not fit; names the fix
 ├── StateError          the operator: the state directory cannot be used
+│   └── DamagedState    nobody: the partition is wiped, and rebuilt at the next start
 ├── ScoringError        the model's owner: the scorer broke its contract
-└── DeliveryError       nobody, mostly: the broker did not take a record; start again, it is replayed
+└── DeliveryError       the operator: the broker did not take a record; it comes again
 
 A bad message is none of these: it becomes a dead letter (`stream.events`), and the stream goes on.
 """
@@ -34,6 +35,17 @@ class TopicsError(LatelyError):
 
 class StateError(LatelyError):
     """The state directory cannot be read or written."""
+
+
+class DamagedState(StateError):
+    """What a partition holds cannot be read; its changelog can rebuild it."""
+
+    def __init__(self, partition: int, cause: Exception) -> None:
+        super().__init__(
+            f"the state of partition {partition} is damaged ({cause}); it is wiped, start the "
+            "worker again and it is rebuilt from the changelog"
+        )
+        self.partition = partition
 
 
 class ScoringError(LatelyError):

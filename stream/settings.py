@@ -27,6 +27,7 @@ class SecretFiles(PydanticBaseSettingsSource):
     """Reads a secret from the file that ``LATELY_<NAME>_FILE`` names."""
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        """The text of the file, without its last line end; None for what is no secret."""
         if field.annotation != SecretStr | None:
             return None, field_name, False
         variable = f"{ENV_PREFIX}{field_name.upper()}_FILE"
@@ -41,6 +42,7 @@ class SecretFiles(PydanticBaseSettingsSource):
             ) from error
 
     def __call__(self) -> dict[str, Any]:
+        """Every secret that stands in a file."""
         values = {
             name: self.get_field_value(field, name)[0]
             for name, field in self.settings_cls.model_fields.items()
@@ -64,6 +66,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """What is read, first wins: flags, environment, secret files."""
         return init_settings, env_settings, SecretFiles(settings_cls)
 
     @classmethod
@@ -191,7 +194,9 @@ class WorkerSettings(KafkaSettings):
     session_timeout_s: float = Field(10.0, ge=1, description="group session timeout")
     drain_timeout_s: float = Field(6.0, gt=0, le=9, description="budget to finish work on SIGTERM")
 
-    log_format: Literal["plain", "json"] = Field("plain", description="log lines for people or programs")
+    log_format: Literal["plain", "json"] = Field(
+        "plain", description="log lines for people or programs"
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="log level")
 
     @model_validator(mode="before")

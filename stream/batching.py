@@ -1,0 +1,144 @@
+"""The micro-batcher: who waits for a score, and when a batch closes.
+
+A state machine without clock and without asyncio: every method is told the time, in seconds of
+any monotonic clock.
+"""
+
+from collections.abc import Container
+from dataclasses import dataclass
+from heapq import merge
+from typing import NamedTuple
+
+from stream.events import Event
+
+
+class Waiting:
+    """One user who waits: since when, and which events the next score covers."""
+
+    __slots__ = ("first", "last", "since_s")
+
+    def __init__(self, since_s: float, event: Event) -> None:
+        self.since_s = since_s
+        self.first = event  # nothing from here on may be committed before the score is out
+        self.last = event
+
+
+class Taken(NamedTuple):
+    """One user of a batch."""
+
+    partition: int
+    key: bytes
+    waiting: Waiting
+
+
+@dataclass(frozen=True, slots=True)
+class BatchPolicy:
+    """A batch closes at ``close_users``, or when the oldest has waited ``deadline_s``.
+
+    It takes at most ``max_users``: what is beyond the cap waits for the next one.
+    """
+
+    close_users: int
+    max_users: int
+    deadline_s: float
+
+
+class MicroBatcher:
+    """Users who wait for a score, one entry each, oldest first.
+
+    A second event of a waiting user joins the first: one score answers both. Only one batch at a
+    time is on the device; ``take`` makes it busy, ``done`` frees it.
+    """
+
+    def __init__(self, policy: BatchPolicy) -> None:
+        self.policy = policy
+        self.draining = False  # close batches at once, whatever their size
+        self._waiting: dict[int, dict[bytes, Waiting]] = {}
+        self._users = 0
+        self._errand_since_s: float | None = None
+        self._busy = False
+
+    def __len__(self) -> int:
+        return self._users
+
+    def add(self, now_s: float, partition: int, event: Event) -> None:
+        """A user has a new event; its offset must be above those of the user's earlier ones."""
+        key = event.key
+        users = self._waiting.get(partition)
+        if users is None:
+            users = self._waiting[partition] = {}
+        waiting = users.get(key)
+        if waiting is None:
+            users[key] = Waiting(now_s, event)
+            self._users += 1
+        else:
+            waiting.last = event
+
+    def add_errand(self, now_s: float) -> None:
+        """Something without a user waits for the next batch, such as a dead letter."""
+        if self._errand_since_s is None:
+            self._errand_since_s = now_s
+
+    def waiting(self, partition: int) -> Container[bytes]:
+        """The users who wait in a partition."""
+        return self._waiting.get(partition, ())
+
+    def oldest(self, *partitions: int) -> list[Waiting]:
+        """The user of each of these partitions who waits longest, if any waits there."""
+        return [next(iter(users.values())) for p in partitions if (users := self._waiting.get(p))]
+
+    def next_wakeup(self) -> float | None:
+        """When the next batch is due, which may be past; None if only an event can bring it."""
+        since_s = [waiting.since_s for waiting in self.oldest(*self._waiting)]
+        if self._errand_since_s is not None:
+            since_s.append(self._errand_since_s)
+        if self._busy or not since_s:
+            return None
+        if self.draining or self._users >= self.policy.close_users:
+            return min(since_s)
+        return min(since_s) + self.policy.deadline_s
+
+    def ready(self, now_s: float) -> bool:
+        """Whether a batch should be taken now."""
+        wakeup_s = self.next_wakeup()
+        return wakeup_s is not None and wakeup_s <= now_s
+
+    def take(self) -> list[Taken]:
+        """Close a batch: the users who wait longest, oldest first; makes the device busy.
+
+        Within a partition the batch is a prefix of who waits, so that everything before the first
+        who stays behind is in this batch or an earlier one.
+        """
+        self._busy = True
+        self._errand_since_s = None
+        if self._users <= self.policy.max_users:
+            queues, self._waiting = self._waiting, {}
+            taken = [
+                Taken(partition, key, waiting)
+                for partition, users in queues.items()
+                for key, waiting in users.items()
+            ]
+        else:
+            taken = self._oldest_users()
+            for partition, key, _ in taken:
+                del self._waiting[partition][key]
+        self._users -= len(taken)
+        return taken
+
+    def _oldest_users(self) -> list[Taken]:
+        queues = [
+            [Taken(partition, key, waiting) for key, waiting in users.items()]
+            for partition, users in self._waiting.items()
+        ]
+        by_age = merge(*queues, key=lambda taken: taken.waiting.since_s)
+        return [taken for taken, _ in zip(by_age, range(self.policy.max_users), strict=False)]
+
+    def done(self) -> None:
+        """The device is free again."""
+        self._busy = False
+
+    def drop_partitions(self) -> None:
+        """Let go of everybody: the partitions are revoked, their events come again."""
+        self._waiting.clear()
+        self._users = 0
+        self._errand_since_s = None

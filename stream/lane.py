@@ -1,0 +1,200 @@
+"""The bulk lane: everything that touches Faust's private names, and nothing else.
+
+Faust runs the group: membership, assignment, rebalances, life and death. Its way of an event,
+one task and three turns of the loop each, is what we step around: whole record lists go from its
+fetcher to the sink, recovery reads in bulk, and commits are ours. The contract tests in
+tests/stream/test_lane_contract.py fail when Faust changes what is used here.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+import faust
+import structlog
+from aiokafka import TopicPartition
+from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
+from faust.tables.recovery import Recovery as FaustRecovery
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
+
+from stream.events import Message
+
+_log = structlog.get_logger(__name__)
+
+
+class Sink(Protocol):
+    """Who takes the records of the events topic."""
+
+    async def recover(self, partitions: frozenset[int]) -> None:
+        """These partitions are ours from now on: recover their state, then return."""
+        ...
+
+    async def ingest(self, partition: int, messages: Sequence[Message]) -> None:
+        """Take records of one partition, each once per assignment; return when there is room."""
+        ...
+
+    async def revoke(self) -> None:
+        """All partitions are taken from us: finish and commit what can be, then let go."""
+        ...
+
+
+class Lane:
+    """Attaches a sink to a Faust app that has a topic of events and one table."""
+
+    def __init__(self, app: faust.App, events_topic: str, sink: Sink) -> None:
+        self._app = app
+        self._topic = events_topic
+        self._sink = sink
+        app.transport = _transport(app, events_topic, sink)
+        # Subscribes the consumer to the topic without an agent.
+        app.topics.add(app.topic(events_topic, key_type=bytes, value_type=bytes))
+        tables: Any = app.tables
+        tables._recovery = _BulkRecovery(
+            app, tables, sink=sink, beacon=tables.beacon, loop=tables.loop
+        )
+        app.on_partitions_revoked.connect(self._on_revoked)  # type: ignore[arg-type]
+
+    async def start(self) -> None:
+        """Join the group; returns before partitions are assigned."""
+        self._app.finalize()
+        await self._app.start()
+
+    async def stop(self) -> None:
+        """Leave; call after the sink has finished and its offsets are committed."""
+        await self._app.stop()
+
+    async def wait_until_stopped(self) -> BaseException | None:
+        """Wait for Faust to end; what it ended of, None after `stop`."""
+        await self._app.wait_until_stopped()
+        return self._app.crash_reason if self._app.crashed else None
+
+    def stop_flow(self) -> None:
+        """Hand over no more records; those on their way are dropped, and come again."""
+        if self._app._consumer is not None:
+            self._app._consumer.stop_flow()
+
+    async def commit(self, offsets: Mapping[int, int]) -> bool:
+        """Commit source offsets (partition → next offset); False if we lost the partitions.
+
+        Raises KafkaError when the broker cannot be reached or refuses.
+        """
+        consumer: Any = self._app.consumer
+        thread = consumer._thread
+        client = thread._ensure_consumer()
+        wanted = {TopicPartition(self._topic, p): offset for p, offset in offsets.items()}
+        try:
+            await thread.call_thread(client.commit, wanted)
+        except (CommitFailedError, IllegalStateError) as error:
+            _log.warning("offsets not committed: the group has moved on", error=str(error))
+            return False
+        return True
+
+    def ends(self) -> dict[int, int]:
+        """Where each assigned partition ends, as of the last fetch; none for one not fetched."""
+        consumer = self._app._consumer
+        if consumer is None:
+            return {}
+        try:
+            assigned = consumer.assignment()
+            ends = {tp.partition: consumer.highwater(tp) for tp in assigned if self._is_ours(tp)}
+        except (KafkaError, faust.exceptions.FaustError):
+            return {}  # the assignment is changing under us
+        return {partition: end for partition, end in ends.items() if end is not None}
+
+    def _is_ours(self, tp: TP) -> bool:
+        return bool(tp.topic == self._topic)
+
+    async def _on_revoked(self, app: Any, revoked: set[TP], **_: Any) -> None:
+        if any(self._is_ours(tp) for tp in revoked):
+            await self._sink.revoke()
+
+
+def _transport(app: faust.App, events_topic: str, sink: Sink) -> driver.Transport:
+    """Faust's transport, with a consumer that feeds the sink."""
+
+    class BulkConsumer(_BulkConsumer):
+        topic = events_topic
+        feed = staticmethod(sink.ingest)
+
+    class BulkTransport(driver.Transport):
+        Consumer = BulkConsumer
+
+    return BulkTransport(app.conf.broker_consumer, app)
+
+
+class _BulkConsumer(driver.Consumer):
+    """Hands record lists over whole, each record once per generation."""
+
+    topic: str
+    feed: Callable[[int, Sequence[Message]], Awaitable[None]]
+
+    def __post_init__(self) -> None:
+        # Counts assignments. Not Faust's generation: a static member that rejoins keeps that.
+        self._epoch = 0
+        self._next_offset: dict[int, int] = {}
+
+    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        """Whatever was fetched until now is of an assignment that is over."""
+        self._epoch += 1
+        self._next_offset.clear()
+        await super().on_partitions_revoked(revoked)
+
+    async def _drain_messages(self, fetcher: Any) -> None:
+        while not (self._stopped.is_set() or fetcher._stopped.is_set()):
+            epoch = self._epoch
+            records, _ = await self._wait_next_records(1.0)
+            await asyncio.sleep(0)
+            if self.should_stop or not records:
+                continue
+            if not self.flow_active:
+                await self._seek_back()
+                continue
+            for tp, messages in records.items():
+                if tp.topic == self.topic and epoch == self._epoch and self.flow_active:
+                    await self._hand_over(tp.partition, messages)
+
+    async def _seek_back(self) -> None:
+        # The partitions may have been revoked between the fetch and this line.
+        try:
+            await self.perform_seek()
+        except (IllegalStateError, KafkaError) as error:
+            _log.debug("no seek while partitions change hands", error=str(error))
+
+    async def _hand_over(self, partition: int, messages: Sequence[Message]) -> None:
+        """Feed what is new.
+
+        After a recovery Faust seeks to the committed offsets while records already flow, so those
+        that were handed over are fetched once more.
+        """
+        next_offset = self._next_offset.get(partition, -1)
+        if messages[0].offset < next_offset:
+            messages = [message for message in messages if message.offset >= next_offset]
+            if not messages:
+                return
+        self._next_offset[partition] = messages[-1].offset + 1
+        feeding = asyncio.ensure_future(self.feed(partition, messages))
+        # A sink that waits for room must not hold up a rebalance.
+        await self.wait_first(feeding, self.suspend_flow.wait())
+
+    async def verify_all_partitions_active(self) -> None:
+        """Faust's watch over acknowledged events, of which we have none; lag is our own metric."""
+
+
+class _BulkRecovery(FaustRecovery):
+    """Faust's recovery service, with the reading done by the sink."""
+
+    def __init__(self, app: faust.App, tables: Any, *, sink: Sink, **kwargs: Any) -> None:
+        super().__init__(app, tables, **kwargs)
+        self._sink = sink
+
+    async def _seek_offsets(self, consumer: Any, tps: set[TP], offsets: Any, title: str) -> None:
+        await self._sink.recover(frozenset(tp.partition for tp in tps))
+
+    def need_recovery(self) -> bool:
+        """Never: it is done when this is asked."""
+        return False
+
+    async def _wait(self, coro: Any, timeout: Any = None) -> None:  # noqa: ASYNC109 - Faust's
+        # Faust goes on after the time-out as if the state were whole; a large one takes longer.
+        await super()._wait(coro)

@@ -1,0 +1,69 @@
+"""Settings as command-line options: one definition of each setting serves both."""
+
+import inspect
+from collections.abc import Callable
+from typing import Annotated, Any, TypeVar, get_args
+
+import typer
+from pydantic import SecretStr
+from pydantic.fields import FieldInfo
+
+from stream.settings import ENV_PREFIX, Settings
+
+S = TypeVar("S", bound=Settings)
+
+
+def with_settings(kind: type[S]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command one option per setting of ``kind``, and call it with the settings read.
+
+    The command gets them as its first argument; its own parameters follow. A secret is no
+    option: it would stand in the list of processes.
+    """
+    fields = {
+        name: field
+        for name, field in kind.model_fields.items()
+        if SecretStr not in get_args(field.annotation)
+    }
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        def call(*arguments: Any, **options: Any) -> None:
+            flags = {name: options.pop(name) for name in fields}
+            command(kind.load(**flags), *arguments, **options)
+
+        _, *own = inspect.signature(command).parameters.values()
+        settings = [_parameter(name, field) for name, field in fields.items()]
+        call.__signature__ = inspect.Signature(own + settings)  # type: ignore[attr-defined]
+        call.__name__, call.__doc__ = command.__name__, command.__doc__
+        return call
+
+    return decorate
+
+
+def _parameter(name: str, field: FieldInfo) -> inspect.Parameter:
+    flag = f"--{name.replace('_', '-')}"
+    is_switch = field.annotation is bool
+    option = typer.Option(
+        f"{flag}/--no-{flag[2:]}" if is_switch else flag,
+        help=f"{field.description} [{_default(field)}; {ENV_PREFIX}{name.upper()}]",
+        metavar=None if is_switch else _metavar(name, field),
+        show_default=False,
+    )
+    # Texts, without defaults: the settings check and complete what is given.
+    annotation = Annotated[bool | None, option] if is_switch else Annotated[str | None, option]
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    return inspect.Parameter(name, keyword, default=None, annotation=annotation)
+
+
+def _metavar(name: str, field: FieldInfo) -> str:
+    choices = get_args(field.annotation)
+    if choices and all(isinstance(choice, str) for choice in choices):
+        return "|".join(choices)
+    return {"http": "HOST:PORT", "bootstrap": "HOST:PORT"}.get(name, "VALUE")
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "required"
+    if isinstance(field.default, tuple):
+        return ",".join(field.default)
+    return "unset" if field.default is None else str(field.default)

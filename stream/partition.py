@@ -1,0 +1,35 @@
+"""One partition as the worker holds it: its users, how far it was read, what waits beside them."""
+
+from collections.abc import Container, Iterable
+
+from stream.events import DeadLetter
+from stream.users import Users
+
+
+class Partition:
+    """What of a partition is not yet safe, but for the users who wait (`stream.batching`).
+
+    ``markers`` are the forgotten users: key → offset of the ``forget``. Once that offset is
+    committed no replay can bring the user back, and the marker may go.
+    """
+
+    def __init__(self, number: int, users: Users, markers: Iterable[bytes]) -> None:
+        self.number = number
+        self.users = users
+        self.next_offset = -1  # of the source: everything below it was read; -1: nothing was
+        self.dead: list[DeadLetter] = []
+        self.markers = {key: users.get(key).applied_offset for key in markers}
+        self.committed = -1
+
+    def expired_markers(self, busy: tuple[Container[bytes], ...]) -> list[bytes]:
+        """Forget markers to delete, of users who are still forgotten and not in ``busy``."""
+        passed = [key for key, offset in self.markers.items() if offset < self.committed]
+        expired = []
+        for key in passed:
+            if any(key in keys for keys in busy):
+                continue
+            del self.markers[key]
+            if self.users.get(key).forgotten:
+                self.users.drop(key)
+                expired.append(key)
+        return expired

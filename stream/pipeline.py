@@ -1,0 +1,398 @@
+"""The way of an event, in order: validate, fold, wait, score, publish, changelog, disk, commit.
+
+Knows no Faust: it is given messages, and gives back which offsets may be committed.
+"""
+
+import asyncio
+import time
+from asyncio import Future, Lock, Task
+from collections import Counter, deque
+from collections.abc import Callable, Container, Iterable, Sequence
+from typing import NamedTuple
+
+from model.scorer import Score
+from stream.batch import Batch, Share
+from stream.batching import MicroBatcher
+from stream.errors import DamagedState
+from stream.events import DeadLetter, Message, Validator
+from stream.metrics import Metrics
+from stream.partition import Partition
+from stream.publishing import (
+    Delivery,
+    Publisher,
+    Record,
+    ScoreEncoder,
+    acknowledged,
+    dead_letter_record,
+)
+from stream.scoring import Device
+from stream.state import Rules
+from stream.store import StateStore
+from stream.users import Users
+
+CHUNK = 1000  # messages validated and folded before the event loop gets its turn
+_SCORABLE = frozenset({"applied", "late", "future", "forgotten"})
+
+
+class Topics(NamedTuple):
+    """Where the pipeline reads from and writes to."""
+
+    events: str
+    scores: str
+    dead: str
+    dead_partitions: int
+    changelog: str
+
+
+class Limits(NamedTuple):
+    """What bounds the memory of the pipeline."""
+
+    pending_users: int
+    in_flight: int
+    cache_users: int
+
+
+class Pipeline:
+    """Everything between a fetched message and an offset that may be committed.
+
+    ``failed`` is done as soon as something happens after which nothing may be committed any
+    more; its exception says what. ``clock`` is monotonic and in seconds.
+    """
+
+    def __init__(
+        self,
+        *,
+        topics: Topics,
+        limits: Limits,
+        rules: Rules,
+        validator: Validator,
+        batcher: MicroBatcher,
+        device: Device,
+        publisher: Publisher,
+        store: StateStore,
+        metrics: Metrics,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._topics = topics
+        self._limits = limits
+        self._rules = rules
+        self._validator = validator
+        self._batcher = batcher
+        self._device = device
+        self._encoder = ScoreEncoder(topics.events, device.info)
+        self._publisher = publisher
+        self._store = store
+        self._metrics = metrics
+        self._clock = clock
+
+        self._partitions: dict[int, Partition] = {}
+        self._epoch = 0  # of the assignment; a batch of an earlier one may finish nothing
+        self._in_flight: deque[Batch] = deque()
+        self._tail: Task[None] | None = None  # the batch before the next one
+        self._sending = Lock()  # first come, first served: batches are sent in their order
+        self._wake = asyncio.Event()
+        self._room = asyncio.Event()
+        self.failed: Future[None] = asyncio.get_running_loop().create_future()
+
+    # --- partitions come and go ---------------------------------------------------------------
+
+    def assign(self, partitions: Iterable[int]) -> None:
+        """Start afresh with these partitions; their state is recovered and open in the store."""
+        self._epoch += 1
+        numbers = set(partitions)
+        limit = self._limits.cache_users // max(1, len(numbers))
+        self._partitions = {
+            number: Partition(
+                number, Users(number, self._store, limit), self._store.markers(number)
+            )
+            for number in numbers
+        }
+
+    async def drain(self, timeout_s: float) -> bool:
+        """Finish whoever waits and every batch on its way; False if time runs out first."""
+        self._batcher.draining = True
+        try:
+            async with asyncio.timeout(timeout_s):
+                while (
+                    len(self._batcher) or self._in_flight or self._dead()
+                ) and not self._has_failed:
+                    self._wake.set()
+                    await asyncio.sleep(0.005)
+        except TimeoutError:
+            return False
+        finally:
+            self._batcher.draining = False
+        return not self._has_failed
+
+    def revoke(self) -> None:
+        """Let go of all partitions; what is unfinished comes again to whoever owns them next."""
+        self._epoch += 1
+        self._partitions = {}
+        self._batcher.drop_partitions()
+        self._in_flight.clear()
+        self._room.set()
+
+    # --- steps 1 and 2: validate, fold -------------------------------------------------------
+
+    async def ingest(self, number: int, messages: Sequence[Message]) -> None:
+        """Take messages of one partition, in offset order, each once per assignment.
+
+        Returns when there is room for more.
+        """
+        epoch = self._epoch
+        for start in range(0, len(messages), CHUNK):
+            partition = self._partitions.get(number)
+            if epoch != self._epoch or partition is None:
+                return
+            self._ingest(partition, messages[start : start + CHUNK])
+            self._wake.set()
+            await asyncio.sleep(0)
+            while len(self._batcher) > self._limits.pending_users and epoch == self._epoch:
+                self._room.clear()
+                await self._room.wait()
+
+    def _ingest(self, partition: Partition, messages: Sequence[Message]) -> None:
+        events, dead = self._validator.validate(messages, partition.number)
+        now_s = self._clock()
+        add, get, rules, number = (
+            self._batcher.add,
+            partition.users.get,
+            self._rules,
+            partition.number,
+        )
+        outcomes = []
+        try:
+            for event in events:
+                outcome = get(event.key).apply(event, rules)
+                outcomes.append(outcome)
+                if outcome in _SCORABLE:
+                    add(now_s, number, event)
+        except Exception as error:  # noqa: BLE001 - RocksDB's own has no narrower type
+            self._fail(DamagedState(number, error))
+            return
+        if dead:
+            partition.dead += dead
+            self._batcher.add_errand(now_s)
+        partition.next_offset = messages[-1].offset + 1
+        partition.users.make_room(self._busy(number))
+        self._count(outcomes, dead)
+
+    def _count(self, outcomes: Sequence[str], dead: Sequence[DeadLetter]) -> None:
+        metrics = self._metrics
+        for outcome, n in Counter(outcomes).items():
+            metrics.events[outcome].inc(n)
+            if outcome in ("replayed", "duplicate"):
+                metrics.duplicates_skipped.inc(n)
+        if dead:
+            metrics.events["dead"].inc(len(dead))
+
+    # --- step 3: wait, close a batch ----------------------------------------------------------
+
+    async def run(self) -> None:
+        """Close batches when they are due, until cancelled or failed."""
+        while not self._has_failed:
+            if self._batcher.ready(self._clock()) and len(self._in_flight) < self._limits.in_flight:
+                self._start(self._close_batch())
+            else:
+                await self._sleep()
+
+    async def _sleep(self) -> None:
+        wakeup_s = self._batcher.next_wakeup()
+        blocked = len(self._in_flight) >= self._limits.in_flight
+        timeout_s = None if wakeup_s is None or blocked else max(0.0, wakeup_s - self._clock())
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._wake.wait()
+        except TimeoutError:
+            pass
+        self._wake.clear()
+
+    def _close_batch(self) -> Batch:
+        batch = Batch(self._batcher.take(), self._partitions)
+        for partition in self._partitions.values():
+            if partition.markers:
+                busy = (*self._busy(partition.number), batch.keys(partition.number))
+                batch.purge(partition, partition.expired_markers(busy))
+        if batch.oldest_s is not None:
+            self._metrics.batch_wait.observe(max(0.0, self._clock() - batch.oldest_s))
+            self._metrics.batch_users.observe(len(batch.rows))
+        self._room.set()
+        return batch
+
+    def _busy(self, number: int) -> tuple[Container[bytes], ...]:
+        """Users whose state in memory is ahead of the disk."""
+        flying = (batch.keys(number) for batch in self._in_flight)
+        return (self._batcher.waiting(number), *flying)
+
+    # --- steps 4 to 7: score, publish, changelog, disk ---------------------------------------
+
+    def _start(self, batch: Batch) -> None:
+        self._in_flight.append(batch)
+        self._tail = asyncio.create_task(self._finish(batch, self._epoch, self._tail))
+        self._tail.add_done_callback(self._finished)
+
+    def _finished(self, task: Task[None]) -> None:
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self._fail(error)
+        self._wake.set()
+
+    async def _finish(self, batch: Batch, epoch: int, previous: Task[None] | None) -> None:
+        """Take one batch from the device to the disk.
+
+        4. Score, off the event loop; then the device is free for the next batch.
+        5. Publish scores and dead letters, and wait until the broker has them all.
+        6. Write the changelog, after the batch before, and wait until the broker has it.
+        7. Write RocksDB, together with the changelog offset.
+
+        A crash after 5 sends the scores of this batch once more, with the same ids. A crash
+        after 6 replays events that the recovered state already holds, and skips: their scores
+        are out. Only after 7 does `positions` move past the batch.
+        """
+        scores = await self._score(batch)
+        async with self._sending:
+            if epoch != self._epoch:
+                return
+            sent = await self._publish(batch, scores)
+        for topic, deliveries in sent:
+            await acknowledged(topic, deliveries)
+        self._observe(batch, scores)
+        if previous is not None:
+            await previous
+        if epoch != self._epoch:
+            return
+        await self._write(batch)
+        if epoch == self._epoch:
+            self._in_flight.popleft()
+
+    async def _score(self, batch: Batch) -> list[Score | Exception]:
+        try:
+            start_s = time.perf_counter()
+            scores = await self._device.score(batch.sequences)
+            if scores:
+                self._metrics.inference.observe(time.perf_counter() - start_s)
+            return scores
+        finally:
+            self._batcher.done()
+            self._wake.set()
+
+    async def _publish(
+        self, batch: Batch, scores: Sequence[Score | Exception]
+    ) -> list[tuple[str, list[Delivery]]]:
+        topics, now_ms = self._topics, int(time.time() * 1000)
+        sent = []
+        remaining = iter(scores)
+        for share in batch.shares.values():
+            records = self._score_records(share, [next(remaining) for _ in share.rows], now_ms)
+            if records:
+                deliveries = await self._publisher.send(topics.scores, share.number, records)
+                sent.append((topics.scores, deliveries))
+            if share.dead:
+                target = share.number % topics.dead_partitions
+                letters = [dead_letter_record(topics.events, share.number, d) for d in share.dead]
+                sent.append((topics.dead, await self._publisher.send(topics.dead, target, letters)))
+        return sent
+
+    def _score_records(
+        self, share: Share, scores: Sequence[Score | Exception], now_ms: int
+    ) -> list[Record]:
+        encode = self._encoder.encode
+        records = [Record(key, None) for key in share.forgotten]
+        for row, score in zip(share.rows, scores, strict=True):
+            if isinstance(score, Exception):
+                message = row.waiting.last.message
+                kind = type(score).__name__
+                share.dead.append(DeadLetter(message, "unscorable", kind, str(score)))
+            else:
+                value = encode(row.key, row.as_of, score, now_ms, row.n_events)
+                records.append(Record(row.key, value))
+        return records
+
+    async def _write(self, batch: Batch) -> None:
+        changelog = self._topics.changelog
+        sent = []
+        for share in batch.shares.values():
+            if share.changes:
+                records = [Record(key, value) for key, value in share.changes.items()]
+                sent.append((share, await self._publisher.send(changelog, share.number, records)))
+        written = [(share, await acknowledged(changelog, deliveries)) for share, deliveries in sent]
+        await asyncio.to_thread(self._write_to_disk, written)
+
+    def _write_to_disk(self, written: Sequence[tuple[Share, int]]) -> None:
+        for share, changelog_offset in written:
+            self._store.write(share.number, share.changes.items(), changelog_offset)
+
+    def _observe(self, batch: Batch, scores: Sequence[Score | Exception]) -> None:
+        for quality, n in Counter(s.quality for s in scores if isinstance(s, Score)).items():
+            self._metrics.scores[quality].inc(n)
+        reasons = Counter(dead.reason for share in batch.shares.values() for dead in share.dead)
+        for reason, n in reasons.items():
+            self._metrics.dead_letters[reason].inc(n)
+        now_ms = time.time() * 1000
+        waited_s = [
+            max(0.0, (now_ms - row.waiting.first.timestamp_ms) / 1000) for row in batch.rows
+        ]
+        if waited_s:
+            self._metrics.event_to_score.observe_many(waited_s)
+
+    # --- step 8: what may be committed ---------------------------------------------------------
+
+    def positions(self) -> dict[int, int]:
+        """Per partition, the source offset below which everything is safe; none for one unread."""
+        return {
+            number: self._position(partition)
+            for number, partition in self._partitions.items()
+            if partition.next_offset >= 0
+        }
+
+    def _position(self, partition: Partition) -> int:
+        number = partition.number
+        starts = [
+            share.start
+            for batch in self._in_flight
+            if (share := batch.shares.get(number)) is not None and share.start is not None
+        ]
+        starts += [waiting.first.offset for waiting in self._batcher.oldest(number)]
+        starts += [dead.message.offset for dead in partition.dead[:1]]
+        return min(starts, default=partition.next_offset)
+
+    def committed(self, offsets: dict[int, int]) -> None:
+        """These offsets are committed: forget markers below them are needed no more."""
+        for number, offset in offsets.items():
+            partition = self._partitions.get(number)
+            if partition is not None:
+                partition.committed = offset
+                if any(marker < offset for marker in partition.markers.values()):
+                    self._batcher.add_errand(self._clock())
+                    self._wake.set()
+
+    # --- what can be seen from outside -------------------------------------------------------
+
+    @property
+    def partitions(self) -> frozenset[int]:
+        """The partitions we hold."""
+        return frozenset(self._partitions)
+
+    @property
+    def waiting_users(self) -> int:
+        """Users who wait for a batch."""
+        return len(self._batcher)
+
+    def oldest_unscored_ms(self) -> int | None:
+        """Record timestamp of the oldest event read but not safe; None when there is none."""
+        waiting = [entry.first.timestamp_ms for entry in self._batcher.oldest(*self._partitions)]
+        flying = [row.waiting.first.timestamp_ms for batch in self._in_flight for row in batch.rows]
+        return min(waiting + flying, default=None)
+
+    def _dead(self) -> bool:
+        return any(partition.dead for partition in self._partitions.values())
+
+    @property
+    def _has_failed(self) -> bool:
+        return self.failed.done()
+
+    def _fail(self, error: BaseException) -> None:
+        if not self.failed.done():
+            self.failed.set_exception(error)
+        self._wake.set()
+        self._room.set()

@@ -1,0 +1,220 @@
+"""The state of one user: what they did lately, how an event changes it, and its bytes.
+
+The bytes are written down in docs/state-format.md; golden files in the tests keep every version
+readable.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Literal
+
+import msgspec
+
+from model.sequence import Sequence
+from stream.events import FORGET, Event
+
+FORMAT_VERSION = 1
+_VERSION_BYTE = bytes([FORMAT_VERSION])
+EVENT_ID_BYTES = 8
+
+Outcome = Literal["applied", "late", "future", "duplicate", "replayed", "forgotten"]
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The written rules of time and memory; all event-time integers are milliseconds."""
+
+    sequence_length: int
+    dedupe_window: int
+    allowed_lateness_ms: int
+    max_future_ms: int
+    ttl_ms: int
+
+
+class UnknownFormat(Exception):
+    """State bytes that this version of Lately cannot read."""
+
+
+class _Encoded(msgspec.Struct, array_like=True):
+    """The MessagePack array behind the version byte."""
+
+    applied_offset: int
+    as_of_ms: int
+    items: list[str]
+    times_ms: list[int]
+    kinds: list[str]
+    actions: bytes
+    event_ids: bytes
+    forgotten: bool
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(_Encoded).decode
+
+
+class UserState:
+    """One user's recent actions by event time, and how far in the log they have come.
+
+    The columns ``items``, ``times_ms`` and ``actions`` have one entry per action, oldest first;
+    an action is an index into ``kinds``, the action names in the order in which they came.
+    """
+
+    __slots__ = (
+        "actions",
+        "applied_offset",
+        "as_of_ms",
+        "event_ids",
+        "forgotten",
+        "items",
+        "kinds",
+        "times_ms",
+    )
+
+    def __init__(self) -> None:
+        self.applied_offset = -1
+        self.as_of_ms = 0
+        self.items: list[str] = []
+        self.times_ms: list[int] = []
+        self.kinds: list[str] = []
+        self.actions = bytearray()
+        self.event_ids: list[bytes] = []
+        self.forgotten = False
+
+    def apply(self, event: Event, rules: Rules) -> Outcome:
+        """Fold one event into the state.
+
+        1. At or below the applied offset it is a replay, and changes nothing.
+        2. ``forget`` leaves a marker that keeps only the offset, so that replays stay dead.
+        3. An ``event_id`` of the window is a producer's duplicate, and changes nothing.
+        4. A time too far ahead of the record's own timestamp is set back to it.
+        5. After a silence longer than the time to live the user starts afresh.
+        6. An action older than the newest by more than the allowed lateness is remembered, but
+           not placed; any other is placed by event time, after those of the same time.
+        """
+        if event.offset <= self.applied_offset:
+            return "replayed"
+        if event.action is FORGET or event.action == FORGET:
+            self._forget(event.offset)
+            return "forgotten"
+        digest = None
+        if event.event_id is not None and rules.dedupe_window:
+            digest = blake2b(event.event_id.encode(), digest_size=EVENT_ID_BYTES).digest()
+            if digest in self.event_ids:
+                return "duplicate"
+
+        outcome: Outcome = "applied"
+        ts_ms = event.ts_ms
+        if ts_ms > event.timestamp_ms + rules.max_future_ms:
+            ts_ms = event.timestamp_ms
+            outcome = "future"
+        times_ms = self.times_ms
+        newest_ms = times_ms[-1] if times_ms else ts_ms
+        if ts_ms - newest_ms > rules.ttl_ms:
+            self._clear()
+            times_ms, newest_ms = self.times_ms, ts_ms
+
+        self.forgotten = False
+        self.applied_offset = event.offset
+        self.as_of_ms = ts_ms
+        if digest is not None:
+            self.event_ids.append(digest)
+            if len(self.event_ids) > rules.dedupe_window:
+                del self.event_ids[0]
+        if newest_ms - ts_ms > rules.allowed_lateness_ms:
+            return "late"
+        self._place(event.item, event.action, ts_ms, rules.sequence_length)
+        return outcome
+
+    def _place(self, item: str, action: str, ts_ms: int, length: int) -> None:
+        kinds, times_ms = self.kinds, self.times_ms
+        if action not in kinds:
+            kinds.append(action)
+        kind = kinds.index(action)
+        if not times_ms or ts_ms >= times_ms[-1]:
+            self.items.append(item)
+            times_ms.append(ts_ms)
+            self.actions.append(kind)
+        else:
+            at = _first_later(times_ms, ts_ms)
+            self.items.insert(at, item)
+            times_ms.insert(at, ts_ms)
+            self.actions.insert(at, kind)
+        if len(times_ms) > length:
+            del self.items[:-length], times_ms[:-length], self.actions[:-length]
+
+    def _clear(self) -> None:
+        """Empty everything but the offset: without it a replay would be applied twice."""
+        self.items, self.times_ms, self.kinds = [], [], []
+        self.actions, self.event_ids = bytearray(), []
+
+    def _forget(self, offset: int) -> None:
+        self._clear()
+        self.applied_offset, self.as_of_ms, self.forgotten = offset, 0, True
+
+    def sequence(self) -> Sequence:
+        """A copy of the actions as the scorer sees them."""
+        times_ms, kinds = self.times_ms, self.kinds
+        newest_ms = times_ms[-1] if times_ms else 0
+        return Sequence(
+            tuple(self.items),
+            tuple([kinds[kind] for kind in self.actions]),
+            tuple(times_ms),
+            max(self.as_of_ms, newest_ms),
+        )
+
+    def to_bytes(self) -> bytes:
+        """Encode in the newest format."""
+        return _VERSION_BYTE + _encode(
+            (
+                self.applied_offset,
+                self.as_of_ms,
+                self.items,
+                self.times_ms,
+                self.kinds,
+                self.actions,
+                b"".join(self.event_ids),
+                self.forgotten,
+            )
+        )
+
+    @classmethod
+    def from_bytes(cls, value: bytes) -> "UserState":
+        """Decode any format we ever wrote; raises UnknownFormat for bytes that are none."""
+        if value[:1] != _VERSION_BYTE:
+            raise UnknownFormat(
+                f"state has format {value[:1].hex() or 'none'}, this version reads "
+                f"{FORMAT_VERSION:02x}; run the version of Lately that wrote it"
+            )
+        try:
+            encoded = _decode(memoryview(value)[1:])
+        except msgspec.DecodeError as error:
+            raise UnknownFormat(f"state is damaged: {error}; rebuild the partition") from error
+        state = cls()
+        state.applied_offset = encoded.applied_offset
+        state.as_of_ms = encoded.as_of_ms
+        state.items = encoded.items
+        state.times_ms = encoded.times_ms
+        state.kinds = encoded.kinds
+        state.actions = bytearray(encoded.actions)
+        state.event_ids = list(_split(encoded.event_ids))
+        state.forgotten = encoded.forgotten
+        return state
+
+
+def _first_later(times_ms: list[int], ts_ms: int) -> int:
+    """Where an action of this time goes: before the first later one; searched from the end."""
+    at = len(times_ms)
+    while at and times_ms[at - 1] > ts_ms:
+        at -= 1
+    return at
+
+
+def _split(event_ids: bytes) -> Iterable[bytes]:
+    for start in range(0, len(event_ids), EVENT_ID_BYTES):
+        yield event_ids[start : start + EVENT_ID_BYTES]
+
+
+def is_forgotten(value: bytes) -> bool:
+    """Tell a forget marker from its bytes alone: the flag is the last byte of the array."""
+    return value[-1:] == b"\xc3"  # MessagePack true

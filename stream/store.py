@@ -1,0 +1,168 @@
+"""The state on disk: one RocksDB per partition, with the changelog offset it has come to.
+
+Keys are prefixed, so that a user may have any name: ``u`` + user id holds the user's value, ``f`` +
+user id points to a forget marker, ``m`` + name holds what belongs to the partition as a whole.
+"""
+
+import fcntl
+import os
+import shutil
+from collections.abc import Callable, Container, Iterable, Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import rocksdict
+
+from stream.errors import StateError
+from stream.state import is_forgotten
+
+_USER, _MARKER, _OFFSET = b"u", b"f", b"mchangelog_offset"
+_BLOCK_CACHE_BYTES = 128 << 20  # shared by all partitions
+_WRITE_BUFFER_BYTES = 16 << 20
+_PROBE_BYTES = 1 << 20  # must fit on the disk at start: RocksDB's first write-ahead log is smaller
+
+Change = tuple[bytes, bytes | None]  # user id as bytes, new value; None deletes
+
+
+class StateStore:
+    """RocksDB of the partitions that this worker owns.
+
+    Every write puts the users' values and the changelog offset into one atomic batch, so a
+    partition on disk is exactly its changelog up to that offset. ``on_rebuild`` is told why a
+    partition was wiped: ``corrupt``, ``ahead``, ``format``.
+    """
+
+    def __init__(self, directory: Path, on_rebuild: Callable[[str], None]) -> None:
+        self._directory = directory
+        self._on_rebuild = on_rebuild
+        self._partitions: dict[int, rocksdict.Rdict] = {}
+        self._lock: IO[bytes] | None = None
+        self._cache = rocksdict.Cache(_BLOCK_CACHE_BYTES)
+
+    def lock(self) -> None:
+        """Make the directory ours; raises StateError if it cannot be used, with the reason."""
+        try:
+            self._directory.mkdir(parents=True, exist_ok=True)
+            self._lock = (self._directory / "lock").open("ab")
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _probe(self._directory / "probe")
+        except BlockingIOError:
+            raise StateError(
+                f"{self._directory}: another worker uses it; give each worker a --state-dir"
+            ) from None
+        except OSError as error:
+            raise StateError(
+                f"{self._directory}: cannot write there ({error.strerror}); free space, mend the "
+                "permissions, or choose another --state-dir"
+            ) from error
+
+    def open(self, partition: int) -> None:
+        """Open a partition; one that RocksDB finds damaged is wiped, to be rebuilt."""
+        if partition in self._partitions:
+            return
+        try:
+            self._partitions[partition] = self._open(partition)
+        except Exception as error:  # rocksdict raises nothing narrower
+            if not _is_damage(error):
+                raise StateError(
+                    f"{self._path(partition)}: RocksDB cannot open it ({error}); free the disk or "
+                    "stop whoever uses it"
+                ) from error
+            self.wipe(partition, "corrupt")
+
+    def close(self, partition: int) -> None:
+        """Close a partition; what it holds stays on disk."""
+        database = self._partitions.pop(partition, None)
+        if database is not None:
+            database.close()
+
+    def close_others(self, partitions: Container[int]) -> None:
+        """Close the partitions that are not among these."""
+        for partition in [p for p in self._partitions if p not in partitions]:
+            self.close(partition)
+
+    def close_all(self) -> None:
+        """Close every partition and give the directory up."""
+        for partition in list(self._partitions):
+            self.close(partition)
+        if self._lock is not None:
+            self._lock.close()
+
+    def wipe(self, partition: int, cause: str) -> None:
+        """Delete a partition from disk and open it anew, empty; the changelog rebuilds it."""
+        self.close(partition)
+        shutil.rmtree(self._path(partition), ignore_errors=True)
+        self._partitions[partition] = self._open(partition)
+        self._on_rebuild(cause)
+
+    def changelog_offset(self, partition: int) -> int | None:
+        """The offset of the last changelog record that is in here; None when empty."""
+        value = self._partitions[partition].get(_OFFSET)
+        return None if value is None else int(value)
+
+    def get(self, partition: int, key: bytes) -> bytes | None:
+        """The value of one user."""
+        value: bytes | None = self._partitions[partition].get(_USER + key)
+        return value
+
+    def write(self, partition: int, changes: Iterable[Change], changelog_offset: int) -> None:
+        """Write values and the changelog offset atomically; a later change of a key wins."""
+        batch = rocksdict.WriteBatch(raw_mode=True)
+        for key, value in changes:
+            if value is None:
+                batch.delete(_USER + key)
+                batch.delete(_MARKER + key)
+            else:
+                batch.put(_USER + key, value)
+                if is_forgotten(value):
+                    batch.put(_MARKER + key, b"")
+        batch.put(_OFFSET, b"%d" % changelog_offset)
+        self._partitions[partition].write(batch)
+
+    def markers(self, partition: int) -> Iterator[bytes]:
+        """The users whose value is, or lately was, a forget marker."""
+        return self._keys(partition, _MARKER)
+
+    def users(self, partition: int) -> Iterator[tuple[bytes, bytes]]:
+        """Every user and value of a partition, by key."""
+        pairs: Any = self._partitions[partition].items(from_key=_USER)
+        for key, value in pairs:
+            if not key.startswith(_USER):
+                return
+            yield key[1:], value
+
+    def _keys(self, partition: int, prefix: bytes) -> Iterator[bytes]:
+        keys: Any = self._partitions[partition].keys(from_key=prefix)
+        for key in keys:
+            if not key.startswith(prefix):
+                return
+            yield key[1:]
+
+    def _path(self, partition: int) -> Path:
+        return self._directory / f"partition-{partition}"
+
+    def _open(self, partition: int) -> rocksdict.Rdict:
+        table = rocksdict.BlockBasedOptions()
+        table.set_block_cache(self._cache)
+        table.set_bloom_filter(10, block_based=False)
+        options = rocksdict.Options(raw_mode=True)
+        options.create_if_missing(True)
+        options.set_block_based_table_factory(table)
+        options.set_compression_type(rocksdict.DBCompressionType.lz4())
+        options.set_write_buffer_size(_WRITE_BUFFER_BYTES)
+        options.set_keep_log_file_num(3)
+        return rocksdict.Rdict(str(self._path(partition)), options)
+
+
+def _probe(path: Path) -> None:
+    with path.open("wb") as file:
+        file.write(b"\0" * _PROBE_BYTES)
+        file.flush()
+        os.fsync(file.fileno())
+    path.unlink()
+
+
+def _is_damage(error: Exception) -> bool:
+    """Whether a rebuild mends it: RocksDB names damage in its message, and in no other way."""
+    text = str(error)
+    return text.startswith(("Corruption", "Invalid argument")) or "No such file" in text

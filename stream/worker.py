@@ -1,0 +1,368 @@
+"""The worker: puts the parts together, starts them in order, and ends them in order."""
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+import time
+import uuid
+from collections.abc import Sequence
+from contextlib import AsyncExitStack, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import structlog
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+from aiokafka.partitioner import DefaultPartitioner
+from prometheus_client import CollectorRegistry
+
+from model.errors import ModelError
+from model.scorer import Scorer
+from stream import topics
+from stream.app import build_app
+from stream.batching import BatchPolicy, MicroBatcher
+from stream.errors import BrokerError, DamagedState, LatelyError
+from stream.events import Message, Validator
+from stream.health import Health, HealthServer
+from stream.lane import Lane
+from stream.metrics import Metrics
+from stream.pipeline import Limits, Pipeline, Topics
+from stream.publishing import Publisher
+from stream.recovery import Recovery
+from stream.scoring import Device
+from stream.security import client_options
+from stream.settings import WorkerSettings
+from stream.state import Rules
+from stream.store import StateStore
+
+if TYPE_CHECKING:
+    from asyncio import Task
+
+HEARTBEAT_S = 0.5
+LOOK_EVERY_S = 1.0  # how often gauges, lag and the broker are looked at
+BROKER_SILENCE_S = 5.0
+LEAVE_S = 2.0  # to say good-bye to the group, once everything is committed
+MAX_BATCH_USERS = 5000
+_log = structlog.get_logger(__name__)
+
+
+class Worker:
+    """One worker process: starts, serves until stopped, drains."""
+
+    def __init__(self, settings: WorkerSettings) -> None:
+        self._settings = settings
+        self._metrics = Metrics(CollectorRegistry())
+        self._health = Health(time.monotonic())
+        self._store = StateStore(
+            settings.state_dir / settings.group, lambda cause: self._metrics.rebuilds[cause].inc()
+        )
+        self._stop = asyncio.Event()
+        self._committed: dict[int, int] = {}
+        self._committing = asyncio.Lock()
+        self._pipeline: Pipeline
+        self._lane: Lane
+        self._recovery: Recovery
+        self._producer: AIOKafkaProducer
+
+    async def run(self) -> None:
+        """Serve until SIGTERM or SIGINT, then finish what is on its way and commit it.
+
+        Raises LatelyError, and whatever Faust or aiokafka ended of; then nothing is committed
+        beyond what was safe.
+        """
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.set)
+        async with AsyncExitStack() as stack:
+            starting = asyncio.create_task(self._start(stack))
+            serving = await self._until_stopped(starting)
+            if serving is None:
+                return
+            await self._serve(serving)
+
+    # --- start -----------------------------------------------------------------------------------
+
+    async def _until_stopped(self, starting: "Task[list[Task[None]]]") -> "list[Task[None]] | None":
+        """Wait for the start to be done; None if we are to stop before it is."""
+        stopping = asyncio.create_task(self._stop.wait())
+        await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if starting.done():
+            return starting.result()
+        starting.cancel()
+        _log.info("stopped before the worker had started")
+        return None
+
+    async def _start(self, stack: AsyncExitStack) -> "list[Task[None]]":
+        """Start everything, in the order in which each needs the one before."""
+        settings = self._settings
+        self._store.lock()
+        stack.callback(self._store.close_all)
+        await self._serve_http(stack)
+        scorer = await asyncio.to_thread(_load_scorer, settings)
+        policy = await asyncio.to_thread(_batch_policy, settings, scorer)
+        self._health.holds("model")
+        self._metrics.set_model(scorer.info.name, scorer.info.version, scorer.info.device)
+        partitions = await topics.require(settings)
+        self._producer = await self._start_producer(stack)
+        dead_partitions = len(await self._producer.partitions_for(settings.dead_topic))
+        device = Device(scorer, settings.scoring_timeout_s)
+        stack.callback(device.close)
+        self._build_pipeline(device, policy, partitions, dead_partitions)
+        instance_id = settings.instance_id or _instance_id(settings.state_dir)
+        self._lane = Lane(build_app(settings, partitions, instance_id), settings.events_topic, self)
+        _log.info(
+            "worker starts",
+            model=f"{scorer.info.name} {scorer.info.version} on {scorer.info.device}",
+            partitions=partitions,
+            batch_users=policy.close_users,
+            batch_deadline_ms=settings.batch_deadline_ms,
+        )
+        self._health.holds("worker")
+        await self._lane.start()
+        services = (
+            self._pipeline.run(),
+            self._commit_forever(),
+            self._look_forever(),
+            self._watch_broker(),
+        )
+        return [asyncio.create_task(service) for service in services]
+
+    async def _serve_http(self, stack: AsyncExitStack) -> None:
+        host, _, port = self._settings.http.rpartition(":")
+        server = HealthServer(host, int(port), self._health, self._metrics)
+        await server.start()
+        stack.push_async_callback(server.stop)
+        heart = asyncio.create_task(self._beat_forever())
+        stack.callback(heart.cancel)
+
+    async def _start_producer(self, stack: AsyncExitStack) -> AIOKafkaProducer:
+        settings = self._settings
+        producer = AIOKafkaProducer(
+            **client_options(settings),
+            acks="all",
+            enable_idempotence=settings.idempotence,
+            max_batch_size=1_000_000,
+            max_request_size=16 << 20,
+            request_timeout_ms=int(settings.delivery_timeout_s * 1000),
+        )
+        try:
+            await producer.start()
+        except KafkaError as error:
+            raise BrokerError(
+                f"{settings.bootstrap}: cannot start a producer ({error}); look at the broker"
+            ) from error
+        self._health.holds("broker")
+        return producer
+
+    def _build_pipeline(
+        self, device: Device, policy: BatchPolicy, partitions: int, dead_partitions: int
+    ) -> None:
+        settings = self._settings
+        numbers = list(range(partitions))
+        partitioner = DefaultPartitioner()
+        self._recovery = Recovery(
+            self._store,
+            settings.changelog_topic,
+            client_options(settings),
+            self._metrics.recovery.observe,
+        )
+        self._pipeline = Pipeline(
+            topics=Topics(
+                settings.events_topic,
+                settings.scores_topic,
+                settings.dead_topic,
+                dead_partitions,
+                settings.changelog_topic,
+            ),
+            limits=Limits(settings.max_pending_users, settings.max_in_flight, settings.cache_users),
+            rules=Rules(
+                settings.sequence_length,
+                settings.dedupe_window,
+                settings.allowed_lateness_ms,
+                settings.max_future_ms,
+                settings.ttl_s * 1000,
+            ),
+            validator=Validator(
+                frozenset(settings.actions),
+                settings.max_message_bytes,
+                lambda key: int(partitioner(key, numbers, numbers)),
+            ),
+            batcher=MicroBatcher(policy),
+            device=device,
+            publisher=Publisher(self._producer),
+            store=self._store,
+            metrics=self._metrics,
+        )
+
+    # --- the sink of the lane ------------------------------------------------------------------
+
+    async def recover(self, partitions: frozenset[int]) -> None:
+        """Bring the state of our partitions up to date, and take them on."""
+        if partitions:
+            self._health.holds("partitions")
+        else:
+            self._health.fails("partitions", "the group has more workers than partitions")
+        self._store.close_others(partitions)
+        await self._recovery.recover(partitions)
+        self._pipeline.assign(partitions)
+        self._committed = {}
+        self._health.holds("state")
+
+    async def ingest(self, partition: int, messages: Sequence[Message]) -> None:
+        """Take fetched records."""
+        await self._pipeline.ingest(partition, messages)
+
+    async def revoke(self) -> None:
+        """Finish and commit what can be, then let go of the partitions."""
+        self._health.fails("partitions", "the group rebalances")
+        self._health.fails("state", "the state is not recovered since the last rebalance")
+        await self._drain()
+        self._pipeline.revoke()
+
+    # --- serve -----------------------------------------------------------------------------------
+
+    async def _serve(self, tasks: "list[Task[None]]") -> None:
+        """Wait for the end, whatever it is; drain if it is a friendly one."""
+        stopping = asyncio.create_task(self._stop.wait())
+        faust = asyncio.create_task(self._lane.wait_until_stopped())
+        ends: list[asyncio.Future[Any]] = [stopping, faust, self._pipeline.failed, *tasks]
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        self._health.fails("worker", "the worker stops")
+        self._lane.stop_flow()
+        error = _first_error(self._pipeline.failed, *tasks)
+        if error is None and faust.done():
+            error = faust.result() or LatelyError("Faust ended by itself; see the log above")
+        if isinstance(error, DamagedState):
+            self._store.wipe(error.partition, "corrupt")
+        if error is None:
+            drained = await self._drain()
+            _log.info("stopped", drained=drained)
+        for task in (*tasks, stopping, faust):
+            task.cancel()
+        if error is not None:
+            raise error
+        with suppress(TimeoutError, Exception):
+            async with asyncio.timeout(LEAVE_S):
+                await self._lane.stop()
+
+    async def _drain(self) -> bool:
+        """Finish and commit, within the budget; what is not done comes again."""
+        deadline_s = time.monotonic() + self._settings.drain_timeout_s
+        drained = await self._pipeline.drain(self._settings.drain_timeout_s)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(max(0.5, deadline_s - time.monotonic())):
+                await self._commit()
+        return drained
+
+    async def _commit_forever(self) -> None:
+        while True:
+            await asyncio.sleep(self._settings.commit_interval_s)
+            await self._commit()
+
+    async def _commit(self) -> None:
+        async with self._committing:
+            positions = self._pipeline.positions()
+            news = {p: o for p, o in positions.items() if self._committed.get(p) != o}
+            if not news or self._pipeline.failed.done():
+                return
+            try:
+                kept = await self._lane.commit(news)
+            except KafkaError as error:
+                _log.warning("offsets not committed", error=str(error))
+                kept = False
+            self._metrics.commits["ok" if kept else "failed"].inc()
+            if kept:
+                self._committed.update(news)
+                self._pipeline.committed(news)
+
+    async def _beat_forever(self) -> None:
+        while True:
+            self._health.beat(time.monotonic())
+            await asyncio.sleep(HEARTBEAT_S)
+
+    async def _look_forever(self) -> None:
+        """Set the gauges."""
+        while True:
+            positions = self._pipeline.positions()
+            ends = self._lane.ends()
+            self._metrics.set_lag(
+                {p: max(0, end - positions[p]) for p, end in ends.items() if p in positions}
+            )
+            self._metrics.pending_users.set(self._pipeline.waiting_users)
+            oldest_ms = self._pipeline.oldest_unscored_ms()
+            age_s = 0.0 if oldest_ms is None else time.time() - oldest_ms / 1000
+            self._metrics.oldest_unscored_age.set(max(0.0, age_s))
+            await asyncio.sleep(LOOK_EVERY_S)
+
+    async def _watch_broker(self) -> None:
+        """Ask the broker something small, all the time: readiness must tell when it is gone."""
+        while True:
+            try:
+                async with asyncio.timeout(BROKER_SILENCE_S):
+                    answered = await self._producer.client.force_metadata_update()
+            except TimeoutError:
+                answered = False
+            if answered:
+                self._health.holds("broker")
+            else:
+                self._health.fails("broker", "the broker does not answer")
+            await asyncio.sleep(LOOK_EVERY_S)
+
+
+def _first_error(*futures: "asyncio.Future[None]") -> BaseException | None:
+    for future in futures:
+        if future.done() and not future.cancelled() and future.exception() is not None:
+            return future.exception()
+    return None
+
+
+def _load_scorer(settings: WorkerSettings) -> Scorer:
+    from model.serving import load_scorer
+
+    return load_scorer(settings.artifact, settings.scorer)
+
+
+def _batch_policy(settings: WorkerSettings, scorer: Scorer) -> BatchPolicy:
+    users = settings.batch_users or 1000
+    return BatchPolicy(users, max(users, MAX_BATCH_USERS), settings.batch_deadline_ms / 1000)
+
+
+def _instance_id(state_dir: Path) -> str:
+    """A name that stays with the state directory: a worker started again is the same member."""
+    path = state_dir / "instance_id"
+    if not path.exists():
+        path.write_text(uuid.uuid4().hex, encoding="ascii")
+    return path.read_text(encoding="ascii").strip()
+
+
+def run(settings: WorkerSettings) -> NoReturn:
+    """Run a worker until it is stopped, and end the process with its exit code."""
+    asyncio.run(_run(settings))
+    raise AssertionError("the process has ended by now")
+
+
+async def _run(settings: WorkerSettings) -> None:
+    try:
+        await Worker(settings).run()
+    except (LatelyError, ModelError) as error:
+        print(f"lately: {error}", file=sys.stderr)
+        _end(getattr(error, "exit_code", 1))
+    except Exception as error:  # noqa: BLE001 - whatever it is, it ends in one line
+        _log.debug("the worker failed", exc_info=error)
+        print(
+            f"lately: {type(error).__name__}: {error}; this is a defect, see --log-level debug",
+            file=sys.stderr,
+        )
+        _end(1)
+    _end(0)
+
+
+def _end(code: int) -> NoReturn:
+    """End the process now: what can be committed is, and no library's thread may hold us up."""
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
