@@ -1,0 +1,105 @@
+"""The command ``lately convert``: a public data set into an event log."""
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated
+
+import typer
+
+from model.errors import DataError, ModelError
+from model.formats import FORMATS
+from model.formats.conversion import Conversion
+from model.formats.order import in_time_order
+from model.formats.output import EVENT_SUFFIXES, ITEM_SUFFIXES, write_events, write_items
+from model.formats.report import ConversionReport
+from model.formats.table import Event
+from model.progress import progress
+
+NAMES = ", ".join(FORMATS)
+
+
+def convert(
+    format: Annotated[str, typer.Argument(metavar="FORMAT", help=f"One of {NAMES}.")],
+    paths: Annotated[
+        list[Path], typer.Argument(metavar="PATH...", help="Files of the set, or its folder.")
+    ],
+    out: Annotated[Path, typer.Option(help="The event log to write: .jsonl, .csv or .parquet.")],
+    items: Annotated[
+        Path | None,
+        typer.Option(help="Also write item_id, category, title: .jsonl, .csv or .tsv."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+) -> None:
+    """Turn a public data set into events, in order of time.
+
+    Rows that are no event are counted by reason and shown.
+    """
+    if format not in FORMATS:
+        raise typer.BadParameter(f"{format!r} is unknown; choose one of {NAMES}")
+    _check_suffix(out, EVENT_SUFFIXES, "--out")
+    if items is not None:
+        _check_suffix(items, ITEM_SUFFIXES, "--items")
+    try:
+        report = run(format, paths, out, items)
+    except ModelError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from error
+    if as_json:
+        typer.echo(json.dumps(report.to_json()))
+    else:
+        typer.echo("\n".join(report.lines()))
+
+
+def run(format: str, paths: list[Path], out: Path, items: Path | None = None) -> ConversionReport:
+    """Convert and write; raises DataError, also when not one event came out."""
+    conversion = Conversion.of(FORMATS[format], paths)
+    if items is not None and not any(source.table.to_item for source in conversion.sources):
+        raise DataError(f"{paths[0]}: says nothing of items; leave out --items")
+    conversion.keep_items = items is not None
+    report = conversion.report
+    with (
+        progress(f"converting {format}", conversion.size_bytes) as conversion.on_bytes,
+        _scratch_beside(out) as scratch,
+    ):
+        ordered = in_time_order(conversion.events(), Path(scratch))
+        write_events(_some(_counted(ordered, report), report), out)
+    if items is not None:
+        write_items(conversion.items.values(), items)
+    return report
+
+
+def _check_suffix(path: Path, suffixes: tuple[str, ...], option: str) -> None:
+    if path.suffix not in suffixes:
+        raise typer.BadParameter(f"{option} {path}: expected a name with {' or '.join(suffixes)}")
+
+
+def _scratch_beside(out: Path) -> "TemporaryDirectory[str]":
+    # On the disk of the output, as it needs about the same room.
+    try:
+        return TemporaryDirectory(prefix=".lately-", dir=out.parent)
+    except OSError as error:
+        raise DataError(f"{out}: cannot be written: {error.strerror}; choose another") from error
+
+
+def _counted(events: Iterable[Event], report: ConversionReport) -> Iterator[Event]:
+    """Count the events and drop duplicates, which stand at the same moment in time order."""
+    moment, seen = None, set[str]()
+    for event in events:
+        if event["ts"] != moment:
+            moment, seen = event["ts"], set()
+        if event["event_id"] in seen:
+            place = f"user {event['user_id']}, item {event['item_id']}, {moment} ms"
+            report.reject("a duplicate of another row", place)
+            continue
+        seen.add(event["event_id"])
+        report.events[event["action"]] += 1
+        yield event
+
+
+def _some(events: Iterator[Event], report: ConversionReport) -> Iterator[Event]:
+    yield from events
+    if not report.events:
+        reasons = "; ".join(f"{rows} rows: {why}" for why, rows in report.rejected.most_common())
+        raise DataError(f"no row became an event; {reasons or 'the files are empty'}")

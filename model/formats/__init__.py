@@ -1,0 +1,23 @@
+"""The published data sets that can become events, by name."""
+
+from model.formats import (
+    diginetica,
+    jdata,
+    online_retail,
+    otto,
+    rees46,
+    retailrocket,
+    yoochoose,
+)
+from model.formats.table import Format
+
+FORMATS: dict[str, Format] = {
+    "jdata": jdata.FORMAT,
+    "otto": otto.FORMAT,
+    "online-retail": online_retail.FORMAT,
+    "rees46": rees46.FORMAT,
+    "kaggle": rees46.FORMAT,  # the same files under the name of where they are found
+    "yoochoose": yoochoose.FORMAT,
+    "diginetica": diginetica.FORMAT,
+    "retailrocket": retailrocket.FORMAT,
+}

@@ -1,0 +1,148 @@
+"""The conversion: from the files of a data set to events of the wire contract."""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from pathlib import Path
+from typing import NamedTuple
+
+from model.data import Item
+from model.errors import DataError
+from model.formats.report import ConversionReport
+from model.formats.table import Event, Format, Row, Table, RowError, opened
+from model.log_files import LAST_TS_MS
+
+TELL_EVERY_ROWS = 20_000
+IDS = re.compile(r"[^\N{REPLACEMENT CHARACTER}]{1,256}\Z", re.DOTALL)
+
+
+class Source(NamedTuple):
+    """A file, and what kind of the format's files it is."""
+
+    path: Path
+    table: Table
+
+
+@dataclass(slots=True)
+class Conversion:
+    """One run over the files of a format.
+
+    ``items`` holds what is known of the items: all of what the item files say, and with
+    ``keep_items`` what the rows of events say too. ``on_bytes`` is told now and then how many
+    bytes of all files were read.
+    """
+
+    format: Format
+    sources: list[Source]
+    report: ConversionReport
+    keep_items: bool = False
+    on_bytes: Callable[[int], None] = lambda _: None
+    items: dict[str, Item] = field(default_factory=dict)
+    _bytes_before: int = 0
+
+    @classmethod
+    def of(cls, format: Format, paths: Sequence[Path]) -> "Conversion":
+        """Find out what each file is; a folder stands for its files, and may hold others.
+
+        Raises DataError for a named file that is none of the format, and when no file has
+        events.
+        """
+        report = ConversionReport()
+        sources = []
+        for path in paths:
+            inside = sorted(p for p in path.iterdir() if p.is_file()) if path.is_dir() else [path]
+            for file in inside:
+                table = _table_of(format, file)
+                if table is not None:
+                    sources.append(Source(file, table))
+                elif path.is_dir():
+                    report.skipped.append(file.name)
+                else:
+                    raise DataError(
+                        f"{file}: is none of the files of this format; {_wanted(format)}"
+                    )
+        if not any(source.table.to_event for source in sources):
+            raise DataError(f"{paths[0]}: has no file of events; {_wanted(format)}")
+        return cls(format, sources, report)
+
+    @property
+    def size_bytes(self) -> int:
+        """How many bytes there are to read."""
+        return sum(source.path.stat().st_size for source in self.sources)
+
+    def events(self) -> Iterator[Event]:
+        """The events in the order of the files; items first, so that events get a category.
+
+        A row that is no event is counted in the report with its reason.
+        """
+        for source in self.sources:
+            if source.table.to_event is None:
+                for row, place in self._rows(source):
+                    self._learn(source.table, row, place)
+        for source in self.sources:
+            if source.table.to_event is not None:
+                yield from self._events_of(source, source.table.to_event)
+
+    def _events_of(self, source: Source, to_event: Callable[[Row], Event]) -> Iterator[Event]:
+        for row, place in self._rows(source):
+            self.report.rows += 1
+            try:
+                if isinstance(row, RowError):
+                    raise row
+                event = _checked(to_event(row))
+            except RowError as reason:
+                self.report.reject(str(reason), place)
+                continue
+            if self.keep_items:
+                self._learn(source.table, row, place)
+            if not event.get("category") and (item := self.items.get(event["item_id"])):
+                event["category"] = item.category
+            yield self._finished(event, row, place)
+
+    def _rows(self, source: Source) -> Iterator[tuple[Row | RowError, str]]:
+        with opened(source.path) as file:
+            for number, row in enumerate(source.table.rows(file.text, file.first_line), start=1):
+                if number % TELL_EVERY_ROWS == 0:
+                    self.on_bytes(self._bytes_before + file.raw.tell())
+                yield row, f"{source.path.name} row {number}"
+        self._bytes_before += source.path.stat().st_size
+        self.on_bytes(self._bytes_before)
+
+    def _learn(self, table: Table, row: Row | RowError, place: str) -> None:
+        if table.to_item is None:
+            return
+        item = None if isinstance(row, RowError) else table.to_item(row)
+        if item is not None and item.item_id:
+            self.items[item.item_id] = item
+        elif isinstance(row, RowError):
+            self.report.rows += 1
+            self.report.reject(f"{row} (of items)", place)
+
+    def _finished(self, event: Event, row: Row, place: str) -> Event:
+        content = "\x1f".join(row.values()) + (place if self.format.repeats else "")
+        event_id = blake2b(content.encode(), digest_size=16).hexdigest()
+        return {"event_id": event_id} | {k: v for k, v in event.items() if v not in (None, "")}
+
+
+def _table_of(format: Format, path: Path) -> Table | None:
+    if not path.exists():
+        raise DataError(f"{path}: no such file or folder")
+    with opened(path) as file:
+        first_line = file.first_line
+    return next((table for table in format.tables if table.fits(first_line)), None)
+
+
+def _wanted(format: Format) -> str:
+    kinds = (" ".join(table.columns) for table in format.tables if table.to_event)
+    return f"expected the columns {', or '.join(kinds)}"
+
+
+def _checked(event: Event) -> Event:
+    if not IDS.match(event["user_id"]):
+        raise RowError("no user id of 1 to 256 characters")
+    if not IDS.match(event["item_id"]):
+        raise RowError("no item id of 1 to 256 characters")
+    if not 0 <= event["ts"] <= LAST_TS_MS:
+        raise RowError("the time is out of range")
+    return event

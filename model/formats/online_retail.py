@@ -1,0 +1,96 @@
+"""Online Retail (UCI): a year of invoices of a British gift shop; purchases only.
+
+Columns as published: ``InvoiceNo``, ``StockCode``, ``Description``, ``Quantity``, ``InvoiceDate``,
+``UnitPrice`` (pounds), ``CustomerID``, ``Country``. A compact copy has ``time``, ``customer``,
+``invoice``, ``item``, ``quantity``, ``price``, and beside it a file of ``item`` and
+``description``. Times are the wall clock in Britain, to the minute.
+
+Every line is a buy, of the customer, or where none is known of the invoice: a shopper without an
+account is one whose id is the session's. No events: cancelled invoices (``C…``), corrections of
+the books (``A…``), returns, lines without a price (stock that was found or given away), and stock
+codes that are no goods, such as postage, discounts, bank charges and vouchers. Goods have five
+digits, or ``DCGS`` and a design.
+
+One invoice may hold the same line twice; that is no duplicate, so the line's place in the invoice
+file goes into its ``event_id``.
+"""
+
+import re
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from model.data import Item
+from model.formats.table import Event, Format, Row, Table, RowError, iso_ms, number
+
+BRITAIN = "Europe/London"
+GOODS = re.compile(r"\d{5}|DCGS")
+PUBLISHED = {
+    "time": "InvoiceDate",
+    "customer": "CustomerID",
+    "invoice": "InvoiceNo",
+    "item": "StockCode",
+    "quantity": "Quantity",
+    "price": "UnitPrice",
+}
+
+
+def to_event(row: Row) -> Event:
+    """The event of one line of an invoice, in the compact copy."""
+    invoice = row["invoice"]
+    if invoice.startswith("C"):
+        raise RowError("the invoice is cancelled")
+    if invoice.startswith("A"):
+        raise RowError("a correction of the books, no sale")
+    if not GOODS.match(row["item"]):
+        raise RowError("the stock code is no goods")
+    quantity, price = number(row["quantity"]), number(row["price"])
+    if quantity is None or quantity <= 0:
+        raise RowError("the quantity is not above zero")
+    if price is None or price <= 0:
+        raise RowError("the price is not above zero")
+    customer = row["customer"].removesuffix(".0")  # as pandas writes a column with gaps
+    return {
+        "user_id": customer or f"invoice-{invoice}",
+        "item_id": row["item"],
+        "action": "buy",
+        "ts": iso_ms(_iso(row["time"]), ZoneInfo(BRITAIN)),
+        "session_id": invoice,
+        "price": price,
+        "quantity": quantity,
+    }
+
+
+def published_to_event(row: Row) -> Event:
+    """The event of one line of an invoice, in the file as published."""
+    return to_event({ours: row[theirs] for ours, theirs in PUBLISHED.items()})
+
+
+def to_item(row: Row) -> Item:
+    """The item of one row of the item file; the shop has no categories."""
+    return Item(row["item"], None, row["description"])
+
+
+def published_to_item(row: Row) -> Item | None:
+    """The item of one line of an invoice; returns and corrections have remarks for a text."""
+    goods = GOODS.match(row["StockCode"]) and (number(row["UnitPrice"]) or 0) > 0
+    return Item(row["StockCode"], None, row["Description"].strip()) if goods else None
+
+
+def _iso(time: str) -> str:
+    if "/" not in time:
+        return time
+    try:
+        return datetime.strptime(time, "%m/%d/%Y %H:%M").isoformat()
+    except ValueError:
+        raise RowError("the time cannot be read") from None
+
+
+FORMAT = Format(
+    "UCI Online Retail: lines of invoices, all of them buys",
+    (
+        Table(tuple(PUBLISHED.values()), published_to_event, published_to_item),
+        Table(tuple(PUBLISHED), to_event),
+        Table(("item", "description"), to_item=to_item),
+    ),
+    repeats=True,
+)

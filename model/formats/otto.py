@@ -1,0 +1,61 @@
+"""OTTO: clicks, carts and orders of a German shop, one JSON object a session.
+
+A line is ``{"session": …, "events": [{"aid": item, "ts": milliseconds, "type": clicks | carts |
+orders}]}``. A session is all that one user did in the weeks of the log, so it is the user here,
+and no session of ours. A row of the report is one of the events.
+"""
+
+import io
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from model.formats.table import Event, Format, Row, Table, RowError, integer
+
+ACTIONS = {"clicks": "click", "carts": "cart", "orders": "buy"}
+
+
+def to_event(row: Row) -> Event:
+    """The event of one entry of ``events``, with the session put in."""
+    action = ACTIONS.get(row["type"])
+    if action is None:
+        raise RowError("the type is none of clicks, carts, orders")
+    return {
+        "user_id": row["session"],
+        "item_id": row["aid"],
+        "action": action,
+        "ts": integer(row["ts"]),
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class SessionLines(Table):
+    """A file of JSON lines with one session each."""
+
+    def rows(self, text: io.TextIOBase, first_line: str) -> Iterator[Row | RowError]:
+        """Every event of every line; a line that is no session comes as one reason."""
+        for line in text:
+            try:
+                session = json.loads(line)
+                rows = [{"session": session["session"], **event} for event in session["events"]]
+            except (ValueError, KeyError, TypeError):
+                yield RowError("the line is no session in JSON")
+                continue
+            for row in rows:
+                if set(self.columns) <= set(row):
+                    yield {name: str(value) for name, value in row.items()}
+                else:
+                    yield RowError("the entry has no aid, ts or type")
+
+
+FORMAT = Format(
+    "OTTO recommender data set: sessions as JSON lines",
+    (
+        SessionLines(
+            ("session", "aid", "ts", "type"),
+            to_event,
+            head=re.compile(r'\s*\{(?=.*"session")(?=.*"events")'),
+        ),
+    ),
+)

@@ -1,0 +1,85 @@
+"""Where converted events and items go: JSON lines, CSV or Parquet, whole or not at all."""
+
+import csv
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import orjson
+
+from model.data import Item
+from model.errors import DataError
+from model.formats.table import Event
+from model.log_files import COLUMNS, NUMBERS
+
+EVENT_SUFFIXES = (".jsonl", ".csv", ".parquet")
+ITEM_SUFFIXES = (".jsonl", ".csv", ".tsv")
+
+
+def write_events(events: Iterable[Event], path: Path) -> None:
+    """Write one log by the suffix of ``path``, which must be of ``EVENT_SUFFIXES``.
+
+    Raises DataError when it cannot be written, or Parquet is asked for without polars.
+    """
+    with _whole(path) as part:
+        if path.suffix == ".csv":
+            _write_csv(events, part, ("event_id", *(c for c in COLUMNS if c != "event_id")), ",")
+        elif path.suffix == ".jsonl":
+            _write_lines(events, part)
+        else:
+            _write_parquet(events, part)
+
+
+def write_items(items: Iterable[Item], path: Path) -> None:
+    """Write ``item_id``, ``category``, ``title`` by the suffix of ``path``: ``ITEM_SUFFIXES``."""
+    rows = (item._asdict() for item in items)
+    with _whole(path) as part:
+        if path.suffix == ".jsonl":
+            _write_lines(rows, part)
+        else:
+            _write_csv(rows, part, Item._fields, "\t" if path.suffix == ".tsv" else ",")
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[Path]:
+    """A file beside ``path`` that takes its place when it was written to the end."""
+    part = path.with_name(f"{path.name}.part")
+    try:
+        yield part
+        os.replace(part, path)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be written: {error.strerror}; choose another") from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _write_lines(rows: Iterable[Event], path: Path) -> None:
+    with path.open("wb") as file:
+        for row in rows:
+            file.write(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE))
+
+
+def _write_csv(rows: Iterable[Event], path: Path, columns: tuple[str, ...], by: str) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, columns, delimiter=by, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def _write_parquet(events: Iterable[Event], path: Path) -> None:
+    try:
+        import polars as pl
+    except ImportError:
+        raise DataError(
+            f"{path.with_suffix('')}: Parquet needs polars; install lately[train], or write .jsonl"
+        ) from None
+    # By way of JSON lines, which Polars reads piece by piece.
+    lines = path.with_name(f"{path.name}.jsonl")
+    kinds = {name: pl.Float64() if name in NUMBERS else pl.String() for name in COLUMNS}
+    try:
+        _write_lines(events, lines)
+        schema = kinds | {"ts": pl.Int64()}
+        pl.scan_ndjson(lines, schema=schema).sink_parquet(path, compression="zstd")
+    finally:
+        lines.unlink(missing_ok=True)

@@ -1,0 +1,40 @@
+"""Retailrocket: four and a half months of views, carts and transactions of a shop.
+
+Columns of ``events.csv``: ``timestamp`` (Unix milliseconds), ``visitorid``, ``event`` (view,
+addtocart, transaction), ``itemid``, ``transactionid``. The two files of item properties have
+``timestamp``, ``itemid``, ``property``, ``value``, a snapshot a week; all values are hashed but
+those of ``categoryid``, which we take, and ``available``. An item whose category changed keeps the
+one that stands last in the files.
+"""
+
+from model.data import Item
+from model.formats.table import Event, Format, Row, Table, RowError, integer
+
+ACTIONS = {"view": "click", "addtocart": "cart", "transaction": "buy"}
+
+
+def to_event(row: Row) -> Event:
+    """The event of one row of ``events.csv``."""
+    action = ACTIONS.get(row["event"])
+    if action is None:
+        raise RowError("the event is none of view, addtocart, transaction")
+    return {
+        "user_id": row["visitorid"],
+        "item_id": row["itemid"],
+        "action": action,
+        "ts": integer(row["timestamp"]),
+    }
+
+
+def to_item(row: Row) -> Item | None:
+    """The item of one row of the properties, if that is its category."""
+    return Item(row["itemid"], row["value"], None) if row["property"] == "categoryid" else None
+
+
+FORMAT = Format(
+    "Retailrocket: events.csv, and the item properties for categories",
+    (
+        Table(("timestamp", "visitorid", "event", "itemid"), to_event),
+        Table(("timestamp", "itemid", "property", "value"), to_item=to_item),
+    ),
+)

@@ -1,0 +1,134 @@
+"""One kind of file in a published data set: how to know it, and what each row of it means."""
+
+import csv
+import gzip
+import io
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, tzinfo
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+from model.data import Item
+from model.errors import DataError
+
+Row = Mapping[str, str]
+Event = dict[str, Any]
+DELIMITERS = ("\t", ";", ",")
+LONGEST_HEAD = 1 << 20  # of what may turn out to be no text at all
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class RowError(Exception):
+    """A row that is no event; the text is the reason, and the same for all rows of its kind."""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A kind of file, told from others by its first line.
+
+    With a ``head``, a file without a header whose first line matches it; its columns have the
+    names given here, in this order. Else a file whose header has at least ``columns``, parted
+    by tabulators, semicolons or commas. ``to_event`` and ``to_item`` raise RowError for a row
+    that is none; ``to_item`` gives None where a row says nothing of an item.
+    """
+
+    columns: tuple[str, ...]
+    to_event: Callable[[Row], Event] | None = None
+    to_item: Callable[[Row], Item | None] | None = None
+    head: re.Pattern[str] | None = None
+
+    def fits(self, first_line: str) -> bool:
+        """Whether a file that starts so is of this kind."""
+        if self.head is not None:
+            return self.head.match(first_line) is not None
+        return self._delimiter(first_line) is not None
+
+    def rows(self, text: io.TextIOBase, first_line: str) -> Iterator[Row | RowError]:
+        """The rows below the header; one that is broken comes as the reason."""
+        delimiter = self._delimiter(first_line)
+        reader = csv.reader(text, delimiter=delimiter or ",")
+        names = list(self.columns) if self.head else [name.strip() for name in next(reader)]
+        while True:
+            try:
+                fields = next(reader)
+            except StopIteration:
+                return
+            except csv.Error:
+                yield RowError("the row is broken")
+                continue
+            if len(fields) == len(names):
+                yield dict(zip(names, fields, strict=True))
+            elif fields:
+                yield RowError("the row has too few or too many columns")
+
+    def _delimiter(self, first_line: str) -> str | None:
+        for delimiter in DELIMITERS:
+            names = next(csv.reader([first_line], delimiter=delimiter), [])
+            if set(self.columns) <= {name.strip() for name in names}:
+                return delimiter
+        return None
+
+
+class Format(NamedTuple):
+    """A data set: the kinds of file it has, and one line on what it is.
+
+    ``repeats`` says that two equal rows are two events; else the second one is a duplicate.
+    """
+
+    summary: str
+    tables: tuple[Table, ...]
+    repeats: bool = False
+
+
+class Opened(NamedTuple):
+    """An open file: its text, its first line, and how many bytes of it were read so far."""
+
+    text: io.TextIOWrapper
+    first_line: str
+    raw: BinaryIO
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Opened]:
+    """Open a text file, packed with gzip or not. Raises DataError when it cannot be read."""
+    try:
+        with path.open("rb") as raw:
+            content = gzip.GzipFile(fileobj=raw) if path.suffix == ".gz" else raw
+            text = io.TextIOWrapper(content, "utf-8-sig", errors="replace", newline="")
+            first_line = text.readline(LONGEST_HEAD).rstrip("\r\n")
+            text.seek(0)
+            yield Opened(text, first_line, raw)
+    except (OSError, EOFError) as error:
+        raise DataError(f"{path}: cannot be read: {error}; name another file") from error
+
+
+def iso_ms(text: str, zone: tzinfo) -> int:
+    """Milliseconds since the epoch of an ISO 8601 time, in ``zone`` unless it names one itself."""
+    try:
+        moment = datetime.fromisoformat(text.strip())
+    except ValueError:
+        raise RowError("the time cannot be read") from None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=zone)
+    return (moment - EPOCH) // timedelta(milliseconds=1)
+
+
+def integer(text: str) -> int:
+    """A time in whole units; raises RowError when it is none."""
+    try:
+        return int(text)
+    except ValueError:
+        raise RowError("the time cannot be read") from None
+
+
+def number(text: str) -> float | None:
+    """A price or a quantity, or None where there is none."""
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None

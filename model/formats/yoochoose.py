@@ -1,0 +1,57 @@
+"""Yoochoose (RecSys Challenge 2015): sessions of clicks and buys of European shops.
+
+Files have no header. Clicks and the test file: session, time, item, category; buys: session, time,
+item, price, quantity. Times are ISO 8601 in UTC. A click's category is ``0`` where it is missing,
+``S`` for a special offer, 1 to 12 for a category, and a longer number for a brand. A price or a
+quantity of 0 is missing.
+
+Nobody is known beyond a session, so the session is the user.
+"""
+
+import re
+from datetime import UTC
+
+from model.formats.table import Event, Format, Row, Table, iso_ms, number
+
+TIME = r"\d{4}-\d\d-\d\dT[\d:.]+Z"
+
+
+def click(row: Row) -> Event:
+    """The event of one row of the clicks."""
+    category = row["category"]
+    return _event(row, "click") | {"category": None if category == "0" else category}
+
+
+def buy(row: Row) -> Event:
+    """The event of one row of the buys."""
+    return _event(row, "buy") | {
+        "price": number(row["price"]) or None,
+        "quantity": number(row["quantity"]) or None,
+    }
+
+
+def _event(row: Row, action: str) -> Event:
+    return {
+        "user_id": row["session"],
+        "item_id": row["item"],
+        "action": action,
+        "ts": iso_ms(row["time"], UTC),
+        "session_id": row["session"],
+    }
+
+
+FORMAT = Format(
+    "Yoochoose, RecSys Challenge 2015: files of clicks and of buys",
+    (
+        Table(
+            ("session", "time", "item", "category"),
+            click,
+            head=re.compile(rf"\d+,{TIME},\d+,\w+$"),
+        ),
+        Table(
+            ("session", "time", "item", "price", "quantity"),
+            buy,
+            head=re.compile(rf"\d+,{TIME},\d+,[\d.]+,\d+$"),
+        ),
+    ),
+)

@@ -1,0 +1,43 @@
+"""Progress of a long command: a bar on a terminal, now and then a plain line elsewhere."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+LINE_EVERY_S = 10.0
+
+
+@contextmanager
+def progress(
+    what: str, total: int, clock: Callable[[], float] = time.monotonic
+) -> Iterator[Callable[[int], None]]:
+    """Show on stderr how much of ``total`` is done; give the function to tell it."""
+    if sys.stderr.isatty():
+        with _bar(what, total) as tell:
+            yield tell
+    else:
+        yield _lines(what, total, clock)
+
+
+@contextmanager
+def _bar(what: str, total: int) -> Iterator[Callable[[int], None]]:
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=total)
+        yield lambda done: bar.update(task, completed=done)
+
+
+def _lines(what: str, total: int, clock: Callable[[], float]) -> Callable[[int], None]:
+    next_line_s = clock() + LINE_EVERY_S
+
+    def tell(done: int) -> None:
+        nonlocal next_line_s
+        now_s = clock()
+        if now_s >= next_line_s:
+            next_line_s = now_s + LINE_EVERY_S
+            print(f"{what}: {done / max(total, 1):.0%}", file=sys.stderr, flush=True)
+
+    return tell

@@ -1,0 +1,201 @@
+import json
+import random
+import sys
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from typer import Typer
+from typer.testing import CliRunner, Result
+
+from model.convert import convert, run
+from model.data import EventLog, read_items
+from model.errors import DataError
+from model.formats.order import in_time_order
+from model.formats.report import ConversionReport
+
+HEADER = "timestamp,visitorid,event,itemid,transactionid\n"
+
+
+@pytest.fixture
+def rocket(tmp_path: Path) -> Path:
+    """Rows out of order, one of them twice, one cut off, one of an unknown kind."""
+    path = tmp_path / "events.csv"
+    path.write_text(
+        HEADER + "3000,u1,view,i1,\n1000,u1,view,i1,\n2000,u2,transaction,i2,9\n1000,u1,view,i1,\n"
+        "1000,u2,view,i1,\n4000,u1\n5000,u1,wish,i1,\n",
+        encoding="utf-8",
+    )
+    return path
+
+
+def lines_of(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def command(*arguments: object) -> Result:
+    app = Typer()
+    app.command()(convert)
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def test_events_come_out_in_time_order_each_row_counted(rocket: Path, tmp_path: Path) -> None:
+    report = run("retailrocket", [rocket], tmp_path / "out.jsonl")
+
+    events = lines_of(tmp_path / "out.jsonl")
+    assert [(e["ts"], e["user_id"]) for e in events] == [
+        (1000, "u1"),
+        (1000, "u2"),
+        (2000, "u2"),
+        (3000, "u1"),
+    ]
+    assert report.rows == 7 == report.events.total() + report.rejected.total()
+    assert report.rejected == {
+        "a duplicate of another row": 1,
+        "the row has too few or too many columns": 1,
+        "the event is none of view, addtocart, transaction": 1,
+    }
+    assert report.first["the row has too few or too many columns"] == "events.csv row 6"
+
+
+def test_a_second_run_writes_the_same_bytes(rocket: Path, tmp_path: Path) -> None:
+    run("retailrocket", [rocket], tmp_path / "1.jsonl")
+    run("retailrocket", [rocket], tmp_path / "2.jsonl")
+
+    assert (tmp_path / "1.jsonl").read_bytes() == (tmp_path / "2.jsonl").read_bytes()
+
+
+def test_all_kinds_of_output_hold_the_same_events(rocket: Path, tmp_path: Path) -> None:
+    logs = []
+    for kind in ("jsonl", "csv", "parquet"):
+        run("retailrocket", [rocket], tmp_path / f"out.{kind}")
+        logs.append(EventLog.read([tmp_path / f"out.{kind}"]).collect().to_dicts())
+
+    assert logs[0] == logs[1] == logs[2]
+    assert len(logs[0]) == 4
+    assert pl.read_parquet_schema(tmp_path / "out.parquet")["ts"] == pl.Int64
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "events.csv",
+        "out.jsonl",
+        "out.csv",
+        "out.parquet",
+    }
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "csv", "tsv"])
+def test_items_are_written_for_training(rocket: Path, tmp_path: Path, kind: str) -> None:
+    properties = tmp_path / "item_properties.csv"
+    properties.write_text(
+        "timestamp,itemid,property,value\n1,i1,categoryid,7\n1,i2,790,x\n", encoding="utf-8"
+    )
+
+    run("retailrocket", [rocket, properties], tmp_path / "out.jsonl", tmp_path / f"items.{kind}")
+
+    assert read_items(tmp_path / f"items.{kind}")["i1"].category == "7"
+
+
+def test_more_events_than_memory_come_out_in_order(tmp_path: Path) -> None:
+    order = random.Random(1)
+    events = [{"ts": order.randrange(100), "n": n} for n in range(1000)]
+
+    ordered = list(in_time_order(events, tmp_path, run_events=20, max_runs=3))
+
+    assert ordered == sorted(events, key=lambda event: event["ts"])  # sorted() is stable, too
+
+
+def test_events_that_are_in_order_need_one_file(tmp_path: Path) -> None:
+    events = [{"ts": ts} for ts in range(100)]
+
+    assert list(in_time_order(events, tmp_path, run_events=10)) == events
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_ids_that_are_too_long_or_no_utf_8_are_not_mapped(tmp_path: Path) -> None:
+    path = tmp_path / "events.csv"
+    rows = [f"1,{'u' * 256},view,i1,", f"1,{'u' * 257},view,i1,", "1,u,view,,", "-1,u,view,i,"]
+    path.write_bytes((HEADER + "\n".join(rows)).encode() + b"\n1,u\xff,view,i1,\n")
+
+    report = run("retailrocket", [path], tmp_path / "out.jsonl")
+
+    assert report.events.total() == 1
+    assert report.rejected == {
+        "no user id of 1 to 256 characters": 2,
+        "no item id of 1 to 256 characters": 1,
+        "the time is out of range": 1,
+    }
+
+
+def test_the_report_is_aligned() -> None:
+    report = ConversionReport(rows=1_234)
+    report.events["click"] = 1_233
+    report.reject("the row is broken", "a.csv row 7")
+    report.skipped.append("README.md")
+
+    assert report.lines() == [
+        "rows read                        1,234",
+        "  click events                   1,233",
+        "  not mapped: the row is broken      1  first: a.csv row 7",
+        "not read: README.md is no part of this format",
+    ]
+
+
+def test_the_command_prints_the_report(rocket: Path, tmp_path: Path) -> None:
+    result = command("retailrocket", rocket, "--out", tmp_path / "o.jsonl")
+    assert result.exit_code == 0
+    assert "click events" in result.stdout
+
+    result = command("retailrocket", rocket, "--out", tmp_path / "o.jsonl", "--json")
+    assert json.loads(result.stdout)["rejected"]["a duplicate of another row"]["rows"] == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("rocket", "events.csv", "--out", "o.jsonl"), 2, "choose one of jdata"),
+        (("retailrocket", "events.csv", "--out", "o.xlsx"), 2, "--out"),
+        (("retailrocket", "events.csv", "--out", "o.csv", "--items", "i"), 2, "--items"),
+        (("retailrocket", "events.csv"), 2, "--out"),
+        (("retailrocket", "no.csv", "--out", "o.jsonl"), 1, "no such file or folder"),
+        (("otto", "events.csv", "--out", "o.jsonl"), 1, "none of the files of this format"),
+        (("otto", "folder", "--out", "o.jsonl"), 1, "has no file of events"),
+        (("retailrocket", "events.csv", "--out", "no/o.jsonl"), 1, "cannot be written"),
+        (
+            ("retailrocket", "events.csv", "--out", "o.jsonl", "--items", "i.csv"),
+            1,
+            "says nothing of items",
+        ),
+        (("retailrocket", "empty.csv", "--out", "o.jsonl"), 1, "no row became an event"),
+        (("retailrocket", "broken.csv.gz", "--out", "o.jsonl"), 1, "cannot be read"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_one_line_and_leaves_no_file(
+    rocket: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: tuple[str, ...],
+    code: int,
+    message: str,
+) -> None:
+    folder = rocket.parent
+    monkeypatch.chdir(folder)
+    (folder / "empty.csv").write_text(HEADER + "1,u,wish,i,\n", encoding="utf-8")
+    (folder / "broken.csv.gz").write_bytes(b"\x1f\x8b\x08no gzip")
+    (folder / "folder").mkdir()
+    (folder / "folder" / "photo.png").write_bytes(b"\x89PNG" + bytes(100))
+    before = set(folder.iterdir())
+
+    result = command(*arguments)
+
+    assert result.exit_code == code
+    assert message in result.stderr
+    assert code == 2 or result.stderr.count("\n") == 1
+    assert set(folder.iterdir()) == before
+
+
+def test_parquet_without_polars_names_the_extra(
+    rocket: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "polars", None)
+
+    with pytest.raises(DataError, match=r"install lately\[train\], or write .jsonl"):
+        run("retailrocket", [rocket], tmp_path / "out.parquet")
