@@ -10,7 +10,7 @@ from typing import NamedTuple
 from model.data import Item
 from model.errors import DataError
 from model.formats.report import ConversionReport
-from model.formats.table import Event, Format, Row, Table, RowError, opened
+from model.formats.table import Event, Format, Row, RowError, Table, opened
 from model.log_files import LAST_TS_MS
 
 TELL_EVERY_ROWS = 20_000

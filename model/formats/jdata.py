@@ -15,7 +15,7 @@ A follow (a bookmark) and a comment are neither click, cart nor buy, so such row
 from datetime import timedelta, timezone
 
 from model.data import Item
-from model.formats.table import Event, Format, Row, Table, RowError, iso_ms
+from model.formats.table import Event, Format, Row, RowError, Table, iso_ms
 
 CHINA = timezone(timedelta(hours=8))
 ACTIONS = {"1": "click", "2": "buy", "5": "cart"}

@@ -20,7 +20,7 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from model.data import Item
-from model.formats.table import Event, Format, Row, Table, RowError, iso_ms, number
+from model.formats.table import Event, Format, Row, RowError, Table, iso_ms, number
 
 BRITAIN = "Europe/London"
 GOODS = re.compile(r"\d{5}|DCGS")

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from model.formats.table import Event, Format, Row, Table, RowError, integer
+from model.formats.table import Event, Format, Row, RowError, Table, integer
 
 ACTIONS = {"clicks": "click", "carts": "cart", "orders": "buy"}
 

@@ -13,7 +13,7 @@ our actions.
 from datetime import UTC
 
 from model.data import Item
-from model.formats.table import Event, Format, Row, Table, RowError, iso_ms, number
+from model.formats.table import Event, Format, Row, RowError, Table, iso_ms, number
 
 ACTIONS = {"view": "click", "cart": "cart", "purchase": "buy"}
 COLUMNS = (

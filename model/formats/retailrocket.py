@@ -8,7 +8,7 @@ one that stands last in the files.
 """
 
 from model.data import Item
-from model.formats.table import Event, Format, Row, Table, RowError, integer
+from model.formats.table import Event, Format, Row, RowError, Table, integer
 
 ACTIONS = {"view": "click", "addtocart": "cart", "transaction": "buy"}
 
