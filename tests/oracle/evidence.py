@@ -1,5 +1,6 @@
 """The evidence: everything a run left in Kafka, and how often it was disturbed."""
 
+from itertools import zip_longest
 from typing import NamedTuple
 
 from tests.oracle.record import Record

@@ -1,0 +1,92 @@
+"""What the tests on a real broker share: the broker, the model, the loads and the stages."""
+
+import os
+import re
+import uuid
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from model.serving import load_scorer
+from tests.kafka.artifact import find_artifact, items_of
+from tests.kafka.broker import Broker, Unavailable
+from tests.kafka.client import Client
+from tests.kafka.load import Load
+from tests.kafka.message import Message
+from tests.kafka.stage import Stage
+from tests.kafka.worker import Settings
+from tests.oracle.answers import Answers
+
+OpenStage = Callable[..., Stage]
+MakeLoad = Callable[..., list[Message]]
+
+
+@pytest.fixture(scope="session")
+def bootstrap(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A Kafka to test on: the one of LATELY_TEST_BOOTSTRAP, or one of our own."""
+    if given := os.environ.get("LATELY_TEST_BOOTSTRAP"):
+        yield given
+        return
+    broker = Broker(tmp_path_factory.mktemp("kafka"))
+    try:
+        broker.start()
+    except Unavailable as reason:
+        pytest.skip(f"no Kafka: {reason}")
+    try:
+        yield broker.bootstrap
+    finally:
+        broker.stop()
+
+
+@pytest.fixture(scope="session")
+def client(bootstrap: str) -> Iterator[Client]:
+    """A connection to that Kafka."""
+    client = Client(bootstrap)
+    yield client
+    client.close()
+
+
+@pytest.fixture(scope="session")
+def artifact() -> Path:
+    """A small model."""
+    return find_artifact()
+
+
+@pytest.fixture(scope="session")
+def answers(artifact: Path) -> Answers:
+    """What that model says, remembered over all runs."""
+    return Answers(load_scorer(artifact))
+
+
+@pytest.fixture(scope="session")
+def load(artifact: Path) -> MakeLoad:
+    """Loads by seed, each made once."""
+    items = items_of(artifact)
+
+    @cache
+    def make(seed: int, n_events: int = 20_000) -> list[Message]:
+        return Load(seed, items, n_events).messages()
+
+    return make
+
+
+@pytest.fixture
+def open_stage(
+    client: Client, artifact: Path, tmp_path: Path, request: pytest.FixtureRequest
+) -> Iterator[OpenStage]:
+    """Opens stages; closes them, workers and all, when the test is over."""
+    stages: list[Stage] = []
+
+    def open_one(settings: Settings | None = None, partitions: int = 4) -> Stage:
+        test = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower()).strip("-")
+        name = f"{test[:60]}-{uuid.uuid4().hex[:6]}"
+        stage = Stage(client, name, tmp_path, artifact, settings or {}, partitions)
+        stages.append(stage)
+        stage.open()
+        return stage
+
+    yield open_one
+    for stage in stages:
+        stage.close()
