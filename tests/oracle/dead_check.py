@@ -1,4 +1,4 @@
-"""The dead letter check (O4): exactly the bad messages are there, untouched, each with its reason."""
+"""The dead letter check (O4): exactly the bad messages, untouched, each with its reason."""
 
 import json
 from collections import defaultdict

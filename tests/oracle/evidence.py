@@ -34,6 +34,19 @@ class Difference(NamedTuple):
     expected: object
 
     def __str__(self) -> str:
-        return (
-            f"{self.check}: {self.where}\n    found    {self.found}\n    expected {self.expected}"
-        )
+        where, found, expected = _narrow(self.where, self.found, self.expected)
+        return f"{self.check}: {where}\n    found    {found}\n    expected {expected}"
+
+
+def _narrow(where: str, found: object, expected: object) -> tuple[str, str, str]:
+    """Of two rows, the first place where they part; of other long values, the beginning."""
+    if isinstance(found, tuple | list) and isinstance(expected, tuple | list):
+        pairs = enumerate(zip_longest(found, expected, fillvalue="nothing"))
+        index, pair = next((at, pair) for at, pair in pairs if pair[0] != pair[1])
+        return f"{where}[{index}] of {len(found)} and {len(expected)}", *map(_short, pair)
+    return where, _short(found), _short(expected)
+
+
+def _short(value: object) -> str:
+    text = str(value)
+    return text if len(text) <= 300 else f"{text[:300]}…"

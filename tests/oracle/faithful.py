@@ -86,7 +86,7 @@ def work(events: list[Record], n_partitions: int = 4, merge: int = 3) -> Evidenc
             changelog.append(Record(partition, len(changelog), 0, key, encode(step.state)))
             if forgotten:
                 changelog.append(Record(partition, len(changelog), 0, key, None))
-    ends = {p: 0 for p in range(n_partitions)} | {r.partition: r.offset + 1 for r in events}
+    ends = dict.fromkeys(range(n_partitions), 0) | {r.partition: r.offset + 1 for r in events}
     return Evidence(
         TOPIC,
         n_partitions,

@@ -1,4 +1,4 @@
-"""The score check (O2, O3): every score is the scorer's answer to the fold, and the last word is out."""
+"""The score check (O2, O3): every score is the scorer's answer to the fold, the last is out."""
 
 import json
 import math
