@@ -42,8 +42,9 @@ def _narrow(where: str, found: object, expected: object) -> tuple[str, str, str]
     """Of two rows, the first place where they part; of other long values, the beginning."""
     if isinstance(found, tuple | list) and isinstance(expected, tuple | list):
         pairs = enumerate(zip_longest(found, expected, fillvalue="nothing"))
-        index, pair = next((at, pair) for at, pair in pairs if pair[0] != pair[1])
-        return f"{where}[{index}] of {len(found)} and {len(expected)}", *map(_short, pair)
+        index, (one, other) = next((at, pair) for at, pair in pairs if pair[0] != pair[1])
+        place = f"{where}[{index}] of {len(found)} and {len(expected)}"
+        return place, _short(one), _short(other)
     return where, _short(found), _short(expected)
 
 

@@ -1,7 +1,7 @@
 """The oracle's hashes against published values and against aiokafka."""
 
 import pytest
-from aiokafka.partitioner import murmur2 as peer  # type: ignore[import-untyped]  # ships no types
+from aiokafka.partitioner import murmur2 as peer
 
 from tests.oracle.hashing import murmur2, partition_of
 
