@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from model.errors import DataError, ModelError
+from model.errors import DataError
 from model.formats import FORMATS
 from model.formats.conversion import Conversion
 from model.formats.order import in_time_order
@@ -21,7 +21,7 @@ NAMES = ", ".join(FORMATS)
 
 
 def convert(
-    format: Annotated[str, typer.Argument(metavar="FORMAT", help=f"One of {NAMES}.")],
+    name: Annotated[str, typer.Argument(metavar="FORMAT", help=f"One of {NAMES}.")],
     paths: Annotated[
         list[Path], typer.Argument(metavar="PATH...", help="Files of the set, or its folder.")
     ],
@@ -34,33 +34,29 @@ def convert(
 ) -> None:
     """Turn a public data set into events, in order of time.
 
-    Rows that are no event are counted by reason and shown.
+    Rows that are no event are counted by reason and shown. Raises DataError.
     """
-    if format not in FORMATS:
-        raise typer.BadParameter(f"{format!r} is unknown; choose one of {NAMES}")
+    if name not in FORMATS:
+        raise typer.BadParameter(f"{name!r} is unknown; choose one of {NAMES}")
     _check_suffix(out, EVENT_SUFFIXES, "--out")
     if items is not None:
         _check_suffix(items, ITEM_SUFFIXES, "--items")
-    try:
-        report = run(format, paths, out, items)
-    except ModelError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(1) from error
+    report = run(name, paths, out, items)
     if as_json:
         typer.echo(json.dumps(report.to_json()))
     else:
         typer.echo("\n".join(report.lines()))
 
 
-def run(format: str, paths: list[Path], out: Path, items: Path | None = None) -> ConversionReport:
+def run(name: str, paths: list[Path], out: Path, items: Path | None = None) -> ConversionReport:
     """Convert and write; raises DataError, also when not one event came out."""
-    conversion = Conversion.of(FORMATS[format], paths)
+    conversion = Conversion.of(FORMATS[name], paths)
     if items is not None and not any(source.table.to_item for source in conversion.sources):
         raise DataError(f"{paths[0]}: says nothing of items; leave out --items")
     conversion.keep_items = items is not None
     report = conversion.report
     with (
-        progress(f"converting {format}", conversion.size_bytes) as conversion.on_bytes,
+        progress(f"converting {name}", conversion.size_bytes) as conversion.on_bytes,
         _scratch_beside(out) as scratch,
     ):
         ordered = in_time_order(conversion.events(), Path(scratch))

@@ -33,7 +33,7 @@ class Conversion:
     bytes of all files were read.
     """
 
-    format: Format
+    kind: Format
     sources: list[Source]
     report: ConversionReport
     keep_items: bool = False
@@ -42,7 +42,7 @@ class Conversion:
     _bytes_before: int = 0
 
     @classmethod
-    def of(cls, format: Format, paths: Sequence[Path]) -> "Conversion":
+    def of(cls, kind: Format, paths: Sequence[Path]) -> "Conversion":
         """Find out what each file is; a folder stands for its files, and may hold others.
 
         Raises DataError for a named file that is none of the format, and when no file has
@@ -53,18 +53,16 @@ class Conversion:
         for path in paths:
             inside = sorted(p for p in path.iterdir() if p.is_file()) if path.is_dir() else [path]
             for file in inside:
-                table = _table_of(format, file)
+                table = _table_of(kind, file)
                 if table is not None:
                     sources.append(Source(file, table))
                 elif path.is_dir():
                     report.skipped.append(file.name)
                 else:
-                    raise DataError(
-                        f"{file}: is none of the files of this format; {_wanted(format)}"
-                    )
+                    raise DataError(f"{file}: is none of the files of this format; {_wanted(kind)}")
         if not any(source.table.to_event for source in sources):
-            raise DataError(f"{paths[0]}: has no file of events; {_wanted(format)}")
-        return cls(format, sources, report)
+            raise DataError(f"{paths[0]}: has no file of events; {_wanted(kind)}")
+        return cls(kind, sources, report)
 
     @property
     def size_bytes(self) -> int:
@@ -120,21 +118,21 @@ class Conversion:
             self.report.reject(f"{row} (of items)", place)
 
     def _finished(self, event: Event, row: Row, place: str) -> Event:
-        content = "\x1f".join(row.values()) + (place if self.format.repeats else "")
+        content = "\x1f".join(row.values()) + (place if self.kind.repeats else "")
         event_id = blake2b(content.encode(), digest_size=16).hexdigest()
         return {"event_id": event_id} | {k: v for k, v in event.items() if v not in (None, "")}
 
 
-def _table_of(format: Format, path: Path) -> Table | None:
+def _table_of(kind: Format, path: Path) -> Table | None:
     if not path.exists():
         raise DataError(f"{path}: no such file or folder")
     with opened(path) as file:
         first_line = file.first_line
-    return next((table for table in format.tables if table.fits(first_line)), None)
+    return next((table for table in kind.tables if table.fits(first_line)), None)
 
 
-def _wanted(format: Format) -> str:
-    kinds = (" ".join(table.columns) for table in format.tables if table.to_event)
+def _wanted(kind: Format) -> str:
+    kinds = (" ".join(table.columns) for table in kind.tables if table.to_event)
     return f"expected the columns {', or '.join(kinds)}"
 
 

@@ -16,7 +16,6 @@ file goes into its ``event_id``.
 """
 
 import re
-from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from model.data import Item
@@ -24,6 +23,7 @@ from model.formats.table import Event, Format, Row, RowError, Table, iso_ms, num
 
 BRITAIN = "Europe/London"
 GOODS = re.compile(r"\d{5}|DCGS")
+AMERICAN = re.compile(r"(\d+)/(\d+)/(\d{4}) (\d+):(\d\d)")
 PUBLISHED = {
     "time": "InvoiceDate",
     "customer": "CustomerID",
@@ -77,12 +77,12 @@ def published_to_item(row: Row) -> Item | None:
 
 
 def _iso(time: str) -> str:
-    if "/" not in time:
+    """The time as ISO 8601; copies of the published file have it the American way."""
+    american = AMERICAN.fullmatch(time)
+    if american is None:
         return time
-    try:
-        return datetime.strptime(time, "%m/%d/%Y %H:%M").isoformat()
-    except ValueError:
-        raise RowError("the time cannot be read") from None
+    month, day, year, hour, minute = american.groups()
+    return f"{year}-{month:0>2}-{day:0>2} {hour:0>2}:{minute}"
 
 
 FORMAT = Format(

@@ -1,7 +1,6 @@
 """Where converted events and items go: JSON lines, CSV or Parquet, whole or not at all."""
 
 import csv
-import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -47,7 +46,7 @@ def _whole(path: Path) -> Iterator[Path]:
     part = path.with_name(f"{path.name}.part")
     try:
         yield part
-        os.replace(part, path)
+        part.replace(path)
     except OSError as error:
         raise DataError(f"{path}: cannot be written: {error.strerror}; choose another") from error
     finally:

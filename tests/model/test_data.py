@@ -264,8 +264,10 @@ def test_fractions_are_shares_of_one(jsonl: Path) -> None:
         ("items.tsv", "title\titem_id\tcategory\nTrail runner, red\ti1\tshoes\n\t7\t\n"),
         (
             "items.jsonl",
-            '{"item_id": "i1", "category": "shoes", "title": "Trail runner, red"}\n'
-            '{"item_id": 7}\n',
+            (
+                '{"item_id": "i1", "category": "shoes", "title": "Trail runner, red"}\n'
+                '{"item_id": 7}\n'
+            ),
         ),
     ],
 )
