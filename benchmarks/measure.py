@@ -1,0 +1,171 @@
+"""One run of one engine, measured from outside, the same way whatever the engine is."""
+
+import asyncio
+import os
+import signal
+import time
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import NamedTuple, Self
+
+import psutil
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import GroupCoordinatorNotAvailableError
+
+from benchmarks.engines import Engine, Job
+from benchmarks.events import Record, write
+from stream.child import Child
+from stream.settings import KafkaSettings
+from stream.topics import create
+
+POLL_S = 0.05
+START_S = 120.0
+STALL_S = 60.0
+
+
+class Run(NamedTuple):
+    """What came out: counts, rates in events per second, CPU in microseconds per event."""
+
+    engine: str
+    events: int
+    outputs: int
+    wall_s: float
+    rate: float
+    steady_rate: float
+    cpu_us: float
+
+    @classmethod
+    def of(
+        cls, engine: str, events: int, samples: list["Sample"], ready: int, cpu_s: float
+    ) -> Self:
+        """Work it out from the samples; the first was taken when the engine was let go."""
+        wall_s = samples[-1].at_s - samples[0].at_s
+        counts = [sample._replace(outputs=sample.outputs - ready) for sample in samples]
+        total = counts[-1].outputs
+        first = next(sample for sample in counts if sample.outputs)
+        last = next(sample for sample in counts if sample.outputs == total)
+        seconds = max(last.at_s - first.at_s, POLL_S)
+        # In events, also where one output stands for several of them.
+        steady = (total - first.outputs) / seconds * events / total
+        return cls(engine, events, total, wall_s, events / wall_s, steady, cpu_s / events * 1e6)
+
+
+class Sample(NamedTuple):
+    """How far an engine was at a moment of the monotonic clock."""
+
+    at_s: float
+    outputs: int
+    committed: int
+
+
+class StalledError(Exception):
+    """An engine did not start, or stopped getting on; says what it last wrote."""
+
+
+async def measure(
+    engine: Engine,
+    bootstrap: str,
+    warm_up: list[Record],
+    records: list[Record],
+    partitions: int,
+    folder: Path,
+    *,
+    merges: bool = False,
+) -> Run:
+    """Let the engine do the job once.
+
+    1. Start it on the warm-up, and wait until it has committed that: joined, and warm.
+    2. Freeze it, write the log, and let it go: from here the clock runs.
+    3. Done is when all offsets are committed and, unless it ``merges``, all outputs are there.
+
+    Raises StalledError.
+    """
+    async with _topics(bootstrap, partitions, folder) as (job, eyes):
+        await write(bootstrap, job.source, warm_up, partitions)
+        child = Child(*engine.start(job))
+        try:
+            process = psutil.Process(child.pid)
+            ready = (await eyes.follow(child, len(warm_up), 0 if merges else len(warm_up)))[-1]
+            os.kill(child.pid, signal.SIGSTOP)
+            await write(bootstrap, job.source, records, partitions)
+            cpu_before = process.cpu_times()
+            os.kill(child.pid, signal.SIGCONT)
+            events = len(warm_up) + len(records)
+            samples = await eyes.follow(child, events, 0 if merges else events)
+            cpu = process.cpu_times()
+            cpu_s = cpu.user + cpu.system - cpu_before.user - cpu_before.system
+        finally:
+            child.stop(grace_s=10.0)
+    return Run.of(engine.name, len(records), samples, ready.outputs, cpu_s)
+
+
+class Eyes:
+    """Looks at the broker only: how many outputs there are, and what the group has committed."""
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        self._consumer = AIOKafkaConsumer(bootstrap_servers=job.bootstrap)
+        self._admin = AIOKafkaAdminClient(bootstrap_servers=job.bootstrap)
+
+    async def open(self) -> None:
+        """Connect."""
+        await self._consumer.start()
+        await self._admin.start()
+
+    async def close(self) -> None:
+        """Delete the job's topics and leave."""
+        topics = await self._admin.list_topics()
+        await self._admin.delete_topics([name for name in topics if self._job.group in name])
+        await self._admin.close()
+        await self._consumer.stop()
+
+    async def follow(self, child: Child, committed: int, outputs: int) -> list[Sample]:
+        """Look until so much is committed and put out; raises StalledError."""
+        samples = [await self._look()]
+        moved_s = samples[0].at_s
+        patience_s = START_S if samples[0].committed == 0 else STALL_S
+        while samples[-1].committed < committed or samples[-1].outputs < outputs:
+            await asyncio.sleep(POLL_S)
+            samples.append(await self._look())
+            if samples[-1][1:] != samples[-2][1:]:
+                moved_s, patience_s = samples[-1].at_s, STALL_S
+            if child.exit_code is not None or samples[-1].at_s - moved_s > patience_s:
+                raise StalledError(f"stuck at {samples[-1]}; it last said:\n{child.last_words(20)}")
+        return samples
+
+    async def _look(self) -> Sample:
+        at_s = time.monotonic()
+        outputs = [TopicPartition(self._job.output, p) for p in range(self._job.partitions)]
+        ends = await self._consumer.end_offsets(outputs)
+        try:
+            offsets = await self._admin.list_consumer_group_offsets(self._job.group)
+        except GroupCoordinatorNotAvailableError:
+            offsets = {}  # the first group on a fresh broker: its topic is being made
+        ours = [o.offset for tp, o in offsets.items() if tp.topic == self._job.source]
+        return Sample(at_s, sum(ends.values()), sum(offset for offset in ours if offset > 0))
+
+
+@asynccontextmanager
+async def _topics(bootstrap: str, partitions: int, folder: Path) -> AsyncIterator[tuple[Job, Eyes]]:
+    """Topics of a name that nobody else has, for one run; they are deleted after it."""
+    group = f"bench-{uuid.uuid4().hex[:8]}"
+    source, output = f"{group}.events", f"{group}.scores"
+    job = Job(bootstrap, source, output, group, partitions, folder / group)
+    job.state_dir.mkdir(parents=True)
+    settings = KafkaSettings.load(
+        bootstrap=bootstrap,
+        events_topic=source,
+        scores_topic=output,
+        dead_topic=f"{source}.dead",
+        group=group,
+    )
+    await create(settings, partitions)
+    eyes = Eyes(job)
+    await eyes.open()
+    try:
+        yield job, eyes
+    finally:
+        await eyes.close()
