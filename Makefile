@@ -54,6 +54,8 @@ pins: $(SETUP) ## choose versions anew after a change of pyproject.toml; ARGS=--
 	$(COMPILE) pyproject.toml requirements/build.in --extra demo -c requirements/all.txt \
 		-o requirements/demo.txt
 	$(COMPILE) pyproject.toml requirements/build.in -c requirements/all.txt -o requirements/base.txt
+	$(COMPILE) pyproject.toml requirements/build.in --extra gpu -c requirements/all.txt \
+		-o requirements/gpu.txt
 	$(COMPILE) requirements/uv.in -c requirements/all.txt -o requirements/uv.txt
 
 .venv/.complete: requirements/all.txt $(PINS)

@@ -1,0 +1,324 @@
+"""The Grafana dashboard, as code: ``python deploy/grafana/dashboard.py`` writes its JSON anew."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+OUTPUT = Path(__file__).parent / "dashboards" / "lately.json"
+COLUMNS = 24  # Grafana's grid
+DATASOURCE = {"type": "prometheus", "uid": "${DS}"}
+HERE = '{instance=~"$instance"}'
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """One panel: ``queries`` maps a legend to a PromQL expression."""
+
+    title: str
+    description: str
+    queries: dict[str, str]
+    unit: str = "short"
+    kind: str = "timeseries"
+    width: int = 8
+    height: int = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Panels under one heading."""
+
+    title: str
+    panels: tuple[Panel, ...]
+
+
+def _rate(counter: str, by: str) -> str:
+    return f"sum by ({by}) (rate({counter}{HERE}[$__rate_interval]))"
+
+
+def _total(counter: str) -> str:
+    return f"sum(rate({counter}{HERE}[$__rate_interval]))"
+
+
+def _quantile(quantile: float, histogram: str) -> str:
+    return (
+        f"histogram_quantile({quantile}, "
+        f"sum by (le) (rate({histogram}_bucket{HERE}[$__rate_interval])))"
+    )
+
+
+def _quantiles(histogram: str) -> dict[str, str]:
+    return {f"p{q * 100:.0f}": _quantile(q, histogram) for q in (0.5, 0.95, 0.99)}
+
+
+NOW = Row(
+    "Now",
+    (
+        Panel(
+            "Workers ready",
+            "How many workers score; the others tell why not at /readyz.",
+            {"ready": f"sum(lately_ready{HERE})"},
+            kind="stat",
+            width=4,
+            height=5,
+        ),
+        Panel(
+            "Events per second",
+            "Events read, whatever became of them.",
+            {"events": _total("lately_events_total")},
+            unit="reqps",
+            kind="stat",
+            width=4,
+            height=5,
+        ),
+        Panel(
+            "Scores per second",
+            "Scores that the broker has acknowledged.",
+            {"scores": _total("lately_scores_total")},
+            unit="reqps",
+            kind="stat",
+            width=4,
+            height=5,
+        ),
+        Panel(
+            "Event to score, p99",
+            "From an event's Kafka timestamp to the acknowledgement of its score.",
+            {"p99": _quantile(0.99, "lately_event_to_score_seconds")},
+            unit="s",
+            kind="stat",
+            width=4,
+            height=5,
+        ),
+        Panel(
+            "Oldest unscored event",
+            "Age of the oldest event that is read but not scored.",
+            {"age": f"max(lately_oldest_unscored_event_age_seconds{HERE})"},
+            unit="s",
+            kind="stat",
+            width=4,
+            height=5,
+        ),
+        Panel(
+            "Behind",
+            "Records in the events topic that are not yet dealt with.",
+            {"records": f"sum(lately_consumer_lag_records{HERE})"},
+            kind="stat",
+            width=4,
+            height=5,
+        ),
+    ),
+)
+
+EVENTS = Row(
+    "Events",
+    (
+        Panel(
+            "Events by outcome",
+            "What became of the events. late: not placed; future: clamped; "
+            "duplicate, replayed: skipped.",
+            {"{{outcome}}": _rate("lately_events_total", "outcome")},
+            unit="reqps",
+        ),
+        Panel(
+            "Dead letters by reason",
+            "Messages that can never be scored; they lie in the dead letter topic.",
+            {"{{reason}}": _rate("lately_dead_letters_total", "reason")},
+            unit="reqps",
+        ),
+        Panel(
+            "Duplicates skipped",
+            "Replays after a restart, and events that a producer sent twice.",
+            {"skipped": _total("lately_duplicates_skipped_total")},
+            unit="reqps",
+        ),
+    ),
+)
+
+SCORING = Row(
+    "Scoring",
+    (
+        Panel(
+            "Event to score",
+            "From an event's Kafka timestamp to the acknowledgement of its score.",
+            _quantiles("lately_event_to_score_seconds"),
+            unit="s",
+        ),
+        Panel(
+            "Batch wait",
+            "How long the oldest user of a batch waited for it to close.",
+            _quantiles("lately_batch_wait_seconds"),
+            unit="s",
+        ),
+        Panel(
+            "Inference",
+            "Time to score one micro-batch.",
+            _quantiles("lately_inference_seconds"),
+            unit="s",
+        ),
+        Panel(
+            "Users per batch",
+            "Large batches under load are right; large ones at rest wait too long.",
+            _quantiles("lately_batch_users"),
+        ),
+        Panel(
+            "Pending users",
+            "Users waiting for a batch. Past its limit, partitions pause.",
+            {"{{instance}}": f"lately_pending_users{HERE}"},
+        ),
+        Panel(
+            "Scores by quality",
+            "cold: too little known of the shopper; degraded: the model gave less than all.",
+            {"{{quality}}": _rate("lately_scores_total", "quality")},
+            unit="reqps",
+        ),
+    ),
+)
+
+KAFKA = Row(
+    "Kafka and state",
+    (
+        Panel(
+            "Lag by partition",
+            "One that grows alone has a user with a flood of events.",
+            {"{{partition}}": f"lately_consumer_lag_records{HERE}"},
+        ),
+        Panel(
+            "Commits",
+            "Commits of source offsets, about one a second while events come.",
+            {"{{result}}": _rate("lately_commits_total", "result")},
+            unit="ops",
+        ),
+        Panel(
+            "Recovery, mean",
+            "Time to bring the state up to the changelog after an assignment, over an hour.",
+            {
+                "seconds": f"sum(increase(lately_recovery_seconds_sum{HERE}[1h]))"
+                f" / sum(increase(lately_recovery_seconds_count{HERE}[1h]))"
+            },
+            unit="s",
+        ),
+        Panel(
+            "State rebuilt",
+            "State directories thrown away and rebuilt, in all.",
+            {"{{cause}}": f"sum by (cause) (lately_rebuilds_total{HERE})"},
+        ),
+    ),
+)
+
+PROCESS = Row(
+    "Process",
+    (
+        Panel(
+            "CPU",
+            "Cores in use.",
+            {"{{instance}}": f"rate(process_cpu_seconds_total{HERE}[$__rate_interval])"},
+        ),
+        Panel(
+            "Memory",
+            "Resident memory; after warm-up it should not grow.",
+            {"{{instance}}": f"process_resident_memory_bytes{HERE}"},
+            unit="bytes",
+        ),
+        Panel(
+            "Model",
+            "Which model scores, and on what device.",
+            {"{{name}} {{version}} on {{device}}": f"lately_model_info{HERE}"},
+        ),
+    ),
+)
+
+ROWS = (NOW, EVENTS, SCORING, KAFKA, PROCESS)
+
+
+def dashboard() -> dict[str, Any]:
+    """The dashboard as Grafana reads it."""
+    return {
+        "uid": "lately",
+        "title": "Lately",
+        "tags": ["lately"],
+        "schemaVersion": 39,
+        "version": 1,
+        "editable": True,
+        "refresh": "5s",
+        "time": {"from": "now-15m", "to": "now"},
+        "templating": {"list": [_datasource_variable(), _instance_variable()]},
+        "panels": list(_panels()),
+    }
+
+
+def expressions() -> list[str]:
+    """Every PromQL expression on the dashboard, variables unfilled."""
+    return [expr for row in ROWS for panel in row.panels for expr in panel.queries.values()]
+
+
+def _panels() -> Iterator[dict[str, Any]]:
+    number, y = 0, 0
+    for row in ROWS:
+        number += 1
+        yield _heading(row.title, number, y)
+        y += 1
+        x, tallest = 0, 0
+        for panel in row.panels:
+            if x + panel.width > COLUMNS:
+                x, y, tallest = 0, y + tallest, 0
+            number += 1
+            yield _panel(panel, number, x, y)
+            x, tallest = x + panel.width, max(tallest, panel.height)
+        y += tallest
+
+
+def _heading(title: str, number: int, y: int) -> dict[str, Any]:
+    grid = {"x": 0, "y": y, "w": COLUMNS, "h": 1}
+    return {"id": number, "type": "row", "title": title, "gridPos": grid, "panels": []}
+
+
+def _panel(panel: Panel, number: int, x: int, y: int) -> dict[str, Any]:
+    targets = [
+        {"refId": chr(ord("A") + i), "datasource": DATASOURCE, "expr": expr, "legendFormat": legend}
+        for i, (legend, expr) in enumerate(panel.queries.items())
+    ]
+    return {
+        "id": number,
+        "type": panel.kind,
+        "title": panel.title,
+        "description": panel.description,
+        "datasource": DATASOURCE,
+        "gridPos": {"x": x, "y": y, "w": panel.width, "h": panel.height},
+        "fieldConfig": {"defaults": {"unit": panel.unit, "min": 0}, "overrides": []},
+        "targets": targets,
+    }
+
+
+def _datasource_variable() -> dict[str, Any]:
+    current = {"text": "Prometheus", "value": "lately-prometheus"}
+    return {
+        "name": "DS",
+        "label": "Data source",
+        "type": "datasource",
+        "query": "prometheus",
+        "current": current,
+    }
+
+
+def _instance_variable() -> dict[str, Any]:
+    return {
+        "name": "instance",
+        "label": "Worker",
+        "type": "query",
+        "datasource": DATASOURCE,
+        "query": {"query": "label_values(lately_ready, instance)", "refId": "instances"},
+        "refresh": 2,
+        "includeAll": True,
+        "multi": True,
+        "current": {"text": "All", "value": "$__all"},
+    }
+
+
+def main() -> None:
+    """Write the dashboard beside this file."""
+    OUTPUT.write_text(json.dumps(dashboard(), indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,106 @@
+"""Dashboard and alerts read only what the worker exports, and Prometheus understands them."""
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from prometheus_client import CollectorRegistry
+from prometheus_client.parser import text_string_to_metric_families
+
+from deploy.grafana import dashboard
+from stream.metrics import Metrics
+from tests.deploy.promql import metric_names
+
+PROMETHEUS = Path(__file__).parents[2] / "deploy" / "prometheus"
+# What does not come from stream.metrics: Prometheus itself, and the process, on Linux.
+FOREIGN = {"up", "process_cpu_seconds_total", "process_resident_memory_bytes"}
+
+
+def alerts() -> list[dict[str, Any]]:
+    groups = yaml.safe_load((PROMETHEUS / "rules.yml").read_text())["groups"]
+    return [rule for group in groups for rule in group["rules"]]
+
+
+def exported() -> set[str]:
+    metrics = Metrics(CollectorRegistry())
+    metrics.set_lag({0: 0})
+    metrics.set_model("demo", "1", "cpu")
+    families = text_string_to_metric_families(metrics.render().decode())
+    return {sample.name for family in families for sample in family.samples}
+
+
+@pytest.mark.parametrize(
+    ("expression", "expected"),
+    [
+        ("lately_ready == 0", {"lately_ready"}),
+        ('sum by (le) (rate(a_bucket{x="up"}[5m]))', {"a_bucket"}),
+        ("sum(increase(a_sum[1h])) / sum(increase(a_count[1h])) > 60", {"a_sum", "a_count"}),
+        ("a > 0 and on (job) b unless c offset 5m", {"a", "b", "c"}),
+    ],
+)
+def test_the_names_in_an_expression_are_found(expression: str, expected: set[str]) -> None:
+    assert metric_names(expression) == expected
+
+
+@pytest.mark.parametrize("expression", dashboard.expressions())
+def test_every_panel_reads_what_is_exported(expression: str) -> None:
+    assert metric_names(expression) <= exported() | FOREIGN
+
+
+@pytest.mark.parametrize("alert", alerts(), ids=lambda alert: alert["alert"])
+def test_every_alert_reads_what_is_exported_and_says_what_to_do(alert: dict[str, Any]) -> None:
+    assert metric_names(alert["expr"]) <= exported() | FOREIGN
+    assert alert["labels"]["severity"] in {"page", "ticket"}
+    assert set(alert["annotations"]) == {"summary", "description"}
+
+
+def test_every_metric_we_export_is_on_the_dashboard_or_in_an_alert() -> None:
+    read = {
+        name
+        for text in (*dashboard.expressions(), *(alert["expr"] for alert in alerts()))
+        for name in metric_names(text)
+    }
+    parts = ("_bucket", "_sum", "_count")
+    ours = {name for name in exported() if name.startswith("lately_") and not name.endswith(parts)}
+
+    assert ours <= read
+
+
+def test_the_dashboard_in_the_tree_is_the_one_the_code_makes() -> None:
+    assert json.loads(dashboard.OUTPUT.read_text()) == dashboard.dashboard()
+
+
+def test_panels_do_not_overlap() -> None:
+    taken: set[tuple[int, int]] = set()
+    for panel in dashboard.dashboard()["panels"]:
+        grid = panel["gridPos"]
+        cells = {
+            (x, y)
+            for x in range(grid["x"], grid["x"] + grid["w"])
+            for y in range(grid["y"], grid["y"] + grid["h"])
+        }
+        assert max(x for x, _ in cells) < dashboard.COLUMNS
+        assert not cells & taken
+        taken |= cells
+
+
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="needs promtool (package prometheus)")
+@pytest.mark.parametrize(
+    "check",
+    [
+        ("check", "config", "prometheus.yml"),
+        ("check", "rules", "rules.yml"),
+        ("test", "rules", "rules.test.yml"),
+    ],
+    ids=" ".join,
+)
+def test_promtool_accepts(check: tuple[str, str, str]) -> None:
+    command = ["promtool", *check[:2], str(PROMETHEUS / check[2])]
+
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+
+    assert result.returncode == 0, result.stdout + result.stderr
