@@ -47,7 +47,7 @@ class Batch:
 
     def __init__(self, taken: list[Taken], partitions: dict[int, Partition]) -> None:
         self.shares: dict[int, Share] = {}
-        self.oldest_s = min((t.waiting.since_s for t in taken), default=None)
+        self.oldest_s = min((waiting.since_s for _, _, waiting in taken), default=None)
         for number, key, waiting in taken:
             self._add_user(partitions[number], key, waiting)
         for partition in partitions.values():

@@ -4,10 +4,10 @@ A state machine without clock and without asyncio: every method is told the time
 any monotonic clock.
 """
 
-from collections.abc import Container
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from heapq import merge
-from typing import NamedTuple
+from itertools import islice
 
 from stream.events import Event
 
@@ -23,12 +23,7 @@ class Waiting:
         self.last = event
 
 
-class Taken(NamedTuple):
-    """One user of a batch."""
-
-    partition: int
-    key: bytes
-    waiting: Waiting
+Taken = tuple[int, bytes, Waiting]  # partition, user id as bytes, and what the score must cover
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +109,7 @@ class MicroBatcher:
         if self._users <= self.policy.max_users:
             queues, self._waiting = self._waiting, {}
             taken = [
-                Taken(partition, key, waiting)
+                (partition, key, waiting)
                 for partition, users in queues.items()
                 for key, waiting in users.items()
             ]
@@ -126,12 +121,9 @@ class MicroBatcher:
         return taken
 
     def _oldest_users(self) -> list[Taken]:
-        queues = [
-            [Taken(partition, key, waiting) for key, waiting in users.items()]
-            for partition, users in self._waiting.items()
-        ]
-        by_age = merge(*queues, key=lambda taken: taken.waiting.since_s)
-        return [taken for taken, _ in zip(by_age, range(self.policy.max_users), strict=False)]
+        queues = [_queue(partition, users) for partition, users in self._waiting.items()]
+        by_age = merge(*queues, key=lambda taken: taken[2].since_s)
+        return list(islice(by_age, self.policy.max_users))
 
     def done(self) -> None:
         """The device is free again."""
@@ -142,3 +134,8 @@ class MicroBatcher:
         self._waiting.clear()
         self._users = 0
         self._errand_since_s = None
+
+
+def _queue(partition: int, users: dict[bytes, Waiting]) -> Iterator[Taken]:
+    for key, waiting in users.items():
+        yield partition, key, waiting

@@ -62,7 +62,7 @@ class PayloadWithBadTime(Payload, frozen=True, gc=False):
     ts: msgspec.Raw = msgspec.Raw()  # type: ignore[assignment]
 
 
-class Event(NamedTuple):
+class Event(msgspec.Struct, frozen=True, gc=False):
     """One valid action of one user, or the wish to be forgotten (``item`` is then empty)."""
 
     key: bytes

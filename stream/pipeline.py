@@ -18,6 +18,7 @@ from stream.events import DeadLetter, Message, Validator
 from stream.metrics import Metrics
 from stream.partition import Partition
 from stream.publishing import (
+    NO_HEADERS,
     Delivery,
     Publisher,
     Record,
@@ -297,7 +298,7 @@ class Pipeline:
         self, share: Share, scores: Sequence[Score | Exception], now_ms: int
     ) -> list[Record]:
         encode = self._encoder.encode
-        records = [Record(key, None) for key in share.forgotten]
+        records: list[Record] = [(key, None, NO_HEADERS) for key in share.forgotten]
         for row, score in zip(share.rows, scores, strict=True):
             if isinstance(score, Exception):
                 message = row.waiting.last.message
@@ -305,7 +306,7 @@ class Pipeline:
                 share.dead.append(DeadLetter(message, "unscorable", kind, str(score)))
             else:
                 value = encode(row.key, row.as_of, score, now_ms, row.n_events)
-                records.append(Record(row.key, value))
+                records.append((row.key, value, NO_HEADERS))
         return records
 
     async def _write(self, batch: Batch) -> None:
@@ -313,7 +314,7 @@ class Pipeline:
         sent = []
         for share in batch.shares.values():
             if share.changes:
-                records = [Record(key, value) for key, value in share.changes.items()]
+                records = [(key, value, NO_HEADERS) for key, value in share.changes.items()]
                 sent.append((share, await self._publisher.send(changelog, share.number, records)))
         written = [(share, await acknowledged(changelog, deliveries)) for share, deliveries in sent]
         await asyncio.to_thread(self._write_to_disk, written)

@@ -15,15 +15,11 @@ from stream.errors import DeliveryError
 from stream.events import DeadLetter
 
 Headers = list[tuple[str, bytes]]
-_NO_HEADERS: Headers = []  # aiokafka wants a list, and does not change it
+NO_HEADERS: Headers = []  # aiokafka wants a list, and does not change it
 
 
-class Record(NamedTuple):
-    """One record to send; a None value is a tombstone."""
-
-    key: bytes | None
-    value: bytes | None
-    headers: Headers = _NO_HEADERS
+# Key, value (None is a tombstone), headers. A bare tuple: one is made for every score and state.
+Record = tuple[bytes | None, bytes | None, Headers]
 
 
 class Delivery(NamedTuple):
@@ -41,43 +37,57 @@ class AsOf(NamedTuple):
     ts_ms: int
 
 
+_SCORE = (
+    b'{"score_id":"%b","user_id":%b,"as_of":{"topic":%b,"partition":%d,"offset":%d,"ts":%d},'
+    b'"scored_at":%d,"valid_until":%d,"model":%b,%b,"n_events":%d}'
+)
+
+
 class ScoreEncoder:
     """Turns a score into the JSON of the scores topic (schemas/score.schema.json)."""
 
     def __init__(self, events_topic: str, model: ModelInfo) -> None:
-        self._topic = events_topic
-        self._version = b"\0" + model.version.encode()
-        self._model = {"name": model.name, "version": model.version}
+        self._topic = orjson.dumps(events_topic)
+        self._version = model.version.encode()
+        self._model = orjson.dumps({"name": model.name, "version": model.version})
         self._horizon_s = model.horizon_s
+        self._last: tuple[Score | None, bytes] = (None, b"")
 
     def encode(self, key: bytes, as_of: AsOf, score: Score, scored_at_ms: int, n: int) -> bytes:
         """Encode one score of the user ``key``, whose sequence has ``n`` actions."""
         partition, offset, ts_ms = as_of
-        return orjson.dumps(
-            {
-                "score_id": self.score_id(key, offset),
-                "user_id": key.decode(),
-                "as_of": {
-                    "topic": self._topic,
-                    "partition": partition,
-                    "offset": offset,
-                    "ts": ts_ms,
-                },
-                "scored_at": scored_at_ms,
-                "valid_until": ts_ms + self._horizon_s * 1000,
-                "model": self._model,
+        return _SCORE % (
+            self.score_id(key, offset),
+            orjson.dumps(key.decode()),
+            self._topic,
+            partition,
+            offset,
+            ts_ms,
+            scored_at_ms,
+            ts_ms + self._horizon_s * 1000,
+            self._model,
+            self._answer(score),
+            n,
+        )
+
+    def score_id(self, key: bytes, offset: int) -> bytes:
+        """Name a score by user, source offset and model version: the same if it is sent again."""
+        text = b"%b\0%d\0%b" % (key, offset, self._version)
+        return blake2b(text, digest_size=16).hexdigest().encode()
+
+    def _answer(self, score: Score) -> bytes:
+        """What the model said, without the braces; cold users share one answer, encoded once."""
+        last, encoded = self._last
+        if score is not last:
+            answer = {
                 "items": [{"item_id": item, "score": p} for item, p in score.items],
                 "categories": [{"category": name, "score": p} for name, p in score.categories],
                 "intent": {**score.intent, "horizon_s": self._horizon_s},
-                "n_events": n,
                 "quality": score.quality,
             }
-        )
-
-    def score_id(self, key: bytes, offset: int) -> str:
-        """Name a score by user, source offset and model version: the same if it is sent again."""
-        text = b"%b\0%d%b" % (key, offset, self._version)
-        return blake2b(text, digest_size=16).hexdigest()
+            encoded = orjson.dumps(answer)[1:-1]
+            self._last = (score, encoded)
+        return encoded
 
 
 def dead_letter_record(topic: str, partition: int, dead: DeadLetter) -> Record:
@@ -92,7 +102,7 @@ def dead_letter_record(topic: str, partition: int, dead: DeadLetter) -> Record:
         ("__streams.errors.message", dead.text.encode()),
         ("lately.reason", dead.reason.encode()),
     ]
-    return Record(message.key, message.value, headers)
+    return message.key, message.value, headers
 
 
 class Publisher:

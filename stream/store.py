@@ -5,6 +5,7 @@ user id points to a forget marker, ``m`` + name holds what belongs to the partit
 """
 
 import fcntl
+import itertools
 import os
 import shutil
 from collections.abc import Callable, Container, Iterable, Iterator
@@ -36,6 +37,7 @@ class StateStore:
         self._directory = directory
         self._on_rebuild = on_rebuild
         self._partitions: dict[int, rocksdict.Rdict] = {}
+        self._markers: dict[int, set[bytes]] = {}  # keys of _MARKER, to find them without a read
         self._lock: IO[bytes] | None = None
         self._cache = rocksdict.Cache(_BLOCK_CACHE_BYTES)
 
@@ -61,7 +63,7 @@ class StateStore:
         if partition in self._partitions:
             return
         try:
-            self._partitions[partition] = self._open(partition)
+            self._open(partition)
         except Exception as error:  # rocksdict raises nothing narrower
             if not _is_damage(error):
                 raise StateError(
@@ -92,7 +94,7 @@ class StateStore:
         """Delete a partition from disk and open it anew, empty; the changelog rebuilds it."""
         self.close(partition)
         shutil.rmtree(self._path(partition), ignore_errors=True)
-        self._partitions[partition] = self._open(partition)
+        self._open(partition)
         self._on_rebuild(cause)
 
     def changelog_offset(self, partition: int) -> int | None:
@@ -108,20 +110,25 @@ class StateStore:
     def write(self, partition: int, changes: Iterable[Change], changelog_offset: int) -> None:
         """Write values and the changelog offset atomically; a later change of a key wins."""
         batch = rocksdict.WriteBatch(raw_mode=True)
+        markers = self._markers[partition]
         for key, value in changes:
             if value is None:
                 batch.delete(_USER + key)
-                batch.delete(_MARKER + key)
             else:
                 batch.put(_USER + key, value)
                 if is_forgotten(value):
                     batch.put(_MARKER + key, b"")
+                    markers.add(key)
+                    continue
+            if key in markers:
+                batch.delete(_MARKER + key)
+                markers.discard(key)
         batch.put(_OFFSET, b"%d" % changelog_offset)
         self._partitions[partition].write(batch)
 
-    def markers(self, partition: int) -> Iterator[bytes]:
-        """The users whose value is, or lately was, a forget marker."""
-        return self._keys(partition, _MARKER)
+    def markers(self, partition: int) -> frozenset[bytes]:
+        """The users whose value is a forget marker."""
+        return frozenset(self._markers[partition])
 
     def users(self, partition: int) -> Iterator[tuple[bytes, bytes]]:
         """Every user and value of a partition, by key."""
@@ -131,17 +138,10 @@ class StateStore:
                 return
             yield key[1:], value
 
-    def _keys(self, partition: int, prefix: bytes) -> Iterator[bytes]:
-        keys: Any = self._partitions[partition].keys(from_key=prefix)
-        for key in keys:
-            if not key.startswith(prefix):
-                return
-            yield key[1:]
-
     def _path(self, partition: int) -> Path:
         return self._directory / f"partition-{partition}"
 
-    def _open(self, partition: int) -> rocksdict.Rdict:
+    def _open(self, partition: int) -> None:
         table = rocksdict.BlockBasedOptions()
         table.set_block_cache(self._cache)
         table.set_bloom_filter(10, block_based=False)
@@ -151,7 +151,11 @@ class StateStore:
         options.set_compression_type(rocksdict.DBCompressionType.lz4())
         options.set_write_buffer_size(_WRITE_BUFFER_BYTES)
         options.set_keep_log_file_num(3)
-        return rocksdict.Rdict(str(self._path(partition)), options)
+        database = rocksdict.Rdict(str(self._path(partition)), options)
+        keys: Any = database.keys(from_key=_MARKER)
+        markers = itertools.takewhile(lambda key: key.startswith(_MARKER), keys)
+        self._markers[partition] = {key[1:] for key in markers}
+        self._partitions[partition] = database
 
 
 def _probe(path: Path) -> None:
