@@ -1,0 +1,201 @@
+"""The event log as a source of records: read from files, in order of time, in bounded memory."""
+
+import csv
+import heapq
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from operator import attrgetter
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO, Any, NamedTuple
+
+import msgspec
+import numpy as np
+import orjson
+
+from stream.errors import LatelyError
+from stream.events import MAX_TS_MS
+
+SUFFIXES = (".jsonl", ".ndjson", ".csv", ".parquet")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_NUMBERS = {"price", "quantity"}
+
+
+class EventLogError(LatelyError):
+    """The log cannot be replayed: whoever gave it must mend it, or name another."""
+
+
+class Entry(NamedTuple):
+    """One line of the log: when, whose, and the JSON that goes to Kafka."""
+
+    ts_ms: int
+    user_id: str
+    value: bytes
+
+
+class _Head(msgspec.Struct):
+    """The part of an event that replaying needs; all else is the worker's to judge."""
+
+    user_id: str
+    ts: int | str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EventLog:
+    """A log that was read once: every line has a user and a time, so it can be replayed whole.
+
+    ``in_order`` says of each file whether its lines stand in order of time.
+    """
+
+    paths: tuple[Path, ...]
+    in_order: tuple[bool, ...]
+    events: int
+    first_ms: int
+    last_ms: int
+
+    @classmethod
+    def open(cls, paths: Sequence[Path]) -> "EventLog":
+        """Read all files to the end, once, and keep the figures.
+
+        Raises EventLogError for a file that cannot be read, a line without a user or, but for
+        wishes to be forgotten, a time, and for a log without lines.
+        """
+        in_order, events, first_ms, last_ms = [], 0, MAX_TS_MS, 0
+        for path in paths:
+            ordered, before_ms = True, 0
+            for entry in _entries(path):
+                ordered = ordered and entry.ts_ms >= before_ms
+                before_ms = entry.ts_ms
+                events += 1
+                first_ms, last_ms = min(first_ms, before_ms), max(last_ms, before_ms)
+            in_order.append(ordered)
+        if events == 0:
+            names = ", ".join(map(str, paths))
+            raise EventLogError(f"{names}: the log is empty; name one with events")
+        return cls(tuple(paths), tuple(in_order), events, first_ms, last_ms)
+
+    def entries(self) -> Iterator[Entry]:
+        """All lines in order of time; those of the same time as they stand in the files.
+
+        A file that is not in order is first copied to a temporary one; 16 bytes a line of it are
+        held in memory.
+        """
+        with ExitStack() as scratch:
+            files = [
+                _entries(path) if ordered else _sorted(_entries(path), _scratch_file(scratch))
+                for path, ordered in zip(self.paths, self.in_order, strict=True)
+            ]
+            yield from heapq.merge(*files, key=attrgetter("ts_ms"))
+
+
+def _scratch_file(stack: ExitStack) -> IO[bytes]:
+    return stack.enter_context(TemporaryFile(prefix="lately-replay-"))
+
+
+def _sorted(entries: Iterable[Entry], file: IO[bytes]) -> Iterator[Entry]:
+    times, ends = array("q"), array("q", [0])
+    for entry in entries:
+        times.append(entry.ts_ms)
+        ends.append(ends[-1] + file.write(entry.value))
+    for place in np.argsort(np.frombuffer(times, np.int64), kind="stable"):
+        file.seek(ends[place])
+        value = file.read(ends[place + 1] - ends[place])
+        yield Entry(times[place], _head(value).user_id, value)
+
+
+def _entries(path: Path) -> Iterator[Entry]:
+    """The lines of one file as they stand; one without a time has that of the line before."""
+    before_ms: int | None = None
+    for place, value in _values(path):
+        try:
+            head = _head(value)
+            ts_ms = before_ms if head.ts is None else _ts_ms(head.ts)
+        except (msgspec.DecodeError, ValueError, OverflowError) as error:
+            raise EventLogError(
+                f"{path} {place}: {error}; each needs user_id, and ts as integer milliseconds or "
+                "ISO 8601 with a zone"
+            ) from error
+        if ts_ms is None:
+            raise EventLogError(f"{path} {place}: no ts, so no place in time; give the first one")
+        before_ms = ts_ms
+        yield Entry(ts_ms, head.user_id, value)
+
+
+_head = msgspec.json.Decoder(_Head).decode
+
+
+def _ts_ms(ts: int | str) -> int:
+    if isinstance(ts, str):
+        moment = datetime.fromisoformat(ts)
+        if moment.tzinfo is None:
+            raise ValueError(f"the time {ts!r} has no zone")
+        ts = (moment - _EPOCH) // timedelta(milliseconds=1)
+    if not 0 <= ts <= MAX_TS_MS:
+        raise ValueError(f"the time {ts} is out of range")
+    return ts
+
+
+def _values(path: Path) -> Iterator[tuple[str, bytes]]:
+    """The events of a file as JSON, each with its place in words."""
+    try:
+        match path.suffix:
+            case ".jsonl" | ".ndjson":
+                yield from _json_lines(path)
+            case ".csv":
+                yield from _csv_rows(path)
+            case ".parquet":
+                yield from _parquet_rows(path)
+            case _:
+                raise EventLogError(f"{path}: expected a name with one of {' '.join(SUFFIXES)}")
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise EventLogError(f"{path}: cannot be read: {error}; name another log") from error
+
+
+def _json_lines(path: Path) -> Iterator[tuple[str, bytes]]:
+    with path.open("rb") as lines:
+        for number, line in enumerate(lines, start=1):
+            if value := line.strip():
+                yield f"line {number}", value
+
+
+def _csv_rows(path: Path) -> Iterator[tuple[str, bytes]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        reader = csv.DictReader(file, restkey="")
+        for number, row in enumerate(reader, start=1):
+            if "" in row:
+                raise EventLogError(f"{path} row {number}: more fields than columns; mend it")
+            yield f"row {number}", orjson.dumps(_typed(row))
+
+
+def _typed(row: dict[str, str | None]) -> dict[str, Any]:
+    """The fields of a CSV row that hold something, numbers as such."""
+    event: dict[str, Any] = {name: text for name, text in row.items() if text}
+    if event.get("ts", "").isdecimal():
+        event["ts"] = int(event["ts"])
+    for name in _NUMBERS & event.keys():
+        try:
+            event[name] = float(event[name])
+        except ValueError:
+            del event[name]  # as in training: a price that is none is no reason to stop
+    return event
+
+
+def _parquet_rows(path: Path) -> Iterator[tuple[str, bytes]]:
+    try:
+        import polars as pl
+    except ImportError:
+        raise EventLogError(
+            f"{path}: Parquet needs polars; install lately[train], or replay JSON lines"
+        ) from None
+    number = 0
+    try:
+        for batch in pl.scan_parquet(path).collect_batches(maintain_order=True):
+            for row in batch.iter_rows(named=True):
+                number += 1
+                event = {name: value for name, value in row.items() if value is not None}
+                yield f"row {number}", orjson.dumps(event)
+    except pl.exceptions.PolarsError as error:
+        raise EventLogError(f"{path}: cannot be read: {error}; name another log") from error
