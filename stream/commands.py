@@ -1,9 +1,11 @@
 """The subcommands of `lately`: what each takes, and who does the work."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from model.cli import commands as model_commands
 from stream.options import with_settings
 from stream.settings import KafkaSettings, WorkerSettings
 
@@ -15,6 +17,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+model_commands(app)
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -49,3 +52,18 @@ def topics(
         as_json=as_json,
     )
     raise typer.Exit(code)
+
+
+@app.command()
+@with_settings(KafkaSettings)
+def replay(
+    settings: KafkaSettings,
+    events: Annotated[list[Path], typer.Argument(help="Event logs: .jsonl, .csv, .parquet.")],
+    speed: Annotated[str, typer.Option(help="Times the pace of the log; max: at once.")] = "1",
+    now: Annotated[bool, typer.Option("--now", help="Move the log to the present.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Send an event log into the events topic, at its own pace or faster."""
+    from stream.replay import replay as send
+
+    send(settings, events, speed=speed, now=now, as_json=as_json)

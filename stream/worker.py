@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Sequence
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import structlog
 from aiokafka import AIOKafkaProducer
@@ -38,6 +38,7 @@ from stream.state import Rules
 from stream.store import StateStore
 
 if TYPE_CHECKING:
+    from model.serving.curve import Measurable
     from asyncio import Task
 
 HEARTBEAT_S = 0.5
@@ -326,7 +327,10 @@ def _load_scorer(settings: WorkerSettings) -> Scorer:
 
 
 def _batch_policy(settings: WorkerSettings, scorer: Scorer) -> BatchPolicy:
-    users = settings.batch_users or 1000
+    from model.serving.curve import choose_cap, measure_service_curve
+
+    curve = measure_service_curve(cast("Measurable", scorer))  # measured even if not asked for: it warms the model up
+    users = settings.batch_users or choose_cap(curve)
     return BatchPolicy(users, max(users, MAX_BATCH_USERS), settings.batch_deadline_ms / 1000)
 
 
