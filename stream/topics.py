@@ -16,6 +16,7 @@ from stream.security import client_options
 from stream.settings import KafkaSettings
 
 PATIENCE_S = 5.0
+SETTLE_S = 1.0
 DEFAULT_PARTITIONS = 4
 MAX_REPLICATION = 3
 # An overwritten or forgotten value leaves the disk within a day, whatever the traffic.
@@ -74,7 +75,7 @@ async def require(settings: KafkaSettings) -> int:
     Raises TopicsError that tells the first thing wrong and its fix; BrokerError as `check` does.
     """
     async with _admin(settings) as admin:
-        topics = await _look(admin, settings)
+        topics = await _look_twice(admin, settings)
         findings = judge(settings, topics)
         wrong = [finding for finding in findings if finding.status == "FAIL"]
         if wrong:
@@ -200,6 +201,15 @@ async def _look(admin: AIOKafkaAdminClient, settings: KafkaSettings) -> dict[str
         )
         for name, count in partitions.items()
     }
+
+
+async def _look_twice(admin: AIOKafkaAdminClient, settings: KafkaSettings) -> dict[str, Topic]:
+    # A broker may not know yet of a topic made a moment ago, and a worker is often started then.
+    topics = await _look(admin, settings)
+    if set(topics) < set(names(settings)):
+        await asyncio.sleep(SETTLE_S)
+        topics = await _look(admin, settings)
+    return topics
 
 
 async def _configs(admin: AIOKafkaAdminClient, topics: list[str]) -> dict[str, dict[str, str]]:

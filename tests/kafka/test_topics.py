@@ -1,0 +1,86 @@
+"""The preflight on a real Kafka, which tells all it is asked."""
+
+import asyncio
+import uuid
+
+import pytest
+
+from stream.errors import TopicsError
+from stream.preflight import Finding, names
+from stream.settings import KafkaSettings
+from stream.topics import check, create, require
+from tests.kafka.client import Client
+from tests.kafka.process import wait_until
+
+pytestmark = pytest.mark.kafka
+
+
+@pytest.fixture
+def settings(bootstrap: str) -> KafkaSettings:
+    """Settings with topics that nobody else has."""
+    name = f"preflight-{uuid.uuid4().hex[:8]}"
+    return KafkaSettings(
+        bootstrap=bootstrap,
+        group=name,
+        events_topic=f"{name}.events",
+        scores_topic=f"{name}.scores",
+        dead_topic=f"{name}.dead",
+    )
+
+
+def all_made(settings: KafkaSettings, client: Client) -> bool:
+    return set(names(settings)) <= client.topics()
+
+
+def unfit(settings: KafkaSettings) -> list[Finding]:
+    return [finding for finding in asyncio.run(check(settings)) if finding.status != "PASS"]
+
+
+def test_what_we_make_passes_every_check(settings: KafkaSettings) -> None:
+    asyncio.run(create(settings, partitions=3))
+
+    assert unfit(settings) == []
+    assert asyncio.run(require(settings)) == 3
+
+
+def test_dead_letters_get_room_for_events_larger_than_usual(
+    settings: KafkaSettings, client: Client
+) -> None:
+    client.create_topic(settings.events_topic, 2, max_message_bytes=str(3_000_000))
+
+    asyncio.run(create(settings))
+
+    assert unfit(settings) == []
+
+
+def test_each_thing_wrong_is_found_and_the_worker_does_not_start(
+    settings: KafkaSettings, client: Client
+) -> None:
+    client.create_topic(settings.events_topic, 4, cleanup_policy="compact")
+    client.create_topic(settings.scores_topic, 4, cleanup_policy="delete")
+    client.create_topic(settings.dead_topic, 1)
+    client.create_topic(settings.changelog_topic, 3, cleanup_policy="compact")
+    assert wait_until(lambda: all_made(settings, client), 10.0)
+
+    found = {(finding.topic, finding.check, finding.status) for finding in unfit(settings)}
+
+    assert found == {
+        (settings.events_topic, "cleanup.policy", "FAIL"),
+        (settings.scores_topic, "cleanup.policy", "FAIL"),
+        (settings.dead_topic, "max.message.bytes", "WARN"),
+        (settings.changelog_topic, "partitions", "FAIL"),
+    }
+    with pytest.raises(TopicsError, match=r"partitions: found 3, expected 4.*\(and 2 more"):
+        asyncio.run(require(settings))
+
+
+def test_a_changelog_made_by_the_worker_is_compacted(
+    settings: KafkaSettings, client: Client
+) -> None:
+    client.create_topic(settings.events_topic, 2)
+    client.create_topic(settings.scores_topic, 2, cleanup_policy="compact")
+    client.create_topic(settings.dead_topic, 2, max_message_bytes=str(1_048_588 + 8_192))
+
+    asyncio.run(require(settings))
+
+    assert unfit(settings) == []
