@@ -38,8 +38,9 @@ from stream.state import Rules
 from stream.store import StateStore
 
 if TYPE_CHECKING:
-    from model.serving.curve import Measurable
     from asyncio import Task
+
+    from model.serving.curve import Measurable
 
 HEARTBEAT_S = 0.5
 LOOK_EVERY_S = 1.0  # how often gauges, lag and the broker are looked at
@@ -329,7 +330,8 @@ def _load_scorer(settings: WorkerSettings) -> Scorer:
 def _batch_policy(settings: WorkerSettings, scorer: Scorer) -> BatchPolicy:
     from model.serving.curve import choose_cap, measure_service_curve
 
-    curve = measure_service_curve(cast("Measurable", scorer))  # measured even if not asked for: it warms the model up
+    # Measured even when batch_users is given: it warms the model up.
+    curve = measure_service_curve(cast("Measurable", scorer))
     users = settings.batch_users or choose_cap(curve)
     return BatchPolicy(users, max(users, MAX_BATCH_USERS), settings.batch_deadline_ms / 1000)
 
