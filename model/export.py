@@ -1,0 +1,112 @@
+"""The export: from a trained network to the graph that ONNX Runtime serves."""
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from model.artifact import GRAPH
+from model.config import ArtifactConfig
+from model.errors import ArtifactError
+from model.features import FIRST_ITEM, Codes, Padded
+from model.networks.transformer import TransformerModel
+from model.serving.answers import Outputs
+from model.serving.graph import ServingGraph
+from model.serving.onnx import session_of
+
+OPSET = 20
+TOLERANCE = 1e-5
+_CHECKED_ROWS = 48
+
+
+def export_onnx(network: TransformerModel, config: ArtifactConfig, folder: Path) -> Path:
+    """Write ``model.onnx`` of a network in eval mode on the CPU; returns its path.
+
+    Raises ``ArtifactError`` if ONNX Runtime and torch then differ by more than 1e-5 in a
+    probability or an intent's logit.
+    """
+    graph = ServingGraph(network, config).eval()
+    path = folder / GRAPH
+    batch = torch.export.Dim("batch")
+    wide = {0: batch, 1: torch.export.Dim("length", max=config.padded_length)}
+    # Only plain attention leaves its output in the order that the exporter takes it to be in.
+    with warnings.catch_warnings(), _quiet("torch.onnx"), sdpa_kernel(SDPBackend.MATH):
+        warnings.simplefilter("ignore")
+        program = torch.onnx.export(
+            graph,
+            tuple(map(torch.from_numpy, _sample(network, config, rows=3))),
+            input_names=Padded._fields,
+            output_names=Outputs._fields,
+            dynamic_shapes=(wide, wide, wide, {0: batch}),
+            opset_version=OPSET,
+            dynamo=True,
+            verbose=False,
+        )
+    assert program is not None, "the dynamo exporter gives a program"
+    for node in program.model.graph:
+        node.metadata_props.clear()  # the paths and the code of whoever exported
+    made_for = {"items": network.config.items, "categories": network.config.categories}
+    program.model.metadata_props.update({key: str(count) for key, count in made_for.items()})
+    program.save(path, external_data=False)
+    _check(graph, path, _sample(network, config, rows=_CHECKED_ROWS))
+    return path
+
+
+def _sample(network: TransformerModel, config: ArtifactConfig, rows: int) -> Padded:
+    """Random codes of every kind, lengths from 1 to ``max_length``, the widest padding."""
+    draw = np.random.default_rng(rows)
+    shape = (rows, config.padded_length)
+    lengths = np.linspace(1, config.max_length, rows).astype(np.int32)
+    real = np.arange(shape[1]) < lengths[:, None]
+
+    def codes(low: int, high: int) -> Codes:
+        return np.where(real, draw.integers(low, high, shape), 0).astype(np.int32)
+
+    # From a tenth of the catalogue, so that items come back, and with some unknown ones.
+    most = FIRST_ITEM + network.config.items // 10
+    items = codes(FIRST_ITEM - 1, most + 1)
+    return Padded(items, codes(1, config.action_codes), codes(1, config.gap_codes), lengths)
+
+
+def _check(graph: ServingGraph, path: Path, sample: Padded) -> None:
+    ours = Outputs(*session_of(path).run(Outputs._fields, sample._asdict()))
+    with torch.inference_mode():
+        tensors = tuple(map(torch.from_numpy, sample))
+        theirs = Outputs(*(values.numpy() for values in graph(*tensors)))
+        joined = graph.network(*tensors)[0].numpy()  # (B, V): the long way
+    # Items whose probabilities nearly agree may stand in either order, so the test is what
+    # torch says of the items that ONNX Runtime named, and of the places they stand in.
+    named = np.take_along_axis(joined, ours.top_items, axis=1)
+    pairs = {
+        "top_items": (named, ours.top_probs),
+        **{name: (getattr(theirs, name), getattr(ours, name)) for name in Outputs._fields[1:]},
+    }
+    for name, (expected, found) in pairs.items():
+        off = _largest_difference(expected, found)
+        if not off <= TOLERANCE:
+            raise ArtifactError(
+                f"{path}: {name} is off by {off:.1e} from torch, expected at most "
+                f"{TOLERANCE:.0e}; report it with your versions of torch and onnxruntime"
+            )
+
+
+def _largest_difference(expected: npt.NDArray[np.float32], found: npt.NDArray[np.float32]) -> float:
+    return float(np.abs(expected - found).max(initial=0.0))
+
+
+@contextmanager
+def _quiet(name: str) -> Iterator[None]:
+    """Without the exporter's notes, which tell the user of Lately nothing."""
+    logger = logging.getLogger(name)
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,48 @@
+"""The engines: each answers for an artifact behind the one protocol, ``model.scorer.Scorer``."""
+
+from pathlib import Path
+from typing import Literal
+
+from model.errors import ScorerError
+from model.serving.curve import Measurable, Service, choose_cap, measure_service_curve
+
+__all__ = ["Engine", "Measurable", "Service", "choose_cap", "load_scorer", "measure_service_curve"]
+
+Engine = Literal["onnx", "torch", "null"]
+
+
+def load_scorer(
+    folder: Path | str | None, engine: Engine = "onnx", device: str = "cpu"
+) -> Measurable:
+    """Open an artifact with an engine; only that engine's libraries are imported.
+
+    ``device`` is torch's: ``cpu``, ``cuda`` or ``cuda:N``. On a CPU torch is set to one thread,
+    for the whole process, as ONNX Runtime is for itself. The null engine reads no artifact.
+    Raises ``ArtifactError`` if the artifact must not be loaded, ``ScorerError`` if the engine
+    or the device is not there.
+    """
+    if engine == "null":
+        from model.serving.null import NullScorer
+
+        return NullScorer()
+    if folder is None:
+        raise ScorerError(f"the {engine} engine has no artifact; name the folder of one")
+    from model.artifact import Artifact
+
+    artifact = Artifact.open(folder)
+    if engine == "onnx":
+        from model.serving.onnx import OnnxScorer
+
+        return OnnxScorer(artifact)
+    try:
+        import torch
+
+        from model.serving.torch import TorchScorer
+    except ModuleNotFoundError as error:
+        raise ScorerError(
+            f"the torch engine needs {error.name}, which is not installed; "
+            "pip install 'lately[gpu]', or use the onnx engine"
+        ) from None
+    if device == "cpu":
+        torch.set_num_threads(1)  # threads that meet at every layer lose to one on a shared core
+    return TorchScorer(artifact, device)

@@ -1,0 +1,101 @@
+"""The answers: from what an engine puts out to what the stream publishes."""
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from model.calibration import Calibration
+from model.catalogue import Catalogue
+from model.config import ArtifactConfig
+from model.errors import ScorerError
+from model.scorer import Score
+from model.serving.rounding import round_probabilities
+
+Reals = npt.NDArray[np.float32]
+
+
+class Outputs(NamedTuple):
+    """What an engine puts out for B sequences, in the graph's order."""
+
+    top_items: npt.NDArray[np.int64]  # (B, K) indices into the catalogue, best first
+    top_probs: Reals  # (B, K)
+    category_probs: Reals  # (B, C)
+    intent_logits: Reals  # (B, len(config.intents))
+
+
+class Answers:
+    """Makes scores of outputs, for one artifact; knows the cold answer."""
+
+    def __init__(
+        self, catalogue: Catalogue, calibration: Calibration, config: ArtifactConfig
+    ) -> None:
+        self._items = np.array(catalogue.items, dtype=object)
+        self._categories = np.array(catalogue.categories, dtype=object)
+        self._calibration = calibration
+        self._config = config
+        self.cold = self._cold(catalogue)
+
+    def full(self, outputs: Outputs) -> list[Score]:
+        """One score per row, in order; raises ``ScorerError`` for what is not a number."""
+        check_numbers(outputs)
+        items = self._items[outputs.top_items].tolist()
+        shares = round_probabilities(outputs.top_probs).tolist()
+        best = self._best_categories(outputs.category_probs)
+        categories = self._categories[best].tolist()
+        parts = round_probabilities(np.take_along_axis(outputs.category_probs, best, 1)).tolist()
+        chances = round_probabilities(self._calibration.apply(outputs.intent_logits)).tolist()
+        intents = self._config.intents
+        return [
+            Score(
+                list(zip(items[row], shares[row], strict=True)),
+                list(zip(categories[row], parts[row], strict=True)),
+                dict(zip(intents, chance, strict=True)),
+                "full",
+            )
+            for row, chance in enumerate(chances)
+        ]
+
+    def _best_categories(self, probs: Reals) -> npt.NDArray[np.int64]:
+        """Columns of the likeliest categories, best first, the smaller index on a tie."""
+        count = min(self._config.top_categories, len(self._categories))
+        if count == 0:
+            return np.empty((len(probs), 0), dtype=np.int64)
+        # Not the whole row is sorted: shops have thousands of categories.
+        best = np.sort(np.argpartition(-probs, count - 1, axis=1)[:, :count], axis=1)
+        order = np.argsort(-np.take_along_axis(probs, best, 1), axis=1, kind="stable")
+        return np.take_along_axis(best, order, 1)
+
+    def _cold(self, catalogue: Catalogue) -> Score:
+        return Score(
+            _most(self._items, catalogue.popularity, self._config.top_items),
+            _most(self._categories, catalogue.category_popularity, self._config.top_categories),
+            dict(
+                zip(
+                    self._config.intents,
+                    round_probabilities(self._calibration.base_rates).tolist(),
+                    strict=True,
+                )
+            ),
+            "cold",
+        )
+
+
+def check_numbers(outputs: Outputs) -> None:
+    """Raise ``ScorerError``, naming the output, if one of them holds what is not a number."""
+    for name, values in zip(outputs._fields[1:], outputs[1:], strict=True):
+        finite = np.isfinite(values)
+        if not finite.all():
+            rows = int((~finite.all(axis=1)).sum())
+            raise ScorerError(
+                f"{name} is not a number for {rows} of {len(values)} sequences, expected finite "
+                "values; the weights are broken: train and export again"
+            )
+
+
+def _most(
+    names: npt.NDArray[np.object_], shares: npt.NDArray[np.float64], count: int
+) -> list[tuple[str, float]]:
+    order = np.argsort(-shares, kind="stable")[:count]
+    rounded = round_probabilities(shares[order]).tolist()
+    return list(zip(names[order].tolist(), rounded, strict=True))

@@ -1,0 +1,22 @@
+"""The engine that does nothing: what a benchmark of the stream puts in the scorer's place."""
+
+from collections.abc import Sequence as Batch
+
+from model.scorer import ModelInfo, Score
+from model.sequence import Sequence
+
+_ANSWER = Score([("nothing", 1.0)], [("none", 1.0)], {"cart": 0.0, "buy": 0.0}, "full")
+
+
+class NullScorer:
+    """Gives everybody the same answer, at next to no cost."""
+
+    info = ModelInfo("null", "0" * 12, "cpu", horizon_s=1800)
+
+    def score(self, sequences: Batch[Sequence]) -> list[Score]:
+        """The same answer for each sequence, an empty one too."""
+        return [_ANSWER] * len(sequences)
+
+    def sample(self, count: int) -> list[Sequence]:
+        """Empty sequences."""
+        return [Sequence((), (), (), 0)] * count

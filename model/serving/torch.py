@@ -1,0 +1,163 @@
+"""The engine for GPUs, and the second opinion on a CPU: torch, the same numbers."""
+
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from model.artifact import NETWORK_CONFIG, WEIGHTS, Artifact
+from model.errors import ScorerError
+from model.features import Padded
+from model.networks.transformer import TransformerModel
+from model.serving.answers import Outputs
+from model.serving.engine import CHUNK_ROWS, ArtifactScorer
+from model.serving.graph import ServingGraph
+
+CUDA_ROWS = 256
+_WARM_UP_RUNS = 3
+
+
+class TorchScorer(ArtifactScorer):
+    """Scores with the artifact's weights on one device: ``cpu``, ``cuda`` or ``cuda:N``.
+
+    On a GPU every chunk has one and the same shape, so a score has the same bits whatever its
+    batch mates; on a CPU it may differ in the seventh digit from one batch to the next.
+    """
+
+    def __init__(self, artifact: Artifact, device: str = "cpu") -> None:
+        """Load the weights, and capture the graph on a GPU.
+
+        Raises ``ArtifactError`` if the weights do not fit, ``ScorerError`` without the device.
+        """
+        where = _device(device)
+        super().__init__(artifact, str(where), CUDA_ROWS if where.type == "cuda" else CHUNK_ROWS)
+        network = load_network(artifact)
+        artifact.check_fit(WEIGHTS, network.config.items, network.config.categories, self.catalogue)
+        graph = ServingGraph(network, artifact.config).eval().to(where)
+        self._runner: Runner = (
+            CudaRunner(graph, CUDA_ROWS, artifact.config.padded_length, where)
+            if where.type == "cuda"
+            else CpuRunner(graph)
+        )
+
+    def _run(self, padded: Padded) -> Outputs:
+        try:
+            return self._runner.run(padded)
+        except RuntimeError as error:  # torch's own errors, out of memory among them
+            raise ScorerError(
+                f"torch failed on {len(padded.lengths)} sequences on {self.info.device} ({error})"
+            ) from error
+
+
+class Runner(Protocol):
+    """Takes padded arrays through the graph on some device."""
+
+    def run(self, padded: Padded) -> Outputs:
+        """The outputs, one row for each row of the input."""
+        ...
+
+
+class CpuRunner:
+    """Runs the graph as it is."""
+
+    def __init__(self, graph: ServingGraph) -> None:
+        self._graph = graph
+
+    @torch.inference_mode()
+    def run(self, padded: Padded) -> Outputs:
+        """See ``Runner``."""
+        return Outputs(*(out.numpy() for out in self._graph(*map(torch.from_numpy, padded))))
+
+
+class CudaRunner:
+    """Replays one captured CUDA graph: a fixed shape, fixed buffers, one copy each way.
+
+    One shape only, though a small batch would be done sooner in a small one: cuBLAS takes
+    another kernel for another shape, and with it other bits.
+    """
+
+    def __init__(self, graph: ServingGraph, rows: int, width: int, device: torch.device) -> None:
+        self._graph = graph
+        self._rows, self._width = rows, width
+        self._device = device
+        size = (3 * width + 1) * rows
+        with torch.inference_mode(), torch.cuda.device(device):
+            # Pinned, so that the copies need no staging and do not wait for one another.
+            self._host = torch.zeros(size, dtype=torch.int32, pin_memory=True)
+            self._inputs = torch.zeros(size, dtype=torch.int32, device=device)
+            self._host_views = [view.numpy() for view in self._split(self._host)]
+            self._capture()
+
+    @torch.inference_mode()
+    def run(self, padded: Padded) -> Outputs:
+        """See ``Runner``; at most ``rows`` rows, ``width`` wide."""
+        rows, width = padded.items.shape
+        for codes, view in zip(padded[:3], self._host_views, strict=False):
+            view[:rows, :width] = codes
+            view[:rows, width:] = 0
+        self._host_views[3][:rows] = padded.lengths
+        with torch.cuda.device(self._device):
+            self._inputs.copy_(self._host, non_blocking=True)
+            self._captured.replay()
+            for host, device in zip(self._host_outputs, self._outputs, strict=True):
+                host.copy_(device, non_blocking=True)
+            torch.cuda.current_stream().synchronize()
+        # A copy: the next run writes into the same buffers.
+        return Outputs(*(np.array(host.numpy()[:rows]) for host in self._host_outputs))
+
+    def _capture(self) -> None:
+        inputs = self._split(self._inputs)
+        stream: Any = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):  # libraries set themselves up outside of the capture
+            for _ in range(_WARM_UP_RUNS):
+                self._graph(*inputs)
+        torch.cuda.current_stream().wait_stream(stream)
+        self._captured = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(self._captured):
+            self._outputs: tuple[Tensor, ...] = self._graph(*inputs)
+        self._host_outputs = [
+            torch.empty(out.shape, dtype=out.dtype, pin_memory=True) for out in self._outputs
+        ]
+
+    def _split(self, flat: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        codes = flat[: 3 * self._rows * self._width].view(3, self._rows, self._width)
+        return codes[0], codes[1], codes[2], flat[3 * self._rows * self._width :]
+
+
+def load_network(artifact: Artifact) -> TransformerModel:
+    """The artifact's network in eval mode; raises ``ArtifactError`` if the weights do not fit."""
+    for name in (NETWORK_CONFIG, WEIGHTS):
+        artifact.path(name)
+    try:
+        loaded: Any = TransformerModel.from_pretrained(
+            artifact.folder, local_files_only=True, use_safetensors=True, output_loading_info=True
+        )
+    except (OSError, RuntimeError, ValueError, TypeError) as error:
+        raise artifact.error(
+            f"{WEIGHTS} does not fit {NETWORK_CONFIG} ({error}); export the artifact again"
+        ) from None
+    network: TransformerModel = loaded[0]
+    # The library starts what it does not find at random, and says so in a log line only.
+    for problem, names in loaded[1].items():
+        if names:
+            raise artifact.error(
+                f"{WEIGHTS} has {problem.replace('_', ' ')} {sorted(names)[:3]}, expected what "
+                f"{NETWORK_CONFIG} says; export the artifact again"
+            )
+    nn.Module.eval(network)
+    return network
+
+
+def _device(name: str) -> torch.device:
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise ScorerError(f"device is {name!r}, expected cpu, cuda or cuda:N") from None
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise ScorerError(
+            f"device is {name!r}, but torch {torch.__version__} sees {torch.cuda.device_count()} "
+            "GPUs; install a torch built for CUDA and its driver, or use the device cpu"
+        )
+    return device

@@ -1,0 +1,91 @@
+"""What the tests of the model share: one small artifact, made once."""
+
+import hashlib
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from model.artifact import CALIBRATION, CATALOGUE, METRICS, Artifact, ArtifactWriter
+from model.calibration import Calibration
+from model.catalogue import Catalogue
+from model.config import ArtifactConfig
+
+if TYPE_CHECKING:
+    from model.networks.transformer import TransformerModel
+
+TINY_CONFIG = ArtifactConfig(name="tiny", top_items=5, top_categories=3)
+TINY_ITEMS = 60
+TINY_CATEGORIES = 4
+
+
+def tiny_catalogue() -> Catalogue:
+    """Items i0 … i59, category c0 … c3 by turns, every tenth item without one."""
+    names = [f"i{index}" for index in range(TINY_ITEMS)]
+    categories = [None if i % 10 == 9 else f"c{i % TINY_CATEGORIES}" for i in range(TINY_ITEMS)]
+    return Catalogue.from_names(names, categories, list(range(TINY_ITEMS, 0, -1)))
+
+
+def random_network(items: int, categories: int, width: int = 16) -> "TransformerModel":
+    """A network of seeded random weights, lively enough that scores differ between users."""
+    import torch
+    from torch import nn
+
+    from model.networks.transformer import TransformerConfig, TransformerModel
+
+    torch.manual_seed(7)
+    network = TransformerModel(TransformerConfig(items=items, categories=categories, width=width))
+    with torch.no_grad():
+        for name, weights in network.named_parameters():
+            if not name.endswith("norm.weight"):
+                weights.add_(torch.randn_like(weights) * 0.1)
+    nn.Module.eval(network)
+    return network
+
+
+def write_artifact(
+    folder: Path, network: "TransformerModel", catalogue: Catalogue, config: ArtifactConfig
+) -> Artifact:
+    """An artifact of this network, with a calibration that bends both intents."""
+    from model.export import export_onnx
+
+    with ArtifactWriter(folder) as writer:
+        network.save_pretrained(writer.draft)
+        export_onnx(network, config, writer.draft)
+        calibration = Calibration(("cart", "buy"), (1.5, 0.5), (-1.0, -3.0), (0.12, 0.03))
+        writer.write_object(CATALOGUE, catalogue.to_json())
+        writer.write_object(CALIBRATION, calibration.to_json())
+        writer.write_object(METRICS, {"recall_at_20": 0.5})
+        return writer.seal(
+            config,
+            created_at="2026-01-02T03:04:05Z",
+            data={"events": 0},
+            made={"by": "tests/model/conftest.py"},
+        )
+
+
+@pytest.fixture(scope="session")
+def tiny_artifact(request: pytest.FixtureRequest) -> Artifact:
+    """A random network on sixty items. Do not write into its folder: copy it.
+
+    The export takes many times as long as the tests, so it is kept until a source changes.
+    """
+    cache: pytest.Cache = request.config.cache
+    folder = cache.mkdir("tiny_artifact") / _sources()
+    if not folder.exists():
+        network = random_network(TINY_ITEMS, TINY_CATEGORIES)
+        return write_artifact(folder, network, tiny_catalogue(), TINY_CONFIG)
+    return Artifact.open(folder)
+
+
+def _sources() -> str:
+    digest = hashlib.sha256()
+    for package in ("torch", "transformers", "onnx", "onnxscript", "onnxruntime"):
+        digest.update(metadata.version(package).encode())
+    model = Path(__file__).parents[2] / "model"
+    for name in ("*.py", "networks/*.py", "serving/*.py"):
+        for path in sorted(model.glob(name)):
+            digest.update(path.read_bytes())
+    digest.update(Path(__file__).read_bytes())
+    return digest.hexdigest()[:16]
