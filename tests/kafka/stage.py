@@ -15,6 +15,7 @@ PARTITIONS = 4
 DEAD_PARTITIONS = 2  # fewer than the source has, which is allowed
 DEAD_BYTES = 2 << 20  # a dead letter is its message and more
 QUIET_S = 90.0
+ERASED_S = 15.0
 _MARKER_END = b"\xc3"  # a state value that ends in MessagePack's true is a forget marker
 
 
@@ -98,16 +99,22 @@ class Stage:
         committed = self.client.committed(self.group, self.events)
         return all(committed.get(partition, 0) == end for partition, end in ends.items())
 
+    def wait_committed(self, timeout_s: float = QUIET_S) -> None:
+        """Wait until the group has committed everything."""
+        if not wait_until(self.committed_all, timeout_s):
+            committed = self.client.committed(self.group, self.events)
+            ends = self.client.ends(self.events)
+            raise AssertionError(
+                f"committed {committed} of {ends} after {timeout_s:g} s\n{self._workers[-1].tail()}"
+            )
+
     def wait_quiet(self, timeout_s: float = QUIET_S) -> None:
         """Wait until all is committed, and the forgotten are deleted from the changelog."""
-        done = wait_until(self.committed_all, timeout_s) and wait_until(self._no_markers, 15.0)
-        if not done:
-            committed = self.client.committed(self.group, self.events)
-            last = self._workers[-1]
+        self.wait_committed(timeout_s)
+        if not wait_until(self._no_markers, ERASED_S):
             raise AssertionError(
-                f"not quiet after {timeout_s:g} s: committed {committed}, "
-                f"ends {self.client.ends(self.events)}, markers left: {not self._no_markers()}\n"
-                f"{last.tail()}"
+                f"forget markers are still there {ERASED_S:g} s after the commit\n"
+                f"{self._workers[-1].tail()}"
             )
 
     def _no_markers(self) -> bool:

@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
-import jsonschema  # type: ignore[import-untyped]  # has no stubs here
+import jsonschema
 
 from tests.oracle.evidence import Difference, Evidence
 from tests.oracle.ledger import Ledger

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import jsonschema  # type: ignore[import-untyped]  # has no stubs here
+import jsonschema
 
 from model.scorer import Score
 from tests.oracle.answers import Answers

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-import jsonschema  # type: ignore[import-untyped]  # has no stubs here
+import jsonschema
 import pytest
 
 from tests.oracle.faithful import user_of_partition

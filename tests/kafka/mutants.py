@@ -1,0 +1,117 @@
+"""The mutants: workers with one defect each, which the oracle must find.
+
+Run ``python -m tests.kafka.mutants NAME worker …``. A mutant crashes once, at the moment at which
+its defect does harm, so that no run passes by luck; started again, it goes on with its defect.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Callable
+from itertools import cycle
+from pathlib import Path
+
+from stream.batch import Batch
+from stream.cli import main
+from stream.events import Event
+from stream.partition import Partition
+from stream.pipeline import Pipeline
+from stream.state import Outcome, Rules, UserState
+
+
+def crash_once() -> None:
+    """End as kill -9 does, the first time; a file beside the state directory remembers it."""
+    crashed = Path(sys.argv[sys.argv.index("--state-dir") + 1] + ".crashed")
+    if not crashed.exists():
+        crashed.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def crash_after_changelog() -> None:
+    """Crashes when users are in the changelog and their offsets are not committed."""
+    write = Pipeline._write
+
+    async def write_and_crash(self: Pipeline, batch: Batch) -> None:
+        await write(self, batch)
+        if batch.rows:
+            crash_once()
+
+    Pipeline._write = write_and_crash  # type: ignore[method-assign]
+
+
+def crash_after_commit_past(unsafe: Callable[[Pipeline, int, int], bool]) -> None:
+    """Crashes when an offset of a partition is committed that ``unsafe`` says was not safe."""
+    committed = Pipeline.committed
+
+    def committed_and_crash(self: Pipeline, offsets: dict[int, int]) -> None:
+        committed(self, offsets)
+        if any(unsafe(self, number, offset) for number, offset in offsets.items()):
+            crash_once()
+
+    Pipeline.committed = committed_and_crash  # type: ignore[method-assign]
+
+
+def faithful() -> None:
+    """No defect, only the crash: what the oracle must not find anything wrong with."""
+    crash_after_changelog()
+
+
+def forgetful() -> None:
+    """Applies a replayed event again: the applied offset is not looked at."""
+    apply = UserState.apply
+
+    def apply_always(self: UserState, event: Event, rules: Rules) -> Outcome:
+        self.applied_offset = -1
+        return apply(self, event, rules)
+
+    UserState.apply = apply_always  # type: ignore[method-assign]
+    crash_after_changelog()
+
+
+def hasty() -> None:
+    """Commits what was read, before anything of it is acknowledged."""
+    position = Pipeline._position
+
+    def read_so_far(self: Pipeline, partition: Partition) -> int:
+        return partition.next_offset
+
+    Pipeline._position = read_so_far  # type: ignore[method-assign]
+    crash_after_commit_past(
+        lambda pipeline, number, offset: offset > position(pipeline, pipeline._partitions[number])
+    )
+
+
+def disorderly() -> None:
+    """Acknowledges out of order: a batch that is done vouches for one before it that is not.
+
+    Every other batch takes three seconds from the scores to the changelog.
+    """
+    start, write = Pipeline._start, Pipeline._write
+    unfinished: list[Batch] = []
+    pauses_s = cycle((3.0, 0.0))
+
+    def start_alone(self: Pipeline, batch: Batch) -> None:
+        self._tail = None  # so it waits for none before it, and then takes the oldest off the list
+        unfinished.append(batch)
+        start(self, batch)
+
+    async def write_late(self: Pipeline, batch: Batch) -> None:
+        await asyncio.sleep(next(pauses_s))
+        await write(self, batch)
+        unfinished.remove(batch)
+
+    def passes_unfinished(pipeline: Pipeline, number: int, offset: int) -> bool:
+        shares = [batch.shares[number] for batch in unfinished if number in batch.shares]
+        return any(share.start is not None and share.start < offset for share in shares)
+
+    Pipeline._start = start_alone  # type: ignore[method-assign]
+    Pipeline._write = write_late  # type: ignore[method-assign]
+    crash_after_commit_past(passes_unfinished)
+
+
+MUTANTS = {mutant.__name__: mutant for mutant in (faithful, forgetful, hasty, disorderly)}
+
+if __name__ == "__main__":
+    MUTANTS[sys.argv.pop(1)]()
+    main()
