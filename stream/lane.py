@@ -102,6 +102,14 @@ class Lane:
             return {}  # the assignment is changing under us
         return {partition: end for partition, end in ends.items() if end is not None}
 
+    def committed(self) -> dict[int, int]:
+        """Where each assigned partition was committed when it was assigned, if it ever was."""
+        consumer: Any = self._app._consumer
+        if consumer is None:
+            return {}
+        committed = dict(consumer._committed_offset)
+        return {tp.partition: o for tp, o in committed.items() if self._is_ours(tp) and o}
+
     def _is_ours(self, tp: TP) -> bool:
         return bool(tp.topic == self._topic)
 
@@ -141,6 +149,13 @@ class _BulkConsumer(driver.Consumer):
         await super().on_partitions_revoked(revoked)
 
     async def _drain_messages(self, fetcher: Any) -> None:
+        try:
+            await self._fetch_forever(fetcher)
+        except self.consumer_stopped_errors:
+            if not self.app.should_stop:
+                raise
+
+    async def _fetch_forever(self, fetcher: Any) -> None:
         while not (self._stopped.is_set() or fetcher._stopped.is_set()):
             epoch = self._epoch
             records, _ = await self._wait_next_records(1.0)

@@ -182,6 +182,9 @@ class WorkerSettings(KafkaSettings):
     max_pending_users: int = Field(
         50_000, ge=1, description="more users waiting than this: partitions pause"
     )
+    compression: Literal["none", "lz4", "zstd", "gzip"] = Field(
+        "none", description="compression of what we write: less traffic and disk, more CPU"
+    )
     max_in_flight: int = Field(3, ge=1, le=64, description="batches scored but not yet written")
     cache_users: int = Field(200_000, ge=1, description="decoded users kept in memory")
     commit_interval_s: float = Field(1.0, gt=0, le=60, description="pause between offset commits")

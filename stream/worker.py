@@ -1,6 +1,7 @@
 """The worker: puts the parts together, starts them in order, and ends them in order."""
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -95,6 +96,7 @@ class Worker:
             return starting.result()
         starting.cancel()
         _log.info("stopped before the worker had started")
+        logging.disable()  # what aiokafka says of connections cut short helps nobody
         return None
 
     async def _start(self, stack: AsyncExitStack) -> "list[Task[None]]":
@@ -146,6 +148,7 @@ class Worker:
             **client_options(settings),
             acks="all",
             enable_idempotence=settings.idempotence,
+            compression_type=None if settings.compression == "none" else settings.compression,
             max_batch_size=1_000_000,
             max_request_size=16 << 20,
             request_timeout_ms=int(settings.delivery_timeout_s * 1000),
@@ -288,11 +291,9 @@ class Worker:
     async def _look_forever(self) -> None:
         """Set the gauges."""
         while True:
-            positions = self._pipeline.positions()
+            safe = self._lane.committed() | self._pipeline.positions()
             ends = self._lane.ends()
-            self._metrics.set_lag(
-                {p: max(0, end - positions[p]) for p, end in ends.items() if p in positions}
-            )
+            self._metrics.set_lag({p: max(0, end - safe.get(p, 0)) for p, end in ends.items()})
             self._metrics.pending_users.set(self._pipeline.waiting_users)
             oldest_ms = self._pipeline.oldest_unscored_ms()
             age_s = 0.0 if oldest_ms is None else time.time() - oldest_ms / 1000
@@ -351,6 +352,9 @@ def run(settings: WorkerSettings) -> NoReturn:
 
 
 async def _run(settings: WorkerSettings) -> None:
+    # Users live long and hold no cycles: to look through all of them for garbage, as Python would
+    # every few hundred objects, takes time and finds none.
+    gc.set_threshold(50_000, 50, 100)
     try:
         await Worker(settings).run()
     except (LatelyError, ModelError) as error:
