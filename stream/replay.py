@@ -9,7 +9,7 @@ import time
 from asyncio import Future
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,7 +23,10 @@ from stream.security import client_options
 from stream.settings import KafkaSettings
 
 MAX_IN_FLIGHT = 10_000  # events sent but not acknowledged
-TELL_EVERY = 500
+PATIENCE_S = 60.0  # for the acknowledgement of an event
+STOP_S = 5.0
+STEP_S = 0.5
+TELL_EVERY_S = 0.2
 LINE_EVERY_S = 5.0
 
 
@@ -100,37 +103,53 @@ class Sender:
         self._tell = tell
         self._clock = clock
         self._sleep = sleep
-        self._in_flight: deque[Future[Any]] = deque()
+        self._in_flight: deque[tuple[float, Future[Any]]] = deque()
+        self._told_s = clock()
 
     async def send(self, entries: Iterable[Entry]) -> None:
         """Send all entries, keyed by user, and wait for the last acknowledgement.
 
-        At most ``MAX_IN_FLIGHT`` wait for theirs at a time. Raises what the producer raises.
+        At most ``MAX_IN_FLIGHT`` wait for theirs at a time. Raises what the producer raises, and
+        TimeoutError when one has waited for ``PATIENCE_S``.
         """
         started_s = self._clock()
         for entry in entries:
-            wait_s = started_s + self._pace.due_s(entry.ts_ms) - self._clock()
-            if wait_s > 0:
-                await self._sleep(wait_s)
-            value = (
-                shifted(entry.value, entry.ts_ms + self._shift_ms)
-                if self._shift_ms
-                else entry.value
-            )
-            key = entry.user_id.encode()
-            self._in_flight.append(await self._producer.send(self._topic, value=value, key=key))
+            await self._wait_until(started_s + self._pace.due_s(entry.ts_ms))
+            await self._send(entry)
             while self._in_flight and (
-                self._in_flight[0].done() or len(self._in_flight) >= MAX_IN_FLIGHT
+                self._in_flight[0][1].done() or len(self._in_flight) >= MAX_IN_FLIGHT
             ):
                 await self._next_acknowledged()
         while self._in_flight:
             await self._next_acknowledged()
         self._tell(self.acknowledged)
 
+    async def _send(self, entry: Entry) -> None:
+        value = entry.value
+        if self._shift_ms:
+            value = shifted(value, entry.ts_ms + self._shift_ms)
+        key = entry.user_id.encode()
+        future = await self._producer.send(self._topic, value=value, key=key)
+        self._in_flight.append((self._clock(), future))
+
+    async def _wait_until(self, due_s: float) -> None:
+        """Wait in short steps: a log may have gaps of days, in which acknowledgements come."""
+        while (wait_s := due_s - self._clock()) > 0:
+            await self._sleep(min(wait_s, STEP_S))
+            while self._in_flight and (self._in_flight[0][1].done() or self._is_overdue()):
+                await self._next_acknowledged()
+
+    def _is_overdue(self) -> bool:
+        return self._clock() - self._in_flight[0][0] >= PATIENCE_S
+
     async def _next_acknowledged(self) -> None:
-        await self._in_flight.popleft()
+        sent_s, future = self._in_flight.popleft()
+        # aiokafka itself never gives up on a record of an idempotent producer.
+        async with asyncio.timeout(max(0.0, sent_s + PATIENCE_S - self._clock())):
+            await future
         self.acknowledged += 1
-        if self.acknowledged % TELL_EVERY == 0:
+        if self._clock() - self._told_s >= TELL_EVERY_S:
+            self._told_s = self._clock()
             self._tell(self.acknowledged)
 
 
@@ -217,13 +236,17 @@ async def _producer(settings: KafkaSettings) -> AsyncIterator[Producer]:
                 "run `lately topics --create`, or set --events-topic"
             )
         yield producer
-    except KafkaError as error:
+    except (KafkaError, TimeoutError) as error:
+        why = str(error) or f"no acknowledgement in {PATIENCE_S:g} s"
         raise BrokerError(
-            f"no Kafka that takes events at {settings.bootstrap} ({error}); "
+            f"no Kafka that takes events at {settings.bootstrap} ({why}); "
             "is it running? Set --bootstrap or LATELY_BOOTSTRAP, and replay again"
         ) from error
     finally:
-        await producer.stop()
+        # It would wait without end for a broker that is gone.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(STOP_S):
+                await producer.stop()
 
 
 @contextmanager

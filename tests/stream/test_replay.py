@@ -134,6 +134,17 @@ def test_a_record_that_is_refused_stops_the_replay() -> None:
     assert len(producer.sent) < 5
 
 
+def test_an_event_never_acknowledged_ends_the_replay(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "PATIENCE_S", 3.0)
+    clock = Clock()
+    producer = KeptProducer(clock, at_once=False)
+    sender = Sender(producer, "t", Pace(1, 0), clock=clock, sleep=clock.sleep)
+
+    with pytest.raises(TimeoutError):
+        asyncio.run(sender.send(entry(1000 * n) for n in range(100)))
+    assert len(producer.sent) == 3  # those of the seconds 0, 1 and 2
+
+
 def test_a_shift_changes_the_time_and_nothing_else() -> None:
     assert json.loads(shifted(b'{"ts": "1970-01-01T00:00:00Z", "x": [1]}', 5)) == {
         "ts": 5,
