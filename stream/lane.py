@@ -7,6 +7,7 @@ tests/stream/test_lane_contract.py fail when Faust changes what is used here.
 """
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -21,6 +22,7 @@ from faust.types import TP
 from stream.events import Message
 
 _log = structlog.get_logger(__name__)
+_faust_log = logging.getLogger("faust")  # what Faust says in our subclasses is still Faust's
 
 
 class Sink(Protocol):
@@ -134,6 +136,7 @@ def _transport(app: faust.App, events_topic: str, sink: Sink) -> driver.Transpor
 class _BulkConsumer(driver.Consumer):
     """Hands record lists over whole, each record once per generation."""
 
+    logger = _faust_log
     topic: str
     feed: Callable[[int, Sequence[Message]], Awaitable[None]]
 
@@ -198,6 +201,8 @@ class _BulkConsumer(driver.Consumer):
 
 class _BulkRecovery(FaustRecovery):
     """Faust's recovery service, with the reading done by the sink."""
+
+    logger = _faust_log
 
     def __init__(self, app: faust.App, tables: Any, *, sink: Sink, **kwargs: Any) -> None:
         super().__init__(app, tables, **kwargs)

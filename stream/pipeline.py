@@ -362,7 +362,7 @@ class Pipeline:
         for number, offset in offsets.items():
             partition = self._partitions.get(number)
             if partition is not None:
-                partition.committed = offset
+                partition.committed = max(partition.committed, offset)
                 if any(marker < offset for marker in partition.markers.values()):
                     self._batcher.add_errand(self._clock())
                     self._wake.set()

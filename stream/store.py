@@ -30,7 +30,7 @@ class StateStore:
 
     Every write puts the users' values and the changelog offset into one atomic batch, so a
     partition on disk is exactly its changelog up to that offset. ``on_rebuild`` is told why a
-    partition was wiped: ``corrupt``, ``ahead``, ``format``.
+    partition was wiped: ``corrupt`` or ``ahead`` (of its changelog).
     """
 
     def __init__(self, directory: Path, on_rebuild: Callable[[str], None]) -> None:

@@ -291,7 +291,9 @@ class Worker:
     async def _look_forever(self) -> None:
         """Set the gauges."""
         while True:
-            safe = self._lane.committed() | self._pipeline.positions()
+            committed = self._lane.committed()
+            self._pipeline.committed(committed)
+            safe = committed | self._pipeline.positions()
             ends = self._lane.ends()
             self._metrics.set_lag({p: max(0, end - safe.get(p, 0)) for p, end in ends.items()})
             self._metrics.pending_users.set(self._pipeline.waiting_users)
