@@ -46,7 +46,7 @@ class Payload(msgspec.Struct, frozen=True, gc=False):
     """The JSON of a message, its types checked by the parser itself."""
 
     user_id: _Id
-    action: str
+    action: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
     item_id: _Id | None = None
     ts: int | str | None = None
     event_id: _Id | None = None
@@ -165,13 +165,13 @@ class Validator:
         forget = payload.action == FORGET
         if payload.item_id is None and not forget:
             raise Invalid("bad_schema", "item_id is missing")
+        headers = dict(message.headers)
+        event_id = _event_id(payload.event_id, headers.get("ce_id"))
         if not forget and payload.action not in self.actions:
             known = ", ".join(sorted(self.actions))
             raise Invalid("unknown_action", f"action is none of {known} or {FORGET}")
-        headers = dict(message.headers)
         ts_ms = message.timestamp if forget else _time(payload.ts, headers.get("ce_time"))
         key = self._key(message.key, payload.user_id, partition)
-        event_id = _event_id(payload.event_id, headers.get("ce_id"))
         item, action = ("", FORGET) if forget else (payload.item_id or "", payload.action)
         return Event(key, message.offset, message.timestamp, item, action, ts_ms, event_id, message)
 
