@@ -16,12 +16,13 @@ file goes into its ``event_id``.
 """
 
 import re
-from zoneinfo import ZoneInfo
+from functools import cache
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from model.data import Item
+from model.errors import DataError
 from model.formats.table import Event, Format, Row, RowError, Table, iso_ms, number
 
-BRITAIN = "Europe/London"
 GOODS = re.compile(r"\d{5}|DCGS")
 AMERICAN = re.compile(r"(\d+)/(\d+)/(\d{4}) (\d+):(\d\d)")
 PUBLISHED = {
@@ -53,7 +54,7 @@ def to_event(row: Row) -> Event:
         "user_id": customer or f"invoice-{invoice}",
         "item_id": row["item"],
         "action": "buy",
-        "ts": iso_ms(_iso(row["time"]), ZoneInfo(BRITAIN)),
+        "ts": iso_ms(_iso(row["time"]), _britain()),
         "session_id": invoice,
         "price": price,
         "quantity": quantity,
@@ -74,6 +75,14 @@ def published_to_item(row: Row) -> Item | None:
     """The item of one line of an invoice; returns and corrections have remarks for a text."""
     goods = GOODS.match(row["StockCode"]) and (number(row["UnitPrice"]) or 0) > 0
     return Item(row["StockCode"], None, row["Description"].strip()) if goods else None
+
+
+@cache
+def _britain() -> ZoneInfo:
+    try:
+        return ZoneInfo("Europe/London")
+    except ZoneInfoNotFoundError as error:
+        raise DataError("this machine knows no time zones; run `pip install tzdata`") from error
 
 
 def _iso(time: str) -> str:
