@@ -67,3 +67,32 @@ def replay(
     from stream.replay import replay as send
 
     send(settings, events, speed=speed, now=now, as_json=as_json)
+
+
+@app.command()
+@with_settings(KafkaSettings)
+def watch(
+    settings: KafkaSettings,
+    user: Annotated[str | None, typer.Argument(help="Only this user.")] = None,
+    from_beginning: Annotated[
+        bool, typer.Option("--from-beginning", help="Not only new ones.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Show scores as they come, until Ctrl-C."""
+    from stream.watch import watch as show
+
+    show(settings, user, from_beginning=from_beginning, as_json=as_json)
+
+
+@app.command()
+def demo(
+    seconds: Annotated[float | None, typer.Option(min=1, help="End by itself.")] = None,
+    events_per_s: Annotated[float, typer.Option(min=1, help="How busy the shop is.")] = 50.0,
+    shoppers: Annotated[int | None, typer.Option(min=1, help="How many there are.")] = None,
+) -> None:
+    """A shop, a broker and a worker, live in this terminal, until Ctrl-C."""
+    from stream.demo import Options
+    from stream.demo import demo as show
+
+    raise typer.Exit(show(Options(seconds, events_per_s, shoppers)))
