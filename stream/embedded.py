@@ -37,7 +37,7 @@ class EmbeddedBroker:
 
         Raises BrokerError when there is no broker to run, or it does not come up.
         """
-        port = _free_port()
+        port = free_port()
         url = f"tcp://{HOST}:{port}"
         addresses = ["--listener-url", url, "--advertised-listener-url", url]
         self._child = Child(
@@ -135,7 +135,8 @@ def _wait_until_up(broker: Child, port: int, deadline: float) -> None:
         time.sleep(0.005)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A loopback port that nobody listens on just now."""
     with socket.socket() as listener:
         listener.bind((HOST, 0))
         return int(listener.getsockname()[1])
