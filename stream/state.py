@@ -120,7 +120,7 @@ class UserState:
         if digest is not None:
             self.event_ids.append(digest)
             if len(self.event_ids) > rules.dedupe_window:
-                del self.event_ids[0]
+                del self.event_ids[: -rules.dedupe_window]
         if newest_ms - ts_ms > rules.allowed_lateness_ms:
             return "late"
         self._place(event.item, event.action, ts_ms, rules.sequence_length)
