@@ -3,6 +3,7 @@
 import base64
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import uuid
@@ -67,6 +68,7 @@ class Broker:
         self._folder = folder
         self._port, self._controller_port = free_port(), free_port()
         self._settings = settings or {}
+        self._command: list[str] = []
         self._process: Process | None = None
 
     @property
@@ -84,17 +86,35 @@ class Broker:
         cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         format_storage = ["kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", str(config)]
         subprocess.run([*java, *format_storage], capture_output=True, check=True)
-        self._process = Process([*java, "kafka.Kafka", str(config)], self._folder / "broker.log")
-        process = self._process
-        if not wait_until(
-            lambda: listens(self.bootstrap) or process.exit_code is not None, START_S
-        ) or (process.exit_code is not None):
+        self._command = [*java, "kafka.Kafka", str(config)]
+        self.resume()
+
+    def resume(self) -> None:
+        """Start it with the data that it has, and wait until it listens."""
+        process = self._process = Process(self._command, self._folder / "broker.log")
+        wait_until(lambda: listens(self.bootstrap) or process.exit_code is not None, START_S)
+        if process.exit_code is not None or not listens(self.bootstrap):
             raise RuntimeError(f"the broker did not start:\n{process.tail()}")
 
     def stop(self) -> None:
         """End it; the data stays in the folder."""
         if self._process is not None:
             self._process.close()
+
+    def kill(self) -> None:
+        """End it as a crash would."""
+        assert self._process is not None, "it was started"
+        self._process.kill()
+
+    def freeze(self) -> None:
+        """Let it do nothing until `thaw`."""
+        assert self._process is not None, "it was started"
+        self._process.signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        assert self._process is not None, "it was started"
+        self._process.signal(signal.SIGCONT)
 
     def _properties(self) -> dict[str, str]:
         return {

@@ -56,7 +56,11 @@ class Process:
 
     def terminate(self) -> None:
         """Ask it to end."""
-        self._popen.send_signal(signal.SIGTERM)
+        self.signal(signal.SIGTERM)
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        self._popen.send_signal(number)
 
     def wait(self, timeout_s: float) -> int | None:
         """Its exit code; None when it has not ended in time."""

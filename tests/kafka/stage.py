@@ -74,6 +74,10 @@ class Stage:
             {**self.settings, **settings},
             mutant,
         )
+        return self.watch(worker)
+
+    def watch(self, worker: Worker) -> Worker:
+        """End this worker, too, when the stage closes."""
         self._workers.append(worker)
         return worker
 

@@ -32,8 +32,9 @@ class Worker(Process):
         log: Path,
         settings: Settings,
         mutant: str | None = None,
+        http: str | None = None,
     ) -> None:
-        self.http = f"127.0.0.1:{free_port()}"
+        self.http = http or f"127.0.0.1:{free_port()}"
         self.state_dir = state_dir
         command: Sequence[str] = [
             *(
