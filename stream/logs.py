@@ -68,8 +68,8 @@ def configure(
 ) -> None:
     """Send every log line of this process to ``stream``, by default stderr, in one format.
 
-    Libraries are heard from ``warning`` up, unless ``level`` is ``debug``. Calling again replaces
-    what was configured before.
+    Libraries are heard from ``warning`` up, or from ``info`` up if ``level`` is ``debug``. Calling
+    again replaces what was configured before.
     """
     stream = stream or sys.stderr
     shared: list[Processor] = [
@@ -94,7 +94,8 @@ def configure(
     logging.root.handlers[:] = [handler]
     logging.root.setLevel(level.upper())
     for name in _CHATTY:
-        logging.getLogger(name).setLevel("DEBUG" if level == "debug" else "WARNING")
+        # Never debug: there aiokafka writes whole requests, and so the shoppers in them.
+        logging.getLogger(name).setLevel("INFO" if level == "debug" else "WARNING")
     logging.captureWarnings(True)
     structlog.configure(
         processors=[

@@ -119,6 +119,15 @@ def test_libraries_chatter_only_when_debugging() -> None:
     assert len(json_lines(output)) == 1
 
 
+def test_what_aiokafka_sends_is_not_written_even_when_debugging() -> None:
+    output = io.StringIO()
+    configure("json", "debug", output)
+
+    logging.getLogger("aiokafka.conn").debug("Request %s", "with canary-7 in it")
+
+    assert output.getvalue() == ""
+
+
 @pytest.mark.parametrize("log_format", ["plain", "json"])
 def test_a_shopper_is_never_named_even_by_a_traceback(log_format: Any) -> None:
     output = io.StringIO()
