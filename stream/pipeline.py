@@ -13,7 +13,7 @@ from typing import NamedTuple
 from model.scorer import Score
 from stream.batch import Batch, Share
 from stream.batching import MicroBatcher
-from stream.errors import DamagedState
+from stream.errors import DamagedState, StateError
 from stream.events import DeadLetter, Message, Validator
 from stream.metrics import Metrics
 from stream.partition import Partition
@@ -27,7 +27,7 @@ from stream.publishing import (
     dead_letter_record,
 )
 from stream.scoring import Device
-from stream.state import Rules
+from stream.state import Rules, UnknownFormat
 from stream.store import StateStore
 from stream.users import Users
 
@@ -168,6 +168,9 @@ class Pipeline:
                 outcomes.append(outcome)
                 if outcome in _SCORABLE:
                     add(now_s, number, event)
+        except UnknownFormat as error:
+            self._fail(StateError(f"partition {number}: {error}"))
+            return
         except Exception as error:  # noqa: BLE001 - RocksDB's own has no narrower type
             self._fail(DamagedState(number, error))
             return

@@ -189,7 +189,9 @@ class UserState:
         try:
             encoded = _decode(memoryview(value)[1:])
         except msgspec.DecodeError as error:
-            raise UnknownFormat(f"state is damaged: {error}; rebuild the partition") from error
+            raise UnknownFormat(
+                f"state is no MessagePack of format {FORMAT_VERSION} ({error}); is the changelog ours?"
+            ) from error
         state = cls()
         state.applied_offset = encoded.applied_offset
         state.as_of_ms = encoded.as_of_ms
