@@ -99,7 +99,7 @@ def dead_letter_record(topic: str, partition: int, dead: DeadLetter) -> Record:
         ("__streams.errors.partition", b"%d" % partition),
         ("__streams.errors.offset", b"%d" % message.offset),
         ("__streams.errors.exception", dead.exception.encode()),
-        ("__streams.errors.message", dead.text.encode()),
+        ("__streams.errors.message", dead.text.encode(errors="backslashreplace")),
         ("lately.reason", dead.reason.encode()),
     ]
     return message.key, message.value, headers
