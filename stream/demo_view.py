@@ -76,7 +76,7 @@ class Screen:
     def __init__(self, titles: Mapping[str, str], console: Console | None = None) -> None:
         self._titles = titles
         self._console = console or Console(highlight=False)
-        if self._console.width > WIDTH:
+        if self._console.width > WIDTH or not self._console.is_terminal:
             self._console.width = WIDTH
         self._told_s = 0.0
 
@@ -155,7 +155,7 @@ def frame(
         f"{progress.passed_s:.0f}{total} s   Ctrl-C ends",
     )
     labels = _columns()
-    did = Text.assemble("just did   ", ("✓", GOOD), f" was in the top {TOP} before", style=QUIET)
+    did = Text.assemble("just did  ", ("✓", GOOD), " as foreseen", style=QUIET)
     labels.add_row("", did, "wants now", style=QUIET)
     blocks: list[RenderableType] = [Text(), head, Text(), labels]
     for user, doings, score in stage.shoppers(now_s):
@@ -173,7 +173,7 @@ def frame(
 
 def _columns() -> Table:
     table = Table.grid(expand=True, padding=(0, 2, 0, 0))
-    table.add_column(width=22, no_wrap=True)
+    table.add_column(width=20, no_wrap=True)
     table.add_column(ratio=1, no_wrap=True)
     table.add_column(ratio=1, no_wrap=True)
     return table
