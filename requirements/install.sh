@@ -37,7 +37,7 @@ fi
 python=$folder/bin/python
 
 # uv takes seconds where pip takes minutes; it looks where pip is told to look.
-"$python" -m pip --version >/dev/null 2>&1 || "$python" -m ensurepip >/dev/null
+"$python" -c "import pip" 2>/dev/null || "$python" -m ensurepip >/dev/null
 "$python" -m pip install --quiet --disable-pip-version-check --require-hashes \
     -r "$here/uv.txt"
 index=${PIP_INDEX_URL:-$("$python" -m pip config get global.index-url 2>/dev/null || true)}
