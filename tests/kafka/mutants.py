@@ -8,15 +8,14 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Callable
-from collections.abc import Sequence as Batch
+from collections.abc import Callable, Sequence
 from itertools import cycle
 from pathlib import Path
+from typing import Any
 
-from model.scorer import ModelInfo, Score, Scorer
-from model.sequence import Sequence
-from stream import batch as batches
+from model.scorer import Score
 from stream import worker
+from stream.batch import Batch
 from stream.cli import main
 from stream.events import Event
 from stream.partition import Partition
@@ -37,7 +36,7 @@ def crash_after_changelog() -> None:
     """Crashes when users are in the changelog and their offsets are not committed."""
     write = Pipeline._write
 
-    async def write_and_crash(self: Pipeline, batch: batches.Batch) -> None:
+    async def write_and_crash(self: Pipeline, batch: Batch) -> None:
         await write(self, batch)
         if batch.rows:
             crash_once()
@@ -93,15 +92,15 @@ def disorderly() -> None:
     Every other batch takes three seconds from the scores to the changelog.
     """
     start, write = Pipeline._start, Pipeline._write
-    unfinished: list[batches.Batch] = []
+    unfinished: list[Batch] = []
     pauses_s = cycle((3.0, 0.0))
 
-    def start_alone(self: Pipeline, batch: batches.Batch) -> None:
+    def start_alone(self: Pipeline, batch: Batch) -> None:
         self._tail = None  # so it waits for none before it, and then takes the oldest off the list
         unfinished.append(batch)
         start(self, batch)
 
-    async def write_late(self: Pipeline, batch: batches.Batch) -> None:
+    async def write_late(self: Pipeline, batch: Batch) -> None:
         await asyncio.sleep(next(pauses_s))
         await write(self, batch)
         unfinished.remove(batch)
@@ -119,28 +118,20 @@ def poisoned() -> None:
     """Has a model that fails on the item ``poison``, and on the whole batch that holds it."""
     load = worker._load_scorer
 
-    def load_fragile(settings: WorkerSettings) -> Scorer:
-        return Fragile(load(settings))
+    def load_fragile(settings: WorkerSettings) -> Any:
+        scorer: Any = load(settings)
+        score = scorer.score
+
+        def score_or_fail(sequences: Sequence[Any]) -> list[Score]:
+            if any("poison" in sequence.items for sequence in sequences):
+                raise ValueError("cannot digest the poison")
+            scores: list[Score] = score(sequences)
+            return scores
+
+        scorer.score = score_or_fail
+        return scorer
 
     worker._load_scorer = load_fragile
-
-
-class Fragile:
-    """A scorer that one item breaks."""
-
-    def __init__(self, scorer: Scorer) -> None:
-        self._scorer = scorer
-
-    @property
-    def info(self) -> ModelInfo:
-        """Who answers."""
-        return self._scorer.info
-
-    def score(self, sequences: Batch[Sequence]) -> list[Score]:
-        """Score the sequences, or none of them."""
-        if any("poison" in sequence.items for sequence in sequences):
-            raise ValueError("cannot digest the poison")
-        return self._scorer.score(sequences)
 
 
 MUTANTS = {mutant.__name__: mutant for mutant in (faithful, forgetful, hasty, disorderly, poisoned)}

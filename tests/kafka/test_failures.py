@@ -1,0 +1,169 @@
+"""What fails around a worker: the model, the disk, the broker; and what it says of itself."""
+
+import json
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from tests.kafka.artifact import items_of
+from tests.kafka.broker import Broker
+from tests.kafka.client import Client
+from tests.kafka.conftest import MakeLoad, OpenStage
+from tests.kafka.message import Message
+from tests.kafka.mounts import mounted
+from tests.kafka.process import wait_until
+from tests.kafka.stage import Stage
+from tests.oracle.answers import Answers
+from tests.oracle.hashing import partition_of
+from tests.oracle.verdict import examine, report
+
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(240)]
+
+NOW_MS = 1_700_000_000_000
+
+
+def click(user: str, item: str, ts: int = NOW_MS, note: str = "") -> Message:
+    body = {"user_id": user, "item_id": item, "action": "click", "ts": ts, "note": note}
+    key = user.encode()
+    return Message(partition_of(key, 4), ts, key, json.dumps(body).encode())
+
+
+def test_worker_says_when_it_is_ready(open_stage: OpenStage) -> None:
+    worker = open_stage().start()
+
+    assert wait_until(lambda: worker.status("/livez") == 200, 30), worker.tail()
+    assert worker.status("/readyz") == 503
+    worker.wait_ready()
+    worker.stop()
+    assert worker.status("/readyz") is None
+
+
+def test_user_whom_the_model_cannot_score_harms_nobody_else(
+    open_stage: OpenStage, artifact: Path, answers: Answers
+) -> None:
+    item = items_of(artifact)[0]
+    stage = open_stage()
+    stage.feed([click(f"well-{n}", item) for n in range(50)])
+    stage.feed([click("ill", item), click("ill", "poison", NOW_MS + 1)])
+    worker = stage.start(mutant="poisoned")
+    stage.wait_committed()
+    worker.stop()
+
+    evidence = stage.evidence()
+    (letter,) = evidence.dead
+    headers = dict(letter.headers)
+    assert headers["lately.reason"] == b"unscorable"
+    assert json.loads(letter.value or b"")["item_id"] == "poison"
+    well = [event for event in evidence.events if event.key != b"ill"]
+    scores = [score for score in evidence.scores if score.key != b"ill"]
+    states = [state for state in evidence.changelog if state.key != b"ill"]
+    rest = evidence._replace(events=well, scores=scores, changelog=states, dead=[])
+    differences = examine(rest, answers)
+    assert not differences, report(differences)
+
+
+def test_largest_message_that_the_broker_takes_becomes_a_dead_letter(
+    open_stage: OpenStage, artifact: Path, answers: Answers
+) -> None:
+    item = items_of(artifact)[0]
+    stage = open_stage()
+    largest = 1_048_588 - 300  # Kafka's limit of a batch, less our own fields and the batch's
+    stage.feed([click("u1", item), click("u2", item, note="x" * largest), click("u2", item)])
+    worker = stage.start()
+    stage.wait_quiet()
+    worker.stop()
+
+    differences = examine(stage.evidence(), answers)
+    assert not differences, report(differences)
+
+
+def test_disk_that_fills_up_ends_the_worker_and_loses_nothing(
+    open_stage: OpenStage, load: MakeLoad, answers: Answers, tmp_path: Path
+) -> None:
+    stage = open_stage()
+    messages = load(0, n_events=6_000)
+    with mounted(tmp_path / "state-a", "size=24m") as folder:
+        worker = stage.start().wait_ready()
+        stage.feed(messages[:1000])
+        stage.wait_committed()
+        ballast = folder / "ballast"
+        with suppress(OSError), ballast.open("wb", buffering=0) as file:
+            while True:
+                file.write(b"\0" * 4096)
+        stage.feed(messages[1000:4000])
+        assert worker.wait(60.0) == 1, worker.tail()
+        assert "Traceback" not in worker.errors.read_text(encoding="utf-8")
+        ballast.unlink()
+
+        worker = stage.start()
+        stage.feed(messages[4000:])
+        stage.wait_quiet()
+        worker.stop()
+    differences = examine(stage.evidence(), answers)
+    assert not differences, report(differences)
+
+
+def test_state_directory_that_is_damaged_is_rebuilt(
+    open_stage: OpenStage, load: MakeLoad, answers: Answers
+) -> None:
+    stage = open_stage()
+    messages = load(0, n_events=6_000)
+    worker = stage.start()
+    stage.feed(messages[:3000])
+    stage.wait_committed()
+    worker.kill()
+    damaged = [file for file in worker.state_dir.rglob("MANIFEST-*") if file.is_file()]
+    assert len(damaged) == 4
+    for file in damaged:
+        file.write_bytes(b"damaged" * 100)
+
+    worker = stage.start()
+    stage.feed(messages[3000:])
+    stage.wait_quiet()
+    assert 'lately_rebuilds_total{cause="corrupt"} 4.0' in worker.text("/metrics")
+    worker.stop()
+    differences = examine(stage.evidence(), answers)
+    assert not differences, report(differences)
+
+
+@pytest.fixture
+def own_broker(tmp_path: Path) -> Iterator[Broker]:
+    """A broker that may be mistreated."""
+    broker = Broker(tmp_path / "kafka", {"broker.session.timeout.ms": "3000"})
+    broker.start()
+    yield broker
+    broker.stop()
+
+
+def test_broker_that_freezes_and_crashes(
+    own_broker: Broker, artifact: Path, load: MakeLoad, answers: Answers, tmp_path: Path
+) -> None:
+    client = Client(own_broker.bootstrap)
+    stage = Stage(client, "outage", tmp_path, artifact, {})
+    stage.open()
+    messages = load(0, n_events=9_000)
+    try:
+        worker = stage.start().wait_ready()
+        stage.feed(messages[:3000])
+        own_broker.freeze()
+        time.sleep(5.0)  # the outage itself, not a wait for anything
+        own_broker.thaw()
+        stage.feed(messages[3000:6000])
+        own_broker.kill()
+        assert wait_until(lambda: worker.status("/readyz") == 503, 30), "ready without a broker"
+        assert worker.status("/livez") == 200
+        own_broker.resume()
+        stage.feed(messages[6000:])
+        stage.wait_quiet()
+        worker.wait_ready()
+        worker.stop()
+        differences = examine(stage.evidence(), answers)
+        assert not differences, report(differences)
+    finally:
+        stage.close()
+        client.close()
+        shutil.rmtree(tmp_path / "kafka", ignore_errors=True)
