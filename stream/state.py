@@ -190,7 +190,7 @@ class UserState:
             encoded = _decode(memoryview(value)[1:])
         except msgspec.DecodeError as error:
             raise UnknownFormat(
-                f"state is no MessagePack of format {FORMAT_VERSION} ({error}); is the changelog ours?"
+                f"state is not of format {FORMAT_VERSION} ({error}); is the changelog ours?"
             ) from error
         state = cls()
         state.applied_offset = encoded.applied_offset
