@@ -14,6 +14,7 @@ from model.formats.conversion import Conversion
 from model.formats.order import in_time_order
 from model.formats.output import EVENT_SUFFIXES, ITEM_SUFFIXES, write_events, write_items
 from model.formats.report import ConversionReport
+from model.formats.span import ALL_TIMES, Span, moment_ms, place
 from model.formats.table import Event
 from model.progress import progress
 
@@ -30,26 +31,40 @@ def convert(
         Path | None,
         typer.Option(help="Also write item_id, category, title: .jsonl, .csv or .tsv."),
     ] = None,
+    since: Annotated[
+        int | None,
+        typer.Option(parser=moment_ms, metavar="TIME", help="Only events from this time on."),
+    ] = None,
+    until: Annotated[
+        int | None,
+        typer.Option(parser=moment_ms, metavar="TIME", help="Only events before this time."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Turn a public data set into events, in order of time.
 
-    Rows that are no event are counted by reason and shown. Raises DataError.
+    Rows that are no event, or of another time, are counted by reason and shown. A TIME is ISO
+    8601 with a zone, as 2018-03-03T10:00:00+08:00.
     """
     if name not in FORMATS:
         raise typer.BadParameter(f"{name!r} is unknown; choose one of {NAMES}")
     _check_suffix(out, EVENT_SUFFIXES, "--out")
     if items is not None:
         _check_suffix(items, ITEM_SUFFIXES, "--items")
-    report = run(name, paths, out, items)
+    report = run(name, paths, out, items, Span(since, until))
     if as_json:
         typer.echo(json.dumps(report.to_json()))
     else:
         typer.echo("\n".join(report.lines()))
 
 
-def run(name: str, paths: list[Path], out: Path, items: Path | None = None) -> ConversionReport:
-    """Convert and write; raises DataError, also when not one event came out."""
+def run(
+    name: str, paths: list[Path], out: Path, items: Path | None = None, span: Span = ALL_TIMES
+) -> ConversionReport:
+    """Convert and write; raises DataError, also when not one event came out.
+
+    The span cuts the events; the items are always those of the whole set.
+    """
     conversion = Conversion.of(FORMATS[name], paths)
     if items is not None and not any(source.table.to_item for source in conversion.sources):
         raise DataError(f"{paths[0]}: says nothing of items; leave out --items")
@@ -59,7 +74,7 @@ def run(name: str, paths: list[Path], out: Path, items: Path | None = None) -> C
         progress(f"converting {name}", conversion.size_bytes) as conversion.on_bytes,
         _scratch_beside(out) as scratch,
     ):
-        ordered = in_time_order(conversion.events(), Path(scratch))
+        ordered = in_time_order(span.of(conversion.events(), report), Path(scratch))
         write_events(_some(_counted(ordered, report), report), out)
     if items is not None:
         write_items(conversion.items.values(), items)
@@ -86,8 +101,7 @@ def _counted(events: Iterable[Event], report: ConversionReport) -> Iterator[Even
         if event["ts"] != moment:
             moment, seen = event["ts"], set()
         if event["event_id"] in seen:
-            place = f"user {event['user_id']}, item {event['item_id']}, {moment} ms"
-            report.reject("a duplicate of another row", place)
+            report.reject("a duplicate of another row", place(event))
             continue
         seen.add(event["event_id"])
         report.events[event["action"]] += 1

@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from typer import Typer
+from typer import BadParameter, Typer
 from typer.testing import CliRunner, Result
 
 from model.convert import convert, run
@@ -14,6 +14,7 @@ from model.data import EventLog, read_items
 from model.errors import DataError
 from model.formats.order import in_time_order
 from model.formats.report import ConversionReport
+from model.formats.span import Span, moment_ms
 
 HEADER = "timestamp,visitorid,event,itemid,transactionid\n"
 
@@ -124,6 +125,49 @@ def test_ids_that_are_too_long_or_no_utf_8_are_not_mapped(tmp_path: Path) -> Non
         "no item id of 1 to 256 characters": 1,
         "the time is out of range": 1,
     }
+
+
+def test_two_spans_that_meet_part_the_log_in_two(rocket: Path, tmp_path: Path) -> None:
+    run("retailrocket", [rocket], tmp_path / "whole.jsonl")
+
+    before = run("retailrocket", [rocket], tmp_path / "before.jsonl", span=Span(until_ms=2000))
+    after = run("retailrocket", [rocket], tmp_path / "after.jsonl", span=Span(since_ms=2000))
+
+    first, second = lines_of(tmp_path / "before.jsonl"), lines_of(tmp_path / "after.jsonl")
+    assert [event["ts"] for event in first] == [1000, 1000]
+    assert [event["ts"] for event in second] == [2000, 3000]
+    assert first + second == lines_of(tmp_path / "whole.jsonl")
+    assert before.rejected["not before the time of --until"] == 2
+    assert after.rejected["before the time of --since"] == 3  # one of them twice
+    for report in (before, after):
+        assert report.rows == 7 == report.events.total() + report.rejected.total()
+
+
+def test_the_command_takes_a_span_in_any_zone(rocket: Path, tmp_path: Path) -> None:
+    out = tmp_path / "o.jsonl"
+    since, until = "1970-01-01T08:00:02+08:00", "1970-01-01T00:00:03Z"
+
+    result = command("retailrocket", rocket, "--out", out, "--since", since, "--until", until)
+
+    assert result.exit_code == 0
+    assert [event["ts"] for event in lines_of(out)] == [2000]
+
+
+@pytest.mark.parametrize("time", ["2018-03-03T10:00:00", "2018-03-03", "yesterday", "1520042400"])
+def test_a_span_needs_a_time_with_a_zone(rocket: Path, tmp_path: Path, time: str) -> None:
+    result = command("retailrocket", rocket, "--out", tmp_path / "o.jsonl", "--until", time)
+
+    assert result.exit_code == 2
+    assert not (tmp_path / "o.jsonl").exists()
+    with pytest.raises(BadParameter, match=f"'{time}': expected ISO 8601 with a zone"):
+        moment_ms(time)
+
+
+def test_a_span_without_events_says_how_many_rows_are_out_of_it(
+    rocket: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(DataError, match="5 rows: before the time of --since"):
+        run("retailrocket", [rocket], tmp_path / "o.jsonl", span=Span(since_ms=9000))
 
 
 def test_the_report_is_aligned() -> None:

@@ -1,0 +1,47 @@
+"""The span: the part of a data set to convert, by the time of its events."""
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+import typer
+
+from model.formats.report import ConversionReport
+from model.formats.table import EPOCH, Event
+
+
+class Span(NamedTuple):
+    """From ``since_ms``, included, to ``until_ms``, not included; None is no bound."""
+
+    since_ms: int | None = None
+    until_ms: int | None = None
+
+    def of(self, events: Iterable[Event], report: ConversionReport) -> Iterator[Event]:
+        """The events within; each of the others is counted in the report."""
+        for event in events:
+            if self.since_ms is not None and event["ts"] < self.since_ms:
+                report.reject("before the time of --since", place(event))
+            elif self.until_ms is not None and event["ts"] >= self.until_ms:
+                report.reject("not before the time of --until", place(event))
+            else:
+                yield event
+
+
+ALL_TIMES = Span()
+
+
+def moment_ms(text: str) -> int:
+    """Milliseconds since the epoch; raises typer.BadParameter for what has no zone, or is none."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        example = "2018-03-03T10:00:00+08:00"
+        raise typer.BadParameter(f"{text!r}: expected ISO 8601 with a zone, as {example}")
+    return (moment - EPOCH) // timedelta(milliseconds=1)
+
+
+def place(event: Event) -> str:
+    """Which event it is, for a report, when its row is known no more."""
+    return f"user {event['user_id']}, item {event['item_id']}, {event['ts']} ms"
