@@ -1,0 +1,168 @@
+"""Forgetting: state, waiting work and score go, nobody comes back, and at last the marker goes."""
+
+import json
+from pathlib import Path
+
+from tests.stream.fakes import click, forget, settle
+from tests.stream.world import LATER, World, on_a_loop, world
+
+
+@on_a_loop
+async def test_a_forgotten_users_score_is_a_null_and_their_state_a_marker(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        await w.feed(click("u1", 0))
+        await w.acknowledge_all()
+
+        await w.feed(forget("u1", 1))
+        assert w.publisher.sent[-1].topic == "scores"
+        assert w.publisher.sent[-1].records == [(b"u1", None, [])]
+        assert w.position == 1
+
+        await w.acknowledge_all()
+        stored = w.stored()
+        assert stored is not None and stored.forgotten and stored.items == []
+        assert w.position == 2
+
+
+@on_a_loop
+async def test_who_waits_and_is_forgotten_gets_no_score_any_more(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        w.device.hold()
+        await w.feed(click("u0", 0))
+        await w.feed(click("u1", 1), forget("u1", 2))
+        w.device.release()
+        await settle()
+        await w.acknowledge_all()
+
+        assert w.publisher.log("scores", 0)[1:] == [(b"u1", None)]
+
+
+@on_a_loop
+async def test_a_score_on_its_way_is_followed_by_the_null(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        await w.feed(click("u1", 0))
+        await w.feed(forget("u1", 1))
+        await w.acknowledge_all()
+
+        assert [value is None for _, value in w.publisher.log("scores", 0)] == [False, True]
+
+
+@on_a_loop
+async def test_who_waits_and_comes_back_after_the_forget_has_a_score_of_the_new_alone(
+    tmp_path: Path,
+) -> None:
+    async with world(tmp_path, policy=LATER) as w:
+        await w.feed(click("u1", 0), forget("u1", 1), click("u1", 2))
+        await w.pipeline.drain(timeout_s=0.01)
+
+        ((_, value, _),) = w.publisher.sent[0].records
+        assert value is not None
+        assert json.loads(value)["n_events"] == 1
+
+
+async def forgotten(w: World) -> None:
+    await w.feed(click("u1", 0), forget("u1", 1))
+    await w.acknowledge_all()
+
+
+@on_a_loop
+async def test_the_marker_goes_when_the_commit_has_passed_it_and_not_before(
+    tmp_path: Path,
+) -> None:
+    async with world(tmp_path) as w:
+        await forgotten(w)
+        w.pipeline.committed({0: 1})  # up to the forget, without it
+        await settle()
+        assert w.publisher.unanswered() == []
+
+        assert await w.commit() == {0: 2}
+        tombstone = w.publisher.sent[-1]
+        assert (tombstone.topic, tombstone.records) == ("changelog", [(b"u1", None, [])])
+        assert w.stored() is not None
+
+        await w.acknowledge_all()
+        assert w.stored() is None
+        assert w.store.markers(0) == frozenset()
+        assert w.position == 2
+
+
+@on_a_loop
+async def test_a_replay_from_before_the_forget_brings_nobody_back(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        await forgotten(w)
+        w.pipeline.revoke()
+        w.assign()
+        sent = len(w.publisher.sent)
+
+        await w.feed(click("u1", 0), forget("u1", 1))
+
+        assert len(w.publisher.sent) == sent
+        assert w.events("replayed") == 2
+
+
+@on_a_loop
+async def test_a_marker_found_on_disk_goes_too_once_the_commit_has_passed_it(
+    tmp_path: Path,
+) -> None:
+    async with world(tmp_path) as w:
+        await forgotten(w)
+        w.pipeline.revoke()
+        w.assign()
+
+        await w.feed(click("u2", 2))
+        await w.acknowledge_all()
+        await w.commit()
+        await w.acknowledge_all()
+
+        assert w.stored() is None
+        assert w.publisher.log("changelog", 0)[-1] == (b"u1", None)
+
+
+@on_a_loop
+async def test_who_comes_back_before_the_marker_goes_is_kept(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        await forgotten(w)
+        w.device.hold()
+        await w.feed(click("u2", 2))  # keeps the device
+        await w.feed(click("u1", 3))  # back, and waiting
+        w.pipeline.committed({0: 2})
+        w.device.release()
+        await settle()
+        await w.acknowledge_all()
+        await w.commit()
+        await w.acknowledge_all()
+
+        stored = w.stored()
+        assert stored is not None and stored.items == ["i3"]
+        assert (b"u1", None) not in w.publisher.log("changelog", 0)
+
+
+@on_a_loop
+async def test_who_comes_back_while_the_marker_is_going_starts_afresh_and_stays(
+    tmp_path: Path,
+) -> None:
+    async with world(tmp_path) as w:
+        await forgotten(w)
+        await w.commit()  # the tombstone is on its way
+        await w.feed(click("u1", 2))
+        await w.acknowledge_all()
+
+        stored = w.stored()
+        assert stored is not None and (stored.items, stored.forgotten) == (["i2"], False)
+        assert w.publisher.log("changelog", 0)[-1][1] == stored.to_bytes()
+
+
+@on_a_loop
+async def test_who_is_forgotten_twice_is_deleted_after_the_second(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        await forgotten(w)
+        await w.feed(forget("u1", 2))
+        w.pipeline.committed({0: 2})
+        await settle()
+        assert (b"u1", None, []) not in [r for s in w.publisher.sent[3:] for r in s.records[1:]]
+
+        await w.acknowledge_all()
+        await w.commit()
+        await w.acknowledge_all()
+
+        assert w.stored() is None

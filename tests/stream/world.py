@@ -1,0 +1,157 @@
+"""A pipeline with a real store, and everything around it moved by hand."""
+
+import asyncio
+import functools
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import ParamSpec
+
+from prometheus_client import CollectorRegistry
+
+from stream.batching import BatchPolicy, MicroBatcher
+from stream.events import Message, Validator
+from stream.metrics import Metrics
+from stream.pipeline import Limits, Pipeline, Topics
+from stream.state import Rules, UserState
+from stream.store import StateStore
+from tests.stream.fakes import EchoScorer, ManualDevice, ManualExecutor, ManualPublisher, settle
+
+P = ParamSpec("P")
+TOPICS = Topics("events", "scores", "dead", 2, "changelog")
+RULES = Rules(
+    sequence_length=5,
+    dedupe_window=3,
+    allowed_lateness_ms=1_000,
+    max_future_ms=1_000,
+    ttl_ms=100_000,
+)
+AT_ONCE = BatchPolicy(close_users=1000, max_users=1000, deadline_s=0.0)
+LATER = BatchPolicy(close_users=1000, max_users=1000, deadline_s=3600.0)
+LIMITS = Limits(pending_users=1000, in_flight=3, cache_users=1000)
+
+
+def on_a_loop(test: Callable[P, Awaitable[None]]) -> Callable[P, None]:
+    """Run an asynchronous test on an event loop of its own."""
+
+    @functools.wraps(test)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        async def main() -> None:
+            await test(*args, **kwargs)
+
+        asyncio.run(main())
+
+    return run
+
+
+class World:
+    """What a test sees and moves: the broker, the device, the disk, the clock."""
+
+    def __init__(
+        self,
+        store: StateStore,
+        *,
+        policy: BatchPolicy = AT_ONCE,
+        limits: Limits = LIMITS,
+        scorer: EchoScorer | None = None,
+        publisher: ManualPublisher | None = None,
+        partitions: Iterable[int] = (0, 1),
+    ) -> None:
+        self.store = store
+        self.publisher = publisher or ManualPublisher()
+        self.device = ManualDevice(scorer or EchoScorer())
+        self.disk = ManualExecutor()
+        asyncio.get_running_loop().set_default_executor(self.disk)
+        self.now_s = 0.0
+        self.metrics = Metrics(CollectorRegistry())
+        self.pipeline = Pipeline(
+            topics=TOPICS,
+            limits=limits,
+            rules=RULES,
+            validator=Validator(frozenset({"click", "cart", "buy"}), 10_000, lambda key: 0),
+            batcher=MicroBatcher(policy),
+            device=self.device,
+            publisher=self.publisher,
+            store=store,
+            metrics=self.metrics,
+            clock=lambda: self.now_s,
+        )
+        self.assign(partitions)
+        self.runner = asyncio.create_task(self.pipeline.run())
+
+    def assign(self, partitions: Iterable[int] = (0, 1)) -> None:
+        """The group gives us these partitions."""
+        for partition in partitions:
+            self.store.open(partition)
+        self.pipeline.assign(partitions)
+
+    async def feed(self, *messages: Message, partition: int = 0) -> None:
+        """Messages come, and go as far as they can."""
+        await self.pipeline.ingest(partition, messages)
+        await settle()
+
+    async def acknowledge(self, topic: str) -> None:
+        """The broker has the oldest batch of this topic that it has not answered for."""
+        self.publisher.unanswered(topic)[0].acknowledge()
+        await settle()
+
+    async def acknowledge_all(self) -> None:
+        """The broker has everything, whatever follows from that included."""
+        while unanswered := self.publisher.unanswered():
+            for sent in unanswered:
+                sent.acknowledge()
+            await settle()
+
+    async def commit(self) -> dict[int, int]:
+        """Commit what may be committed, as the worker does from time to time."""
+        positions = self.pipeline.positions()
+        self.pipeline.committed(positions)
+        await settle()
+        return positions
+
+    @property
+    def position(self) -> int | None:
+        """What may be committed of partition 0."""
+        return self.pipeline.positions().get(0)
+
+    @property
+    def topics(self) -> list[str]:
+        """Where batches were sent, in order."""
+        return [sent.topic for sent in self.publisher.sent]
+
+    def stored(self, user: str = "u1", partition: int = 0) -> UserState | None:
+        """What the disk has of a user."""
+        value = self.store.get(partition, user.encode())
+        return None if value is None else UserState.from_bytes(value)
+
+    def failure(self) -> BaseException | None:
+        """What the pipeline ended of."""
+        return self.pipeline.failed.exception() if self.pipeline.failed.done() else None
+
+    def events(self, outcome: str) -> int:
+        """How many events the metrics count with this outcome."""
+        return int(self.metrics.events[outcome]._value.get())
+
+    async def end(self) -> None:
+        """Stop the pipeline where it is."""
+        self.runner.cancel()
+        await asyncio.wait({self.runner})
+        self.failure()  # asked for, so that the event loop does not complain
+
+
+@asynccontextmanager
+async def world(
+    directory: Path,
+    *,
+    policy: BatchPolicy = AT_ONCE,
+    limits: Limits = LIMITS,
+    scorer: EchoScorer | None = None,
+) -> AsyncIterator[World]:
+    """A world with two partitions and nobody in it."""
+    store = StateStore(directory, lambda cause: None)
+    here = World(store, policy=policy, limits=limits, scorer=scorer)
+    try:
+        yield here
+    finally:
+        await here.end()
+        store.close_all()
