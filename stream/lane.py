@@ -145,11 +145,15 @@ class _BulkConsumer(driver.Consumer):
         self._epoch = 0
         self._next_offset: dict[int, int] = {}
 
-    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
-        """Whatever was fetched until now is of an assignment that is over."""
+    async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
+        """Whatever was fetched until now is of an assignment that is over.
+
+        Here, and not when partitions are revoked: after that records still flow for a moment, and
+        what of them the sink lets go unfinished must be fetched again.
+        """
         self._epoch += 1
         self._next_offset.clear()
-        await super().on_partitions_revoked(revoked)
+        await super().on_partitions_assigned(assigned, generation_id)
 
     async def _drain_messages(self, fetcher: Any) -> None:
         try:
