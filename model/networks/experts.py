@@ -91,6 +91,16 @@ def distances(at: Tensor | None, length: int, device: torch.device) -> Tensor:
     return (everywhere[None] if at is None else at)[..., None] - everywhere
 
 
+def occurrences(items: Tensor) -> Tensor:
+    """How often the item of each position occurred in ``items`` (B, L) so far, itself included.
+
+    0 where the item is unknown, for two unknown ones need not be the same.
+    """
+    past = distances(None, items.shape[1], items.device) >= 0  # (1, L, L)
+    same = (items[:, :, None] == items[:, None, :]) & (items >= FIRST_ITEM)[:, None, :]
+    return (same & past).sum(2).clamp(max=MOST_OCCURRENCES)
+
+
 def join(scores: Tensor, copies: Tensor, items: Tensor) -> Tensor:
     """``p(y) = (exp s_y + Σ_{j: x_j = y} exp c_j) / Z`` over the catalogue, (N, V).
 

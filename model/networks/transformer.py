@@ -13,7 +13,15 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel
 
-from model.networks.experts import FIRST_ITEM, Copy, Generate, distances, join
+from model.networks.experts import (
+    FIRST_ITEM,
+    MOST_OCCURRENCES,
+    Copy,
+    Generate,
+    distances,
+    join,
+    occurrences,
+)
 
 
 class TransformerConfig(PreTrainedConfig):  # type: ignore[no-untyped-call]
@@ -126,6 +134,7 @@ class TransformerModel(PreTrainedModel):  # type: ignore[no-untyped-call]
         self.action = nn.Embedding(config.actions + 1, width, padding_idx=0)
         self.gap = nn.Embedding(config.gap_buckets + 1, width, padding_idx=0)
         self.position = nn.Embedding(config.max_length, width)
+        self.again = nn.Embedding(MOST_OCCURRENCES + 1, width)
         self.dropout = nn.Dropout(config.dropout)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.blocks))
         self.norm = nn.LayerNorm(width)
@@ -141,8 +150,8 @@ class TransformerModel(PreTrainedModel):  # type: ignore[no-untyped-call]
     def _start(self) -> None:
         for table in (self.item, self.attribute):
             nn.init.normal_(table.weight, std=1 / math.sqrt(self.config.width))
-        for table in (self.action, self.gap, self.position):
-            nn.init.normal_(table.weight, std=0.1)
+        for table in (self.action, self.gap, self.position, self.again):
+            nn.init.normal_(table.weight, std=0.3)
         for table in (self.item, self.attribute, self.action, self.gap):
             with torch.no_grad():
                 table.weight[0].zero_()
@@ -172,9 +181,16 @@ class TransformerModel(PreTrainedModel):  # type: ignore[no-untyped-call]
             attributes = self.item_attribute[codes]
         return functional.normalize(ids + self.attribute(attributes), dim=-1)
 
-    def encode(self, items: Tensor, actions: Tensor, gaps: Tensor) -> States:
-        """States at every position, for training: T = L."""
-        return self._look(items, actions, gaps, self.item_vectors(items.long()))
+    def encode(
+        self, items: Tensor, actions: Tensor, gaps: Tensor, vectors: Tensor | None = None
+    ) -> States:
+        """States at every position, for training: T = L.
+
+        ``vectors`` (B, L, D) may hold the items' vectors, if they are made already.
+        """
+        if vectors is None:
+            vectors = self.item_vectors(items.long())
+        return self._look(items, actions, gaps, vectors)
 
     def forward(
         self,
@@ -212,7 +228,8 @@ class TransformerModel(PreTrainedModel):  # type: ignore[no-untyped-call]
         waited = functional.pad(gaps[:, :-1], (1, 0))
         x = vectors * (math.sqrt(self.config.width) / 2)  # (B, L, D)
         x = x + self.action(actions.long()) + self.gap(waited.long())
-        x = self.dropout(x + self.position.weight[: items.shape[1]])
+        x = x + self.position.weight[: items.shape[1]] + self.again(occurrences(items))
+        x = self.dropout(x)
         for block in self.blocks[:-1]:
             x = block(x)
         states = self.norm(self.blocks[-1](x, at))  # (B, T, D)

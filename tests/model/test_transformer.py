@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from transformers import AutoConfig, AutoModel
 
-from model.networks.experts import Copy, join
+from model.networks.experts import Copy, join, occurrences
 from model.networks.transformer import TransformerConfig, TransformerModel
 
 N_ITEMS = 30
@@ -182,3 +182,9 @@ def test_copy_counts_how_often_an_item_occurred_so_far() -> None:
         [2, 1, 2, nothing],
         [3, 1, 3, 3],
     ]
+
+
+def test_occurrences_count_the_same_known_item_up_to_each_position() -> None:
+    items = torch.tensor([[5, 1, 5, 6, 1, 5, 0]])  # 1 is unknown, 0 padding
+
+    assert occurrences(items).tolist() == [[1, 0, 2, 1, 0, 3, 0]]

@@ -1,0 +1,108 @@
+"""How good predictions are: of items, by where the right one stands; of intents, as chances.
+
+A rank counts from 1, among all items of the catalogue; 0 says that the right item is not
+ranked at all.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+
+ECE_BINS = 10
+
+
+def recall_at(ranks: npt.ArrayLike, k: int) -> float:
+    """How often the right item is among the first k: with one right item, the hit rate."""
+    return _mean(_found(ranks, k)[1].astype(np.float64))
+
+
+def ndcg_at(ranks: npt.ArrayLike, k: int) -> float:
+    """Mean of ``1 / log2(rank + 1)``, 0 beyond k; the best possible is 1."""
+    rank, found = _found(ranks, k)
+    return _mean(np.where(found, 1 / np.log2(np.where(found, rank, 1) + 1), 0.0))
+
+
+def mrr_at(ranks: npt.ArrayLike, k: int) -> float:
+    """Mean of ``1 / rank``, 0 beyond k."""
+    rank, found = _found(ranks, k)
+    return _mean(np.where(found, 1 / np.where(found, rank, 1), 0.0))
+
+
+def auc(labels: npt.ArrayLike, probabilities: npt.ArrayLike) -> float | None:
+    """The chance that a yes is rated above a no; None where there is only one of them."""
+    from sklearn.metrics import roc_auc_score
+
+    y, p = _both(labels, probabilities)
+    return float(roc_auc_score(y, p)) if 0 < y.sum() < len(y) else None
+
+
+def average_precision(labels: npt.ArrayLike, probabilities: npt.ArrayLike) -> float | None:
+    """Area under precision over recall; None where there is no yes."""
+    from sklearn.metrics import average_precision_score
+
+    y, p = _both(labels, probabilities)
+    return float(average_precision_score(y, p)) if y.sum() > 0 else None
+
+
+def log_loss(labels: npt.ArrayLike, probabilities: npt.ArrayLike) -> float | None:
+    """Mean of ``−log`` of the chance given to what happened; None where nothing did."""
+    y, p = _both(labels, probabilities)
+    if not len(y):
+        return None
+    given = np.where(y == 1, p, 1 - p).clip(np.finfo(np.float64).tiny)
+    return float(-np.log(given).mean())
+
+
+def expected_calibration_error(
+    labels: npt.ArrayLike, probabilities: npt.ArrayLike, bins: int = ECE_BINS
+) -> float | None:
+    """``Σ_bins |mean label − mean probability| · n_bin / n``; None where nothing happened.
+
+    Guo et al., "On Calibration of Modern Neural Networks" (ICML 2017), with bins that hold
+    equally many predictions: what is rare would else all fall into the first bin.
+    """
+    y, p = _both(labels, probabilities)
+    if not len(y):
+        return None
+    order = np.argsort(p, kind="stable")
+    parts = np.array_split(order, min(bins, len(order)))
+    gaps = [abs(float((y[part] - p[part]).sum())) for part in parts]
+    return sum(gaps) / len(y)
+
+
+def item_figures(ranks: npt.ArrayLike) -> dict[str, float]:
+    """All metrics of items at the usual cutoffs, with the number of ranks."""
+    return {
+        "n": int(np.size(ranks)),
+        **{f"recall@{k}": recall_at(ranks, k) for k in (5, 10, 20)},
+        **{f"ndcg@{k}": ndcg_at(ranks, k) for k in (10, 20)},
+        "mrr@20": mrr_at(ranks, 20),
+    }
+
+
+def intent_figures(labels: npt.ArrayLike, probabilities: npt.ArrayLike) -> dict[str, float | None]:
+    """All metrics of an intent where its label, 1 or 0, is known, with their number."""
+    y, p = _both(labels, probabilities)
+    y, p = y[y >= 0], p[y >= 0]
+    return {
+        "n": len(y),
+        "yes": int(y.sum()),
+        "auc": auc(y, p),
+        "ap": average_precision(y, p),
+        "log_loss": log_loss(y, p),
+        "ece": expected_calibration_error(y, p),
+    }
+
+
+def _found(ranks: npt.ArrayLike, k: int) -> tuple[Floats, npt.NDArray[np.bool_]]:
+    rank = np.atleast_1d(np.asarray(ranks, dtype=np.float64))
+    return rank, (rank >= 1) & (rank <= k)
+
+
+def _both(labels: npt.ArrayLike, probabilities: npt.ArrayLike) -> tuple[Floats, Floats]:
+    return np.asarray(labels, dtype=np.float64), np.asarray(probabilities, dtype=np.float64)
+
+
+def _mean(gains: Floats) -> float:
+    return float(gains.mean()) if len(gains) else 0.0

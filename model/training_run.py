@@ -1,0 +1,214 @@
+"""The training run: from an event log to an artifact, in one go."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from transformers.utils import logging
+
+from model import metrics
+from model.artifact import CALIBRATION, CATALOGUE, METRICS, Artifact, ArtifactWriter
+from model.baselines.popularity import HALF_LIFE_S
+from model.calibration import Calibration, fit
+from model.catalogue import Catalogue
+from model.config import ArtifactConfig
+from model.data import EventLog, Item
+from model.dataset import (
+    CENSORED,
+    NO_NEXT,
+    Histories,
+    Labels,
+    Period,
+    build_catalogue,
+    cut_ms,
+    label,
+    read_histories,
+)
+from model.errors import DataError
+from model.export import export_onnx
+from model.networks.transformer import TransformerConfig, TransformerModel
+from model.training import Predictions, Progress, Recipe, predict, train
+from model.windows import Batches
+
+BEGINNING_MS = -1  # before any event
+ALL_WINDOWS = 1 << 62
+TRAINED_UNTIL = "trained_until_ms"  # in the manifest's data: the weights know no later event
+SELECTED_UNTIL = "selected_until_ms"  # and no later one had a say in anything
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to make of a log; ``held_out`` is the newest share of it, never learnt from."""
+
+    config: ArtifactConfig
+    recipe: Recipe
+    width: int = 64
+    heads: int = 2
+    blocks: int = 1
+    dropout: float = 0.3
+    held_out: float = 0.1
+    device: str = "cpu"
+
+
+class Parts(NamedTuple):
+    """A log, read: what to learn from and what to check on."""
+
+    catalogue: Catalogue
+    held_out: Period
+    learnt: Histories  # before the held-out period
+    learnt_labels: Labels
+    whole: Histories
+    held_out_labels: Labels  # of the whole, NO_NEXT and CENSORED before the period
+
+
+def run(
+    log: EventLog,
+    plan: Plan,
+    folder: Path,
+    *,
+    items: Mapping[str, Item] | None = None,
+    overwrite: bool = False,
+    report: Callable[[Progress], None] = lambda _: None,
+) -> Artifact:
+    """Train and write.
+
+    1. Hold out the newest events.
+    2. Train on the others, choosing the epoch that is best on the held-out ones.
+    3. Calibrate the intents on the held-out ones.
+    4. Export, and write what was found on the held-out ones beside it.
+
+    Raises ``DataError`` for a log that nothing can be learnt from, ``ArtifactError`` for a folder
+    that cannot be written; both before the first step of training.
+    """
+    started_s = time.monotonic()
+    with ArtifactWriter(folder, overwrite=overwrite) as writer:
+        parts = read(log, plan, items or {})
+        model = build(parts.catalogue, plan)
+        held_out = Batches(parts.whole, parts.held_out_labels, plan.config)
+        batches = Batches(parts.learnt, parts.learnt_labels, plan.config)
+        counts = _counts(parts)
+        torch.nn.Module.to(model, plan.device)
+        train(model, batches, held_out, counts, plan.recipe, report)
+        said = predict(model, held_out, ALL_WINDOWS, plan.recipe.seed)
+        calibration = fit(
+            plan.config.intents, said.intent_logits, said.intents, _rates(parts.learnt_labels)
+        )
+        torch.nn.Module.to(model, "cpu")
+        _save(model, writer.draft)
+        writer.write_object(CATALOGUE, parts.catalogue.to_json())
+        writer.write_object(CALIBRATION, calibration.to_json())
+        writer.write_object(METRICS, {"held_out": _figures(plan.config, said, calibration, parts)})
+        export_onnx(model, plan.config, writer.draft)
+        return writer.seal(
+            plan.config,
+            created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+            data=_data(log, parts),
+            made=_made(plan, time.monotonic() - started_s),
+        )
+
+
+def read(log: EventLog, plan: Plan, items: Mapping[str, Item]) -> Parts:
+    """Read the log into columns and label them; raises ``DataError`` if there is too little."""
+    held_out = cut_ms(log.frame, plan.held_out)
+    catalogue = build_catalogue(log.frame, held_out.end_ms, HALF_LIFE_S, items)
+    whole = read_histories(log.frame, catalogue, plan.config)
+    learnt = whole.until(held_out.start_ms)
+    learnt_labels = label(learnt, Period(BEGINNING_MS, held_out.start_ms), plan.config)
+    if not (learnt_labels.next_items >= 0).any():
+        raise DataError(
+            f"of {log.rows} rows, none before the newest {plan.held_out:.0%} is followed by "
+            "another of the same user; give a log in which users come back"
+        )
+    return Parts(
+        catalogue, held_out, learnt, learnt_labels, whole, label(whole, held_out, plan.config)
+    )
+
+
+def build(catalogue: Catalogue, plan: Plan) -> TransformerModel:
+    """A fresh network for a catalogue, the same for a seed."""
+    torch.manual_seed(plan.recipe.seed)
+    config = TransformerConfig(
+        items=len(catalogue),
+        categories=len(catalogue.categories),
+        actions=len(plan.config.actions),
+        gap_buckets=plan.config.gap_buckets,
+        intents=len(plan.config.intents),
+        max_length=plan.config.padded_length,
+        width=plan.width,
+        heads=plan.heads,
+        blocks=plan.blocks,
+        dropout=plan.dropout,
+    )
+    model = TransformerModel(config)
+    model.set_item_categories(torch.from_numpy(catalogue.item_categories))
+    return model
+
+
+def _save(model: TransformerModel, folder: Path) -> None:
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    model.save_pretrained(folder)
+
+
+def _counts(parts: Parts) -> npt.NDArray[np.int64]:
+    return np.bincount(parts.learnt.items, minlength=len(parts.catalogue))
+
+
+def _rates(labels: Labels) -> list[float]:
+    """How often each intent came true; 0 where nobody could tell."""
+    known = labels.intents != CENSORED
+    yes = (labels.intents == 1).sum(axis=0)
+    return [float(rate) for rate in yes / np.maximum(known.sum(axis=0), 1)]
+
+
+def _figures(
+    config: ArtifactConfig, said: Predictions, calibration: Calibration, parts: Parts
+) -> dict[str, Any]:
+    chances = calibration.apply(said.intent_logits)
+    return {
+        "from_ms": parts.held_out.start_ms,
+        "until_ms": parts.held_out.end_ms,
+        "items": {
+            config.name: metrics.item_figures(said.ranks),
+            "popularity": metrics.item_figures(_popularity_ranks(parts)),
+        },
+        "intents": {
+            name: metrics.intent_figures(said.intents[:, column], chances[:, column])
+            for column, name in enumerate(config.intents)
+        },
+    }
+
+
+def _popularity_ranks(parts: Parts) -> npt.NDArray[np.int64]:
+    """Where the held-out next items stand by their count before the held-out period."""
+    counts = _counts(parts)
+    ranks = np.zeros(len(counts) + 1, dtype=np.int64)  # the last one is for UNKNOWN
+    ranks[np.argsort(-counts, kind="stable")] = np.arange(1, len(counts) + 1)
+    targets = parts.held_out_labels.next_items
+    held_out: npt.NDArray[np.int64] = ranks[targets[targets != NO_NEXT]]
+    return held_out
+
+
+def _data(log: EventLog, parts: Parts) -> dict[str, Any]:
+    return {
+        "fingerprint": log.fingerprint,
+        "rows": log.rows,
+        "duplicates": log.duplicates,
+        "forgotten": log.forgotten,
+        "events": len(parts.whole.items),
+        "users": len(parts.whole.offsets) - 1,
+        "from_ms": int(parts.whole.times_ms.min()),
+        TRAINED_UNTIL: parts.held_out.start_ms,
+        SELECTED_UNTIL: parts.held_out.end_ms,
+    }
+
+
+def _made(plan: Plan, seconds: float) -> dict[str, Any]:
+    fields = asdict(plan)
+    del fields["config"]  # stands in the manifest itself
+    return {"by": "lately train", "seconds": round(seconds, 1), "torch": torch.__version__} | fields
