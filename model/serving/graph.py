@@ -23,8 +23,7 @@ class ServingGraph(nn.Module):
     """
 
     vectors: Tensor  # (V + 2, D), by item code
-    table: Tensor  # (V', D), by catalogue index, filled up to whole groups
-    bias: Tensor  # (V',)
+    table: Tensor  # (D + 1, V'), by catalogue index, filled up to whole groups; biases last
     steps: Tensor  # (M,) from the first item of a group to each of its items
 
     def __init__(self, network: TransformerModel, config: ArtifactConfig) -> None:
@@ -36,10 +35,12 @@ class ServingGraph(nn.Module):
         spare = -items % self.members
         with torch.no_grad():
             vectors = network.item_vectors().detach()
-            bias = network.out.bias.detach()[FIRST_ITEM:]
+            table = torch.cat([vectors, network.out.bias[:, None]], dim=1)[FIRST_ITEM:]
+            filling = torch.zeros(spare, table.shape[1])
+            filling[:, -1] = _NEVER
             self.register_buffer("vectors", vectors.clone())
-            self.register_buffer("table", nn.functional.pad(vectors[FIRST_ITEM:], (0, 0, 0, spare)))
-            self.register_buffer("bias", nn.functional.pad(bias, (0, spare), value=_NEVER))
+            # With the bias in the multiply ONNX Runtime need not write it into B·V places first.
+            self.register_buffer("table", torch.cat([table, filling]).T.contiguous())
             groups = (items + spare) // self.members
             self.register_buffer("steps", torch.arange(self.members) * groups)
 
@@ -52,7 +53,8 @@ class ServingGraph(nn.Module):
             items, actions, gaps, self.vectors[items.long()], newest
         )
         state = states[:, 0]  # (B, D)
-        scores = nn.functional.linear(self.network.generate(state), self.table, self.bias)
+        query = nn.functional.pad(self.network.generate(state), (0, 1), value=1.0)  # (B, D + 1)
+        scores = query @ self.table  # (B, V')
         top_items, top_probs = self._best(scores, copies[:, 0], items.long() - FIRST_ITEM)
         categories = torch.softmax(self.network.category(state), dim=1)
         return top_items, top_probs, categories, self.network.intent(state)
@@ -68,7 +70,9 @@ class ServingGraph(nn.Module):
         # The softmax at the best item is e^(its score) / Z: the cheapest way to Z.
         share = torch.softmax(scores, dim=1).gather(1, top[:, :1])
         copied = torch.exp(copies - peak)  # (B, L)
-        total = torch.exp(values[:, :1] - peak) / share + copied.sum(dim=1, keepdim=True)
+        # Summed one after another: ReduceSum adds in an order that depends on the padding.
+        all_copied = torch.cumsum(copied, dim=1)[:, -1:]
+        total = torch.exp(values[:, :1] - peak) / share + all_copied
 
         real = window >= 0  # (B, L)
         same = (window[:, :, None] == window[:, None, :]).to(copied.dtype)  # (B, L, L)

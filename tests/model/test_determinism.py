@@ -4,14 +4,17 @@ import subprocess
 import sys
 from random import Random
 
+import numpy as np
 import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.artifact import Artifact
+from model.features import Padded, flatten, pad
 from model.scorer import Score
 from model.sequence import Sequence
+from model.serving.answers import Outputs
 from model.serving.onnx import OnnxScorer
 from tests.model.strategies import sequences
 
@@ -37,6 +40,23 @@ def test_batches_of_1_7_and_64_give_the_same_bytes(scorer: OnnxScorer) -> None:
     assert in_batches_of(7, scorer, log) == alone
     assert in_batches_of(64, scorer, log) == alone
     assert in_batches_of(256, scorer, log) == alone
+
+
+def test_padding_does_not_change_a_bit(scorer: OnnxScorer, tiny_artifact: Artifact) -> None:
+    """Before rounding, which would hide most of it."""
+    config = tiny_artifact.config
+    ragged = flatten(scorer.sample(400), scorer.catalogue, config)
+    for width in range(4, config.padded_length + 1, 4):
+        rows = np.flatnonzero((ragged.lengths > width - 4) & (ragged.lengths <= width))
+        narrow = pad(ragged, rows)
+        alike = scorer._run(narrow)
+        for wider in range(width + 4, config.padded_length + 1, 4):
+            spare = [(0, 0), (0, wider - width)]
+            items, actions, gaps = (np.pad(codes, spare) for codes in narrow[:3])
+            outputs = scorer._run(Padded(items, actions, gaps, narrow.lengths))
+            for name in Outputs._fields:
+                same = np.array_equal(getattr(outputs, name), getattr(alike, name))
+                assert same, f"{name}, {width} padded to {wider}"
 
 
 @settings(max_examples=40, deadline=None)

@@ -73,7 +73,7 @@ def test_the_best_of_a_large_catalogue_are_those_of_a_full_sort(items: int) -> N
     graph = ServingGraph(random_network(items, 1, width=4), ArtifactConfig())
     assert graph.members > 1
     scores = torch.randn(16, items, generator=torch.Generator().manual_seed(3))
-    filled = nn.functional.pad(scores, (0, len(graph.bias) - items), value=-1e30)
+    filled = nn.functional.pad(scores, (0, graph.table.shape[1] - items), value=-1e30)
 
     best = torch.topk(scores, 20, dim=1)
     values, columns = graph._top(filled)

@@ -1,0 +1,144 @@
+"""The scorer beside a naive torch loop on the same users: ``python -m benchmarks.scorer``.
+
+The naive loop is what one writes first: pad to the longest history there may be, run every
+position through the network, softmax over the whole catalogue, take the top 20. Both start from
+``Sequence`` and end at lists of names and probabilities, on one thread; rounds alternate, and
+what is told is the processor's time, so that neighbours disturb little.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import torch
+
+from model.artifact import CALIBRATION, CATALOGUE, Artifact, ArtifactWriter
+from model.calibration import Calibration
+from model.catalogue import Catalogue
+from model.config import ArtifactConfig
+from model.export import export_onnx
+from model.features import encode
+from model.networks.experts import FIRST_ITEM, join
+from model.networks.transformer import TransformerConfig, TransformerModel
+from model.sequence import Sequence
+from model.serving.onnx import OnnxScorer
+from model.serving.torch import TorchScorer, load_network
+
+CATEGORIES = 200
+NAIVE_BATCHES = (32, 128)
+
+
+class NaiveLoop:
+    """The network as it was trained, run to the end for everybody."""
+
+    def __init__(self, artifact: Artifact) -> None:
+        self.network = load_network(artifact)
+        self.catalogue = artifact.read_catalogue()
+        self.config = artifact.config
+
+    def run(self, users: list[Sequence], size: int) -> None:
+        """Score everybody, ``size`` at a time."""
+        for start in range(0, len(users), size):
+            self.score(users[start : start + size])
+
+    @torch.inference_mode()
+    def score(self, users: list[Sequence]) -> list[list[tuple[str, float]]]:
+        """The top items of each."""
+        padded = encode(users, self.catalogue, self.config)
+        wide = [(0, 0), (0, self.config.padded_length - padded.items.shape[1])]
+        items, actions, gaps = (torch.from_numpy(np.pad(codes, wide)) for codes in padded[:3])
+        newest = torch.arange(len(users)), torch.from_numpy(padded.lengths).long() - 1
+        states, copies = self.network.encode(items, actions, gaps)
+        vectors, bias = self.network.item_vectors(), self.network.out.bias
+        query = self.network.generate(states[newest])
+        scores = torch.nn.functional.linear(query, vectors[FIRST_ITEM:], bias[FIRST_ITEM:])
+        shares, places = torch.topk(join(scores, copies[newest], items), self.config.top_items)
+        names = self.catalogue.items
+        return [
+            [(names[place], share) for place, share in zip(*row, strict=True)]
+            for row in zip(places.tolist(), shares.tolist(), strict=True)
+        ]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Measure, print."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.scorer", description=__doc__)
+    parser.add_argument("--items", type=int, default=50_000)
+    parser.add_argument("--width", type=int, default=64)
+    parser.add_argument("--users", type=int, default=512)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--json", type=Path, metavar="FILE")
+    options = parser.parse_args(arguments)
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as folder:
+        artifact = make_artifact(Path(folder) / "artifact", options.items, options.width)
+        figures = measure(artifact, options.users, options.rounds)
+    print(f"{options.items} items, width {options.width}; users a second on one core")
+    for name, users_per_s in figures["users_per_s"].items():
+        print(f"  {name:<32} {users_per_s:>10,.0f}")
+    print(f"  the scorer against the best naive loop: {figures['ratio']:.2f}×")
+    if options.json:
+        options.json.write_text(json.dumps(vars(options) | figures, indent=2, default=str))
+    return 0
+
+
+def make_artifact(folder: Path, items: int, width: int) -> Artifact:
+    """An untrained network on a made-up catalogue: what it costs does not depend on weights."""
+    torch.manual_seed(1)
+    network = TransformerModel(
+        TransformerConfig(items=items, categories=CATEGORIES, width=width)
+    ).train(mode=False)
+    names = [f"item-{index}" for index in range(items)]
+    catalogue = Catalogue(
+        names,
+        [f"category-{index}" for index in range(CATEGORIES)],
+        np.arange(items) % CATEGORIES,
+        np.arange(items, 0, -1),
+    )
+    config = ArtifactConfig(name="benchmark")
+    with ArtifactWriter(folder) as writer:
+        network.save_pretrained(writer.draft)
+        export_onnx(network, config, writer.draft)
+        writer.write_object(CATALOGUE, catalogue.to_json())
+        calibration = Calibration(config.intents, (1.0, 1.0), (0.0, 0.0), (0.1, 0.05))
+        writer.write_object(CALIBRATION, calibration.to_json())
+        return writer.seal(config, created_at="", data={}, made={"by": "benchmarks.scorer"})
+
+
+def measure(artifact: Artifact, users: int, rounds: int) -> dict[str, Any]:
+    """Users per second of each, median over the rounds, and the ratio."""
+    onnx, engine, naive = OnnxScorer(artifact), TorchScorer(artifact), NaiveLoop(artifact)
+    sample = onnx.sample(users)
+    jobs: dict[str, Callable[[], Any]] = {
+        "scorer, ONNX Runtime": partial(onnx.score, sample),
+        "scorer, torch": partial(engine.score, sample),
+    }
+    for size in NAIVE_BATCHES:
+        jobs[f"naive torch loop, batches of {size}"] = partial(naive.run, sample, size)
+    spans: dict[str, list[float]] = {name: [] for name in jobs}
+    for turn in range(rounds + 1):
+        for name, job in jobs.items():
+            started = time.process_time()
+            job()
+            if turn:  # the first warms up
+                spans[name].append(time.process_time() - started)
+    users_per_s = {name: users / median(taken) for name, taken in spans.items()}
+    best_naive = max(users_per_s[name] for name in list(jobs)[2:])
+    mean_length = sum(len(sequence.items) for sequence in sample) / users
+    return {
+        "users_per_s": users_per_s,
+        "ratio": users_per_s["scorer, ONNX Runtime"] / best_naive,
+        "mean_length": mean_length,
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())

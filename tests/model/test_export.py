@@ -1,0 +1,48 @@
+"""The export: what the graph says of itself, and that a wrong one is not let through."""
+
+import pytest
+import torch
+
+from model.artifact import GRAPH, Artifact
+from model.errors import ArtifactError
+from model.export import _check, _sample
+from model.features import Padded
+from model.serving.graph import ServingGraph
+from model.serving.onnx import session_of
+from model.serving.torch import load_network
+from tests.model.conftest import random_network
+
+
+def test_the_graph_takes_and_gives_what_the_engines_expect(tiny_artifact: Artifact) -> None:
+    session = session_of(tiny_artifact.path(GRAPH))
+
+    assert {put.name: put.type for put in session.get_inputs()} == dict.fromkeys(
+        Padded._fields, "tensor(int32)"
+    )
+    assert {put.name: put.shape[1] for put in session.get_outputs()} == {
+        "top_items": 5,
+        "top_probs": 5,
+        "category_probs": 4,
+        "intent_logits": 2,
+    }
+    assert session.get_modelmeta().custom_metadata_map == {"items": "60", "categories": "4"}
+
+
+def test_the_graph_does_not_tell_where_it_was_made(tiny_artifact: Artifact) -> None:
+    content = tiny_artifact.path(GRAPH).read_bytes()
+
+    assert b".py" not in content
+    assert b"stack_trace" not in content
+
+
+def test_a_graph_that_answers_otherwise_than_torch_is_refused(tiny_artifact: Artifact) -> None:
+    network = load_network(tiny_artifact)
+    sample = _sample(network, tiny_artifact.config, rows=8)
+    path = tiny_artifact.path(GRAPH)
+    _check(ServingGraph(network, tiny_artifact.config), path, sample)
+
+    other = random_network(60, 4)
+    with torch.no_grad():
+        other.get_parameter("intent.2.bias").add_(0.01)
+    with pytest.raises(ArtifactError, match=r"intent_logits is off by 1\.\de-02 from torch"):
+        _check(ServingGraph(other, tiny_artifact.config), path, sample)
