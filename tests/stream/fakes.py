@@ -147,6 +147,13 @@ class ManualPublisher(Publisher):
         self.sent.append(Sent(topic, partition, offset, taken, answer))
         return [Delivery(len(taken), answer)]
 
+    def take_over(self, sent: Sent) -> None:
+        """The broker had this before, from another worker."""
+        answer: asyncio.Future[RecordMetadata] = asyncio.get_running_loop().create_future()
+        self.sent.append(sent._replace(answer=answer))
+        self.sent[-1].acknowledge()
+        self._ends[sent.topic, sent.partition] = sent.offset + len(sent.records)
+
     def unanswered(self, topic: str | None = None) -> list[Sent]:
         """What waits for an answer, in the order in which it was sent."""
         return [s for s in self.sent if not s.answer.done() and topic in (None, s.topic)]

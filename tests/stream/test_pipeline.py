@@ -227,6 +227,17 @@ async def test_a_dead_letter_needs_no_user_to_be_sent(tmp_path: Path) -> None:
 
 
 @on_a_loop
+async def test_every_dead_letter_of_a_batch_is_sent_in_order(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        await w.feed(*(FakeMessage(BAD, b"%d" % n, n) for n in range(3)))
+
+        (sent,) = w.publisher.sent
+        assert sent.keys == [b"0", b"1", b"2"]
+        await w.acknowledge("dead")
+        assert w.position == 3
+
+
+@on_a_loop
 async def test_dead_letters_of_any_partition_have_room_in_a_smaller_topic(tmp_path: Path) -> None:
     async with world(tmp_path) as w:
         w.assign({0, 1, 5})

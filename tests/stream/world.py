@@ -136,6 +136,9 @@ class World:
         """Stop the pipeline where it is."""
         self.runner.cancel()
         await asyncio.wait({self.runner})
+        for task in asyncio.all_tasks() - {asyncio.current_task()}:
+            task.cancel()  # batches on their way
+            await asyncio.wait({task})
         self.failure()  # asked for, so that the event loop does not complain
 
 

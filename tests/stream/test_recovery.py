@@ -1,0 +1,296 @@
+"""Recovery: the disk comes up to its changelog, from where it was, or from the start if it must."""
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from aiokafka import TopicPartition
+from aiokafka.errors import OffsetOutOfRangeError
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stream import recovery as recovery_module
+from stream.recovery import Recovery
+from stream.store import StateStore
+
+
+class Change(NamedTuple):
+    """A record of the changelog."""
+
+    offset: int
+    key: bytes
+    value: bytes | None
+
+
+class Changelog:
+    """A compacted topic: per partition its records, with gaps, from some offset to an end."""
+
+    def __init__(self) -> None:
+        self.records: dict[int, list[Change]] = {}
+        self.starts: dict[int, int] = {}
+        self.ends: dict[int, int] = {}
+        self.per_fetch = 2
+        self.reads: list[tuple[int, int]] = []  # partition, offset: where reading began
+
+    def write(self, partition: int, *changes: Change, end: int | None = None) -> None:
+        """Fill a partition; its end may lie behind the last record that compaction left."""
+        self.records[partition] = list(changes)
+        self.ends[partition] = changes[-1].offset + 1 if end is None else end
+
+
+class FakeConsumer:
+    """What Recovery uses of the client's consumer: assign, seek, fetch, ends."""
+
+    changelog: Changelog
+    stopped = 0
+
+    def __init__(self, **options: Any) -> None:
+        assert options["auto_offset_reset"] == "none"
+        assert not options["enable_auto_commit"]
+        self._positions: dict[TopicPartition, int] = {}
+        self._ends: dict[TopicPartition, int] = {}
+
+    async def start(self) -> None:
+        """Nothing to start."""
+
+    async def stop(self) -> None:
+        type(self).stopped += 1
+
+    def assign(self, partitions: set[TopicPartition]) -> None:
+        self._positions = dict.fromkeys(partitions, -1)
+
+    def seek(self, tp: TopicPartition, offset: int) -> None:
+        self._positions[tp] = offset
+        self.changelog.reads.append((tp.partition, offset))
+
+    async def seek_to_beginning(self, tp: TopicPartition) -> None:
+        self.seek(tp, self.changelog.starts.get(tp.partition, 0))
+
+    async def getmany(
+        self, *partitions: TopicPartition, timeout_ms: int
+    ) -> dict[TopicPartition, list[Change]]:
+        await asyncio.sleep(0)
+        fetched = {}
+        for tp in partitions:
+            log, position = self.changelog, self._positions[tp]
+            end = log.ends.get(tp.partition, 0)
+            if not log.starts.get(tp.partition, 0) <= position <= end:
+                raise OffsetOutOfRangeError({tp: position})
+            self._ends[tp] = end
+            records = log.records.get(tp.partition, [])
+            news = [record for record in records if record.offset >= position]
+            fetched[tp] = news[: log.per_fetch]
+            rest = news[log.per_fetch :]
+            self._positions[tp] = rest[0].offset if rest else end
+        return {tp: records for tp, records in fetched.items() if records}
+
+    def highwater(self, tp: TopicPartition) -> int | None:
+        return self._ends.get(tp)
+
+    async def position(self, tp: TopicPartition) -> int:
+        return self._positions[tp]
+
+
+@pytest.fixture
+def changelog(monkeypatch: pytest.MonkeyPatch) -> Changelog:
+    changelog = Changelog()
+    monkeypatch.setattr(FakeConsumer, "changelog", changelog, raising=False)
+    monkeypatch.setattr(FakeConsumer, "stopped", 0)
+    monkeypatch.setattr(recovery_module, "AIOKafkaConsumer", FakeConsumer)
+    return changelog
+
+
+@pytest.fixture
+def causes() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def store(tmp_path: Path, causes: list[str]) -> Iterator[StateStore]:
+    store = StateStore(tmp_path, causes.append)
+    yield store
+    store.close_all()
+
+
+def recover(store: StateStore, *partitions: int) -> list[float]:
+    took_s: list[float] = []
+    asyncio.run(Recovery(store, "changelog", {}, took_s.append).recover(partitions))
+    return took_s
+
+
+def test_an_empty_disk_takes_the_last_value_of_each_user(
+    store: StateStore, changelog: Changelog
+) -> None:
+    changelog.write(
+        0,
+        *(Change(0, b"u1", b"a"), Change(1, b"u2", b"b"), Change(2, b"u1", b"c")),
+        *(Change(3, b"u3", b"d"), Change(4, b"u3", None)),
+    )
+
+    (took_s,) = recover(store, 0)
+
+    assert dict(store.users(0)) == {b"u1": b"c", b"u2": b"b"}
+    assert store.changelog_offset(0) == 4
+    assert took_s >= 0
+    assert FakeConsumer.stopped == 1
+
+
+def test_a_disk_goes_on_after_the_last_change_that_it_has(
+    store: StateStore, changelog: Changelog
+) -> None:
+    store.open(0)
+    store.write(0, [(b"u1", b"a")], changelog_offset=6)
+    changelog.write(0, Change(6, b"u1", b"old"), Change(7, b"u2", b"b"))
+
+    recover(store, 0)
+
+    assert changelog.reads == [(0, 7)]
+    assert dict(store.users(0)) == {b"u1": b"a", b"u2": b"b"}
+
+
+def test_an_empty_changelog_is_recovered_at_once(store: StateStore, changelog: Changelog) -> None:
+    recover(store, 0, 1)
+
+    assert list(store.users(0)) == list(store.users(1)) == []
+    assert store.changelog_offset(0) is None
+
+
+def test_nothing_is_read_when_nothing_is_ours(store: StateStore, changelog: Changelog) -> None:
+    assert len(recover(store)) == 1
+    assert FakeConsumer.stopped == 0
+
+
+def test_an_end_that_compaction_left_no_record_before_is_reached(
+    store: StateStore, changelog: Changelog
+) -> None:
+    changelog.write(0, Change(3, b"u1", b"a"), end=90)
+
+    recover(store, 0)
+
+    assert store.changelog_offset(0) == 3
+
+
+def test_partitions_of_different_length_are_all_read_to_their_end(
+    store: StateStore, changelog: Changelog
+) -> None:
+    changelog.write(0, *(Change(n, b"u%d" % n, b"a") for n in range(9)))
+    changelog.write(1, Change(0, b"v", b"b"))
+
+    recover(store, 0, 1, 2)
+
+    assert len(dict(store.users(0))) == 9
+    assert dict(store.users(1)) == {b"v": b"b"}
+
+
+def test_a_disk_ahead_of_its_changelog_is_wiped_rebuilt_and_counted(
+    store: StateStore, changelog: Changelog, causes: list[str]
+) -> None:
+    store.open(0)
+    store.write(0, [(b"u1", b"of another topic")], changelog_offset=50)
+    changelog.write(0, Change(0, b"u2", b"a"))
+
+    recover(store, 0)
+
+    assert causes == ["ahead"]
+    assert dict(store.users(0)) == {b"u2": b"a"}
+    assert store.changelog_offset(0) == 0
+
+
+def test_a_changelog_that_no_longer_reaches_back_to_the_disk_is_read_from_its_start(
+    store: StateStore, changelog: Changelog, causes: list[str]
+) -> None:
+    store.open(0)
+    store.write(0, [(b"u1", b"gone since")], changelog_offset=5)
+    changelog.write(0, Change(20, b"u2", b"a"))
+    changelog.starts[0] = 20
+
+    recover(store, 0)
+
+    assert causes == ["ahead"]
+    assert dict(store.users(0)) == {b"u2": b"a"}
+
+
+def test_one_partition_that_starts_over_leaves_the_others_where_they_are(
+    store: StateStore, changelog: Changelog, causes: list[str]
+) -> None:
+    for partition, offset in ((0, 50), (1, 2)):
+        store.open(partition)
+        store.write(partition, [(b"u1", b"disk")], changelog_offset=offset)
+    changelog.write(0, Change(0, b"u2", b"a"))
+    changelog.write(1, Change(2, b"u1", b"disk"), Change(3, b"u3", b"b"))
+
+    recover(store, 0, 1)
+
+    assert causes == ["ahead"]
+    assert dict(store.users(0)) == {b"u2": b"a"}
+    assert dict(store.users(1)) == {b"u1": b"disk", b"u3": b"b"}
+
+
+def test_the_consumer_is_stopped_when_recovery_breaks_off(
+    store: StateStore, changelog: Changelog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changelog.write(0, Change(0, b"u1", b"a"))
+
+    def full(*_: object) -> None:
+        raise OSError("no space")
+
+    monkeypatch.setattr(store, "write", full)
+
+    with pytest.raises(OSError, match="no space"):
+        recover(store, 0)
+    assert FakeConsumer.stopped == 1
+
+
+def test_a_partition_whose_tables_are_damaged_is_rebuilt_from_the_start(
+    store: StateStore, changelog: Changelog, causes: list[str], tmp_path: Path
+) -> None:
+    store.open(0)
+    store.write(0, [(b"u%d" % n, b"%d" % n * 50) for n in range(200)], changelog_offset=0)
+    store._partitions[0].flush()
+    store.close(0)
+    for path in (tmp_path / "partition-0").glob("*.sst"):
+        data = bytearray(path.read_bytes())
+        data[20:60] = bytes(40)
+        path.write_bytes(data)
+    changelog.write(0, Change(0, b"u1", b"a"))
+
+    recover(store, 0)
+
+    assert causes == ["corrupt"]
+    assert dict(store.users(0)) == {b"u1": b"a"}
+
+
+changes = st.lists(
+    st.tuples(st.sampled_from([b"u1", b"u2", b"u3"]), st.none() | st.sampled_from([b"a", b"b"])),
+    max_size=12,
+)
+
+
+@settings(deadline=None, max_examples=15)
+@given(changes, st.integers(0, 12), st.integers(1, 5))
+def test_wherever_the_disk_stopped_it_ends_where_the_log_does(
+    tmp_path_factory: pytest.TempPathFactory,
+    log: list[tuple[bytes, bytes | None]],
+    stopped_at: int,
+    per_fetch: int,
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        changelog = Changelog()
+        changelog.per_fetch = per_fetch
+        patch.setattr(FakeConsumer, "changelog", changelog, raising=False)
+        patch.setattr(recovery_module, "AIOKafkaConsumer", FakeConsumer)
+        store = StateStore(tmp_path_factory.mktemp("store"), pytest.fail)
+        store.open(0)
+        done = log[:stopped_at]
+        if done:
+            store.write(0, done, len(done) - 1)
+        if log:
+            changelog.write(0, *(Change(n, key, value) for n, (key, value) in enumerate(log)))
+
+        recover(store, 0)
+
+        assert dict(store.users(0)) == {k: v for k, v in dict(log).items() if v is not None}
+        assert store.changelog_offset(0) == (len(log) - 1 if log else None)
+        store.close_all()
