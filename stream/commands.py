@@ -25,8 +25,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 @with_settings(WorkerSettings)
 def worker(settings: WorkerSettings) -> None:
     """Score shoppers: read events, keep sequences, publish scores, until stopped."""
-    from stream import logs
-    from stream import worker as process
+    from stream import logs, process
 
     logs.configure(settings.log_format, settings.log_level)
     process.run(settings)

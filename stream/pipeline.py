@@ -11,21 +11,14 @@ from collections.abc import Callable, Container, Iterable, Sequence
 from typing import NamedTuple
 
 from model.scorer import Score
-from stream.batch import Batch, Share
+from stream.batch import Batch
 from stream.batching import MicroBatcher
 from stream.errors import DamagedState, StateError
 from stream.events import DeadLetter, Message, Validator
 from stream.metrics import Metrics
+from stream.outlet import Outlet, Topics
 from stream.partition import Partition
-from stream.publishing import (
-    NO_HEADERS,
-    Delivery,
-    Publisher,
-    Record,
-    ScoreEncoder,
-    acknowledged,
-    dead_letter_record,
-)
+from stream.publishing import Publisher, ScoreEncoder
 from stream.scoring import Device
 from stream.state import Rules, UnknownFormat
 from stream.store import StateStore
@@ -33,16 +26,6 @@ from stream.users import Users
 
 CHUNK = 1000  # messages validated and folded before the event loop gets its turn
 _SCORABLE = frozenset({"applied", "late", "future", "forgotten"})
-
-
-class Topics(NamedTuple):
-    """Where the pipeline reads from and writes to."""
-
-    events: str
-    scores: str
-    dead: str
-    dead_partitions: int
-    changelog: str
 
 
 class Limits(NamedTuple):
@@ -74,14 +57,13 @@ class Pipeline:
         metrics: Metrics,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._topics = topics
         self._limits = limits
         self._rules = rules
         self._validator = validator
         self._batcher = batcher
         self._device = device
-        self._encoder = ScoreEncoder(topics.events, device.info)
-        self._publisher = publisher
+        encoder = ScoreEncoder(topics.events, device.info)
+        self._outlet = Outlet(topics, encoder, publisher, store, metrics)
         self._store = store
         self._metrics = metrics
         self._clock = clock
@@ -257,15 +239,13 @@ class Pipeline:
         async with self._sending:
             if epoch != self._epoch:
                 return
-            sent = await self._publish(batch, scores)
-        for topic, deliveries in sent:
-            await acknowledged(topic, deliveries)
-        self._observe(batch, scores)
+            sent = await self._outlet.send(batch, scores)
+        await self._outlet.settle(batch, scores, sent)
         if previous is not None:
             await previous
         if epoch != self._epoch:
             return
-        await self._write(batch)
+        await self._outlet.write(batch)
         if epoch == self._epoch:
             self._in_flight.popleft()
 
@@ -279,65 +259,6 @@ class Pipeline:
         finally:
             self._batcher.done()
             self._wake.set()
-
-    async def _publish(
-        self, batch: Batch, scores: Sequence[Score | Exception]
-    ) -> list[tuple[str, list[Delivery]]]:
-        topics, now_ms = self._topics, int(time.time() * 1000)
-        sent = []
-        remaining = iter(scores)
-        for share in batch.shares.values():
-            records = self._score_records(share, [next(remaining) for _ in share.rows], now_ms)
-            if records:
-                deliveries = await self._publisher.send(topics.scores, share.number, records)
-                sent.append((topics.scores, deliveries))
-            if share.dead:
-                target = share.number % topics.dead_partitions
-                letters = [dead_letter_record(topics.events, share.number, d) for d in share.dead]
-                sent.append((topics.dead, await self._publisher.send(topics.dead, target, letters)))
-        return sent
-
-    def _score_records(
-        self, share: Share, scores: Sequence[Score | Exception], now_ms: int
-    ) -> list[Record]:
-        encode = self._encoder.encode
-        records: list[Record] = [(key, None, NO_HEADERS) for key in share.forgotten]
-        for row, score in zip(share.rows, scores, strict=True):
-            if isinstance(score, Exception):
-                message = row.waiting.last.message
-                kind = type(score).__name__
-                share.dead.append(DeadLetter(message, "unscorable", kind, str(score)))
-            else:
-                value = encode(row.key, row.as_of, score, now_ms, row.n_events)
-                records.append((row.key, value, NO_HEADERS))
-        return records
-
-    async def _write(self, batch: Batch) -> None:
-        changelog = self._topics.changelog
-        sent = []
-        for share in batch.shares.values():
-            if share.changes:
-                records = [(key, value, NO_HEADERS) for key, value in share.changes.items()]
-                sent.append((share, await self._publisher.send(changelog, share.number, records)))
-        written = [(share, await acknowledged(changelog, deliveries)) for share, deliveries in sent]
-        await asyncio.to_thread(self._write_to_disk, written)
-
-    def _write_to_disk(self, written: Sequence[tuple[Share, int]]) -> None:
-        for share, changelog_offset in written:
-            self._store.write(share.number, share.changes.items(), changelog_offset)
-
-    def _observe(self, batch: Batch, scores: Sequence[Score | Exception]) -> None:
-        for quality, n in Counter(s.quality for s in scores if isinstance(s, Score)).items():
-            self._metrics.scores[quality].inc(n)
-        reasons = Counter(dead.reason for share in batch.shares.values() for dead in share.dead)
-        for reason, n in reasons.items():
-            self._metrics.dead_letters[reason].inc(n)
-        now_ms = time.time() * 1000
-        waited_s = [
-            max(0.0, (now_ms - row.waiting.first.timestamp_ms) / 1000) for row in batch.rows
-        ]
-        if waited_s:
-            self._metrics.event_to_score.observe_many(waited_s)
 
     # --- step 8: what may be committed ---------------------------------------------------------
 

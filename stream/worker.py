@@ -1,17 +1,14 @@
 """The worker: puts the parts together, starts them in order, and ends them in order."""
 
 import asyncio
-import gc
 import logging
-import os
 import signal
-import sys
 import time
 import uuid
 from collections.abc import Sequence
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import structlog
 from aiokafka import AIOKafkaProducer
@@ -19,17 +16,19 @@ from aiokafka.errors import KafkaError
 from aiokafka.partitioner import DefaultPartitioner
 from prometheus_client import CollectorRegistry
 
-from model.errors import ModelError
 from model.scorer import Scorer
 from stream import topics
 from stream.app import build_app
 from stream.batching import BatchPolicy, MicroBatcher
+from stream.committer import Committer
 from stream.errors import BrokerError, DamagedState, LatelyError
 from stream.events import Message, Validator
 from stream.health import Health, HealthServer
 from stream.lane import Lane
+from stream.lookout import Lookout
 from stream.metrics import Metrics
-from stream.pipeline import Limits, Pipeline, Topics
+from stream.outlet import Topics
+from stream.pipeline import Limits, Pipeline
 from stream.publishing import Publisher
 from stream.recovery import Recovery
 from stream.scoring import Device
@@ -43,9 +42,6 @@ if TYPE_CHECKING:
 
     from model.serving.curve import Measurable
 
-HEARTBEAT_S = 0.5
-LOOK_EVERY_S = 1.0  # how often gauges, lag and the broker are looked at
-BROKER_SILENCE_S = 5.0
 LEAVE_S = 2.0  # to say good-bye to the group, once everything is committed
 MAX_BATCH_USERS = 5000
 _log = structlog.get_logger(__name__)
@@ -62,10 +58,9 @@ class Worker:
             settings.state_dir / settings.group, lambda cause: self._metrics.rebuilds[cause].inc()
         )
         self._stop = asyncio.Event()
-        self._committed: dict[int, int] = {}
-        self._committing = asyncio.Lock()
         self._pipeline: Pipeline
         self._lane: Lane
+        self._committer: Committer
         self._recovery: Recovery
         self._producer: AIOKafkaProducer
 
@@ -124,13 +119,15 @@ class Worker:
             batch_users=policy.close_users,
             batch_deadline_ms=settings.batch_deadline_ms,
         )
+        self._committer = Committer(self._pipeline, self._lane, self._metrics)
+        lookout = Lookout(self._health, self._metrics)
         self._health.holds("worker")
         await self._lane.start()
         services = (
             self._pipeline.run(),
-            self._commit_forever(),
-            self._look_forever(),
-            self._watch_broker(),
+            self._committer.run(settings.commit_interval_s),
+            lookout.look(self._pipeline, self._lane),
+            lookout.watch_broker(self._producer),
         )
         return [asyncio.create_task(service) for service in services]
 
@@ -139,7 +136,7 @@ class Worker:
         server = HealthServer(host, int(port), self._health, self._metrics)
         await server.start()
         stack.push_async_callback(server.stop)
-        heart = asyncio.create_task(self._beat_forever())
+        heart = asyncio.create_task(Lookout(self._health, self._metrics).beat())
         stack.callback(heart.cancel)
 
     async def _start_producer(self, stack: AsyncExitStack) -> AIOKafkaProducer:
@@ -213,7 +210,7 @@ class Worker:
         self._store.close_others(partitions)
         await self._recovery.recover(partitions)
         self._pipeline.assign(partitions)
-        self._committed = {}
+        self._committer.start_over()
         self._health.holds("state")
 
     async def ingest(self, partition: int, messages: Sequence[Message]) -> None:
@@ -259,62 +256,8 @@ class Worker:
         drained = await self._pipeline.drain(self._settings.drain_timeout_s)
         with suppress(TimeoutError):
             async with asyncio.timeout(max(0.5, deadline_s - time.monotonic())):
-                await self._commit()
+                await self._committer.commit()
         return drained
-
-    async def _commit_forever(self) -> None:
-        while True:
-            await asyncio.sleep(self._settings.commit_interval_s)
-            await self._commit()
-
-    async def _commit(self) -> None:
-        async with self._committing:
-            positions = self._pipeline.positions()
-            news = {p: o for p, o in positions.items() if self._committed.get(p) != o}
-            if not news or self._pipeline.failed.done():
-                return
-            try:
-                kept = await self._lane.commit(news)
-            except KafkaError as error:
-                _log.warning("offsets not committed", error=str(error))
-                kept = False
-            self._metrics.commits["ok" if kept else "failed"].inc()
-            if kept:
-                self._committed.update(news)
-                self._pipeline.committed(news)
-
-    async def _beat_forever(self) -> None:
-        while True:
-            self._health.beat(time.monotonic())
-            await asyncio.sleep(HEARTBEAT_S)
-
-    async def _look_forever(self) -> None:
-        """Set the gauges."""
-        while True:
-            committed = self._lane.committed()
-            self._pipeline.committed(committed)
-            safe = committed | self._pipeline.positions()
-            ends = self._lane.ends()
-            self._metrics.set_lag({p: max(0, end - safe.get(p, 0)) for p, end in ends.items()})
-            self._metrics.pending_users.set(self._pipeline.waiting_users)
-            oldest_ms = self._pipeline.oldest_unscored_ms()
-            age_s = 0.0 if oldest_ms is None else time.time() - oldest_ms / 1000
-            self._metrics.oldest_unscored_age.set(max(0.0, age_s))
-            await asyncio.sleep(LOOK_EVERY_S)
-
-    async def _watch_broker(self) -> None:
-        """Ask the broker something small, all the time: readiness must tell when it is gone."""
-        while True:
-            try:
-                async with asyncio.timeout(BROKER_SILENCE_S):
-                    answered = await self._producer.client.force_metadata_update()
-            except TimeoutError:
-                answered = False
-            if answered:
-                self._health.holds("broker")
-            else:
-                self._health.fails("broker", "the broker does not answer")
-            await asyncio.sleep(LOOK_EVERY_S)
 
 
 def _first_error(*futures: "asyncio.Future[None]") -> BaseException | None:
@@ -345,36 +288,3 @@ def _instance_id(state_dir: Path) -> str:
     if not path.exists():
         path.write_text(uuid.uuid4().hex, encoding="ascii")
     return path.read_text(encoding="ascii").strip()
-
-
-def run(settings: WorkerSettings) -> NoReturn:
-    """Run a worker until it is stopped, and end the process with its exit code."""
-    asyncio.run(_run(settings))
-    raise AssertionError("the process has ended by now")
-
-
-async def _run(settings: WorkerSettings) -> None:
-    # Users live long and hold no cycles: to look through all of them for garbage, as Python would
-    # every few hundred objects, takes time and finds none.
-    gc.set_threshold(50_000, 50, 100)
-    try:
-        await Worker(settings).run()
-    except (LatelyError, ModelError) as error:
-        print(f"lately: {error}", file=sys.stderr)
-        _end(getattr(error, "exit_code", 1))
-    except Exception as error:  # noqa: BLE001 - whatever it is, it ends in one line
-        _log.debug("the worker failed", exc_info=error)
-        print(
-            f"lately: {type(error).__name__}: {error}; this is a defect, see --log-level debug",
-            file=sys.stderr,
-        )
-        _end(1)
-    _end(0)
-
-
-def _end(code: int) -> NoReturn:
-    """End the process now: what can be committed is, and no library's thread may hold us up."""
-    logging.shutdown()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)

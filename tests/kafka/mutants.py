@@ -18,6 +18,7 @@ from stream import worker
 from stream.batch import Batch
 from stream.cli import main
 from stream.events import Event
+from stream.outlet import Outlet
 from stream.partition import Partition
 from stream.pipeline import Pipeline
 from stream.settings import WorkerSettings
@@ -34,14 +35,14 @@ def crash_once() -> None:
 
 def crash_after_changelog() -> None:
     """Crashes when users are in the changelog and their offsets are not committed."""
-    write = Pipeline._write
+    write = Outlet.write
 
-    async def write_and_crash(self: Pipeline, batch: Batch) -> None:
+    async def write_and_crash(self: Outlet, batch: Batch) -> None:
         await write(self, batch)
         if batch.rows:
             crash_once()
 
-    Pipeline._write = write_and_crash  # type: ignore[method-assign]
+    Outlet.write = write_and_crash  # type: ignore[method-assign]
 
 
 def crash_after_commit_past(unsafe: Callable[[Pipeline, int, int], bool]) -> None:
@@ -91,7 +92,7 @@ def disorderly() -> None:
 
     Every other batch takes three seconds from the scores to the changelog.
     """
-    start, write = Pipeline._start, Pipeline._write
+    start, write = Pipeline._start, Outlet.write
     unfinished: list[Batch] = []
     pauses_s = cycle((3.0, 0.0))
 
@@ -100,7 +101,7 @@ def disorderly() -> None:
         unfinished.append(batch)
         start(self, batch)
 
-    async def write_late(self: Pipeline, batch: Batch) -> None:
+    async def write_late(self: Outlet, batch: Batch) -> None:
         await asyncio.sleep(next(pauses_s))
         await write(self, batch)
         unfinished.remove(batch)
@@ -110,7 +111,7 @@ def disorderly() -> None:
         return any(share.start is not None and share.start < offset for share in shares)
 
     Pipeline._start = start_alone  # type: ignore[method-assign]
-    Pipeline._write = write_late  # type: ignore[method-assign]
+    Outlet.write = write_late  # type: ignore[method-assign]
     crash_after_commit_past(passes_unfinished)
 
 

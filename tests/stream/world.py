@@ -12,7 +12,8 @@ from prometheus_client import CollectorRegistry
 from stream.batching import BatchPolicy, MicroBatcher
 from stream.events import Message, Validator
 from stream.metrics import Metrics
-from stream.pipeline import Limits, Pipeline, Topics
+from stream.outlet import Topics
+from stream.pipeline import Limits, Pipeline
 from stream.state import Rules, UserState
 from stream.store import StateStore
 from tests.stream.fakes import EchoScorer, ManualDevice, ManualExecutor, ManualPublisher, settle

@@ -1,0 +1,57 @@
+"""The lookout: sees how the worker does, and tells it to the gauges and to readiness."""
+
+import asyncio
+import time
+
+from aiokafka import AIOKafkaProducer
+
+from stream.health import Health
+from stream.lane import Lane
+from stream.metrics import Metrics
+from stream.pipeline import Pipeline
+
+HEARTBEAT_S = 0.5
+LOOK_EVERY_S = 1.0
+BROKER_SILENCE_S = 5.0
+
+
+class Lookout:
+    """Three watches, each a task that runs until it is cancelled."""
+
+    def __init__(self, health: Health, metrics: Metrics) -> None:
+        self._health = health
+        self._metrics = metrics
+
+    async def beat(self) -> None:
+        """Say that the event loop turns."""
+        while True:
+            self._health.beat(time.monotonic())
+            await asyncio.sleep(HEARTBEAT_S)
+
+    async def look(self, pipeline: Pipeline, lane: Lane) -> None:
+        """Set the gauges: lag, users who wait, age of the oldest event without a score."""
+        while True:
+            committed = lane.committed()
+            pipeline.committed(committed)
+            safe = committed | pipeline.positions()
+            ends = lane.ends()
+            self._metrics.set_lag({p: max(0, end - safe.get(p, 0)) for p, end in ends.items()})
+            self._metrics.pending_users.set(pipeline.waiting_users)
+            oldest_ms = pipeline.oldest_unscored_ms()
+            age_s = 0.0 if oldest_ms is None else time.time() - oldest_ms / 1000
+            self._metrics.oldest_unscored_age.set(max(0.0, age_s))
+            await asyncio.sleep(LOOK_EVERY_S)
+
+    async def watch_broker(self, producer: AIOKafkaProducer) -> None:
+        """Ask the broker something small, again and again: readiness must tell when it is gone."""
+        while True:
+            try:
+                async with asyncio.timeout(BROKER_SILENCE_S):
+                    answered = await producer.client.force_metadata_update()
+            except TimeoutError:
+                answered = False
+            if answered:
+                self._health.holds("broker")
+            else:
+                self._health.fails("broker", "the broker does not answer")
+            await asyncio.sleep(LOOK_EVERY_S)

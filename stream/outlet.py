@@ -1,0 +1,118 @@
+"""The outlet: how a scored batch leaves the worker, each part acknowledged before the next."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from model.scorer import Score
+from stream.batch import Batch, Share
+from stream.events import DeadLetter
+from stream.metrics import Metrics
+from stream.publishing import (
+    NO_HEADERS,
+    Delivery,
+    Publisher,
+    Record,
+    ScoreEncoder,
+    acknowledged,
+    dead_letter_record,
+)
+from stream.store import StateStore
+
+
+class Topics(NamedTuple):
+    """Where the events come from, and where what becomes of them goes."""
+
+    events: str
+    scores: str
+    dead: str
+    dead_partitions: int
+    changelog: str
+
+
+Sent = list[tuple[str, list[Delivery]]]  # topic, and what is on its way there
+
+
+class Outlet:
+    """Sends scores and dead letters, then the changelog, then writes the disk."""
+
+    def __init__(
+        self,
+        topics: Topics,
+        encoder: ScoreEncoder,
+        publisher: Publisher,
+        store: StateStore,
+        metrics: Metrics,
+    ) -> None:
+        self._topics = topics
+        self._encoder = encoder
+        self._publisher = publisher
+        self._store = store
+        self._metrics = metrics
+
+    async def send(self, batch: Batch, scores: Sequence[Score | Exception]) -> Sent:
+        """Hand scores and dead letters to the producer, in this order; they are not yet safe."""
+        topics, now_ms = self._topics, int(time.time() * 1000)
+        sent: Sent = []
+        remaining = iter(scores)
+        for share in batch.shares.values():
+            records = self._score_records(share, [next(remaining) for _ in share.rows], now_ms)
+            if records:
+                deliveries = await self._publisher.send(topics.scores, share.number, records)
+                sent.append((topics.scores, deliveries))
+            if share.dead:
+                target = share.number % topics.dead_partitions
+                letters = [dead_letter_record(topics.events, share.number, d) for d in share.dead]
+                sent.append((topics.dead, await self._publisher.send(topics.dead, target, letters)))
+        return sent
+
+    def _score_records(
+        self, share: Share, scores: Sequence[Score | Exception], now_ms: int
+    ) -> list[Record]:
+        encode = self._encoder.encode
+        records: list[Record] = [(key, None, NO_HEADERS) for key in share.forgotten]
+        for row, score in zip(share.rows, scores, strict=True):
+            if isinstance(score, Exception):
+                message = row.waiting.last.message
+                kind = type(score).__name__
+                share.dead.append(DeadLetter(message, "unscorable", kind, str(score)))
+            else:
+                value = encode(row.key, row.as_of, score, now_ms, row.n_events)
+                records.append((row.key, value, NO_HEADERS))
+        return records
+
+    async def settle(self, batch: Batch, scores: Sequence[Score | Exception], sent: Sent) -> None:
+        """Wait until the broker has what was sent; raises DeliveryError if it does not take it."""
+        for topic, deliveries in sent:
+            await acknowledged(topic, deliveries)
+        self._observe(batch, scores)
+
+    async def write(self, batch: Batch) -> None:
+        """Write the changelog, wait until the broker has it, then write the disk."""
+        changelog = self._topics.changelog
+        sent = []
+        for share in batch.shares.values():
+            if share.changes:
+                records = [(key, value, NO_HEADERS) for key, value in share.changes.items()]
+                sent.append((share, await self._publisher.send(changelog, share.number, records)))
+        written = [(share, await acknowledged(changelog, deliveries)) for share, deliveries in sent]
+        await asyncio.to_thread(self._write_to_disk, written)
+
+    def _write_to_disk(self, written: Sequence[tuple[Share, int]]) -> None:
+        for share, changelog_offset in written:
+            self._store.write(share.number, share.changes.items(), changelog_offset)
+
+    def _observe(self, batch: Batch, scores: Sequence[Score | Exception]) -> None:
+        for quality, n in Counter(s.quality for s in scores if isinstance(s, Score)).items():
+            self._metrics.scores[quality].inc(n)
+        reasons = Counter(dead.reason for share in batch.shares.values() for dead in share.dead)
+        for reason, n in reasons.items():
+            self._metrics.dead_letters[reason].inc(n)
+        now_ms = time.time() * 1000
+        waited_s = [
+            max(0.0, (now_ms - row.waiting.first.timestamp_ms) / 1000) for row in batch.rows
+        ]
+        if waited_s:
+            self._metrics.event_to_score.observe_many(waited_s)

@@ -1,0 +1,50 @@
+"""The worker's process: how it begins, and with which exit code and line it ends."""
+
+import asyncio
+import gc
+import logging
+import os
+import sys
+from typing import NoReturn
+
+import structlog
+
+from model.errors import ModelError
+from stream.errors import LatelyError
+from stream.settings import WorkerSettings
+from stream.worker import Worker
+
+_log = structlog.get_logger(__name__)
+
+
+def run(settings: WorkerSettings) -> NoReturn:
+    """Run a worker until it is stopped, and end the process with its exit code."""
+    asyncio.run(_run(settings))
+    raise AssertionError("the process has ended by now")
+
+
+async def _run(settings: WorkerSettings) -> None:
+    # Users live long and hold no cycles: to look through all of them for garbage, as Python would
+    # every few hundred objects, takes time and finds none.
+    gc.set_threshold(50_000, 50, 100)
+    try:
+        await Worker(settings).run()
+    except LatelyError as error:
+        _end(error.exit_code, str(error))
+    except ModelError as error:
+        _end(1, str(error))
+    except Exception as error:  # noqa: BLE001 - whatever it is, it ends in one line
+        _log.debug("the worker failed", exc_info=error)
+        kind = type(error).__name__
+        _end(1, f"{kind}: {error}; this is a defect, see --log-level debug")
+    _end(0)
+
+
+def _end(code: int, line: str = "") -> NoReturn:
+    """End now: what can be committed is, and no library's thread may hold us up."""
+    if line:
+        print(f"lately: {line}", file=sys.stderr)
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
