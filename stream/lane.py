@@ -169,7 +169,9 @@ class _BulkConsumer(driver.Consumer):
             await asyncio.sleep(0)
             if self.should_stop or not records:
                 continue
-            if not self.flow_active:
+            # A fetch that began before an assignment may end with records of after it: the position
+            # has passed them, so they must be read again.
+            if not self.flow_active or epoch != self._epoch:
                 await self._seek_back()
                 continue
             for tp, messages in records.items():
