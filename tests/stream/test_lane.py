@@ -1,0 +1,323 @@
+"""What the bulk lane makes of Faust: whole lists, each record once, none lost in a rebalance."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import faust
+import pytest
+from aiokafka import TopicPartition
+from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaConnectionError
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
+
+from stream.app import build_app
+from stream.events import Message
+from stream.lane import Lane, _BulkRecovery
+from stream.settings import WorkerSettings
+from tests.stream.fakes import click, settle
+from tests.stream.world import on_a_loop
+
+
+def new_app(directory: Path) -> faust.App:
+    settings = WorkerSettings.load(artifact="a", state_dir=str(directory), bootstrap="127.0.0.1:1")
+    return build_app(settings, partitions=2, instance_id="me")
+
+
+class RecordingSink:
+    """Takes what the lane hands over; may be told to have no room."""
+
+    def __init__(self) -> None:
+        self.taken: list[tuple[int, list[int]]] = []
+        self.recovered: list[frozenset[int]] = []
+        self.revoked = 0
+        self.room = asyncio.Event()
+        self.room.set()
+
+    async def recover(self, partitions: frozenset[int]) -> None:
+        self.recovered.append(partitions)
+
+    async def ingest(self, partition: int, messages: Sequence[Message]) -> None:
+        self.taken.append((partition, [message.offset for message in messages]))
+        await self.room.wait()
+
+    async def revoke(self) -> None:
+        self.revoked += 1
+
+
+class Reading:
+    """A consumer of the lane that reads a log by hand: partition 0 of a topic, from the start."""
+
+    def __init__(self, directory: Path) -> None:
+        self.sink = RecordingSink()
+        self.app: Any = new_app(directory)
+        self.lane = Lane(self.app, "lately.events", self.sink)
+        consumer: Any = self.app._new_consumer()
+        consumer._getmany = self._getmany
+        consumer._get_active_partitions = lambda: {TP("lately.events", 0)}
+        consumer.perform_seek = self._seek_to_committed
+        self.consumer = consumer
+        self.topic = "lately.events"
+        self.committed = self.position = self.end = 0
+        self._timed_out = False
+
+    async def _getmany(self, active_partitions: object, timeout: float) -> Any:  # noqa: ASYNC109
+        while self.position == self.end and not self._timed_out:
+            await asyncio.sleep(0)
+        self._timed_out = False
+        start, self.position = self.position, self.end
+        return {TP(self.topic, 0): [click(offset=n) for n in range(start, self.end)]}
+
+    async def _seek_to_committed(self) -> None:
+        self.position = self.committed
+
+    async def append(self, records: int) -> None:
+        """Kafka has so many records more."""
+        self.end += records
+        await settle()
+
+    async def rebalance(self, *, fetch_times_out: bool) -> None:
+        """The partition is revoked and given back, as Faust does it."""
+        self.consumer.stop_flow()
+        self._timed_out = fetch_times_out
+        await settle()
+        await self.consumer.on_partitions_assigned({TP("lately.events", 0)}, 1)
+        await self._seek_to_committed()
+        self.consumer.resume_flow()
+        await settle()
+
+
+@asynccontextmanager
+async def reading(directory: Path) -> AsyncIterator[Reading]:
+    r = Reading(directory)
+    task = asyncio.create_task(r.consumer._drain_messages(r.consumer))
+    await settle()
+    try:
+        yield r
+    finally:
+        task.cancel()
+        await asyncio.wait({task})
+
+
+@on_a_loop
+async def test_whole_lists_are_handed_over_in_order(tmp_path: Path) -> None:
+    async with reading(tmp_path) as r:
+        await r.append(3)
+        await r.append(1)
+
+        assert r.sink.taken == [(0, [0, 1, 2]), (0, [3])]
+
+
+@on_a_loop
+async def test_records_of_another_topic_are_not_ours(tmp_path: Path) -> None:
+    async with reading(tmp_path) as r:
+        r.topic = "lately-state-changelog"
+        await r.append(3)
+
+        assert r.sink.taken == []
+
+
+@on_a_loop
+async def test_a_record_read_again_is_handed_over_once(tmp_path: Path) -> None:
+    async with reading(tmp_path) as r:
+        await r.append(2)
+        await r._seek_to_committed()  # as Faust does while records already flow
+        await settle()
+        r.position = 1
+        await r.append(1)
+
+        assert r.sink.taken == [(0, [0, 1]), (0, [2])]
+
+
+@pytest.fixture
+def no_group(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def assigned(self: Any, assigned: set[TP], generation_id: int = 0) -> None:
+        """What Faust does in a group."""
+
+    monkeypatch.setattr(driver.Consumer, "on_partitions_assigned", assigned)
+
+
+@pytest.mark.usefixtures("no_group")
+@pytest.mark.parametrize("fetch_times_out", [True, False])
+def test_after_a_rebalance_every_record_comes_again_from_the_committed_offset_on(
+    tmp_path: Path, fetch_times_out: bool
+) -> None:
+    @on_a_loop
+    async def scenario() -> None:
+        async with reading(tmp_path) as r:
+            await r.append(4)
+            r.committed = 1
+            await r.rebalance(fetch_times_out=fetch_times_out)
+            await r.append(2)
+
+            assert r.sink.taken[0] == (0, [0, 1, 2, 3])
+            again = [offset for _, offsets in r.sink.taken[1:] for offset in offsets]
+            assert again == [1, 2, 3, 4, 5]
+
+    scenario()
+
+
+@pytest.mark.usefixtures("no_group")
+def test_records_that_come_while_the_flow_is_stopped_come_again_afterwards(
+    tmp_path: Path,
+) -> None:
+    @on_a_loop
+    async def scenario() -> None:
+        async with reading(tmp_path) as r:
+            r.consumer.stop_flow()
+            await r.append(2)
+            assert r.sink.taken == []
+
+            await r.rebalance(fetch_times_out=False)
+            assert r.sink.taken == [(0, [0, 1])]
+
+    scenario()
+
+
+@on_a_loop
+async def test_a_seek_while_partitions_change_hands_is_no_end(tmp_path: Path) -> None:
+    async def seek() -> None:
+        r.position = 0
+        raise IllegalStateError("No current assignment for partition 0")
+
+    async with reading(tmp_path) as r:
+        r.consumer.perform_seek = seek
+        r.consumer.stop_flow()
+        await r.append(1)
+        r.consumer.resume_flow()
+        await r.append(1)
+
+        assert r.sink.taken == [(0, [0, 1])]
+
+
+@pytest.mark.usefixtures("no_group")
+def test_a_sink_without_room_holds_up_reading_but_no_rebalance(tmp_path: Path) -> None:
+    @on_a_loop
+    async def scenario() -> None:
+        async with reading(tmp_path) as r:
+            r.sink.room.clear()
+            await r.append(1)
+            await r.append(1)
+            assert r.sink.taken == [(0, [0])]
+
+            r.sink.room.set()
+            await settle()
+            assert r.sink.taken == [(0, [0]), (0, [1])]
+
+            r.sink.room.clear()
+            await r.append(1)
+            r.sink.taken.clear()
+            await r.rebalance(fetch_times_out=True)  # comes through, though there is no room
+            assert r.sink.taken == [(0, [0, 1, 2])]
+
+    scenario()
+
+
+@on_a_loop
+async def test_recovery_is_the_sinks_and_nothing_is_left_for_faust(tmp_path: Path) -> None:
+    r = Reading(tmp_path)
+    recovery = r.app.tables.recovery
+
+    assert isinstance(recovery, _BulkRecovery)
+    await recovery._seek_offsets(None, {TP("changelog", 1), TP("changelog", 0)}, {}, "active")
+
+    assert r.sink.recovered == [frozenset({0, 1})]
+    assert not recovery.need_recovery()
+
+
+@on_a_loop
+async def test_only_when_our_partitions_are_revoked_the_sink_lets_go(tmp_path: Path) -> None:
+    r = Reading(tmp_path)
+
+    await r.app.on_partitions_revoked.send({TP("other", 0)})
+    assert r.sink.revoked == 0
+    await r.app.on_partitions_revoked.send({TP("other", 0), TP("lately.events", 1)})
+    assert r.sink.revoked == 1
+
+
+# --- commits -------------------------------------------------------------------------------------
+
+
+class Thread:
+    """Faust's consumer thread, with a client that answers as told."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.committed: list[dict[TopicPartition, int]] = []
+        self._error = error
+
+    def _ensure_consumer(self) -> "Thread":
+        return self
+
+    async def call_thread(self, function: Any, *args: Any) -> Any:
+        return await function(*args)
+
+    async def commit(self, offsets: dict[TopicPartition, int]) -> None:
+        if self._error is not None:
+            raise self._error
+        self.committed.append(offsets)
+
+
+def committing(directory: Path, thread: Thread) -> Lane:
+    r = Reading(directory)
+    r.consumer._thread = thread
+    r.app._consumer = r.consumer
+    return r.lane
+
+
+@on_a_loop
+async def test_offsets_are_committed_for_the_events_topic(tmp_path: Path) -> None:
+    thread = Thread()
+
+    assert await committing(tmp_path, thread).commit({0: 5, 1: 9})
+    assert thread.committed == [
+        {TopicPartition("lately.events", 0): 5, TopicPartition("lately.events", 1): 9}
+    ]
+
+
+@pytest.mark.parametrize("error", [CommitFailedError("moved on"), IllegalStateError("not ours")])
+def test_a_group_that_has_moved_on_is_told_from_a_broker_that_is_gone(
+    tmp_path: Path, error: Exception
+) -> None:
+    @on_a_loop
+    async def scenario() -> None:
+        assert not await committing(tmp_path, Thread(error)).commit({0: 5})
+
+    scenario()
+
+
+@on_a_loop
+async def test_a_broker_that_is_gone_raises(tmp_path: Path) -> None:
+    with pytest.raises(KafkaConnectionError):
+        await committing(tmp_path, Thread(KafkaConnectionError())).commit({0: 5})
+
+
+@on_a_loop
+async def test_before_the_first_assignment_there_are_no_ends(tmp_path: Path) -> None:
+    assert Reading(tmp_path).lane.ends() == {}
+
+
+# --- the app -------------------------------------------------------------------------------------
+
+
+@on_a_loop
+async def test_the_table_gives_the_changelog_the_name_that_we_write_to(tmp_path: Path) -> None:
+    settings = WorkerSettings.load(artifact="a", state_dir=str(tmp_path), group="shop")
+    app = build_app(settings, partitions=3, instance_id="me")
+
+    (table,) = app.tables.values()
+
+    assert table.changelog_topic.get_topic_name() == settings.changelog_topic
+    assert table.partitions == 3
+
+
+@on_a_loop
+async def test_faust_declares_nothing_serves_nothing_and_keeps_no_standby(tmp_path: Path) -> None:
+    conf = new_app(tmp_path).conf
+
+    assert not conf.topic_allow_declare
+    assert conf.topic_disable_leader
+    assert not conf.web_enabled
+    assert conf.table_standby_replicas == 0
+    assert conf.consumer_group_instance_id == "me"
