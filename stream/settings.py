@@ -151,6 +151,9 @@ class WorkerSettings(KafkaSettings):
     scorer: Literal["onnx", "torch", "null"] = Field(
         "onnx", description="engine: onnx (CPU), torch (GPU if there is one), null (benchmarks)"
     )
+    device: str | None = Field(
+        None, description="device of the torch engine: cpu, cuda, cuda:N; default: the GPU if any"
+    )
     instance_id: str | None = Field(
         None,
         description="static group membership: a name that stays with this worker over restarts; "

@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Sequence
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from aiokafka import AIOKafkaProducer
@@ -16,7 +16,6 @@ from aiokafka.errors import KafkaError
 from aiokafka.partitioner import DefaultPartitioner
 from prometheus_client import CollectorRegistry
 
-from model.scorer import Scorer
 from stream import topics
 from stream.app import build_app
 from stream.batching import BatchPolicy, MicroBatcher
@@ -267,17 +266,17 @@ def _first_error(*futures: "asyncio.Future[None]") -> BaseException | None:
     return None
 
 
-def _load_scorer(settings: WorkerSettings) -> Scorer:
+def _load_scorer(settings: WorkerSettings) -> "Measurable":
     from model.serving import load_scorer
 
-    return load_scorer(settings.artifact, settings.scorer)
+    return load_scorer(settings.artifact, settings.scorer, settings.device)
 
 
-def _batch_policy(settings: WorkerSettings, scorer: Scorer) -> BatchPolicy:
+def _batch_policy(settings: WorkerSettings, scorer: "Measurable") -> BatchPolicy:
     from model.serving.curve import choose_cap, measure_service_curve
 
     # Measured even when batch_users is given: it warms the model up.
-    curve = measure_service_curve(cast("Measurable", scorer))
+    curve = measure_service_curve(scorer)
     users = settings.batch_users or choose_cap(curve)
     return BatchPolicy(users, max(users, MAX_BATCH_USERS), settings.batch_deadline_ms / 1000)
 

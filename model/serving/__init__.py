@@ -12,11 +12,11 @@ Engine = Literal["onnx", "torch", "null"]
 
 
 def load_scorer(
-    folder: Path | str | None, engine: Engine = "onnx", device: str = "cpu"
+    folder: Path | str | None, engine: Engine = "onnx", device: str | None = None
 ) -> Measurable:
     """Open an artifact with an engine; only that engine's libraries are imported.
 
-    ``device`` is torch's: ``cpu``, ``cuda`` or ``cuda:N``. On a CPU torch is set to one thread,
+    ``device`` is torch's: ``cpu``, ``cuda`` or ``cuda:N``; None is the GPU if there is one. On a CPU torch is set to one thread,
     for the whole process, as ONNX Runtime is for itself. The null engine reads no artifact.
     Raises ``ArtifactError`` if the artifact must not be loaded, ``ScorerError`` if the engine
     or the device is not there.
@@ -43,6 +43,7 @@ def load_scorer(
             f"the torch engine needs {error.name}, which is not installed; "
             "pip install 'lately[gpu]', or use the onnx engine"
         ) from None
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     if device == "cpu":
         torch.set_num_threads(1)  # threads that meet at every layer lose to one on a shared core
     return TorchScorer(artifact, device)
