@@ -16,8 +16,9 @@ def load_scorer(
 ) -> Measurable:
     """Open an artifact with an engine; only that engine's libraries are imported.
 
-    ``device`` is torch's: ``cpu``, ``cuda`` or ``cuda:N``; None is the GPU if there is one. On a CPU torch is set to one thread,
-    for the whole process, as ONNX Runtime is for itself. The null engine reads no artifact.
+    ``device`` is torch's: ``cpu``, ``cuda`` or ``cuda:N``; None is the GPU if there is one. On a
+    CPU torch is set to one thread, for the whole process, as ONNX Runtime is for itself. The null
+    engine reads no artifact.
     Raises ``ArtifactError`` if the artifact must not be loaded, ``ScorerError`` if the engine
     or the device is not there.
     """
