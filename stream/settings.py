@@ -21,6 +21,7 @@ from pydantic_settings import (
 from stream.errors import SettingsError
 
 ENV_PREFIX = "LATELY_"
+_SET_ACTIONS = "set --actions or LATELY_ACTIONS"
 
 
 class SecretFiles(PydanticBaseSettingsSource):
@@ -40,6 +41,8 @@ class SecretFiles(PydanticBaseSettingsSource):
             raise SettingsError(
                 f"{variable}: cannot read {path} ({error.strerror}); name a readable file"
             ) from error
+        except UnicodeDecodeError:
+            raise SettingsError(f"{variable}: {path} is not UTF-8; name a text file") from None
 
     def __call__(self) -> dict[str, Any]:
         """Every secret that stands in a file."""
@@ -54,7 +57,11 @@ class Settings(BaseSettings):
     """What every command may read: flags before environment before defaults."""
 
     model_config = SettingsConfigDict(
-        env_prefix=ENV_PREFIX, extra="forbid", frozen=True, hide_input_in_errors=True
+        env_prefix=ENV_PREFIX,
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,
+        allow_inf_nan=False,
     )
 
     @classmethod
@@ -216,11 +223,11 @@ class WorkerSettings(KafkaSettings):
     @model_validator(mode="after")
     def _actions_make_sense(self) -> Self:
         if not self.actions or "" in self.actions or len(set(self.actions)) < len(self.actions):
-            raise ValueError("actions: names must be non-empty and different; set --actions")
+            raise ValueError(f"actions: names must be non-empty and different; {_SET_ACTIONS}")
         if "forget" in self.actions:
-            raise ValueError("actions: forget is reserved for erasure; choose another name")
+            raise ValueError(f"actions: forget is reserved for erasure; {_SET_ACTIONS}")
         if len(self.actions) > 255:
-            raise ValueError("actions: at most 255 names; set --actions")
+            raise ValueError(f"actions: at most 255 names; {_SET_ACTIONS}")
         return self
 
     @model_validator(mode="after")
