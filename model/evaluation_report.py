@@ -29,9 +29,13 @@ def table(evaluation: Evaluation) -> str:
     rows = [["next item", *ITEM_COLUMNS.values()]]
     for group, figures in evaluation.items.items():
         rows += _lines(group, figures, ITEM_COLUMNS)
-    rows += [[], ["happens within the horizon", *INTENT_COLUMNS.values()]]
-    for intent, said in evaluation.intents.items():
-        rows += _lines(intent, said, INTENT_COLUMNS)
+    intents = [
+        line
+        for intent, figures in evaluation.intents.items()
+        for line in _lines(intent, figures, INTENT_COLUMNS)
+    ]
+    if intents:
+        rows += [[], ["happens within the horizon", *INTENT_COLUMNS.values()], *intents]
     columns = max(len(row) for row in rows)
     widths = [
         max(len(row[column]) for row in rows if column < len(row)) for column in range(columns)

@@ -38,6 +38,7 @@ from model.windows import Batches
 
 BEGINNING_MS = -1  # before any event
 ALL_WINDOWS = 1 << 62
+HELD_OUT_OVERLAP = 0.9  # so that it is looked at nearly as when it is served
 TRAINED_UNTIL = "trained_until_ms"  # in the manifest's data: the weights know no later event
 SELECTED_UNTIL = "selected_until_ms"  # and no later one had a say in anything
 
@@ -90,7 +91,7 @@ def run(
     with ArtifactWriter(folder, overwrite=overwrite) as writer:
         parts = read(log, plan, items or {})
         model = build(parts.catalogue, plan)
-        held_out = Batches(parts.whole, parts.held_out_labels, plan.config)
+        held_out = Batches(parts.whole, parts.held_out_labels, plan.config, HELD_OUT_OVERLAP)
         batches = Batches(parts.learnt, parts.learnt_labels, plan.config)
         counts = _counts(parts)
         torch.nn.Module.to(model, plan.device)

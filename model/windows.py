@@ -33,13 +33,12 @@ class Batch(NamedTuple):
     intents: npt.NDArray[np.int8]  # (B, L, A) 1, 0, or CENSORED
 
 
-def cut_windows(offsets: Ints, longest: int) -> Windows:
+def cut_windows(offsets: Ints, longest: int, stride: int) -> Windows:
     """Windows of at most ``longest`` events, in which each event is predicted from once.
 
-    A longer history is covered by windows that overlap by half: what the first half of a later
-    one holds was predicted from before, so there it is context.
+    A longer history is covered by windows that begin every ``stride`` events: what an earlier
+    one predicted from is context in the next. The served window is that of stride 1.
     """
-    stride = max(1, longest // 2)
     totals = np.diff(offsets)
     per_user = 1 + np.maximum(0, -(-(totals - longest) // stride))
     users = np.repeat(np.arange(len(totals)), per_user)
@@ -53,13 +52,20 @@ def cut_windows(offsets: Ints, longest: int) -> Windows:
 
 
 class Batches:
-    """Batches of windows that have something to predict."""
+    """Batches of windows that have something to predict.
 
-    def __init__(self, histories: Histories, labels: Labels, config: ArtifactConfig) -> None:
+    ``overlap`` is the share of a window that the next one repeats: half is cheap to learn from,
+    more is nearer to what is served.
+    """
+
+    def __init__(
+        self, histories: Histories, labels: Labels, config: ArtifactConfig, overlap: float = 0.5
+    ) -> None:
         self._histories = histories
         self._labels = labels
         self._config = config
-        windows = cut_windows(histories.offsets, config.max_length)
+        stride = max(1, round(config.max_length * (1 - overlap)))
+        windows = cut_windows(histories.offsets, config.max_length, stride)
         useful = (labels.next_items != NO_NEXT) | (labels.intents != CENSORED).any(axis=1)
         before = np.concatenate([[0], np.cumsum(useful)])
         ends = windows.starts + windows.lengths

@@ -36,7 +36,7 @@ class Generate(nn.Module):
 class Copy(nn.Module):
     """The items of the window, position j seen from position t.
 
-    ``c_tj = Wq h_t · Wk[e_j; x_j]/√D + distance[t−j] + g·h_t + length[t] + occurrences[j] + 3``,
+    ``c_tj = Wq h_t · Wk[e_j; x_j]/√D + distance[t−j] + g·h_t + depth[t] + occurrences[j] + 3``,
     where x_j is what went into the last block at j: the last block looks from the newest
     position only when serving, so its other outputs are not there to be read.
     """
@@ -47,7 +47,7 @@ class Copy(nn.Module):
         self.key = nn.Linear(2 * width, width, bias=False)
         self.gate = nn.Linear(width, 1)
         self.distance = nn.Parameter(torch.zeros(max_length))
-        self.length = nn.Parameter(torch.zeros(max_length))
+        self.depth = nn.Parameter(torch.zeros(deepest(max_length) + 1))
         self.occurrences = nn.Parameter(torch.zeros(MOST_OCCURRENCES + 1))
         nn.init.zeros_(self.gate.weight)
         nn.init.constant_(self.gate.bias, FIRST_COPY_LOGIT)
@@ -75,20 +75,32 @@ class Copy(nn.Module):
             match
             + self.distance[distance.clamp(min=0)]
             + self.gate(states)
-            + self._length(at, items.shape[1])
+            + self.depth[depths(at, items.shape[1], len(self.distance), items.device)][..., None]
             + self.occurrences[occurred.long()]
         )
         copyable = past & (items >= FIRST_ITEM)[:, None, :]
         return logits.masked_fill(~copyable, -torch.inf)
-
-    def _length(self, at: Tensor | None, longest: int) -> Tensor:
-        return (self.length[:longest] if at is None else self.length[at])[..., None]
 
 
 def distances(at: Tensor | None, length: int, device: torch.device) -> Tensor:
     """How far before ``at`` (B, T), or before each position, all stand: (1 or B, T, L)."""
     everywhere = torch.arange(length, device=device)
     return (everywhere[None] if at is None else at)[..., None] - everywhere
+
+
+def depths(at: Tensor | None, length: int, max_length: int, device: torch.device) -> Tensor:
+    """How deep in the window ``at`` (B, T), or each position, is: (1 or B, T), capped.
+
+    A long history is learnt from windows that overlap by half and served from its end: beyond
+    half a window the depth only says that there was more before.
+    """
+    everywhere = torch.arange(length, device=device)
+    return (everywhere[None] if at is None else at).clamp(max=deepest(max_length))
+
+
+def deepest(max_length: int) -> int:
+    """The cap of ``depths``."""
+    return max_length // 2
 
 
 def occurrences(items: Tensor) -> Tensor:

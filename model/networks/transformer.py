@@ -6,6 +6,7 @@ distance (Raffel et al., JMLR 2020) and item vectors of unit length.
 """
 
 import math
+import warnings
 from typing import Any, NamedTuple
 
 import torch
@@ -18,6 +19,8 @@ from model.networks.experts import (
     MOST_OCCURRENCES,
     Copy,
     Generate,
+    deepest,
+    depths,
     distances,
     join,
     occurrences,
@@ -133,17 +136,19 @@ class TransformerModel(PreTrainedModel):  # type: ignore[no-untyped-call]
         self.register_buffer("item_attribute", torch.zeros(codes, dtype=torch.int64))
         self.action = nn.Embedding(config.actions + 1, width, padding_idx=0)
         self.gap = nn.Embedding(config.gap_buckets + 1, width, padding_idx=0)
-        self.position = nn.Embedding(config.max_length, width)
+        self.position = nn.Embedding(deepest(config.max_length) + 1, width)
         self.again = nn.Embedding(MOST_OCCURRENCES + 1, width)
         self.dropout = nn.Dropout(config.dropout)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.blocks))
         self.norm = nn.LayerNorm(width)
         self.generate = Generate(width)
         self.copy = Copy(width, config.max_length)
-        self.category = nn.Linear(width, config.categories)
-        self.intent = nn.Sequential(
-            nn.Linear(width, width), nn.SiLU(), nn.Linear(width, config.intents)
-        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a shop without categories has a head without rows
+            self.category = nn.Linear(width, config.categories)
+            self.intent = nn.Sequential(
+                nn.Linear(width, width), nn.SiLU(), nn.Linear(width, config.intents)
+            )
         self._start()
         self.post_init()  # type: ignore[no-untyped-call]
 
@@ -228,7 +233,8 @@ class TransformerModel(PreTrainedModel):  # type: ignore[no-untyped-call]
         waited = functional.pad(gaps[:, :-1], (1, 0))
         x = vectors * (math.sqrt(self.config.width) / 2)  # (B, L, D)
         x = x + self.action(actions.long()) + self.gap(waited.long())
-        x = x + self.position.weight[: items.shape[1]] + self.again(occurrences(items))
+        depth = depths(None, items.shape[1], self.config.max_length, items.device)
+        x = x + self.position(depth) + self.again(occurrences(items))
         x = self.dropout(x)
         for block in self.blocks[:-1]:
             x = block(x)

@@ -1,0 +1,214 @@
+import itertools
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner, Result
+
+from model.artifact import Artifact
+from model.cli import commands
+from model.errors import ArtifactError, DataError, ModelError
+from model.synthetic import Shop
+
+START_MS = 1_790_000_000_000
+N_EVENTS = 3_000
+
+
+def run(*words: str | Path) -> Result:
+    """Run a command; an error of ours is the exception of the result."""
+    app = typer.Typer(pretty_exceptions_enable=False)
+    commands(app)
+    return CliRunner().invoke(app, [str(word) for word in words])
+
+
+def line_of(result: Result, kind: type[ModelError]) -> str:
+    assert isinstance(result.exception, kind), result.output
+    assert "\n" not in str(result.exception)
+    return str(result.exception)
+
+
+@pytest.fixture(scope="module")
+def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("log") / "events.jsonl"
+    events = itertools.islice(Shop(4).events(80, START_MS), N_EVENTS)
+    path.write_text("".join(json.dumps(event) + "\n" for event in events))
+    return path
+
+
+@pytest.fixture(scope="module")
+def trained(log: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("artifacts") / "shop"
+    result = run("train", log, "--out", folder, "--epochs", "2", "--dim", "16", "--name", "shop")
+    assert result.exit_code == 0, result.output
+    return folder
+
+
+def test_training_writes_an_artifact_that_can_be_served(trained: Path) -> None:
+    result = run("artifact", "verify", trained)
+
+    assert result.exit_code == 0
+    assert result.stdout == f"{trained}: shop {Artifact.open(trained).version} is in order\n"
+
+
+def test_the_manifest_says_how_it_was_made(trained: Path) -> None:
+    fields = json.loads(run("artifact", "inspect", trained, "--json").stdout)
+
+    assert fields["name"] == "shop"
+    assert fields["made"]["by"] == "lately train"
+    assert (fields["made"]["width"], fields["made"]["recipe"]["epochs"]) == (16, 2)
+    assert fields["data"]["events"] == N_EVENTS
+    assert fields["data"]["from_ms"] == START_MS
+    assert START_MS < fields["data"]["trained_until_ms"] < fields["data"]["selected_until_ms"]
+
+
+def test_inspect_shows_a_person_the_same(trained: Path) -> None:
+    lines = run("artifact", "inspect", trained).stdout.splitlines()
+
+    assert "name: shop" in lines
+    assert "horizon_s: 1800" in lines
+
+
+def test_evaluate_shows_the_model_beside_popularity(
+    trained: Path, log: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "figures.json"
+    result = run("evaluate", trained, log, "--json", out)
+
+    assert result.exit_code == 0, result.output
+    assert "chose the best epoch" in result.stderr
+    figures = json.loads(out.read_text())
+    everything = figures["items"]["all"]
+    assert figures["artifact"] == Artifact.open(trained).version
+    assert everything["shop"]["n"] == everything["popularity"]["n"] == N_EVENTS / 10
+    assert f"{everything['shop']['recall@20']:.4f}" in result.stdout
+    assert set(figures["intents"]) == {"cart", "buy"}
+
+
+def test_what_is_served_is_what_was_validated(trained: Path, log: Path, tmp_path: Path) -> None:
+    out = tmp_path / "figures.json"
+    run("evaluate", trained, log, "--json", out)
+    served = json.loads(out.read_text())["items"]
+    validated = Artifact.open(trained).read_object("metrics.json")["held_out"]["items"]["shop"]
+
+    warm = [served[group]["shop"] for group in ("1-4 actions", "5 and more")]
+    hits = sum(group["recall@20"] * group["n"] for group in warm)
+    assert validated["n"] == sum(group["n"] for group in warm)
+    # Validation looks at windows that begin up to five events later than the served ones.
+    assert hits / validated["n"] == pytest.approx(validated["recall@20"], abs=0.03)
+
+
+def test_evaluating_on_what_was_learnt_is_refused(trained: Path, log: Path, tmp_path: Path) -> None:
+    old = tmp_path / "old.jsonl"
+    old.write_text("".join(log.read_text().splitlines(keepends=True)[:500]))
+
+    assert "give a log with newer events" in line_of(run("evaluate", trained, old), DataError)
+
+
+def test_order_and_duplicates_in_the_log_change_nothing(
+    trained: Path, log: Path, tmp_path: Path
+) -> None:
+    lines = log.read_text().splitlines(keepends=True)
+    shuffled = tmp_path / "shuffled.jsonl"
+    shuffled.write_text("".join(lines[::-1] + lines[:100]))
+    folder = tmp_path / "again"
+    result = run(
+        "train", shuffled, "--out", folder, "--epochs", "2", "--dim", "16", "--name", "shop"
+    )
+
+    assert result.exit_code == 0, result.output
+    assert "100 duplicates" in result.stderr
+    assert Artifact.open(folder).version == Artifact.open(trained).version
+
+
+def test_an_artifact_is_not_overwritten_unasked(trained: Path, log: Path) -> None:
+    message = line_of(run("train", log, "--out", trained), ArtifactError)
+
+    assert "is there already" in message
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ("", "is empty"),
+        ('{"user_id": "u", "action": "click", "ts": 1}\n', "item_id"),
+        ('{"user_id": "u", "item_id": "i", "action": "click", "ts": 1}\n', "cannot be cut by time"),
+        (
+            "".join(
+                f'{{"user_id": "u{k}", "item_id": "i", "action": "click", "ts": {k}}}\n'
+                for k in range(30)
+            ),
+            "give a log in which users come back",
+        ),
+        (
+            "".join(
+                f'{{"user_id": "u", "item_id": "i", "action": "view", "ts": {k}}}\n'
+                for k in range(30)
+            ),
+            "--actions",
+        ),
+    ],
+    ids=["empty", "no items", "one row", "nobody comes back", "another action"],
+)
+def test_a_log_that_cannot_be_learnt_from_is_one_line(
+    rows: str, message: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "events.jsonl"
+    path.write_text(rows)
+
+    assert message in line_of(run("train", path, "--out", tmp_path / "out"), DataError)
+    assert list(tmp_path.iterdir()) == [path]  # nothing is left behind
+
+
+@pytest.mark.parametrize("column", ["user", "item"])
+def test_one_user_or_one_item_is_enough(column: str, tmp_path: Path) -> None:
+    users, items = (1, 5) if column == "user" else (5, 1)
+    path = tmp_path / "events.csv"
+    rows = [f"u{k % users},i{k % items},click,{k * 1000}" for k in range(60)]
+    path.write_text("user_id,item_id,action,ts\n" + "\n".join(rows) + "\n")
+    out = tmp_path / "out"
+
+    trained = run("train", path, "--out", out, "--epochs", "1", "--dim", "8")
+    evaluated = run("evaluate", out, path)
+
+    assert trained.exit_code == 0, trained.output
+    assert evaluated.exit_code == 0, evaluated.output
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--network", "oracle"),
+        ("--dim", "7"),
+        ("--device", "abacus"),
+        ("--horizon-s", "0"),
+        ("--actions", "click,click"),
+        ("--held-out", "0.9"),
+    ],
+)
+def test_an_option_that_makes_no_sense_is_bad_usage(
+    option: str, value: str, log: Path, tmp_path: Path
+) -> None:
+    result = run("train", log, "--out", tmp_path / "out", option, value)
+
+    assert result.exit_code == 2
+    assert option in result.stderr or value.split(",")[0] in result.stderr
+
+
+def test_figures_that_cannot_be_written_are_one_line(
+    trained: Path, log: Path, tmp_path: Path
+) -> None:
+    message = line_of(run("evaluate", trained, log, "--json", tmp_path / "no" / "x"), ModelError)
+
+    assert "cannot be written" in message
+
+
+def test_the_commands_load_nothing_heavy_until_they_run() -> None:
+    heavy = {"torch", "transformers", "polars", "onnxruntime", "sklearn"}
+    code = f"import sys, model.cli; print(*{heavy} & sys.modules.keys())"
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout.split() == []

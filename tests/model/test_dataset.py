@@ -1,0 +1,157 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from model.baselines.popularity import decayed_counts
+from model.catalogue import Catalogue
+from model.config import ArtifactConfig
+from model.data import EventLog, Item
+from model.dataset import (
+    Histories,
+    Period,
+    build_catalogue,
+    cut_ms,
+    label,
+    read_histories,
+)
+from model.errors import DataError
+
+EVER = Period(-1, 1 << 60)
+HORIZON = ArtifactConfig(horizon_s=10)
+NOTHING = -2
+
+
+def log(folder: Path, rows: list[tuple[str, str, str, int]]) -> pl.LazyFrame:
+    path = folder / "events.jsonl"
+    names = ("user_id", "item_id", "action", "ts")
+    path.write_text("".join(json.dumps(dict(zip(names, r, strict=True))) + "\n" for r in rows))
+    return EventLog.read([path])
+
+
+def histories(*users: list[tuple[int, int, int]]) -> Histories:
+    """Users as lists of (item, action, second)."""
+    events = [event for user in users for event in user]
+    items, actions, times_s = zip(*events, strict=True)
+    return Histories(
+        np.array(items, np.int32),
+        np.array(actions, np.int8),
+        np.array(times_s, np.int64) * 1000,
+        np.cumsum([0, *map(len, users)]),
+    )
+
+
+def test_users_come_one_after_the_other_in_order_of_time(tmp_path: Path) -> None:
+    frame = log(
+        tmp_path,
+        [
+            ("v", "b", "buy", 5),
+            ("u", "b", "cart", 3),
+            ("v", "c", "click", 1),
+            ("u", "a", "click", 2),
+        ],
+    )
+    catalogue = Catalogue.from_names(["a", "b"], [None, None], [1, 1])
+
+    read = read_histories(frame, catalogue, ArtifactConfig())
+
+    assert read.items.tolist() == [0, 1, -1, 1]  # c is not in the catalogue
+    assert read.actions.tolist() == [0, 1, 0, 2]
+    assert read.times_ms.tolist() == [2, 3, 1, 5]
+    assert read.offsets.tolist() == [0, 2, 4]
+
+
+def test_an_action_that_the_model_does_not_know_is_refused(tmp_path: Path) -> None:
+    frame = log(tmp_path, [("u", "a", "click", 1), ("u", "a", "wink", 2)])
+
+    with pytest.raises(DataError, match=r"action 'wink', expected click, cart, buy; .*--actions"):
+        read_histories(frame, Catalogue.from_names(["a"], [None], [1]), ArtifactConfig())
+
+
+def test_the_cut_leaves_the_newest_share_for_later(tmp_path: Path) -> None:
+    frame = log(tmp_path, [("u", "a", "click", ts) for ts in range(100, 110)])
+
+    assert cut_ms(frame, 0.2) == Period(108, 110)
+
+
+def test_a_log_of_one_moment_cannot_be_cut(tmp_path: Path) -> None:
+    frame = log(tmp_path, [("u", "a", "click", 7), ("v", "a", "click", 7)])
+
+    with pytest.raises(DataError, match="cannot be cut by time"):
+        cut_ms(frame, 0.1)
+
+
+def test_counts_halve_with_every_half_life(tmp_path: Path) -> None:
+    rows = [("u", "new", "click", 20_000), ("u", "old", "click", 10_000), ("v", "old", "click", 0)]
+
+    counts = decayed_counts(log(tmp_path, rows), 20_000, half_life_s=10).collect()
+
+    assert dict(counts.iter_rows()) == {"new": 1000, "old": 1000 * (1 / 2 + 1 / 4)}
+
+
+def test_the_catalogue_takes_the_most_frequent_category_and_the_item_file_before_it(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "events.csv"
+    path.write_text(
+        "user_id,item_id,action,ts,category\n"
+        "u,b,click,1,hats\nu,b,click,2,shoes\nu,b,click,3,shoes\nu,a,click,3,\nu,c,click,3,hats\n"
+    )
+    extra = {"c": Item("c", "bags", None), "d": Item("d", "hats", None)}
+
+    catalogue = build_catalogue(EventLog.read([path]), 3, 1e9, extra)
+
+    assert catalogue.items == ("a", "b", "c", "d")
+    assert catalogue.categories == ("bags", "hats", "shoes")
+    assert catalogue.item_categories.tolist() == [-1, 2, 0, 1]
+    assert catalogue.counts.tolist() == [1000, 3000, 1000, 0]
+
+
+def test_the_next_item_is_that_of_the_same_user() -> None:
+    labels = label(histories([(1, 0, 0), (2, 0, 5)], [(3, 0, 1), (-1, 0, 2)]), EVER, HORIZON)
+
+    assert labels.next_items.tolist() == [2, NOTHING, -1, NOTHING]
+
+
+def test_an_intent_comes_true_within_the_horizon_and_not_by_the_event_itself() -> None:
+    click, cart, buy = 0, 1, 2
+    labels = label(
+        histories([(1, click, 0), (1, cart, 4), (1, click, 9), (1, buy, 14), (1, click, 15)]),
+        EVER,
+        HORIZON,
+    )
+
+    carts, buys = labels.intents[:, 0].tolist(), labels.intents[:, 1].tolist()
+    assert carts == [1, 0, 0, 0, 0]
+    assert buys == [0, 1, 1, 0, 0]  # 14 s after the first, 10 after the second
+
+
+def test_another_users_purchase_is_nobody_elses_intent() -> None:
+    labels = label(histories([(1, 0, 0)], [(1, 2, 1)]), EVER, HORIZON)
+
+    assert labels.intents[0].tolist() == [0, 0]
+
+
+def test_an_intent_is_censored_when_the_period_ends_before_the_horizon() -> None:
+    labels = label(histories([(1, 0, 0), (1, 0, 9), (1, 2, 12)]), Period(-1, 20_000), HORIZON)
+
+    assert labels.intents[:, 1].tolist() == [0, 1, -1]  # 9 + 10 < 20; 12 + 10 is not
+
+
+def test_a_later_period_predicts_only_what_falls_into_it() -> None:
+    labels = label(histories([(1, 0, 0), (2, 0, 5), (3, 2, 8)]), Period(6_000, 60_000), HORIZON)
+
+    assert labels.next_items.tolist() == [NOTHING, 3, NOTHING]
+    assert labels.intents[:, 1].tolist() == [-1, -1, 0]
+
+
+def test_learning_until_a_moment_knows_nothing_after_it() -> None:
+    whole = histories([(1, 0, 0), (2, 0, 5)], [(3, 0, 6)], [(4, 0, 1)])
+
+    learnt = whole.until(5_000)
+
+    assert learnt.items.tolist() == [1, 4]
+    assert learnt.offsets.tolist() == [0, 1, 2]
+    assert label(learnt, Period(-1, 5_000), HORIZON).next_items.tolist() == [NOTHING, NOTHING]
