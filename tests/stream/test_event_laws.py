@@ -21,8 +21,9 @@ FIELDS = (
     *("category", "price", "quantity", "note"),
 )
 
+floats = st.floats(allow_nan=False, allow_infinity=False)
 texts = st.text(st.characters(codec="utf-8"), max_size=20)
-scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | texts
+scalars = st.none() | st.booleans() | st.integers() | floats | texts
 json_values = scalars | st.lists(scalars, max_size=2)
 user_ids = st.text(st.characters(codec="utf-8"), min_size=1, max_size=12)
 clicks = st.builds(click, user=user_ids)
@@ -130,7 +131,7 @@ good_bodies = st.fixed_dictionaries(
         "event_id": st.none() | texts.filter(bool),
         "session_id": st.none() | texts,
         "category": st.none() | texts,
-        "price": st.none() | st.integers() | st.floats(allow_nan=False, allow_infinity=False),
+        "price": st.none() | st.integers() | floats,
         "note": json_values,
     },
 )

@@ -1,0 +1,95 @@
+"""The committer tells Kafka what is safe, once, and nothing more after a failure."""
+
+from pathlib import Path
+
+import pytest
+from aiokafka.errors import KafkaConnectionError
+
+from stream.committer import Committer
+from stream.lane import Lane
+from tests.stream.fakes import click
+from tests.stream.world import World, on_a_loop, world
+
+
+class FakeLane(Lane):
+    """A group that answers as told."""
+
+    def __init__(self) -> None:
+        self.commits: list[dict[int, int]] = []
+        self.kept = True
+        self.error: Exception | None = None
+
+    async def commit(self, offsets: object) -> bool:
+        assert isinstance(offsets, dict)
+        self.commits.append(offsets)
+        if self.error is not None:
+            raise self.error
+        return self.kept
+
+
+def committer(w: World) -> tuple[Committer, FakeLane]:
+    lane = FakeLane()
+    return Committer(w.pipeline, lane, w.metrics), lane
+
+
+async def safe(w: World, *offsets: int) -> None:
+    for offset in offsets:
+        await w.feed(click("u1", offset))
+    await w.acknowledge_all()
+
+
+@on_a_loop
+async def test_what_is_safe_is_committed_once(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        committing, lane = committer(w)
+        await committing.commit()
+        await safe(w, 0)
+        await committing.commit()
+        await committing.commit()
+        await w.feed(click("v1", 4), partition=1)
+        await committing.commit()
+
+        # First partition 0 alone; then partition 1, up to the event that is on its way.
+        assert lane.commits == [{0: 1}, {1: 4}]
+        assert w.metrics.commits["ok"]._value.get() == 2
+
+
+@pytest.mark.parametrize("error", [None, KafkaConnectionError()])
+def test_a_commit_that_was_not_kept_is_tried_again(tmp_path: Path, error: Exception | None) -> None:
+    @on_a_loop
+    async def scenario() -> None:
+        async with world(tmp_path) as w:
+            committing, lane = committer(w)
+            await safe(w, 0)
+            lane.kept, lane.error = False, error
+            await committing.commit()
+            lane.kept, lane.error = True, None
+            await committing.commit()
+
+            assert lane.commits == [{0: 1}, {0: 1}]
+            assert w.metrics.commits["failed"]._value.get() == 1
+
+    scenario()
+
+
+@on_a_loop
+async def test_after_a_failure_nothing_is_committed(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        committing, lane = committer(w)
+        await safe(w, 0)
+        w.pipeline.failed.set_exception(RuntimeError("the broker refused a record"))
+        await committing.commit()
+
+        assert lane.commits == []
+
+
+@on_a_loop
+async def test_after_a_new_assignment_everything_is_committed_anew(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        committing, lane = committer(w)
+        await safe(w, 0)
+        await committing.commit()
+        committing.start_over()
+        await committing.commit()
+
+        assert lane.commits == [{0: 1}, {0: 1}]
