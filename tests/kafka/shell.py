@@ -1,6 +1,7 @@
 """The shell: runs the commands of our documents as a reader would, in a folder of their own."""
 
 import os
+import signal
 import subprocess
 import sys
 import urllib.request
@@ -12,6 +13,7 @@ from tests.kafka.worker import Settings, environment
 
 RUN_S = 300.0
 READY_S = 60.0
+END_S = 10.0
 BIN = Path(sys.executable).parent  # has `lately`
 STAYS = ("lately worker", "lately watch", "kafka-console-consumer.sh")  # until Ctrl-C
 
@@ -33,7 +35,7 @@ class Shell:
         if command.startswith(STAYS):
             # exec: or a signal would end the shell alone.
             words = ["bash", "-c", f'cd "{self.folder}" && exec {command}']
-            log = self.folder / "logs" / f"{len(self._staying)}.out"
+            log = self.folder / "logs" / f"{len(list(self.folder.glob('logs/*.out')))}.out"
             self._staying[command] = Process(words, log, self._env)
             return ""
         done = subprocess.run(
@@ -53,6 +55,19 @@ class Shell:
         """What the staying command that starts so has printed until now."""
         (process,) = (p for command, p in self._staying.items() if command.startswith(start))
         return process.log.read_text(encoding="utf-8")
+
+    def stays(self, start: str) -> bool:
+        """Whether a staying command that starts so was started, and not ended."""
+        return any(command.startswith(start) for command in self._staying)
+
+    def end(self, start: str, code: int = 0) -> None:
+        """End the staying command that starts so, as Ctrl-C does; it must exit with this code."""
+        (command,) = (command for command in self._staying if command.startswith(start))
+        process = self._staying.pop(command)
+        process.signal(signal.SIGINT)
+        found = process.wait(END_S)
+        process.close()
+        assert found == code, f"exit code {found} of {command}\n{process.tail()}"
 
     def wait(self, condition: Callable[[], bool], timeout_s: float, what: str) -> None:
         """Wait for something that the staying commands are to bring about."""
