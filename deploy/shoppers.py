@@ -6,7 +6,7 @@ from itertools import islice
 
 from model.synthetic import Shop
 
-SEED = 1
+SEED = 1  # the shop that the demo's model knows
 SHOPPERS = 2_000
 EVENTS_PER_S = 20.0
 EVENTS = int(3600 * EVENTS_PER_S)

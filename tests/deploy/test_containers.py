@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from deploy import shoppers
+from stream.demo import SHOP_SEED
 from stream.settings import WorkerSettings
 
 ROOT = Path(__file__).parents[2]
@@ -95,6 +96,10 @@ def test_every_file_that_is_mounted_is_in_the_tree() -> None:
 
     assert mounts
     assert [mount for mount in mounts if not (ROOT / mount).exists()] == []
+
+
+def test_the_shoppers_of_the_demo_profile_shop_where_the_demo_model_was_trained() -> None:
+    assert shoppers.SEED == SHOP_SEED
 
 
 def test_the_shoppers_of_the_demo_profile_send_events_of_the_contract(
