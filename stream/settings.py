@@ -138,6 +138,17 @@ class KafkaSettings(Settings):
         return self
 
     @model_validator(mode="after")
+    def _topics_differ(self) -> Self:
+        topics = [self.events_topic, self.scores_topic, self.dead_topic, self.changelog_topic]
+        for topic in topics:
+            if topics.count(topic) > 1:
+                raise ValueError(
+                    f"events_topic, scores_topic, dead_topic and the changelog must differ, and "
+                    f"{topic} is two of them; set --events-topic, --scores-topic or --dead-topic"
+                )
+        return self
+
+    @model_validator(mode="after")
     def _sasl_is_whole(self) -> Self:
         if self.security_protocol.startswith("SASL") and not (
             self.sasl_username and self.sasl_password
