@@ -38,12 +38,23 @@ def is_cut_off(client: socket.socket) -> bool:
         return True
 
 
+def settings_for(bootstrap: str, name: str) -> KafkaSettings:
+    """Topics of their own for a test, the one of the events called ``name``."""
+    return KafkaSettings.load(
+        bootstrap=bootstrap,
+        events_topic=name,
+        scores_topic=f"{name}.scores",
+        dead_topic=f"{name}.dead",
+        group=name,
+    )
+
+
 async def ends_of_two_batches(bootstrap: str) -> tuple[int, int | None]:
     """What the broker says of the end of 3 + 5 records: asked for it, and beside a fetch."""
     end = TopicPartition("two-batches", 0)
     producer = AIOKafkaProducer(bootstrap_servers=bootstrap)
     consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap)
-    await create(KafkaSettings.load(bootstrap=bootstrap, events_topic=end.topic), partitions=1)
+    await create(settings_for(bootstrap, end.topic), partitions=1)
     await producer.start()
     await consumer.start()
     try:
@@ -69,7 +80,7 @@ def test_where_a_partition_ends_is_true_beside_fetched_records_only(broker: Embe
 
 
 def test_topics_have_the_partitions_asked_for(broker: EmbeddedBroker) -> None:
-    settings = KafkaSettings.load(bootstrap=broker.bootstrap, group="four")
+    settings = settings_for(broker.bootstrap, "four")
 
     asyncio.run(create(settings, partitions=4))
 
