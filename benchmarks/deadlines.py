@@ -1,0 +1,94 @@
+"""What the batch deadline costs: ``python -m benchmarks.deadlines`` simulates it on one core.
+
+The batcher is the real one; time, shoppers and the scorer are made, so the figures are the same
+everywhere. They leave out Kafka and RocksDB, which want the rest of the core.
+"""
+
+import random
+from bisect import bisect
+from collections.abc import Iterator, Sequence
+from itertools import accumulate
+from typing import Any, NamedTuple
+
+from stream.batching import BatchPolicy, MicroBatcher
+from stream.events import Event
+
+# A transformer of width 64 on 50,000 items, one thread: a batch costs 1.2 ms, and 80 µs a user.
+BATCH_S, USER_S = 1.2e-3, 80e-6
+CLOSE_USERS, MAX_USERS = 256, 5000
+SHOPPERS = 100_000
+SECONDS = 20.0
+LOADS = (0.1, 0.5, 0.85)  # of what the core could score, one user an event
+DEADLINES_S = (0.2, 0.05, 0.025)
+NO_MESSAGE: Any = None  # the batcher does not look at it
+
+Click = tuple[float, int]  # when, in seconds; which shopper
+
+
+class Outcome(NamedTuple):
+    """What a simulated stretch of time came to."""
+
+    mean_s: float  # from event to score
+    p99_s: float
+    core: float  # share of the time that the scorer is busy
+    scores_per_event: float
+
+
+def simulate(clicks: Sequence[Click], policy: BatchPolicy) -> Outcome:
+    """Let one core score these clicks, in order of time; must not be empty."""
+    batcher = MicroBatcher(policy)
+    waiting: dict[bytes, list[float]] = {}
+    waits_s: list[float] = []
+    now_s = busy_s = 0.0
+    n_scores = place = 0
+    while place < len(clicks) or len(batcher):
+        due_s = batcher.next_wakeup()
+        if due_s is None or (place < len(clicks) and clicks[place][0] <= max(due_s, now_s)):
+            at_s, shopper = clicks[place]
+            key = b"%d" % shopper
+            batcher.add(at_s, 0, Event(key, place, 0, "", "click", 0, None, NO_MESSAGE))
+            waiting.setdefault(key, []).append(at_s)
+            place += 1
+            now_s = max(now_s, at_s)
+            continue
+        batch = batcher.take()
+        service_s = BATCH_S + USER_S * len(batch)
+        now_s = max(due_s, now_s) + service_s
+        busy_s += service_s
+        n_scores += len(batch)
+        waits_s += [now_s - at_s for _, key, _ in batch for at_s in waiting.pop(key)]
+        batcher.done()
+    waits_s.sort()
+    p99_s = waits_s[int(0.99 * len(waits_s))]
+    return Outcome(sum(waits_s) / len(waits_s), p99_s, busy_s / now_s, n_scores / len(clicks))
+
+
+def clicks(per_s: float, seconds: float, seed: int = 0) -> Iterator[Click]:
+    """Shoppers who click at random moments, the busiest twice as often as the next (Zipf)."""
+    rng = random.Random(seed)
+    sums = list(accumulate(1 / rank for rank in range(1, SHOPPERS + 1)))
+    at_s = rng.expovariate(per_s)
+    while at_s < seconds:
+        yield at_s, bisect(sums, rng.random() * sums[-1])
+        at_s += rng.expovariate(per_s)
+
+
+def main() -> None:
+    """Print a table in Markdown."""
+    capacity = CLOSE_USERS / (BATCH_S + USER_S * CLOSE_USERS)
+    print("| load | deadline | event to score, mean / p99 | core | scores per event |")
+    print("|---|---|---|---|---|")
+    for load in LOADS:
+        found = list(clicks(load * capacity, SECONDS))
+        for deadline_s in DEADLINES_S:
+            mean_s, p99_s, core, scores = simulate(
+                found, BatchPolicy(CLOSE_USERS, MAX_USERS, deadline_s)
+            )
+            print(
+                f"| {load * capacity:,.0f}/s | {deadline_s * 1000:.0f} ms "
+                f"| {mean_s * 1000:.0f} / {p99_s * 1000:.0f} ms | {core:.0%} | {scores:.2f} |"
+            )
+
+
+if __name__ == "__main__":
+    main()
