@@ -76,8 +76,9 @@ def fit(
 ) -> Calibration:
     """Fit each intent's line on held-out logits (N, A) and labels (N, A), 1, 0 or ``CENSORED``.
 
-    An intent that always or never came true there keeps its logits as they are: nothing says
-    how they should be bent. ``rates`` (A,) are the base rates of the training data.
+    An intent that always or never came true there is only shifted, for nothing says how it should
+    be bent; one that nobody could tell anything of stays as it is. ``rates`` (A,) are the base
+    rates of the training data.
     """
     z, y = np.asarray(logits, dtype=np.float64), np.asarray(labels)
     known = y != CENSORED
@@ -101,8 +102,10 @@ def _fit_line(z: Floats, y: npt.NDArray[Any]) -> tuple[float, float]:
     """Slope and offset of least log loss, by Newton's method, with Platt's soft targets."""
     positives = int(y.sum())
     negatives = len(y) - positives
-    if positives == 0 or negatives == 0:
+    if not len(y):
         return 1.0, 0.0
+    if positives == 0 or negatives == 0:
+        return 1.0, float(np.log((positives + 1) / (negatives + 1)) - z.mean())
     targets = np.where(y == 1, (positives + 1) / (positives + 2), 1 / (negatives + 2))
     features = np.stack([z, np.ones_like(z)], axis=1)  # (N, 2)
     line = np.array([0.0, np.log((positives + 1) / (negatives + 1))])

@@ -11,12 +11,13 @@ import typer
 from model.convert import convert
 
 if TYPE_CHECKING:
+    from model.config import ArtifactConfig
     from model.dataset import Histories, Period
     from model.training import Progress
 
 NETWORKS = ("transformer",)
 INTENTS = ("cart", "buy")
-STEPS_SHOWN = 1_000
+PARTS = 1_000
 
 Events = Annotated[
     list[Path], typer.Argument(metavar="EVENTS...", help="Logs: .jsonl, .csv or .parquet.")
@@ -41,7 +42,9 @@ def train(
     events: Events,
     out: Annotated[Path, typer.Option(help="The folder to write the artifact to.")],
     network: Annotated[str, typer.Option(help=f"One of {', '.join(NETWORKS)}.")] = "transformer",
-    minutes: Annotated[float | None, typer.Option(help="Train no longer than this.")] = None,
+    minutes: Annotated[
+        float | None, typer.Option(min=0.01, help="Train no longer than this.")
+    ] = None,
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the log, at most.")] = 10,
     items: Annotated[
         Path | None, typer.Option(help="Items the log may lack: item_id, category, title.")
@@ -66,47 +69,28 @@ def train(
         raise typer.BadParameter(f"{network!r} is unknown; choose one of {', '.join(NETWORKS)}")
     if dim % 2:
         raise typer.BadParameter(f"--dim {dim}: expected an even number")
-    kinds = tuple(kind.strip() for kind in actions.split(","))
+    config = _config(name, network, actions, horizon_s)
     _need_training()
-    import torch
-
-    if device != "cpu" and not (device == "cuda" and torch.cuda.is_available()):
-        raise typer.BadParameter(f"--device {device} is not there; use cpu")
-    torch.set_num_threads(threads)
-    from model.config import ArtifactConfig
+    _set_torch_up(device, threads)
     from model.data import EventLog, read_items
     from model.progress import progress
     from model.training import Recipe
     from model.training_run import Plan, run
 
-    try:
-        config = ArtifactConfig(
-            name=name,
-            network=network,
-            actions=kinds,
-            intents=tuple(kind for kind in INTENTS if kind in kinds),
-            horizon_s=horizon_s,
-        )
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
-    plan = Plan(
-        config,
-        Recipe(epochs=epochs, minutes=minutes, seed=seed),
-        width=dim,
-        held_out=held_out,
-        device=device,
-    )
+    recipe = Recipe(epochs=epochs, minutes=minutes, seed=seed)
+    plan = Plan(config, recipe, width=dim, held_out=held_out, device=device)
     known = read_items(items) if items else {}
     log = EventLog.open(events)
     _say(f"{log.rows:,} rows, {log.duplicates:,} duplicates, {log.forgotten:,} forgotten")
-    with progress("training", STEPS_SHOWN) as tell:
+    with progress("training", PARTS) as tell:
         artifact = run(log, plan, out, items=known, overwrite=overwrite, report=_reporter(tell))
     figures = artifact.read_object("metrics.json")
     _write(json_file, figures)
-    held = figures["held_out"]["items"]
+    _say_if_uncalibrated(figures["held_out"], horizon_s)
+    found = figures["held_out"]["items"]
     typer.echo(
-        f"{out}: {name} {artifact.version}, Recall@20 {held[name]['recall@20']:.3f} on the newest "
-        f"{held_out:.0%} (popularity {held['popularity']['recall@20']:.3f})"
+        f"{out}: {name} {artifact.version}, Recall@20 {found[name]['recall@20']:.3f} on the "
+        f"newest {held_out:.0%} (popularity {found['popularity']['recall@20']:.3f})"
     )
 
 
@@ -159,9 +143,31 @@ def verify(folder: Folder, as_json: Json = False) -> None:
         typer.echo(f"{folder}: {fields['name']} {fields['version']} is in order")
 
 
+def _config(name: str, network: str, actions: str, horizon_s: int) -> "ArtifactConfig":
+    from model.baselines import BASELINES
+    from model.config import ArtifactConfig
+
+    if name in BASELINES:
+        raise typer.BadParameter(f"--name {name} is what a baseline is called; choose another")
+    kinds = tuple(kind.strip() for kind in actions.split(","))
+    intents = tuple(kind for kind in INTENTS if kind in kinds)
+    try:
+        return ArtifactConfig(name, network, kinds, intents, horizon_s=horizon_s)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+def _set_torch_up(device: str, threads: int) -> None:
+    import torch
+
+    if device != "cpu" and not (device == "cuda" and torch.cuda.is_available()):
+        raise typer.BadParameter(f"--device {device} is not there; use cpu")
+    torch.set_num_threads(threads)
+
+
 def _reporter(tell: "Callable[[int], None]") -> "Callable[[Progress], None]":
     def report(progress: "Progress") -> None:
-        tell(int(progress.done * STEPS_SHOWN))
+        tell(int(progress.done * PARTS))
         if found := progress.validation:
             _say(
                 f"epoch {progress.epoch}: loss {progress.loss:.3f}, held out "
@@ -171,6 +177,16 @@ def _reporter(tell: "Callable[[int], None]") -> "Callable[[Progress], None]":
     return report
 
 
+def _say_if_uncalibrated(figures: dict[str, Any], horizon_s: int) -> None:
+    if any(found["n"] == 0 for found in figures["intents"].values()):
+        span_s = (figures["until_ms"] - figures["from_ms"]) // 1000
+        _say(
+            f"note: the newest events span {span_s:,} s, no more than the horizon of "
+            f"{horizon_s:,} s, so intents are not calibrated; give a longer log, a larger "
+            "--held-out or a shorter --horizon-s"
+        )
+
+
 def _unseen(histories: "Histories", data: Any) -> "Period":
     """The events later than those the weights, or at least the choice of them, have seen."""
     from model.dataset import Period
@@ -178,11 +194,11 @@ def _unseen(histories: "Histories", data: Any) -> "Period":
     from model.training_run import SELECTED_UNTIL, TRAINED_UNTIL
 
     newest_ms = int(histories.times_ms.max())
-    for until, note in ((SELECTED_UNTIL, ""), (TRAINED_UNTIL, "chose the best epoch")):
-        if newest_ms >= data[until]:
-            if note:
-                _say("note: these events chose the best epoch; newer ones would be a fairer test")
-            return Period(data[until], newest_ms + 1)
+    if newest_ms >= data[SELECTED_UNTIL]:
+        return Period(data[SELECTED_UNTIL], newest_ms + 1)
+    if newest_ms >= data[TRAINED_UNTIL]:
+        _say("note: these events chose the best epoch; newer ones would be a fairer test")
+        return Period(data[TRAINED_UNTIL], newest_ms + 1)
     raise DataError(
         f"the newest event is of {newest_ms} ms, but the model was trained on all before "
         f"{data[TRAINED_UNTIL]} ms; give a log with newer events"

@@ -31,7 +31,7 @@ CUTOFF = 20
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How to train; the defaults were found on public session data (see docs/adr)."""
+    """How to train; the defaults were found on public session data (docs/adr/training.md)."""
 
     epochs: int = 10
     minutes: float | None = None  # the schedule then ends by this time, and no run is like another

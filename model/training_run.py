@@ -75,6 +75,7 @@ def run(
     *,
     items: Mapping[str, Item] | None = None,
     overwrite: bool = False,
+    by: str = "lately train",
     report: Callable[[Progress], None] = lambda _: None,
 ) -> Artifact:
     """Train and write.
@@ -84,6 +85,7 @@ def run(
     3. Calibrate the intents on the held-out ones.
     4. Export, and write what was found on the held-out ones beside it.
 
+    ``by`` is what the manifest says of how it was made.
     Raises ``DataError`` for a log that nothing can be learnt from, ``ArtifactError`` for a folder
     that cannot be written; both before the first step of training.
     """
@@ -110,7 +112,7 @@ def run(
             plan.config,
             created_at=datetime.now(UTC).isoformat(timespec="seconds"),
             data=_data(log, parts),
-            made=_made(plan, time.monotonic() - started_s),
+            made=_made(by, plan, time.monotonic() - started_s),
         )
 
 
@@ -209,7 +211,7 @@ def _data(log: EventLog, parts: Parts) -> dict[str, Any]:
     }
 
 
-def _made(plan: Plan, seconds: float) -> dict[str, Any]:
+def _made(by: str, plan: Plan, seconds: float) -> dict[str, Any]:
     fields = asdict(plan)
     del fields["config"]  # stands in the manifest itself
-    return {"by": "lately train", "seconds": round(seconds, 1), "torch": torch.__version__} | fields
+    return {"by": by, "seconds": round(seconds, 1), "torch": torch.__version__} | fields

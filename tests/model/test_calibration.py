@@ -40,12 +40,21 @@ def test_censored_labels_are_left_out() -> None:
     assert fit(["buy"], *more, [0.5]) == fit(["buy"], truth, labels, [0.5])
 
 
-@pytest.mark.parametrize("label", [0, 1])
-def test_an_intent_of_one_kind_only_keeps_its_logits(label: int) -> None:
-    calibration = fit(["buy"], np.zeros((5, 1)), np.full((5, 1), label), [label])
+@pytest.mark.parametrize(("label", "odds"), [(0, (0 + 1) / (5 + 1)), (1, (5 + 1) / (0 + 1))])
+def test_an_intent_of_one_kind_only_is_shifted(label: int, odds: float) -> None:
+    calibration = fit(
+        ["buy"], [[-1.0], [0.0], [0.0], [0.0], [1.0]], np.full((5, 1), label), [label]
+    )
+
+    assert calibration.slopes == (1.0,)
+    assert calibration.apply([[0.0]])[0, 0] == pytest.approx(odds / (1 + odds))
+    assert 0 < calibration.base_rates[0] < 1
+
+
+def test_an_intent_that_nobody_can_tell_yet_keeps_its_logits() -> None:
+    calibration = fit(["buy"], np.zeros((5, 1)), np.full((5, 1), -1), [0.1])
 
     assert (calibration.slopes, calibration.offsets) == ((1.0,), (0.0,))
-    assert 0 < calibration.base_rates[0] < 1
 
 
 def test_classes_that_a_line_parts_give_a_finite_answer() -> None:
