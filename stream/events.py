@@ -5,6 +5,7 @@ to the wire contract. A message that is not becomes a dead letter with a reason,
 its neighbours.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -16,6 +17,10 @@ FORGET = "forget"
 MAX_TS_MS = 253_402_300_799_999  # the last millisecond of the year 9999
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
+# ISO 8601, calendar date and time of day with a zone; `fromisoformat` alone takes more than that.
+_ISO_8601 = re.compile(
+    r"\d{4}-?\d{2}-?\d{2}[Tt ]\d{2}:?\d{2}(:?\d{2}([.,]\d+)?)?([Zz]|[+-]\d{2}(:?\d{2})?)?", re.ASCII
+)
 
 Reason = Literal[
     "not_utf8",
@@ -47,7 +52,7 @@ class Payload(msgspec.Struct, frozen=True, gc=False):
 
     user_id: _Id
     action: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
-    item_id: _Id | None = None
+    item_id: _Id | msgspec.UnsetType = msgspec.UNSET
     ts: int | str | None = None
     event_id: _Id | None = None
     session_id: Annotated[str, msgspec.Meta(max_length=256)] | None = None
@@ -111,6 +116,9 @@ class Validator:
             values = [message.value for message in messages]
             # One look at the whole list: whatever is unusual about it takes the slow way.
             if max(map(len, values)) <= self.max_message_bytes:  # type: ignore[arg-type]
+                for value in values:
+                    if not value.isascii():  # type: ignore[union-attr]
+                        value.decode()  # type: ignore[union-attr]  # the parser skips what it ignores
                 payloads = [_decode(value) for value in values]  # type: ignore[arg-type]
                 return self._plain(payloads, messages), []
         except (Invalid, TypeError, ValueError, RecursionError):
@@ -128,7 +136,7 @@ class Validator:
                 message.headers
                 or type(ts) is not int
                 or not 0 <= ts <= MAX_TS_MS
-                or payload.item_id is None
+                or payload.item_id is msgspec.UNSET
                 or payload.action not in actions
                 or key != payload.user_id.encode()
             ):
@@ -163,7 +171,8 @@ class Validator:
     def _event(self, message: Message, partition: int) -> Event:
         payload = _parse(message.value, self.max_message_bytes)
         forget = payload.action == FORGET
-        if payload.item_id is None and not forget:
+        item_id = payload.item_id
+        if item_id is msgspec.UNSET and not forget:
             raise Invalid("bad_schema", "item_id is missing")
         headers = dict(message.headers)
         event_id = _event_id(payload.event_id, headers.get("ce_id"))
@@ -172,8 +181,10 @@ class Validator:
             raise Invalid("unknown_action", f"action is none of {known} or {FORGET}")
         ts_ms = message.timestamp if forget else _time(payload.ts, headers.get("ce_time"))
         key = self._key(message.key, payload.user_id, partition)
-        item, action = ("", FORGET) if forget else (payload.item_id or "", payload.action)
-        return Event(key, message.offset, message.timestamp, item, action, ts_ms, event_id, message)
+        item = "" if forget or item_id is msgspec.UNSET else item_id
+        return Event(
+            key, message.offset, message.timestamp, item, payload.action, ts_ms, event_id, message
+        )
 
     def _key(self, key: bytes | None, user_id: str, partition: int) -> bytes:
         expected = user_id.encode()
@@ -198,6 +209,7 @@ def _parse(value: bytes | None, max_bytes: int) -> Payload:
     if len(value) > max_bytes:
         raise Invalid("too_large", f"{len(value)} bytes, the limit is {max_bytes}")
     try:
+        value.decode()
         return _decode(value)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         _refuse_what_is_not_json(value)
@@ -218,6 +230,8 @@ def _refuse_what_is_not_json(value: bytes) -> None:
         raise Invalid("not_json", "starts with a byte order mark")
     try:
         msgspec.json.decode(value)
+    except msgspec.ValidationError:
+        return  # JSON, but for a number that no float holds
     except (msgspec.DecodeError, RecursionError) as error:
         raise Invalid("not_json", str(error)) from error
 
@@ -237,8 +251,10 @@ def _time(ts: int | str | None, ce_time: bytes | None) -> int:
 
 
 def _iso_ms(text: str) -> int:
+    if not _ISO_8601.fullmatch(text):
+        raise Invalid("bad_time", "not an ISO 8601 time")
     try:
-        time = datetime.fromisoformat(text)
+        time = datetime.fromisoformat(text.upper())
         if time.tzinfo is None:
             raise Invalid("bad_time", "an ISO 8601 time needs a zone, as in 2026-01-31T12:00:00Z")
         ts_ms = (time - _EPOCH) // _MILLISECOND

@@ -179,10 +179,13 @@ class _BulkConsumer(driver.Consumer):
                     await self._hand_over(tp.partition, messages)
 
     async def _seek_back(self) -> None:
-        # The partitions may have been revoked between the fetch and this line.
         try:
             await self.perform_seek()
-        except (IllegalStateError, KafkaError) as error:
+        except KafkaError as error:
+            # Partitions that change hands are sought when they are assigned. Those that stay ours
+            # must be, or what was dropped is lost.
+            if self.flow_active and not isinstance(error, IllegalStateError):
+                raise
             _log.debug("no seek while partitions change hands", error=str(error))
 
     async def _hand_over(self, partition: int, messages: Sequence[Message]) -> None:

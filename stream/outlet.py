@@ -33,6 +33,7 @@ class Topics(NamedTuple):
 
 
 Sent = list[tuple[str, list[Delivery]]]  # topic, and what is on its way there
+Written = list[tuple[Share, int]]  # what a partition has in a batch, and its changelog offset
 
 
 class Outlet:
@@ -89,18 +90,21 @@ class Outlet:
             await acknowledged(topic, deliveries)
         self._observe(batch, scores)
 
-    async def write(self, batch: Batch) -> None:
-        """Write the changelog, wait until the broker has it, then write the disk."""
+    async def write_changelog(self, batch: Batch) -> Written:
+        """Write the changelog, and wait until the broker has it."""
         changelog = self._topics.changelog
         sent = []
         for share in batch.shares.values():
             if share.changes:
                 records = [(key, value, NO_HEADERS) for key, value in share.changes.items()]
                 sent.append((share, await self._publisher.send(changelog, share.number, records)))
-        written = [(share, await acknowledged(changelog, deliveries)) for share, deliveries in sent]
-        await asyncio.to_thread(self._write_to_disk, written)
+        return [(share, await acknowledged(changelog, deliveries)) for share, deliveries in sent]
 
-    def _write_to_disk(self, written: Sequence[tuple[Share, int]]) -> None:
+    async def write_disk(self, written: Written) -> None:
+        """Write what is in the changelog to disk, with its offset there, off the event loop."""
+        await asyncio.to_thread(self._write_disk, written)
+
+    def _write_disk(self, written: Written) -> None:
         for share, changelog_offset in written:
             self._store.write(share.number, share.changes.items(), changelog_offset)
 

@@ -13,14 +13,14 @@ from typing import NamedTuple
 from model.scorer import Score
 from stream.batch import Batch
 from stream.batching import MicroBatcher
-from stream.errors import DamagedState, StateError
+from stream.errors import StateError
 from stream.events import DeadLetter, Message, Validator
 from stream.metrics import Metrics
 from stream.outlet import Outlet, Topics
 from stream.partition import Partition
 from stream.publishing import Publisher, ScoreEncoder
 from stream.scoring import Device
-from stream.state import Rules, UnknownFormat
+from stream.state import Rules
 from stream.store import StateStore
 from stream.users import Users
 
@@ -150,11 +150,8 @@ class Pipeline:
                 outcomes.append(outcome)
                 if outcome in _SCORABLE:
                     add(now_s, number, event)
-        except UnknownFormat as error:
-            self._fail(StateError(f"partition {number}: {error}"))
-            return
-        except Exception as error:  # noqa: BLE001 - RocksDB's own has no narrower type
-            self._fail(DamagedState(number, error))
+        except StateError as error:
+            self.give_up(error)
             return
         if dead:
             partition.dead += dead
@@ -220,7 +217,7 @@ class Pipeline:
     def _finished(self, task: Task[None]) -> None:
         error = None if task.cancelled() else task.exception()
         if error is not None:
-            self._fail(error)
+            self.give_up(error)
         self._wake.set()
 
     async def _finish(self, batch: Batch, epoch: int, previous: Task[None] | None) -> None:
@@ -245,7 +242,10 @@ class Pipeline:
             await previous
         if epoch != self._epoch:
             return
-        await self._outlet.write(batch)
+        written = await self._outlet.write_changelog(batch)
+        if epoch != self._epoch:
+            return
+        await self._outlet.write_disk(written)
         if epoch == self._epoch:
             self._in_flight.popleft()
 
@@ -299,6 +299,11 @@ class Pipeline:
         return frozenset(self._partitions)
 
     @property
+    def batches_in_flight(self) -> int:
+        """Batches that are closed and not yet on disk."""
+        return len(self._in_flight)
+
+    @property
     def waiting_users(self) -> int:
         """Users who wait for a batch."""
         return len(self._batcher)
@@ -316,7 +321,8 @@ class Pipeline:
     def _has_failed(self) -> bool:
         return self.failed.done()
 
-    def _fail(self, error: BaseException) -> None:
+    def give_up(self, error: BaseException) -> None:
+        """Commit nothing more; whoever waits for `failed` ends the worker."""
         if not self.failed.done():
             self.failed.set_exception(error)
         self._wake.set()

@@ -12,6 +12,7 @@ from typing import Literal
 import msgspec
 
 from model.sequence import Sequence
+from stream.errors import StateError
 from stream.events import FORGET, Event
 
 FORMAT_VERSION = 1
@@ -32,7 +33,7 @@ class Rules:
     ttl_ms: int
 
 
-class UnknownFormat(Exception):
+class UnknownFormat(StateError):
     """State bytes that this version of Lately cannot read."""
 
 
@@ -192,6 +193,10 @@ class UserState:
             raise UnknownFormat(
                 f"state is not of format {FORMAT_VERSION} ({error}); is the changelog ours?"
             ) from error
+        if not _is_whole(encoded):
+            raise UnknownFormat(
+                "state has columns that do not fit together; is the changelog ours?"
+            )
         state = cls()
         state.applied_offset = encoded.applied_offset
         state.as_of_ms = encoded.as_of_ms
@@ -202,6 +207,15 @@ class UserState:
         state.event_ids = list(_split(encoded.event_ids))
         state.forgotten = encoded.forgotten
         return state
+
+
+def _is_whole(encoded: _Encoded) -> bool:
+    length = len(encoded.items)
+    return (
+        length == len(encoded.times_ms) == len(encoded.actions)
+        and max(encoded.actions, default=-1) < len(encoded.kinds)
+        and len(encoded.event_ids) % EVENT_ID_BYTES == 0
+    )
 
 
 def _first_later(times_ms: list[int], ts_ms: int) -> int:

@@ -5,16 +5,16 @@ user id points to a forget marker, ``m`` + name holds what belongs to the partit
 """
 
 import fcntl
-import itertools
 import os
 import shutil
 from collections.abc import Callable, Container, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
 import rocksdict
 
-from stream.errors import StateError
+from stream.errors import DamagedState, StateError
 from stream.state import is_forgotten
 
 _USER, _MARKER, _OFFSET = b"u", b"f", b"mchangelog_offset"
@@ -59,24 +59,24 @@ class StateStore:
             ) from error
 
     def open(self, partition: int) -> None:
-        """Open a partition; one that RocksDB finds damaged is wiped, to be rebuilt."""
+        """Open a partition; one that RocksDB finds damaged is wiped, to be rebuilt.
+
+        Raises StateError when the directory cannot be used.
+        """
         if partition in self._partitions:
             return
         try:
-            self._open(partition)
-        except Exception as error:  # rocksdict raises nothing narrower
-            if not _is_damage(error):
-                raise StateError(
-                    f"{self._path(partition)}: RocksDB cannot open it ({error}); free the disk or "
-                    "stop whoever uses it"
-                ) from error
+            with self._watched(partition):
+                self._open(partition)
+        except DamagedState:
             self.wipe(partition, "corrupt")
 
     def close(self, partition: int) -> None:
         """Close a partition; what it holds stays on disk."""
         database = self._partitions.pop(partition, None)
         if database is not None:
-            database.close()
+            with suppress(Exception):  # on a full disk; what is missing there, the changelog has
+                database.close()
 
     def close_others(self, partitions: Container[int]) -> None:
         """Close the partitions that are not among these."""
@@ -99,16 +99,21 @@ class StateStore:
 
     def changelog_offset(self, partition: int) -> int | None:
         """The offset of the last changelog record that is in here; None when empty."""
-        value = self._partitions[partition].get(_OFFSET)
+        with self._watched(partition):
+            value = self._partitions[partition].get(_OFFSET)
         return None if value is None else int(value)
 
     def get(self, partition: int, key: bytes) -> bytes | None:
         """The value of one user."""
-        value: bytes | None = self._partitions[partition].get(_USER + key)
+        with self._watched(partition):
+            value: bytes | None = self._partitions[partition].get(_USER + key)
         return value
 
     def write(self, partition: int, changes: Iterable[Change], changelog_offset: int) -> None:
-        """Write values and the changelog offset atomically; a later change of a key wins."""
+        """Write values and the changelog offset atomically; a later change of a key wins.
+
+        Raises DamagedState, or StateError when the disk does not take it.
+        """
         batch = rocksdict.WriteBatch(raw_mode=True)
         markers = self._markers[partition]
         for key, value in changes:
@@ -124,7 +129,8 @@ class StateStore:
                 batch.delete(_MARKER + key)
                 markers.discard(key)
         batch.put(_OFFSET, b"%d" % changelog_offset)
-        self._partitions[partition].write(batch)
+        with self._watched(partition):
+            self._partitions[partition].write(batch)
 
     def markers(self, partition: int) -> frozenset[bytes]:
         """The users whose value is a forget marker."""
@@ -152,10 +158,40 @@ class StateStore:
         options.set_write_buffer_size(_WRITE_BUFFER_BYTES)
         options.set_keep_log_file_num(3)
         database = rocksdict.Rdict(str(self._path(partition)), options)
-        keys: Any = database.keys(from_key=_MARKER)
-        markers = itertools.takewhile(lambda key: key.startswith(_MARKER), keys)
-        self._markers[partition] = {key[1:] for key in markers}
+        try:
+            database.get(_OFFSET)  # RocksDB looks at a file's blocks only when it reads them
+            self._markers[partition] = _markers(database)
+        except Exception:
+            database.close()
+            raise
         self._partitions[partition] = database
+
+    @contextmanager
+    def _watched(self, partition: int) -> Iterator[None]:
+        """Say of an error of RocksDB, which has no narrower type, who has to act."""
+        try:
+            yield
+        except Exception as error:
+            if _is_damage(error):
+                raise DamagedState(partition, error) from error
+            raise StateError(
+                f"{self._path(partition)}: RocksDB cannot work there ({error}); free the disk, or "
+                "stop whoever else uses it"
+            ) from error
+
+
+def _markers(database: rocksdict.Rdict) -> set[bytes]:
+    found: set[bytes] = set()
+    cursor = database.iter()
+    cursor.seek(_MARKER)
+    while cursor.valid():
+        key: Any = cursor.key()
+        if not key.startswith(_MARKER):
+            break
+        found.add(key[1:])
+        cursor.next()
+    cursor.status()  # raises if it ended because of damage, which otherwise looks like the end
+    return found
 
 
 def _probe(path: Path) -> None:

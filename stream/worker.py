@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
     from model.serving.curve import Measurable
 
+REVOKE_DRAIN_S = 20.0  # well below the time that the group gives us to join again
 LEAVE_S = 2.0  # to say good-bye to the group, once everything is committed
 MAX_BATCH_USERS = 5000
 _log = structlog.get_logger(__name__)
@@ -220,7 +221,16 @@ class Worker:
         """Finish and commit what can be, then let go of the partitions."""
         self._health.fails("partitions", "the group rebalances")
         self._health.fails("state", "the state is not recovered since the last rebalance")
-        await self._drain()
+        await self._drain(REVOKE_DRAIN_S)
+        if self._pipeline.batches_in_flight:
+            # They could reach the changelog after the new owner's, and win. A producer that is no
+            # more sends nothing.
+            self._pipeline.give_up(
+                LatelyError(
+                    f"partitions are revoked, and the broker has not acknowledged our batches for "
+                    f"{REVOKE_DRAIN_S:g} s; start the worker again, the events come again"
+                )
+            )
         self._pipeline.revoke()
 
     # --- serve -----------------------------------------------------------------------------------
@@ -239,7 +249,7 @@ class Worker:
         if isinstance(error, DamagedState):
             self._store.wipe(error.partition, "corrupt")
         if error is None:
-            drained = await self._drain()
+            drained = await self._drain(self._settings.drain_timeout_s)
             _log.info("stopped", drained=drained)
         for task in (*tasks, stopping, faust):
             task.cancel()
@@ -249,10 +259,10 @@ class Worker:
             async with asyncio.timeout(LEAVE_S):
                 await self._lane.stop()
 
-    async def _drain(self) -> bool:
+    async def _drain(self, budget_s: float) -> bool:
         """Finish and commit, within the budget; what is not done comes again."""
-        deadline_s = time.monotonic() + self._settings.drain_timeout_s
-        drained = await self._pipeline.drain(self._settings.drain_timeout_s)
+        deadline_s = time.monotonic() + budget_s
+        drained = await self._pipeline.drain(budget_s)
         with suppress(TimeoutError):
             async with asyncio.timeout(max(0.5, deadline_s - time.monotonic())):
                 await self._committer.commit()

@@ -18,7 +18,7 @@ from stream import worker
 from stream.batch import Batch
 from stream.cli import main
 from stream.events import Event
-from stream.outlet import Outlet
+from stream.outlet import Outlet, Written
 from stream.partition import Partition
 from stream.pipeline import Pipeline
 from stream.settings import WorkerSettings
@@ -35,14 +35,15 @@ def crash_once() -> None:
 
 def crash_after_changelog() -> None:
     """Crashes when users are in the changelog and their offsets are not committed."""
-    write = Outlet.write
+    write = Outlet.write_changelog
 
-    async def write_and_crash(self: Outlet, batch: Batch) -> None:
-        await write(self, batch)
+    async def write_and_crash(self: Outlet, batch: Batch) -> Written:
+        written = await write(self, batch)
         if batch.rows:
             crash_once()
+        return written
 
-    Outlet.write = write_and_crash  # type: ignore[method-assign]
+    Outlet.write_changelog = write_and_crash  # type: ignore[method-assign]
 
 
 def crash_after_commit_past(unsafe: Callable[[Pipeline, int, int], bool]) -> None:
@@ -92,7 +93,7 @@ def disorderly() -> None:
 
     Every other batch takes three seconds from the scores to the changelog.
     """
-    start, write = Pipeline._start, Outlet.write
+    start, write = Pipeline._start, Outlet.write_changelog
     unfinished: list[Batch] = []
     pauses_s = cycle((3.0, 0.0))
 
@@ -101,17 +102,18 @@ def disorderly() -> None:
         unfinished.append(batch)
         start(self, batch)
 
-    async def write_late(self: Outlet, batch: Batch) -> None:
+    async def write_late(self: Outlet, batch: Batch) -> Written:
         await asyncio.sleep(next(pauses_s))
-        await write(self, batch)
+        written = await write(self, batch)
         unfinished.remove(batch)
+        return written
 
     def passes_unfinished(pipeline: Pipeline, number: int, offset: int) -> bool:
         shares = [batch.shares[number] for batch in unfinished if number in batch.shares]
         return any(share.start is not None and share.start < offset for share in shares)
 
     Pipeline._start = start_alone  # type: ignore[method-assign]
-    Outlet.write = write_late  # type: ignore[method-assign]
+    Outlet.write_changelog = write_late  # type: ignore[method-assign]
     crash_after_commit_past(passes_unfinished)
 
 
