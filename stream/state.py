@@ -195,7 +195,8 @@ class UserState:
             ) from error
         if not _is_whole(encoded):
             raise UnknownFormat(
-                "state has columns that do not fit together; is the changelog ours?"
+                f"state is not of format {FORMAT_VERSION} (its columns do not fit together); "
+                "is the changelog ours?"
             )
         state = cls()
         state.applied_offset = encoded.applied_offset

@@ -66,7 +66,7 @@ class StateStore:
         if partition in self._partitions:
             return
         try:
-            with self._watched(partition):
+            with self._watched(partition, "open"):
                 self._open(partition)
         except DamagedState:
             self.wipe(partition, "corrupt")
@@ -99,21 +99,25 @@ class StateStore:
 
     def changelog_offset(self, partition: int) -> int | None:
         """The offset of the last changelog record that is in here; None when empty."""
-        with self._watched(partition):
+        with self._watched(partition, "read"):
             value = self._partitions[partition].get(_OFFSET)
         return None if value is None else int(value)
 
     def get(self, partition: int, key: bytes) -> bytes | None:
         """The value of one user."""
-        with self._watched(partition):
+        with self._watched(partition, "read"):
             value: bytes | None = self._partitions[partition].get(_USER + key)
         return value
 
     def write(self, partition: int, changes: Iterable[Change], changelog_offset: int) -> None:
         """Write values and the changelog offset atomically; a later change of a key wins.
 
-        Raises DamagedState, or StateError when the disk does not take it.
+        A partition that is closed is left alone: it is another worker's by now, and the changelog
+        has what it must know. Raises DamagedState, or StateError when the disk does not take it.
         """
+        database = self._partitions.get(partition)
+        if database is None:
+            return
         batch = rocksdict.WriteBatch(raw_mode=True)
         markers = self._markers[partition]
         for key, value in changes:
@@ -129,8 +133,8 @@ class StateStore:
                 batch.delete(_MARKER + key)
                 markers.discard(key)
         batch.put(_OFFSET, b"%d" % changelog_offset)
-        with self._watched(partition):
-            self._partitions[partition].write(batch)
+        with self._watched(partition, "write"):
+            database.write(batch)
 
     def markers(self, partition: int) -> frozenset[bytes]:
         """The users whose value is a forget marker."""
@@ -167,7 +171,7 @@ class StateStore:
         self._partitions[partition] = database
 
     @contextmanager
-    def _watched(self, partition: int) -> Iterator[None]:
+    def _watched(self, partition: int, what: str) -> Iterator[None]:
         """Say of an error of RocksDB, which has no narrower type, who has to act."""
         try:
             yield
@@ -175,8 +179,8 @@ class StateStore:
             if _is_damage(error):
                 raise DamagedState(partition, error) from error
             raise StateError(
-                f"{self._path(partition)}: RocksDB cannot work there ({error}); free the disk, or "
-                "stop whoever else uses it"
+                f"{self._path(partition)}: RocksDB cannot {what} it ({error}); free the disk, or "
+                "stop whoever uses it"
             ) from error
 
 

@@ -239,7 +239,7 @@ async def test_a_disk_that_cannot_be_read_fails_the_pipeline_and_names_the_parti
     async with world(tmp_path) as w:
 
         def damaged(partition: int, key: bytes) -> bytes:
-            raise Exception("Corruption: block checksum mismatch")  # as rocksdict's
+            raise DamagedState(partition, Exception("Corruption: block checksum mismatch"))
 
         monkeypatch.setattr(w.store, "get", damaged)
         await w.feed(click("u1", 0))
