@@ -21,6 +21,7 @@ from faust.types import TP
 
 from stream.events import Message
 
+FETCH_WAIT_MS = 100
 _log = structlog.get_logger(__name__)
 _faust_log = logging.getLogger("faust")  # what Faust says in our subclasses is still Faust's
 
@@ -133,6 +134,16 @@ def _transport(app: faust.App, events_topic: str, sink: Sink) -> driver.Transpor
     return BulkTransport(app.conf.broker_consumer, app)
 
 
+class _ConsumerThread(driver.AIOKafkaConsumerThread):
+    """Faust's thread with aiokafka's consumer in it, who waits for records as long as we like."""
+
+    def _create_worker_consumer(self, transport: Any) -> Any:
+        consumer: Any = super()._create_worker_consumer(transport)
+        # Faust fixes 1.5 s. Kafka answers as soon as there is a record, but some brokers do not.
+        consumer._fetch_max_wait_ms = FETCH_WAIT_MS
+        return consumer
+
+
 class _BulkConsumer(driver.Consumer):
     """Hands record lists over whole, each record once per generation."""
 
@@ -144,6 +155,9 @@ class _BulkConsumer(driver.Consumer):
         # Counts assignments. Not Faust's generation: a static member that rejoins keeps that.
         self._epoch = 0
         self._next_offset: dict[int, int] = {}
+
+    def _new_consumer_thread(self) -> _ConsumerThread:
+        return _ConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
         """Whatever was fetched until now is of an assignment that is over.
