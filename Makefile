@@ -44,6 +44,10 @@ lint: $(SETUP) ## style, types, who imports whom, and the files of deploy/
 bench: $(SETUP) ## the engine beside a stock Faust agent and Quix Streams, on one Kafka
 	.venv/bin/python -m benchmarks
 
+.PHONY: demo-artifact
+demo-artifact: $(SETUP) ## train the demo's model again, on its made-up shop: some minutes
+	.venv/bin/python -m model.demo_artifact_build
+
 # Versions agree because all.txt, which holds them all, constrains the others.
 COMPILE := .venv/bin/uv --no-config pip compile --quiet --universal --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --custom-compile-command 'make pins' $(ARGS)
