@@ -85,15 +85,18 @@ async def _rounds(bootstrap: str, folder: Path, options: argparse.Namespace) -> 
     for number in range(options.rounds):
         for engine in (LATELY, QUIX, STOCK, ZIPF):
             records = _records(engine, options.events)
-            run = await measure(
-                engine,
-                bootstrap,
-                records[:WARM_UP],
-                records[WARM_UP:],
-                options.partitions,
-                folder,
-                merges=engine is ZIPF,
-            )
+            try:
+                run = await measure(
+                    engine,
+                    bootstrap,
+                    records[:WARM_UP],
+                    records[WARM_UP:],
+                    options.partitions,
+                    folder,
+                    merges=engine is ZIPF,
+                )
+            except StalledError as error:
+                raise StalledError(f"{engine.name} {error}") from None
             print(f"round {number + 1}  {_line(run)}", file=sys.stderr, flush=True)
             runs.append(run)
     return runs
