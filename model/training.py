@@ -203,7 +203,7 @@ class _Training:
         used, place = torch.unique(flat, return_inverse=True)
         vectors = functional.embedding(place, self.model.item_vectors(used))
         parts = torch.split(vectors, [part.numel() for part in codes])
-        return (v.view(*c.shape, -1) for v, c in zip(parts, codes, strict=True))
+        return (v.view(*c.shape, v.shape[-1]) for v, c in zip(parts, codes, strict=True))
 
 
 def validate(model: TransformerModel, held_out: Batches, seed: int) -> Validation:

@@ -13,6 +13,8 @@ from model.cli import commands
 from model.errors import ArtifactError, DataError, ModelError
 from model.synthetic import Shop
 
+pytestmark = pytest.mark.timeout(400)  # libraries to load and a model to train, one core shared
+
 START_MS = 1_790_000_000_000
 N_EVENTS = 3_000
 

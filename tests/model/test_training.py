@@ -18,6 +18,8 @@ from model.training import Progress, Recipe, Validation, predict, train, validat
 from model.training_run import Parts, Plan, build, read
 from model.windows import Batches
 
+pytestmark = pytest.mark.timeout(400)  # libraries to load and a model to train, one core shared
+
 START_MS = 1_790_000_000_000
 HORIZON_S = 120  # a visit lasts minutes: what a shopper is about to do, not whether they stay
 
@@ -61,7 +63,6 @@ def weights(model: TransformerModel) -> list[bytes]:
     return [tensor.numpy().tobytes() for tensor in model.state_dict().values()]
 
 
-@pytest.mark.timeout(600)  # a minute of one core, more on a busy machine
 def test_it_learns_what_the_made_shop_holds(tmp_path: Path) -> None:
     shop = shopping(tmp_path, n_events=50_000, n_shoppers=1_000)
     model, best, _ = shop.train(Recipe(epochs=6, seed=1))
@@ -151,6 +152,19 @@ def test_a_log_without_intents_and_categories_trains(small: Shopping, tmp_path: 
     assert plain.parts.learnt_labels.intents.shape[1] == 0
     assert len(plain.parts.catalogue.categories) == 0
     assert validate(model, plain.batches()[1], seed=0).recall == 1  # of 11 items
+
+
+def test_users_who_came_once_teach_the_intents_alone(tmp_path: Path) -> None:
+    path = tmp_path / "once.csv"
+    rows = [f"u{k},i{k % 11},click,{k}000" for k in range(2_000)]  # batches of nobody else
+    rows += [f"v,i{k},buy,{k}000" for k in range(11)]
+    path.write_text("user_id,item_id,action,ts\n" + "\n".join(rows))
+    plan = Plan(ArtifactConfig(horizon_s=10), Recipe(epochs=1))
+    once = Shopping(read(EventLog.open([path]), plan, {}), plan)
+
+    _, _, said = once.train(plan.recipe)
+
+    assert all(np.isfinite(progress.loss) for progress in said)
 
 
 def test_unknown_items_count_as_misses(small: Shopping) -> None:
