@@ -133,10 +133,8 @@ class Broker:
             "transaction.state.log.replication.factor": "1",
             "transaction.state.log.min.isr": "1",
             "group.initial.rebalance.delay.ms": "0",
-            "group.min.session.timeout.ms": "1000",
             "auto.create.topics.enable": "false",
-            # What is read back must still be there: nothing is compacted or expires in a test.
+            # What is read back must still be there: nothing is compacted while a test runs.
             "log.cleaner.enable": "false",
-            "log.retention.ms": "-1",
             **self._settings,
         }

@@ -49,7 +49,8 @@ class Stage:
 
     def open(self) -> None:
         """Make the topics."""
-        self.client.create_topic(self.events, self._partitions)
+        # The load is years old: a broker that keeps a week would delete it under our eyes.
+        self.client.create_topic(self.events, self._partitions, retention_ms="-1")
         compact = {"cleanup_policy": "compact"}
         self.client.create_topic(self.scores, self._partitions, **compact)
         self.client.create_topic(self.changelog, self._partitions, **compact)

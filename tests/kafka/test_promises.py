@@ -1,11 +1,11 @@
 """The promises, on real Kafka: whatever happens to the worker, the oracle finds no difference."""
 
-import random
 import shutil
 import time
 from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
+from random import Random
 
 import pytest
 
@@ -22,6 +22,7 @@ pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
 
 SEEDS = range(5)
 PER_S = 2500  # events a second while something happens to the worker
+SESSION_S = "6"  # the shortest that a broker takes, unless it is told otherwise
 
 # Each seed runs with settings of its own, so that small batches, evictions and pauses have a part.
 PROFILES: list[Settings] = [
@@ -71,7 +72,7 @@ def test_undisturbed(seed: int, open_stage: OpenStage, load: MakeLoad, answers: 
 def test_five_kills_at_random_moments(
     seed: int, open_stage: OpenStage, load: MakeLoad, answers: Answers
 ) -> None:
-    stage, chance = open_stage(PROFILES[seed]), random.Random(seed)
+    stage, chance = open_stage(PROFILES[seed]), Random(seed)
     *pieces, rest = cut(load(seed), 6)
     too_early = chance.randrange(len(pieces))  # one kill may come before the worker is ready
     for number, piece in enumerate(pieces):
@@ -97,7 +98,7 @@ def test_five_kills_at_random_moments(
 def test_state_directory_deleted_between_two_runs(
     seed: int, open_stage: OpenStage, load: MakeLoad, answers: Answers
 ) -> None:
-    stage, chance = open_stage({**PROFILES[seed], "session_timeout_s": "3"}), random.Random(seed)
+    stage, chance = open_stage({**PROFILES[seed], "session_timeout_s": SESSION_S}), Random(seed)
     first, second = cut(load(seed), 2)
     worker = stage.start().wait_ready()
     flowing = stage.flow(first, PER_S * 2)
@@ -127,7 +128,7 @@ def test_state_directory_deleted_between_two_runs(
 def test_second_worker_joins_and_leaves(
     seed: int, open_stage: OpenStage, load: MakeLoad, answers: Answers
 ) -> None:
-    stage, chance = open_stage({**PROFILES[seed], "session_timeout_s": "3"}), random.Random(seed)
+    stage, chance = open_stage({**PROFILES[seed], "session_timeout_s": SESSION_S}), Random(seed)
     first, second, third = cut(load(seed), 3)
     stays = stage.start("a").wait_ready()
     flowing = stage.flow(first, PER_S)
@@ -148,11 +149,36 @@ def test_second_worker_joins_and_leaves(
     assert_nothing_differs(stage, answers)
 
 
+@pytest.mark.parametrize("seed", [0, 1])
+def test_three_workers_that_come_and_go(
+    seed: int, open_stage: OpenStage, load: MakeLoad, answers: Answers
+) -> None:
+    stage, chance = open_stage({**PROFILES[seed], "session_timeout_s": SESSION_S}), Random(seed)
+    running = {name: stage.start(name) for name in "abc"}
+    for piece in cut(load(seed), 10):
+        flowing = stage.flow(piece, per_s=500)
+        name = chance.choice("abc")
+        time.sleep(chance.uniform(0.0, 3.0))
+        if worker := running.pop(name, None):
+            chance.choice([worker.kill, worker.stop])()
+            stage.interruptions += 1
+        else:
+            running[name] = stage.start(name)
+        flowing.result()
+    if not running:
+        running["a"] = stage.start("a")
+    stage.wait_quiet()
+    for worker in running.values():
+        worker.stop()
+
+    assert_nothing_differs(stage, answers)
+
+
 @pytest.mark.parametrize("seed", SEEDS)
 def test_sigterm_in_mid_batch_and_while_joining(
     seed: int, open_stage: OpenStage, load: MakeLoad, answers: Answers
 ) -> None:
-    stage, chance = open_stage(PROFILES[seed]), random.Random(seed)
+    stage, chance = open_stage(PROFILES[seed]), Random(seed)
     *pieces, rest = cut(load(seed), 4)
     # While Python imports, while the worker joins, and amid the events.
     for latest_s, when_ready, piece in zip(

@@ -88,16 +88,23 @@ class Reader:
         self.shell.wait_ready()
 
     def send(self, command: str) -> None:
-        """An event of u1 comes into the topic, and soon the score as of it."""
+        """An event of u1 comes into the topic, and soon the score as of all there are."""
         before = sum(self.client.ends(EVENTS).values())
         self.shell.do(command)
         assert sum(self.client.ends(EVENTS).values()) == before + 1
         self.shell.wait(self._last_event_is_scored, PATIENCE_S, "score as of the last event of u1")
+        # The events are of items that the model knows, and of times that go together.
+        score = self.last_score()
+        assert (score["n_events"], score["quality"]) == (before + 1, "full")
 
     def _last_event_is_scored(self) -> bool:
         offsets = [r.offset for r in self.client.read(EVENTS) if r.key == b"u1"]
-        scores = [r.value for r in self.client.read(SCORES) if r.key == b"u1" and r.value]
-        return bool(scores) and json.loads(scores[-1])["as_of"]["offset"] == offsets[-1]
+        return bool(self.last_score().get("as_of", {}).get("offset") == offsets[-1])
+
+    def last_score(self) -> dict[str, Any]:
+        """The newest score of u1, empty if there is none."""
+        values = [r.value for r in self.client.read(SCORES) if r.key == b"u1" and r.value]
+        return dict(json.loads(values[-1])) if values else {}
 
     def watch(self, command: str) -> None:
         """The scores of u1 are shown, each on a line, until Ctrl-C."""
@@ -168,6 +175,5 @@ def test_the_readme_keeps_its_word(reader: Reader) -> None:
 
     # The model that the README trains has taken over from the one that it began with.
     reader.send("python block.py")
-    score = json.loads(next(r.value or b"" for r in reversed(reader.client.read(SCORES))))
-    assert score["model"]["name"] == "lately"
+    assert reader.last_score()["model"]["name"] == "lately"
     assert reader.client.read(DEAD) == []
