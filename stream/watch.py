@@ -87,7 +87,7 @@ async def read_scores(
     Belongs to no consumer group, so it leaves no trace at the broker. Raises as ``watch`` does.
     """
     from aiokafka import AIOKafkaConsumer
-    from aiokafka.errors import KafkaError
+    from aiokafka.errors import KafkaConnectionError, KafkaError
 
     # Its complaints about a broker that is away come again every second, into the view.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
@@ -109,8 +109,10 @@ async def read_scores(
             records = [record for batch in fetched.values() for record in batch]
             yield [_parse(record) for record in sorted(records, key=lambda r: r.timestamp)]
     except KafkaError as error:
+        # Of nobody there, the client has much to say, and nothing that helps.
+        why = "" if isinstance(error, KafkaConnectionError) else f" ({error})"
         raise BrokerError(
-            f"no Kafka to talk to at {settings.bootstrap} ({error}); "
+            f"no Kafka to talk to at {settings.bootstrap}{why}; "
             "is it running? Set --bootstrap or LATELY_BOOTSTRAP"
         ) from error
     finally:

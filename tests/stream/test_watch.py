@@ -194,7 +194,7 @@ def test_a_topic_that_is_not_there_is_named_with_the_command_that_makes_it(
 
 
 def test_a_broker_that_is_not_there_is_one_line() -> None:
-    with pytest.raises(BrokerError, match=r"no Kafka to talk to at 127.0.0.1:1 .*") as caught:
+    with pytest.raises(BrokerError, match=r"no Kafka to talk to at 127.0.0.1:1; is") as caught:
         asyncio.run(read(KafkaSettings.load(bootstrap="127.0.0.1:1"), 1))
 
     assert "\n" not in str(caught.value)
