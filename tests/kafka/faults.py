@@ -60,7 +60,7 @@ def _keyless_elsewhere(good: Message, body: dict[str, Any], n_partitions: int) -
 
 BAD_BY_REASON: dict[str, list[MakeBad]] = {
     "too_large": [_padded(MAX_BYTES + 1), _padded(100_000)],
-    "not_utf8": [_value(b"\xff\xfe{}")],
+    "not_utf8": [_value(b"\xff\xfe{}"), _inside(b'"\xc3("')],
     "not_json": [
         _value(None),
         _value(b""),
