@@ -192,6 +192,22 @@ class _BulkConsumer(driver.Consumer):
                 if tp.topic == self.topic and epoch == self._epoch and self.flow_active:
                     await self._hand_over(tp.partition, messages)
 
+    async def perform_seek(self) -> None:
+        """Seek to the committed offsets, and to the start where nothing was ever committed.
+
+        Faust's own leaves a partition without a commit where it is, past records that were fetched
+        and dropped.
+        """
+        await super().perform_seek()
+        fresh = [
+            TopicPartition(tp.topic, tp.partition)
+            for tp in self.assignment()
+            if tp.topic == self.topic and not self._committed_offset[tp]
+        ]
+        if fresh:
+            thread: Any = self._thread
+            await thread.call_thread(thread._ensure_consumer().seek_to_beginning, *fresh)
+
     async def _seek_back(self) -> None:
         try:
             await self.perform_seek()

@@ -321,3 +321,37 @@ async def test_faust_declares_nothing_serves_nothing_and_keeps_no_standby(tmp_pa
     assert not conf.web_enabled
     assert conf.table_standby_replicas == 0
     assert conf.consumer_group_instance_id == "me"
+
+
+# --- seeks ---------------------------------------------------------------------------------------
+
+
+class SeekingThread(Thread):
+    """A thread whose group has committed so far, and that notes what is sought back to the start."""
+
+    def __init__(self, committed: dict[TP, int | None]) -> None:
+        super().__init__()
+        self.group = committed
+        self.to_start: list[TopicPartition] = []
+
+    def assignment(self) -> set[TP]:
+        return set(self.group)
+
+    async def seek_to_committed(self) -> dict[TP, int | None]:
+        return self.group
+
+    async def seek_to_beginning(self, *partitions: TopicPartition) -> None:
+        self.to_start += partitions
+
+
+@on_a_loop
+async def test_a_partition_without_a_commit_is_sought_back_to_its_start(tmp_path: Path) -> None:
+    r = Reading(tmp_path)
+    fresh, old = TP("lately.events", 0), TP("lately.events", 1)
+    thread = SeekingThread({fresh: None, old: 7, TP("lately-state-changelog", 0): None})
+    r.consumer._thread = thread
+    del r.consumer.perform_seek  # the lane's own, not the one of this test's log
+
+    await r.consumer.perform_seek()
+
+    assert thread.to_start == [TopicPartition("lately.events", 0)]
