@@ -327,7 +327,7 @@ async def test_faust_declares_nothing_serves_nothing_and_keeps_no_standby(tmp_pa
 
 
 class SeekingThread(Thread):
-    """A thread whose group has committed so far, and that notes what is sought back to the start."""
+    """A thread that knows what the group has committed, and notes what is sought to its start."""
 
     def __init__(self, committed: dict[TP, int | None]) -> None:
         super().__init__()
