@@ -72,12 +72,13 @@ class FakeConsumer:
         self, *partitions: TopicPartition, timeout_ms: int
     ) -> dict[TopicPartition, list[Change]]:
         await asyncio.sleep(0)
-        fetched = {}
+        fetched, log = {}, self.changelog
+        for tp in partitions:  # first of all: an error of aiokafka loses nothing of the others
+            start, end = log.starts.get(tp.partition, 0), log.ends.get(tp.partition, 0)
+            if not start <= self._positions[tp] <= end:
+                raise OffsetOutOfRangeError({tp: self._positions[tp]})
         for tp in partitions:
-            log, position = self.changelog, self._positions[tp]
-            end = log.ends.get(tp.partition, 0)
-            if not log.starts.get(tp.partition, 0) <= position <= end:
-                raise OffsetOutOfRangeError({tp: position})
+            position, end = self._positions[tp], log.ends.get(tp.partition, 0)
             self._ends[tp] = end
             records = log.records.get(tp.partition, [])
             news = [record for record in records if record.offset >= position]
