@@ -189,9 +189,8 @@ def _say_if_uncalibrated(figures: dict[str, Any], horizon_s: int) -> None:
 
 def _unseen(histories: "Histories", data: Any) -> "Period":
     """The events later than those the weights, or at least the choice of them, have seen."""
-    from model.dataset import Period
+    from model.dataset import SELECTED_UNTIL, TRAINED_UNTIL, Period
     from model.errors import DataError
-    from model.training_run import SELECTED_UNTIL, TRAINED_UNTIL
 
     newest_ms = int(histories.times_ms.max())
     if newest_ms >= data[SELECTED_UNTIL]:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 Ints = npt.NDArray[np.int64]
 
 NO_NEXT = -2  # below UNKNOWN: there is no next item to predict
+TRAINED_UNTIL = "trained_until_ms"  # in a manifest: the weights know no later event
+SELECTED_UNTIL = "selected_until_ms"  # and no later one had a say in anything
 CENSORED = -1  # nobody can tell yet whether the intent came true
 
 

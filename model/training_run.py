@@ -22,6 +22,8 @@ from model.data import EventLog, Item
 from model.dataset import (
     CENSORED,
     NO_NEXT,
+    SELECTED_UNTIL,
+    TRAINED_UNTIL,
     Histories,
     Labels,
     Period,
@@ -39,8 +41,6 @@ from model.windows import Batches
 BEGINNING_MS = -1  # before any event
 JUDGED_WINDOWS = 50_000  # of the held-out ones, to calibrate on and to report
 HELD_OUT_OVERLAP = 0.9  # so that it is looked at nearly as when it is served
-TRAINED_UNTIL = "trained_until_ms"  # in the manifest's data: the weights know no later event
-SELECTED_UNTIL = "selected_until_ms"  # and no later one had a say in anything
 
 
 @dataclass(frozen=True, slots=True)

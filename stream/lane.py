@@ -137,6 +137,8 @@ def _transport(app: faust.App, events_topic: str, sink: Sink) -> driver.Transpor
 class _ConsumerThread(driver.AIOKafkaConsumerThread):
     """Faust's thread with aiokafka's consumer in it, who waits for records as long as we like."""
 
+    logger = _faust_log
+
     def _create_worker_consumer(self, transport: Any) -> Any:
         consumer: Any = super()._create_worker_consumer(transport)
         # Faust fixes 1.5 s. Kafka answers as soon as there is a record, but some brokers do not.

@@ -84,7 +84,9 @@ class Broker:
         config.write_text("".join(f"{k}={v}\n" for k, v in self._properties().items()))
         java = ["java", *JAVA, "-cp", f"{jars}/*"]
         cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        format_storage = ["kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", str(config)]
+        # With "=", for one in 64 ids starts like an option.
+        format_storage = ["kafka.tools.StorageTool", "format", f"--cluster-id={cluster_id}"]
+        format_storage += ["-c", str(config)]
         subprocess.run([*java, *format_storage], capture_output=True, check=True)
         self._command = [*java, "kafka.Kafka", str(config)]
         self.resume()
