@@ -1,6 +1,7 @@
 """Every metric of the worker, by name, label and unit, on a registry that is handed in."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import get_args
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -15,19 +16,13 @@ from prometheus_client import (
 from prometheus_client.core import HistogramMetricFamily
 from prometheus_client.registry import Collector
 
-OUTCOMES = ("applied", "late", "future", "duplicate", "replayed", "forgotten", "dead")
-QUALITIES = ("full", "cold", "degraded")
-REASONS = (
-    "not_utf8",
-    "not_json",
-    "bad_schema",
-    "missing_key",
-    "key_mismatch",
-    "too_large",
-    "bad_time",
-    "unknown_action",
-    "unscorable",
-)
+from model.scorer import Quality
+from stream.events import Reason
+from stream.state import Outcome
+
+OUTCOMES: tuple[str, ...] = (*get_args(Outcome), "dead")
+QUALITIES: tuple[str, ...] = get_args(Quality)
+REASONS: tuple[str, ...] = get_args(Reason)
 COMMIT_RESULTS = ("ok", "failed")
 REBUILD_CAUSES = ("corrupt", "ahead")
 
