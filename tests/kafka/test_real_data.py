@@ -157,7 +157,7 @@ def summary(evidence: Evidence, outcomes: dict[str, int], figures: dict[str, Any
 
 
 def test_the_made_log_is_read_whole_but_for_what_is_no_event(tmp_path: Path) -> None:
-    from model.convert import run
+    from model.commands.convert import run
 
     n_events = made_jdata.write(tmp_path / "made")
 

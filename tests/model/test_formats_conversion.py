@@ -9,7 +9,7 @@ import pytest
 from typer import BadParameter, Typer
 from typer.testing import CliRunner, Result
 
-from model.convert import convert, run
+from model.commands.convert import convert, run
 from model.data import EventLog, read_items
 from model.errors import DataError
 from model.formats.order import in_time_order

@@ -1,0 +1,1 @@
+"""The model's commands: one group a file, mounted by ``model.cli``."""

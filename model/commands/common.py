@@ -1,0 +1,43 @@
+"""What the model's commands share: their arguments, and how they speak."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+Events = Annotated[
+    list[Path], typer.Argument(metavar="EVENTS...", help="Logs: .jsonl, .csv or .parquet.")
+]
+Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The artifact's folder.")]
+JsonFile = Annotated[Path | None, typer.Option("--json", help="Also write the figures here.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def need_training() -> None:
+    """Raise ``ModelError`` with what to install, if the extra ``train`` is not there."""
+    from importlib.util import find_spec
+
+    from model.errors import ModelError
+
+    for module in ("torch", "transformers", "polars", "sklearn"):
+        if find_spec(module) is None:
+            raise ModelError(f"{module} is not installed; pip install 'lately[train]'")
+
+
+def write_json(path: Path | None, figures: dict[str, Any]) -> None:
+    """Write the figures, if there is a path; raises ``ModelError`` if it cannot be written."""
+    if path is None:
+        return
+    from model.errors import ModelError
+
+    try:
+        path.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be written ({error.strerror}); choose another") from None
+
+
+def say(line: str) -> None:
+    """A line beside the answer, for people."""
+    print(line, file=sys.stderr, flush=True)

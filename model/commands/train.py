@@ -1,0 +1,117 @@
+"""The command that trains: from event logs to an artifact."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from model.commands.common import Events, JsonFile, need_training, say, write_json
+
+if TYPE_CHECKING:
+    from model.config import ArtifactConfig
+    from model.training import Progress
+
+NETWORKS = ("transformer",)
+INTENTS = ("cart", "buy")
+PARTS = 1_000
+
+
+def train(
+    events: Events,
+    out: Annotated[Path, typer.Option(help="The folder to write the artifact to.")],
+    network: Annotated[str, typer.Option(help=f"One of {', '.join(NETWORKS)}.")] = "transformer",
+    minutes: Annotated[
+        float | None, typer.Option(min=0.01, help="Train no longer than this.")
+    ] = None,
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over the log, at most.")] = 10,
+    items: Annotated[
+        Path | None, typer.Option(help="Items the log may lack: item_id, category, title.")
+    ] = None,
+    name: Annotated[str, typer.Option(help="What scores call the model.")] = "lately",
+    seed: Annotated[int, typer.Option(help="The same seed gives the same weights.")] = 0,
+    horizon_s: Annotated[
+        int, typer.Option(min=1, help="Seconds within which a cart or buy counts.")
+    ] = 1_800,
+    actions: Annotated[str, typer.Option(help="All actions of the log.")] = "click,cart,buy",
+    dim: Annotated[int, typer.Option(min=2, help="Width of the vectors, even.")] = 64,
+    held_out: Annotated[
+        float, typer.Option(min=0.01, max=0.5, help="Newest share of the log to check on.")
+    ] = 0.1,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    threads: Annotated[int, typer.Option(min=1, help="Processor threads.")] = 1,
+    overwrite: Annotated[bool, typer.Option(help="Replace an artifact that is there.")] = False,
+    json_file: JsonFile = None,
+) -> None:
+    """Train a model on event logs and write its artifact."""
+    if network not in NETWORKS:
+        raise typer.BadParameter(f"{network!r} is unknown; choose one of {', '.join(NETWORKS)}")
+    if dim % 2:
+        raise typer.BadParameter(f"--dim {dim}: expected an even number")
+    config = _config(name, network, actions, horizon_s)
+    need_training()
+    _set_torch_up(device, threads)
+    from model.data import EventLog, read_items
+    from model.progress import progress
+    from model.training import Recipe
+    from model.training_run import Plan, run
+
+    recipe = Recipe(epochs=epochs, minutes=minutes, seed=seed)
+    plan = Plan(config, recipe, width=dim, held_out=held_out, device=device)
+    known = read_items(items) if items else {}
+    log = EventLog.open(events)
+    say(f"{log.rows:,} rows, {log.duplicates:,} duplicates, {log.forgotten:,} forgotten")
+    with progress("training", PARTS) as tell:
+        artifact = run(log, plan, out, items=known, overwrite=overwrite, report=_reporter(tell))
+    figures = artifact.read_object("metrics.json")
+    write_json(json_file, figures)
+    _say_if_uncalibrated(figures["held_out"], horizon_s)
+    found = figures["held_out"]["items"]
+    typer.echo(
+        f"{out}: {name} {artifact.version}, Recall@20 {found[name]['recall@20']:.3f} on the "
+        f"newest {held_out:.0%} (popularity {found['popularity']['recall@20']:.3f})"
+    )
+
+
+def _config(name: str, network: str, actions: str, horizon_s: int) -> "ArtifactConfig":
+    from model.baselines import BASELINES
+    from model.config import ArtifactConfig
+
+    if name in BASELINES:
+        raise typer.BadParameter(f"--name {name} is what a baseline is called; choose another")
+    kinds = tuple(kind.strip() for kind in actions.split(","))
+    intents = tuple(kind for kind in INTENTS if kind in kinds)
+    try:
+        return ArtifactConfig(name, network, kinds, intents, horizon_s=horizon_s)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+def _set_torch_up(device: str, threads: int) -> None:
+    import torch
+
+    if device != "cpu" and not (device == "cuda" and torch.cuda.is_available()):
+        raise typer.BadParameter(f"--device {device} is not there; use cpu")
+    torch.set_num_threads(threads)
+
+
+def _reporter(tell: "Callable[[int], None]") -> "Callable[[Progress], None]":
+    def report(progress: "Progress") -> None:
+        tell(int(progress.done * PARTS))
+        if found := progress.validation:
+            say(
+                f"epoch {progress.epoch}: loss {progress.loss:.3f}, held out "
+                f"Recall@20 {found.recall:.4f}, MRR@20 {found.mrr:.4f}"
+            )
+
+    return report
+
+
+def _say_if_uncalibrated(figures: dict[str, Any], horizon_s: int) -> None:
+    if any(found["n"] == 0 for found in figures["intents"].values()):
+        span_s = (figures["until_ms"] - figures["from_ms"]) // 1000
+        say(
+            f"note: the newest events span {span_s:,} s, no more than the horizon of "
+            f"{horizon_s:,} s, so intents are not calibrated; give a longer log, a larger "
+            "--held-out or a shorter --horizon-s"
+        )
