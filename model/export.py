@@ -14,7 +14,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from model.artifact import GRAPH
 from model.config import ArtifactConfig
 from model.errors import ArtifactError
-from model.features import FIRST_ITEM, Codes, Padded
+from model.features import FIRST_ITEM, WEEK_HOURS, Codes, Padded
 from model.networks.transformer import TransformerModel
 from model.serving.answers import Outputs
 from model.serving.graph import ServingGraph
@@ -35,15 +35,16 @@ def export_onnx(network: TransformerModel, config: ArtifactConfig, folder: Path)
     path = folder / GRAPH
     batch = torch.export.Dim("batch")
     wide = {0: batch, 1: torch.export.Dim("length", max=config.padded_length)}
+    sample = _inputs(graph, _sample(network, config, rows=3))
     # Only plain attention leaves its output in the order that the exporter takes it to be in.
     with warnings.catch_warnings(), _quiet("torch.onnx"), sdpa_kernel(SDPBackend.MATH):
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
             graph,
-            tuple(map(torch.from_numpy, _sample(network, config, rows=3))),
-            input_names=Padded._fields,
+            tuple(map(torch.from_numpy, sample.values())),
+            input_names=graph.inputs,
             output_names=Outputs._fields,
-            dynamic_shapes=(wide, wide, wide, {0: batch}),
+            dynamic_shapes=[wide if codes.ndim == 2 else {0: batch} for codes in sample.values()],
             opset_version=OPSET,
             dynamo=True,
             verbose=False,
@@ -71,13 +72,20 @@ def _sample(network: TransformerModel, config: ArtifactConfig, rows: int) -> Pad
     # From a tenth of the catalogue, so that items come back, and with some unknown ones.
     most = FIRST_ITEM + network.config.items // 10
     items = codes(FIRST_ITEM - 1, most + 1)
-    return Padded(items, codes(1, config.action_codes), codes(1, config.gap_codes), lengths)
+    hours = draw.integers(0, WEEK_HOURS, rows).astype(np.int32)
+    return Padded(items, codes(1, config.action_codes), codes(1, config.gap_codes), lengths, hours)
+
+
+def _inputs(graph: ServingGraph, sample: Padded) -> dict[str, Codes]:
+    """What the graph takes of it, in its order."""
+    return {name: getattr(sample, name) for name in graph.inputs}
 
 
 def _check(graph: ServingGraph, path: Path, sample: Padded) -> None:
-    ours = Outputs(*session_of(path).run(Outputs._fields, sample._asdict()))
+    inputs = _inputs(graph, sample)
+    ours = Outputs(*session_of(path).run(Outputs._fields, inputs))
     with torch.inference_mode():
-        tensors = tuple(map(torch.from_numpy, sample))
+        tensors = tuple(map(torch.from_numpy, inputs.values()))
         theirs = Outputs(*(values.numpy() for values in graph(*tensors)))
         joined = graph.network(*tensors)[0].numpy()  # (B, V): the long way
     # Items whose probabilities nearly agree may stand in either order, so the test is what

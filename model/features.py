@@ -5,6 +5,7 @@ Codes, for every input of the network:
 - items: 0 padding, 1 unknown item, then the catalogue's index + 2;
 - actions: 0 padding (or a kind of action the model does not know), then the place in
   ``config.actions`` + 1;
+- hours: the hour of the week of the sequence's own clock, in UTC, 0 for Monday's first;
 - gaps: 0 padding, then the bucket of the time from an action to the next one, and from the
   last one to the sequence's own clock. So what stands at a position is known only once the next
   action has come: a network that learns at every position must not read it there.
@@ -29,6 +30,9 @@ UNKNOWN_ITEM = 1
 FIRST_ITEM = 2
 FIRST_ACTION = 1
 FIRST_GAP = 1
+HOUR_MS = 3_600_000
+WEEK_HOURS = 168
+_EPOCH_HOUR = 3 * 24  # of the week: 1970 began on a Thursday
 
 
 class Ragged(NamedTuple):
@@ -38,6 +42,7 @@ class Ragged(NamedTuple):
     actions: Codes  # (N,)
     gaps: Codes  # (N,)
     lengths: Codes  # (B,)
+    hours: Codes  # (B,)
 
     @property
     def starts(self) -> Ints:
@@ -58,6 +63,7 @@ class Padded(NamedTuple):
     actions: Codes  # (B, L)
     gaps: Codes  # (B, L)
     lengths: Codes  # (B,)
+    hours: Codes  # (B,)
 
 
 def encode(sequences: Batch[Sequence], catalogue: Catalogue, config: ArtifactConfig) -> Padded:
@@ -107,7 +113,13 @@ def flatten_columns(
         (actions + FIRST_ACTION).astype(np.int32),
         bucket_gaps(gaps_ms, config),
         lengths.astype(np.int32),
+        hours_of_week(now_ms),
     )
+
+
+def hours_of_week(times_ms: Ints) -> Codes:
+    """The hour of the week of each time, in UTC: 0 for Monday's first to 167."""
+    return ((times_ms // HOUR_MS + _EPOCH_HOUR) % WEEK_HOURS).astype(np.int32)
 
 
 def bucket_gaps(gaps_ms: Ints, config: ArtifactConfig) -> Codes:
@@ -121,9 +133,9 @@ def bucket_gaps(gaps_ms: Ints, config: ArtifactConfig) -> Codes:
 
 def pad(ragged: Ragged, rows: Ints | None = None) -> Padded:
     """Pad these rows (all, in order, if None) to a multiple of 4 as long as the longest."""
-    lengths, starts = ragged.lengths, ragged.starts
+    lengths, starts, hours = ragged.lengths, ragged.starts, ragged.hours
     if rows is not None:
-        lengths, starts = lengths[rows], starts[rows]
+        lengths, starts, hours = lengths[rows], starts[rows], hours[rows]
     longest = max(1, int(lengths.max(initial=0)))
     width = -(-longest // PADDING_MULTIPLE) * PADDING_MULTIPLE
     columns = np.arange(width)
@@ -132,7 +144,7 @@ def pad(ragged: Ragged, rows: Ints | None = None) -> Padded:
     padded = np.zeros((3, len(lengths), width), dtype=np.int32)
     for codes, out in zip(ragged[:3], padded, strict=True):
         out[real] = codes[source]
-    return Padded(padded[0], padded[1], padded[2], lengths)
+    return Padded(padded[0], padded[1], padded[2], lengths, hours)
 
 
 def _gaps_ms(times_ms: Ints, lengths: Ints, now_ms: Ints) -> Ints:

@@ -15,13 +15,14 @@ _NO_CANDIDATE = -1.0
 
 
 class ServingGraph(nn.Module):
-    """From the four arrays of ``features.Padded`` to the four of ``answers.Outputs``.
+    """From four arrays of ``features.Padded`` to the four of ``answers.Outputs``.
 
     Gives what ``network.forward`` gives, but adds the copies to the few items they concern:
     with them in one row with the scores, each batch would copy B·V numbers three times.
     Softmax and then TopK, never ReduceLogSumExp: that one alone costs more than both.
     """
 
+    inputs = ("items", "actions", "gaps", "lengths")  # of Padded, in the order of forward
     vectors: Tensor  # (V + 2, D), by item code
     table: Tensor  # (D + 1, V'), by catalogue index, filled up to whole groups; biases last
     steps: Tensor  # (M,) from the first item of a group to each of its items

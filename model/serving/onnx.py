@@ -6,42 +6,65 @@ from typing import TYPE_CHECKING
 from model.artifact import GRAPH, Artifact
 from model.errors import ScorerError
 from model.features import Padded
-from model.serving.answers import Outputs
-from model.serving.engine import ArtifactScorer
+from model.serving.answers import Outputs, Reals
+from model.serving.engine import CHUNK_ROWS, NO_OPTIONS, ArtifactScorer
+from model.serving.options import ScoringOptions
 
 if TYPE_CHECKING:
-    from onnxruntime import InferenceSession
+    from onnxruntime import InferenceSession, RunOptions
 
 
 class OnnxScorer(ArtifactScorer):
     """Scores on one core, with neither torch nor transformers installed."""
 
-    def __init__(self, artifact: Artifact) -> None:
-        """Load the graph; raises ``ArtifactError`` if it does not fit its catalogue."""
-        super().__init__(artifact, "cpu")
+    def __init__(self, artifact: Artifact, options: ScoringOptions = NO_OPTIONS) -> None:
+        """Load the graph; raises ``ArtifactError`` if it does not fit its catalogue.
+
+        Raises ``OptionsError`` if the options do not fit, ``ArtifactError`` if they need an
+        output that the graph has not.
+        """
+        super().__init__(artifact, "cpu", CHUNK_ROWS, options)
         self._session = _open_session(artifact)
-        self._check_graph(artifact)
+        self._inputs = self._check_graph(artifact)
+        self._only_asked = _only_asked()
 
     def _run(self, padded: Padded) -> Outputs:
+        return self._run_further(padded, ())[0]
+
+    def _run_further(
+        self, padded: Padded, names: tuple[str, ...]
+    ) -> tuple[Outputs, dict[str, Reals]]:
+        wanted = (*Outputs._fields, *names)
         try:
-            return Outputs(*self._session.run(Outputs._fields, padded._asdict()))
+            inputs = {name: getattr(padded, name) for name in self._inputs}
+            found = self._session.run(wanted, inputs, self._only_asked)
+            known = len(Outputs._fields)
+            return Outputs(*found[:known]), dict(zip(names, found[known:], strict=True))
         except Exception as error:
             raise ScorerError(
                 f"ONNX Runtime failed on {len(padded.lengths)} sequences ({error}); "
                 "export the artifact again"
             ) from error
 
-    def _check_graph(self, artifact: Artifact) -> None:
+    def _check_graph(self, artifact: Artifact) -> tuple[str, ...]:
+        """The inputs it takes: a network need not look at all that there is."""
         inputs = tuple(put.name for put in self._session.get_inputs())
         outputs = tuple(put.name for put in self._session.get_outputs())
-        if inputs != Padded._fields or outputs != Outputs._fields:
+        known = Outputs._fields  # more may stand behind them
+        if not set(inputs) <= set(Padded._fields) or outputs[: len(known)] != known:
             raise artifact.error(
                 f"{GRAPH} maps {', '.join(inputs)} to {', '.join(outputs)}, expected "
                 f"{', '.join(Padded._fields)} to {', '.join(Outputs._fields)}; export it again"
             )
+        if missing := [name for name in self._refiner.needs if name not in outputs]:
+            raise artifact.error(
+                f"{GRAPH} puts out {', '.join(outputs)}, the options need {missing[0]}; train or "
+                "export it again, or leave the options out"
+            )
         made_for = self._session.get_modelmeta().custom_metadata_map
         items, categories = (int(made_for.get(noun, 0)) for noun in ("items", "categories"))
         artifact.check_fit(GRAPH, items, categories, self.catalogue)
+        return inputs
 
 
 def session_of(graph: Path) -> "InferenceSession":
@@ -57,6 +80,15 @@ def session_of(graph: Path) -> "InferenceSession":
     options.add_session_config_entry("session.inter_op.allow_spinning", "0")
     options.log_severity_level = 3
     return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+
+
+def _only_asked() -> "RunOptions":
+    """Without this ONNX Runtime works out every output, and returns those asked for."""
+    import onnxruntime
+
+    options = onnxruntime.RunOptions()
+    options.only_execute_path_to_fetches = True
+    return options
 
 
 def _open_session(artifact: Artifact) -> "InferenceSession":

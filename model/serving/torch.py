@@ -67,7 +67,8 @@ class CpuRunner:
     @torch.inference_mode()
     def run(self, padded: Padded) -> Outputs:
         """See ``Runner``."""
-        return Outputs(*(out.numpy() for out in self._graph(*map(torch.from_numpy, padded))))
+        inputs = (torch.from_numpy(getattr(padded, name)) for name in self._graph.inputs)
+        return Outputs(*(out.numpy() for out in self._graph(*inputs)))
 
 
 class CudaRunner:
@@ -81,22 +82,23 @@ class CudaRunner:
         self._graph = graph
         self._rows, self._width = rows, width
         self._device = device
-        size = (3 * width + 1) * rows
+        size = (3 * width + 2) * rows
         with torch.inference_mode(), torch.cuda.device(device):
             # Pinned, so that the copies need no staging and do not wait for one another.
             self._host = torch.zeros(size, dtype=torch.int32, pin_memory=True)
             self._inputs = torch.zeros(size, dtype=torch.int32, device=device)
-            self._host_views = [view.numpy() for view in self._split(self._host)]
+            self._host_views = Padded(*(view.numpy() for view in self._split(self._host)))
             self._capture()
 
     @torch.inference_mode()
     def run(self, padded: Padded) -> Outputs:
         """See ``Runner``; at most ``rows`` rows, ``width`` wide."""
         rows, width = padded.items.shape
-        for codes, view in zip(padded[:3], self._host_views, strict=False):
+        for codes, view in zip(padded[:3], self._host_views[:3], strict=True):
             view[:rows, :width] = codes
             view[:rows, width:] = 0
-        self._host_views[3][:rows] = padded.lengths
+        self._host_views.lengths[:rows] = padded.lengths
+        self._host_views.hours[:rows] = padded.hours
         with torch.cuda.device(self._device):
             self._inputs.copy_(self._host, non_blocking=True)
             self._captured.replay()
@@ -107,7 +109,9 @@ class CudaRunner:
         return Outputs(*(np.array(host.numpy()[:rows]) for host in self._host_outputs))
 
     def _capture(self) -> None:
-        inputs = self._split(self._inputs)
+        places = map(Padded._fields.index, self._graph.inputs)
+        buffers = self._split(self._inputs)
+        inputs = [buffers[place] for place in places]
         stream: Any = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):  # libraries set themselves up outside of the capture
@@ -121,9 +125,10 @@ class CudaRunner:
             torch.empty(out.shape, dtype=out.dtype, pin_memory=True) for out in self._outputs
         ]
 
-    def _split(self, flat: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        codes = flat[: 3 * self._rows * self._width].view(3, self._rows, self._width)
-        return codes[0], codes[1], codes[2], flat[3 * self._rows * self._width :]
+    def _split(self, flat: Tensor) -> tuple[Tensor, ...]:
+        """A view for each field of ``Padded``, whether the graph takes it or not."""
+        codes, rest = flat.split([3 * self._rows * self._width, 2 * self._rows])
+        return *codes.view(3, self._rows, self._width), *rest.view(2, self._rows)
 
 
 def load_network(artifact: Artifact) -> TransformerModel:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.artifact import Artifact
-from model.features import Padded, flatten, pad
+from model.features import flatten, pad
 from model.scorer import Score
 from model.sequence import Sequence
 from model.serving.answers import Outputs
@@ -53,7 +53,7 @@ def test_padding_does_not_change_a_bit(scorer: OnnxScorer, tiny_artifact: Artifa
         for wider in range(width + 4, config.padded_length + 1, 4):
             spare = [(0, 0), (0, wider - width)]
             items, actions, gaps = (np.pad(codes, spare) for codes in narrow[:3])
-            outputs = scorer._run(Padded(items, actions, gaps, narrow.lengths))
+            outputs = scorer._run(narrow._replace(items=items, actions=actions, gaps=gaps))
             for name in Outputs._fields:
                 same = np.array_equal(getattr(outputs, name), getattr(alike, name))
                 assert same, f"{name}, {width} padded to {wider}"

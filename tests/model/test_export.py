@@ -6,7 +6,6 @@ import torch
 from model.artifact import GRAPH, Artifact
 from model.errors import ArtifactError
 from model.export import _check, _sample
-from model.features import Padded
 from model.serving.graph import ServingGraph
 from model.serving.onnx import session_of
 from model.serving.torch import load_network
@@ -17,7 +16,7 @@ def test_the_graph_takes_and_gives_what_the_engines_expect(tiny_artifact: Artifa
     session = session_of(tiny_artifact.path(GRAPH))
 
     assert {put.name: put.type for put in session.get_inputs()} == dict.fromkeys(
-        Padded._fields, "tensor(int32)"
+        ServingGraph.inputs, "tensor(int32)"
     )
     assert {put.name: put.shape[1] for put in session.get_outputs()} == {
         "top_items": 5,

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from model.catalogue import Catalogue
 from model.config import ArtifactConfig
-from model.features import bucket_gaps, encode, flatten, flatten_columns, pad
+from model.features import bucket_gaps, encode, flatten, flatten_columns, hours_of_week, pad
 from model.sequence import Sequence
 
 CONFIG = ArtifactConfig(max_length=6)
@@ -44,6 +44,7 @@ def test_codes_of_one_sequence() -> None:
     assert batch.actions.tolist() == [[0 + 1, 0, 2 + 1, 0]]  # "wish" is no kind the model knows
     assert batch.gaps.tolist() == [[2, 3, 1, 0]]  # 1.5 s, 3 s, 0 s
     assert batch.lengths.tolist() == [3]
+    assert batch.hours.tolist() == [3 * 24]  # 1970 began on a Thursday
 
 
 def test_the_newest_actions_stay() -> None:
@@ -72,6 +73,18 @@ def test_the_newest_actions_stay() -> None:
 )
 def test_bucket_of_a_gap(gap_ms: int, bucket: int) -> None:
     assert bucket_gaps(np.array([gap_ms]), CONFIG).tolist() == [bucket]
+
+
+@pytest.mark.parametrize(
+    ("time_ms", "hour"),
+    [
+        (4 * 86_400_000, 0),  # the first Monday
+        (4 * 86_400_000 - 1, 7 * 24 - 1),
+        (1_767_225_599_999, 2 * 24 + 23),  # the last millisecond of 2025, a Wednesday
+    ],
+)
+def test_hours_count_from_monday_in_utc(time_ms: int, hour: int) -> None:
+    assert hours_of_week(np.array([time_ms])).tolist() == [hour]
 
 
 @given(st.lists(sequences(), max_size=5))
