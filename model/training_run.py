@@ -34,13 +34,11 @@ from model.dataset import (
 )
 from model.errors import DataError
 from model.export import export_onnx
-from model.networks.transformer import TransformerConfig, TransformerModel
-from model.training import Predictions, Progress, Recipe, predict, train
-from model.windows import Batches
+from model.fitting import fit_of
+from model.networks.network import Network
+from model.training import Predictions, Progress, Recipe
 
 BEGINNING_MS = -1  # before any event
-JUDGED_WINDOWS = 50_000  # of the held-out ones, to calibrate on and to report
-HELD_OUT_OVERLAP = 0.9  # so that it is looked at nearly as when it is served
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +65,11 @@ class Parts(NamedTuple):
     whole: Histories
     held_out_labels: Labels  # of the whole, NO_NEXT and CENSORED before the period
 
+    @property
+    def counts(self) -> npt.NDArray[np.int64]:
+        """(V,) how often each item was acted on before the held-out period."""
+        return np.bincount(self.learnt.items, minlength=len(self.catalogue))
+
 
 def run(
     log: EventLog,
@@ -92,17 +95,10 @@ def run(
     started_s = time.monotonic()
     with ArtifactWriter(folder, overwrite=overwrite) as writer:
         parts = read(log, plan, items or {})
-        model = build(parts.catalogue, plan)
-        held_out = Batches(parts.whole, parts.held_out_labels, plan.config, HELD_OUT_OVERLAP)
-        batches = Batches(parts.learnt, parts.learnt_labels, plan.config)
-        counts = _counts(parts)
-        torch.nn.Module.to(model, plan.device)
-        train(model, batches, held_out, counts, plan.recipe, report)
-        said = predict(model, held_out, JUDGED_WINDOWS, plan.recipe.seed)
+        model, said = fit_of(plan.config.network)(parts, plan, report)
         calibration = fit(
             plan.config.intents, said.intent_logits, said.intents, _rates(parts.learnt_labels)
         )
-        torch.nn.Module.to(model, "cpu")
         _save(model, writer.draft)
         writer.write_object(CATALOGUE, parts.catalogue.to_json())
         writer.write_object(CALIBRATION, calibration.to_json())
@@ -133,33 +129,9 @@ def read(log: EventLog, plan: Plan, items: Mapping[str, Item]) -> Parts:
     )
 
 
-def build(catalogue: Catalogue, plan: Plan) -> TransformerModel:
-    """A fresh network for a catalogue, the same for a seed."""
-    torch.manual_seed(plan.recipe.seed)
-    config = TransformerConfig(
-        items=len(catalogue),
-        categories=len(catalogue.categories),
-        actions=len(plan.config.actions),
-        gap_buckets=plan.config.gap_buckets,
-        intents=len(plan.config.intents),
-        max_length=plan.config.padded_length,
-        width=plan.width,
-        heads=plan.heads,
-        blocks=plan.blocks,
-        dropout=plan.dropout,
-    )
-    model = TransformerModel(config)
-    model.set_item_categories(torch.from_numpy(catalogue.item_categories))
-    return model
-
-
-def _save(model: TransformerModel, folder: Path) -> None:
+def _save(model: Network, folder: Path) -> None:
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     model.save_pretrained(folder)
-
-
-def _counts(parts: Parts) -> npt.NDArray[np.int64]:
-    return np.bincount(parts.learnt.items, minlength=len(parts.catalogue))
 
 
 def _rates(labels: Labels) -> list[float]:
@@ -189,7 +161,7 @@ def _figures(
 
 def _popularity_ranks(parts: Parts) -> npt.NDArray[np.int64]:
     """Where the held-out next items stand by their count before the held-out period."""
-    counts = _counts(parts)
+    counts = parts.counts
     ranks = np.zeros(len(counts) + 1, dtype=np.int64)  # the last one is for UNKNOWN
     ranks[np.argsort(-counts, kind="stable")] = np.arange(1, len(counts) + 1)
     targets = parts.held_out_labels.next_items

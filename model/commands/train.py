@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from model.commands.common import Events, JsonFile, need_training, say, write_json
+from model.fitting import TRAININGS
 
 if TYPE_CHECKING:
     from model.config import ArtifactConfig
     from model.training import Progress
 
-NETWORKS = ("transformer",)
 INTENTS = ("cart", "buy")
 PARTS = 1_000
 
@@ -20,7 +20,7 @@ PARTS = 1_000
 def train(
     events: Events,
     out: Annotated[Path, typer.Option(help="The folder to write the artifact to.")],
-    network: Annotated[str, typer.Option(help=f"One of {', '.join(NETWORKS)}.")] = "transformer",
+    network: Annotated[str, typer.Option(help=f"One of {', '.join(TRAININGS)}.")] = "transformer",
     minutes: Annotated[
         float | None, typer.Option(min=0.01, help="Train no longer than this.")
     ] = None,
@@ -44,8 +44,8 @@ def train(
     json_file: JsonFile = None,
 ) -> None:
     """Train a model on event logs and write its artifact."""
-    if network not in NETWORKS:
-        raise typer.BadParameter(f"{network!r} is unknown; choose one of {', '.join(NETWORKS)}")
+    if network not in TRAININGS:
+        raise typer.BadParameter(f"{network!r} is unknown; choose one of {', '.join(TRAININGS)}")
     if dim % 2:
         raise typer.BadParameter(f"--dim {dim}: expected an even number")
     config = _config(name, network, actions, horizon_s)

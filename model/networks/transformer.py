@@ -7,7 +7,7 @@ distance (Raffel et al., JMLR 2020) and item vectors of unit length.
 
 import math
 import warnings
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +25,9 @@ from model.networks.experts import (
     join,
     occurrences,
 )
+
+if TYPE_CHECKING:
+    from model.config import ArtifactConfig
 
 
 class TransformerConfig(PreTrainedConfig):  # type: ignore[no-untyped-call]
@@ -172,6 +175,12 @@ class TransformerModel(PreTrainedModel):  # type: ignore[no-untyped-call]
     def get_output_embeddings(self) -> nn.Module:
         """The item table, scores out; tied to the input."""
         return self.out
+
+    def serving(self, config: "ArtifactConfig") -> nn.Module:
+        """See ``network.Network``."""
+        from model.serving.graph import ServingGraph  # late: it looks at this module
+
+        return ServingGraph(self, config)
 
     def set_item_categories(self, categories: Tensor) -> None:
         """Say which category each item of the catalogue has: (V,) indices, -1 for none."""

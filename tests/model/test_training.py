@@ -15,7 +15,8 @@ from model.metrics import intent_figures, item_figures, recall_at
 from model.networks.transformer import TransformerModel
 from model.synthetic import Shop
 from model.training import Progress, Recipe, Validation, predict, train, validate
-from model.training_run import Parts, Plan, build, read
+from model.training_run import Parts, Plan, read
+from model.training_sequence import build
 from model.windows import Batches
 
 pytestmark = pytest.mark.timeout(400)  # libraries to load and a model to train, one core shared

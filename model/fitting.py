@@ -1,0 +1,42 @@
+"""The fitting: which training makes which network, all behind one protocol."""
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from model.networks.network import Network
+    from model.training import Predictions, Progress
+    from model.training_run import Parts, Plan
+
+# The module of each network's training; each has a function ``fit``. Imported late, for some
+# need libraries that others do not.
+TRAININGS = {
+    "transformer": "model.training_sequence",
+}
+
+
+class Fitted(NamedTuple):
+    """A trained network on the CPU, in eval mode, and what it says of the held-out events."""
+
+    network: "Network"
+    said: "Predictions"
+
+
+class Fit(Protocol):
+    """A training."""
+
+    def __call__(
+        self, parts: "Parts", plan: "Plan", report: "Callable[[Progress], None]"
+    ) -> Fitted:
+        """Train on ``parts.learnt``, choose on the held-out events, and predict those.
+
+        Raises ``DataError`` for a log from which this kind of network cannot learn.
+        """
+        ...
+
+
+def fit_of(network: str) -> Fit:
+    """The training of a network by its name, one of ``TRAININGS``."""
+    fit: Fit = import_module(TRAININGS[network]).fit
+    return fit
