@@ -3,6 +3,7 @@
 ModelError
 ├── DataError        whoever gave the event log: columns, times or rows that cannot be read
 ├── ArtifactError    the operator: an artifact that must not be loaded
+├── OptionsError     the operator: an option at scoring time that cannot be kept; exit code 2
 └── ScorerError      the model's owner: an engine that is not there, or an answer that is none
 """
 
@@ -17,6 +18,10 @@ class DataError(ModelError):
 
 class ArtifactError(ModelError):
     """An artifact that is damaged, incomplete, or does not fit together."""
+
+
+class OptionsError(ModelError):
+    """An option at scoring time that makes no sense, or a list of items that cannot be used."""
 
 
 class ScorerError(ModelError):

@@ -23,13 +23,15 @@ class Score(NamedTuple):
     ``items`` and ``categories`` are best first; their second part is a probability over the
     whole catalogue. ``intent`` gives, for each action that is predicted, the calibrated
     probability that it happens within the model's horizon. Every probability is rounded to
-    six significant digits, so that equal scores are equal bytes.
+    six significant digits, so that equal scores are equal bytes; so is the user's ``vector``,
+    which is there only when asked for, and never in a ``cold`` answer.
     """
 
     items: list[tuple[str, float]]
     categories: list[tuple[str, float]]
     intent: dict[str, float]
     quality: Quality
+    vector: list[float] | None = None
 
 
 class Scorer(Protocol):

@@ -2,7 +2,7 @@
 
 import random
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from collections.abc import Sequence as Batch
 from itertools import accumulate
 
@@ -11,13 +11,18 @@ import numpy.typing as npt
 
 from model.artifact import CALIBRATION, Artifact
 from model.calibration import Calibration
-from model.errors import ArtifactError
+from model.errors import ArtifactError, ScorerError
 from model.features import Padded, Ragged, flatten, pad
 from model.scorer import ModelInfo, Score
 from model.sequence import Sequence
-from model.serving.answers import Answers, Outputs
+from model.serving.answers import Answers, Outputs, Reals
+from model.serving.options import ScoringOptions
+from model.serving.refining import PROBABILITIES, Refiner
+
+Ints = npt.NDArray[np.int64]
 
 CHUNK_ROWS = 64  # more leave the processor's cache, fewer waste the multiply
+NO_OPTIONS = ScoringOptions()
 _SAMPLE_MEAN_LENGTH = 8
 _SAMPLE_PAUSE_S = 600
 
@@ -25,14 +30,26 @@ _SAMPLE_PAUSE_S = 600
 class ArtifactScorer(ABC):
     """A ``Scorer`` for one artifact; one thread at a time may call it."""
 
-    def __init__(self, artifact: Artifact, device: str, chunk_rows: int = CHUNK_ROWS) -> None:
-        """Read what every engine needs; raises ``ArtifactError`` if it does not fit."""
+    def __init__(
+        self,
+        artifact: Artifact,
+        device: str,
+        chunk_rows: int = CHUNK_ROWS,
+        options: ScoringOptions = NO_OPTIONS,
+    ) -> None:
+        """Read what every engine needs; raises ``ArtifactError`` if it does not fit.
+
+        Raises ``OptionsError`` if the options do not fit the catalogue.
+        """
         self.catalogue = artifact.read_catalogue()
         self._config = artifact.config
-        self._info = artifact.info(device)
+        info = artifact.info(device)
+        self._info = info._replace(version=options.version(info.version))
         self._chunk_rows = chunk_rows
         calibration = _read_calibration(artifact)
         self._answers = Answers(self.catalogue, calibration, artifact.config)
+        self._refiner = Refiner(options, self.catalogue, artifact.config.top_items)
+        self._cold = self._refiner.refine_cold(self._answers.cold)
 
     @property
     def info(self) -> ModelInfo:
@@ -42,12 +59,25 @@ class ArtifactScorer(ABC):
     def score(self, sequences: Batch[Sequence]) -> list[Score]:
         """Score each sequence; see ``Scorer.score``. Raises ``ScorerError``."""
         ragged = flatten(sequences, self.catalogue, self._config)
-        scores = [self._answers.cold] * len(sequences)
+        scores = [self._cold] * len(sequences)
         for rows in _chunks(ragged, self._chunk_rows):
-            answers = self._answers.full(self._run(pad(ragged, rows)))
+            answers = self._answer(pad(ragged, rows), rows, sequences)
             for row, answer in zip(rows.tolist(), answers, strict=True):
                 scores[row] = answer
         return scores
+
+    def probabilities(self, sequences: Batch[Sequence]) -> Reals:
+        """The probability of each item of the catalogue, (B, V): what no option touches.
+
+        Popularity where ``score`` would give the cold answer. Raises ``ScorerError``.
+        """
+        ragged = flatten(sequences, self.catalogue, self._config)
+        popularity = self.catalogue.popularity.astype(np.float32)
+        said = np.tile(popularity, (len(sequences), 1))
+        for rows in _chunks(ragged, self._chunk_rows):
+            _, found = self._run_further(pad(ragged, rows), (PROBABILITIES,))
+            said[rows] = found[PROBABILITIES]
+        return said
 
     def sample(self, count: int) -> list[Sequence]:
         """Made-up sequences to warm up and measure with: eight actions on average, always equal.
@@ -60,6 +90,22 @@ class ArtifactScorer(ABC):
     @abstractmethod
     def _run(self, padded: Padded) -> Outputs:
         """Run the network; raises ``ScorerError``."""
+
+    def _run_further(
+        self, padded: Padded, names: tuple[str, ...]
+    ) -> tuple[Outputs, Mapping[str, Reals]]:
+        """Run the network for these outputs of the graph, too; raises ``ScorerError``."""
+        raise ScorerError(
+            f"this engine gives no {' and '.join(names)} for {len(padded.lengths)} sequences; "
+            "leave the option out, or use the onnx engine"
+        )
+
+    def _answer(self, padded: Padded, rows: Ints, sequences: Batch[Sequence]) -> list[Score]:
+        if not self._refiner.needs:
+            return self._answers.full(self._run(padded))
+        outputs, found = self._run_further(padded, self._refiner.needs)
+        asked = [sequences[row] for row in rows.tolist()]
+        return self._refiner.refine(self._answers.full(outputs), found, asked)
 
     def _sample_sequence(self, draw: random.Random) -> Sequence:
         length = 1 + int(draw.expovariate(1 / (_SAMPLE_MEAN_LENGTH - 0.5)))
@@ -85,7 +131,7 @@ def _read_calibration(artifact: Artifact) -> Calibration:
     return calibration
 
 
-def _chunks(ragged: Ragged, size: int) -> Iterator[npt.NDArray[np.int64]]:
+def _chunks(ragged: Ragged, size: int) -> Iterator[Ints]:
     """Rows that hold a known item, neighbours by length, so that little is padding."""
     rows = np.flatnonzero(ragged.known())
     rows = rows[np.argsort(ragged.lengths[rows], kind="stable")]

@@ -1,0 +1,152 @@
+"""The pick: the best items that the options leave, found exactly and without a full sort."""
+
+from collections.abc import Sequence as Batch
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from model.catalogue import NO_CATEGORY, Catalogue
+from model.errors import OptionsError
+from model.sequence import Sequence
+from model.serving.options import ItemList, ScoringOptions
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+CANDIDATES = 5  # likeliest items that diversity looks at, times the length of the list
+_WIDER = 8  # how many times as many are looked at next, where a cap left too few
+_NEVER = -1.0  # stands for the probability of an item that must not be picked
+
+
+class Pick(NamedTuple):
+    """The items of one score, in order; fewer than asked for where no more are left."""
+
+    items: Ints  # (K,) indices into the catalogue
+    probabilities: Floats  # (K,)
+
+
+class Picker:
+    """Picks ``count`` items a row, from probabilities over the whole catalogue.
+
+    A probability stays what it is: what is left out takes its share with it, and the rest is not
+    raised to fill the gap, for what the user wants does not depend on what is in stock. Among
+    equals the smaller index comes first.
+    """
+
+    def __init__(self, options: ScoringOptions, catalogue: Catalogue, count: int) -> None:
+        """Raises ``OptionsError`` for a list without an item of the catalogue."""
+        self._options = options
+        self._count = count
+        self._categories = catalogue.item_categories
+        self._closed = _closed(options, catalogue)
+
+    def pick(self, probabilities: npt.ArrayLike, histories: Batch[Ints]) -> list[Pick]:
+        """One pick for each row of ``probabilities`` (B, V).
+
+        ``histories`` are what ``history`` says of each row's sequence.
+
+        1. Share the probability of the history out anew, by recency.
+        2. Strike out what is not allowed, blocked, or seen.
+        3. Take the likeliest that are left, one by one, by marginal relevance under the cap.
+        """
+        chances = np.array(probabilities, dtype=np.float64)
+        for row, seen in zip(chances, histories, strict=True):
+            row[seen] = reweigh(row[seen], self._options.recency_temperature)
+            row[self._closed] = _NEVER
+            if self._options.exclude_seen:
+                row[seen] = _NEVER
+        return [self._pick(row) for row in chances]
+
+    def _pick(self, chances: Floats) -> Pick:
+        size = self._count * (CANDIDATES if self._options.diversity else 1)
+        while True:
+            candidates = largest(chances, size)
+            picked = self._spread(candidates, chances)
+            if len(picked) == self._count or len(candidates) < size:
+                return Pick(picked, chances[picked])
+            size *= _WIDER
+
+    def _spread(self, candidates: Ints, chances: Floats) -> Ints:
+        """Maximal marginal relevance (Carbonell and Goldstein, SIGIR 1998), under the cap.
+
+        The next item is the one with the largest ``(1 − d)·p/p_max − d·s``, where d is the
+        diversity and s is 1 if an item of its category is picked already, else 0.
+        """
+        cap, diversity = self._options.max_per_category, self._options.diversity
+        if len(candidates) == 0 or (cap is None and diversity == 0):
+            return candidates[: self._count]
+        relevance = chances[candidates]
+        worth = (1 - diversity) * relevance / max(relevance[0], np.finfo(np.float64).tiny)
+        categories = self._categories[candidates]
+        left = np.ones(len(candidates), dtype=np.bool_)
+        picked: list[int] = []
+        while len(picked) < self._count and left.any():
+            best = int(np.argmax(np.where(left, worth, -np.inf)))
+            picked.append(best)
+            left[best] = False
+            if categories[best] == NO_CATEGORY:
+                continue
+            alike = categories == categories[best]
+            taken = int(alike[picked].sum())
+            if taken == 1:
+                worth[alike] -= diversity
+            if taken == cap:
+                left &= ~alike
+        return candidates[picked]
+
+
+def history(sequence: Sequence, catalogue: Catalogue) -> Ints:
+    """The distinct items of a sequence that the catalogue has, the newest one first."""
+    codes = catalogue.codes(sequence.items[::-1])
+    return np.array(list(dict.fromkeys(codes[codes >= 0].tolist())), dtype=np.int64)
+
+
+def reweigh(chances: Floats, temperature: float) -> Floats:
+    """Probabilities of a history, newest first, shared out anew; their sum stays.
+
+    ``p'_r ∝ p_r · r^(1 − 1/T)``, r = 1 for the newest: as if the model's own shares fell with
+    recency as 1/r, and now fall as 1/r^(1/T). T = 1 leaves them as they are, T → 0 gives the
+    newest all, T → ∞ lets recency no longer count.
+    """
+    if temperature == 1 or len(chances) < 2:
+        return chances
+    ranks = np.arange(1, len(chances) + 1, dtype=np.float64)
+    weighed: Floats = chances * ranks ** (1 - 1 / temperature)
+    total = weighed.sum()
+    return weighed * (chances.sum() / total) if total > 0 else chances
+
+
+def largest(values: Floats, count: int) -> Ints:
+    """Indices of the ``count`` largest values that are not negative, the largest first."""
+    count = min(count, len(values))
+    threshold = max(0.0, float(np.partition(values, len(values) - count)[len(values) - count]))
+    places = np.flatnonzero(values >= threshold)
+    return places[np.argsort(-values[places], kind="stable")][:count]
+
+
+def _closed(options: ScoringOptions, catalogue: Catalogue) -> npt.NDArray[np.bool_]:
+    closed = np.zeros(len(catalogue), dtype=np.bool_)
+    if options.allowed_items is not None:
+        closed[:] = True
+        closed[_codes(options.allowed_items, catalogue)] = False
+    if options.blocked_items is not None:
+        closed[_codes(options.blocked_items, catalogue)] = True
+    if closed.all():
+        raise OptionsError(
+            "the lists of allowed and blocked items leave none of the catalogue's "
+            f"{len(catalogue)} items; look at both"
+        )
+    return closed
+
+
+def _codes(listed: ItemList, catalogue: Catalogue) -> Ints:
+    codes = catalogue.codes(sorted(listed.ids))
+    known = codes[codes >= 0]
+    if len(known) == 0:
+        example = f", {min(listed.ids)!r} first" if listed.ids else ""
+        raise OptionsError(
+            f"{listed.source}: names no item of the catalogue ({len(listed.ids)} ids{example}; "
+            f"the catalogue has {catalogue.items[0]!r}); give the ids that events carry"
+        )
+    return known

@@ -1,0 +1,89 @@
+"""The refiner: from a model's scores to those that the options ask for."""
+
+from collections.abc import Mapping
+from collections.abc import Sequence as Batch
+
+import numpy as np
+import numpy.typing as npt
+
+from model.catalogue import Catalogue
+from model.errors import ScorerError
+from model.scorer import Score
+from model.sequence import Sequence
+from model.serving.answers import Reals
+from model.serving.options import ScoringOptions
+from model.serving.picking import Pick, Picker, history
+from model.serving.rounding import round_probabilities
+
+PROBABILITIES = "probabilities"  # (B, V) over the catalogue
+USER_VECTORS = "user_vectors"  # (B, D)
+
+
+class Refiner:
+    """Exchanges the items of scores, and adds vectors, as the options say.
+
+    ``needs`` names the outputs of the graph, beyond ``Outputs``, that it does so from.
+    """
+
+    def __init__(self, options: ScoringOptions, catalogue: Catalogue, top_items: int) -> None:
+        """Raises ``OptionsError`` for a list without an item of the catalogue."""
+        self._catalogue = catalogue
+        self._names = np.array(catalogue.items, dtype=object)
+        self._picker = (
+            Picker(options, catalogue, min(top_items, len(catalogue)))
+            if options.choose_items
+            else None
+        )
+        asked = {PROBABILITIES: options.choose_items, USER_VECTORS: options.user_vector}
+        self.needs = tuple(name for name, wanted in asked.items() if wanted)
+
+    def refine(
+        self, scores: list[Score], found: Mapping[str, Reals], sequences: Batch[Sequence]
+    ) -> list[Score]:
+        """The scores of these sequences, refined; ``found`` holds the outputs in ``needs``.
+
+        Raises ``ScorerError`` if one of them is not a number.
+        """
+        for name in self.needs:
+            _check_numbers(name, found[name])
+        if self._picker is not None:
+            histories = [history(sequence, self._catalogue) for sequence in sequences]
+            picks = self._picker.pick(found[PROBABILITIES], histories)
+            scores = [
+                score._replace(items=self._items(pick))
+                for score, pick in zip(scores, picks, strict=True)
+            ]
+        if USER_VECTORS in self.needs:
+            vectors = rounded_vectors(found[USER_VECTORS])
+            scores = [
+                score._replace(vector=vector) for score, vector in zip(scores, vectors, strict=True)
+            ]
+        return scores
+
+    def refine_cold(self, score: Score) -> Score:
+        """The answer for whom nothing is known of: popularity, picked from in the same way."""
+        if self._picker is None:
+            return score
+        nothing = np.empty(0, dtype=np.int64)
+        pick = self._picker.pick(self._catalogue.popularity[None], [nothing])[0]
+        return score._replace(items=self._items(pick))
+
+    def _items(self, pick: Pick) -> list[tuple[str, float]]:
+        shares = round_probabilities(pick.probabilities).tolist()
+        return list(zip(self._names[pick.items].tolist(), shares, strict=True))
+
+
+def rounded_vectors(vectors: Reals) -> list[list[float]]:
+    """Vectors (B, D) as they are published: six significant digits, like probabilities."""
+    exact = np.asarray(vectors, dtype=np.float64)
+    signed: npt.NDArray[np.float64] = np.copysign(round_probabilities(np.abs(exact)), exact)
+    return (signed + 0.0).tolist()  # -0.0 + 0.0 is 0.0, which is a digit shorter
+
+
+def _check_numbers(name: str, values: Reals) -> None:
+    finite = np.isfinite(values).all(axis=1)
+    if not finite.all():
+        raise ScorerError(
+            f"{name} is not a number for {int((~finite).sum())} of {len(values)} sequences, "
+            "expected finite values; the weights are broken: train and export again"
+        )
