@@ -1,11 +1,15 @@
-"""What a model must beat: simple scorers, each of which answers like the model itself."""
+"""What a model must beat: simple rankers, each fitted on events alone in seconds."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
-from model.artifact import Artifact
-from model.baselines.popularity import PopularityScorer
-from model.scorer import Scorer
+from model.baselines import newest_first, newest_then_rules, popularity, rules
+from model.baselines.baseline import NOTHING, Baseline, Fit, Prefixes, Ranked
 
-__all__ = ["BASELINES"]
+__all__ = ["BASELINES", "NOTHING", "Baseline", "Fit", "Prefixes", "Ranked"]
 
-BASELINES: Mapping[str, Callable[[Artifact], Scorer]] = {"popularity": PopularityScorer}
+BASELINES: Mapping[str, Fit] = {
+    "popularity": popularity.fit,
+    "newest_first": newest_first.fit,
+    "rules": rules.fit,
+    "newest_then_rules": newest_then_rules.fit,
+}

@@ -3,14 +3,20 @@
 from collections.abc import Sequence as Batch
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from model.artifact import CALIBRATION, Artifact
+from model.baselines.baseline import Floats, Ints, Prefixes, Ranked, first, is_seen, spans
 from model.calibration import Calibration
+from model.catalogue import UNKNOWN
 from model.scorer import ModelInfo, Score
 from model.sequence import Sequence
 from model.serving.answers import Answers
 
 if TYPE_CHECKING:
     import polars as pl
+
+    from model.dataset import Histories
 
 HALF_LIFE_S = 7 * 86_400.0
 PER_EVENT = 1_000  # counts are in thousandths of an event of today
@@ -27,6 +33,35 @@ def decayed_counts(frame: "pl.LazyFrame", now_ms: int, half_life_s: float) -> "p
     weight = pl.lit(2.0).pow(-ages_s / half_life_s)
     count = (weight.sum() * PER_EVENT).round().cast(pl.Int64).clip(lower_bound=1)
     return frame.group_by("item_id").agg(count.alias("count"))
+
+
+def fit(histories: "Histories", items: int) -> "Popularity":
+    """Count every event, half as much for each half-life before the newest one."""
+    known = histories.items != UNKNOWN
+    ids, times_ms = histories.items[known], histories.times_ms[known]
+    ages_s = (times_ms.max(initial=0) - times_ms) / 1000
+    weights: Floats = 2.0 ** (-ages_s / HALF_LIFE_S)
+    counts: Floats = np.bincount(ids, weights, minlength=items).astype(np.float64)
+    return Popularity(counts)
+
+
+class Popularity:
+    """Ranks all items that were ever acted on by their decayed counts, (items,)."""
+
+    def __init__(self, counts: Floats) -> None:
+        order: Ints = np.argsort(-counts, kind="stable")
+        self._items = order[counts[order] > 0]
+        self._weights = counts[self._items] / max(counts.sum(), 1)
+
+    def top(self, questions: Prefixes, k: int, exclude_seen: bool = False) -> Ranked:
+        """See ``Baseline.top``; the same for all, but for what each has seen."""
+        size = len(questions.lengths)
+        needed = k + questions.lengths if exclude_seen else np.full(size, k)
+        rows, places = spans(np.zeros(size, np.int64), np.minimum(needed, len(self._items)))
+        if exclude_seen:
+            new = ~is_seen(questions, rows, self._items[places])
+            rows, places = rows[new], places[new]
+        return first(rows, self._items[places], self._weights[places], size, k)
 
 
 class PopularityScorer:

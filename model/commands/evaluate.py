@@ -21,19 +21,20 @@ def evaluate(
     """
     need_training()
     from model.artifact import Artifact
-    from model.baselines import BASELINES
+    from model.baselines.popularity import PopularityScorer
     from model.data import EventLog
     from model.dataset import read_histories
     from model.evaluation import ask, evaluate
     from model.evaluation_report import table
     from model.progress import progress
+    from model.scorer import Scorer
     from model.serving.onnx import OnnxScorer
 
     artifact = Artifact.open(folder)
     config, catalogue = artifact.config, artifact.read_catalogue()
     histories = read_histories(EventLog.open(events).frame, catalogue, config)
     period = _unseen(histories, artifact.manifest.data)
-    scorers = [OnnxScorer(artifact), *(make(artifact) for make in BASELINES.values())]
+    scorers: list[Scorer] = [OnnxScorer(artifact), PopularityScorer(artifact)]
     total = len(ask(histories, config, period).end) * len(scorers)
     with progress("evaluating", total) as tell:
         evaluation = evaluate(scorers, histories, catalogue, config, period, tell)

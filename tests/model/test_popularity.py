@@ -1,7 +1,7 @@
 import pytest
 
 from model.artifact import CALIBRATION, Artifact
-from model.baselines import BASELINES
+from model.baselines.popularity import PopularityScorer
 from model.calibration import Calibration
 from model.sequence import Sequence
 
@@ -10,7 +10,7 @@ SOMEBODY = Sequence(("i7", "i8"), ("click", "buy"), (1_000, 2_000), 2_000)
 
 
 def test_everybody_gets_the_most_popular_items_best_first(tiny_artifact: Artifact) -> None:
-    first, second = BASELINES["popularity"](tiny_artifact).score([NOBODY, SOMEBODY])
+    first, second = PopularityScorer(tiny_artifact).score([NOBODY, SOMEBODY])
 
     assert first == second
     counts = range(60, 0, -1)  # of i0, i1, …
@@ -19,11 +19,11 @@ def test_everybody_gets_the_most_popular_items_best_first(tiny_artifact: Artifac
 
 
 def test_intents_are_the_base_rates(tiny_artifact: Artifact) -> None:
-    (score,) = BASELINES["popularity"](tiny_artifact).score([SOMEBODY])
+    (score,) = PopularityScorer(tiny_artifact).score([SOMEBODY])
 
     calibration = Calibration.from_json(tiny_artifact.read_object(CALIBRATION))
     assert list(score.intent.values()) == calibration.base_rates.tolist()
 
 
 def test_it_says_who_it_is(tiny_artifact: Artifact) -> None:
-    assert BASELINES["popularity"](tiny_artifact).info.name == "popularity"
+    assert PopularityScorer(tiny_artifact).info.name == "popularity"

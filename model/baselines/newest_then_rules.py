@@ -1,0 +1,38 @@
+"""Newest first, then rules: the sequence's own items, and after them what follows the last one."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from model.baselines import newest_first, rules
+from model.baselines.baseline import NOTHING, Baseline, Prefixes, Ranked
+
+if TYPE_CHECKING:
+    from model.dataset import Histories
+
+
+def fit(histories: "Histories", items: int) -> "Joined":
+    """Fit both."""
+    return Joined(newest_first.fit(histories, items), rules.fit(histories, items))
+
+
+class Joined:
+    """All that the first baseline says of the items seen, then what the second says of others."""
+
+    def __init__(self, seen: Baseline, others: Baseline) -> None:
+        self._seen = seen
+        self._others = others
+
+    def top(self, questions: Prefixes, k: int, exclude_seen: bool = False) -> Ranked:
+        """See ``Baseline.top``."""
+        others = self._others.top(questions, k, exclude_seen=True)
+        if exclude_seen:
+            return others
+        seen = self._seen.top(questions, k)
+        taken = (seen.items != NOTHING).sum(axis=1)[:, None]  # (Q, 1)
+        own = np.arange(k) < taken  # (Q, k)
+        place = np.maximum(np.arange(k) - taken, 0)
+        items = np.take_along_axis(others.items, place, 1)
+        weights = np.take_along_axis(others.weights, place, 1)
+        # Both weigh between 0 and 1: one more keeps the order.
+        return Ranked(np.where(own, seen.items, items), np.where(own, 1 + seen.weights, weights))
