@@ -16,13 +16,12 @@ from model.features import Padded, Ragged, flatten, pad
 from model.scorer import ModelInfo, Score
 from model.sequence import Sequence
 from model.serving.answers import Answers, Outputs, Reals
-from model.serving.options import ScoringOptions
+from model.serving.options import NO_OPTIONS, ScoringOptions
 from model.serving.refining import PROBABILITIES, Refiner
 
 Ints = npt.NDArray[np.int64]
 
 CHUNK_ROWS = 64  # more leave the processor's cache, fewer waste the multiply
-NO_OPTIONS = ScoringOptions()
 _SAMPLE_MEAN_LENGTH = 8
 _SAMPLE_PAUSE_S = 600
 

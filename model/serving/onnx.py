@@ -7,8 +7,8 @@ from model.artifact import GRAPH, Artifact
 from model.errors import ScorerError
 from model.features import Padded
 from model.serving.answers import Outputs, Reals
-from model.serving.engine import CHUNK_ROWS, NO_OPTIONS, ArtifactScorer
-from model.serving.options import ScoringOptions
+from model.serving.engine import CHUNK_ROWS, ArtifactScorer
+from model.serving.options import NO_OPTIONS, ScoringOptions
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession, RunOptions

@@ -88,6 +88,9 @@ class ScoringOptions:
         }
 
 
+NO_OPTIONS = ScoringOptions()
+
+
 def _json_ids(path: Path, text: str) -> list[str]:
     try:
         ids = json.loads(text)
