@@ -85,6 +85,8 @@ class ScoreEncoder:
                 "intent": {**score.intent, "horizon_s": self._horizon_s},
                 "quality": score.quality,
             }
+            if score.vector is not None:
+                answer["vector"] = score.vector
             encoded = orjson.dumps(answer)[1:-1]
             self._last = (score, encoded)
         return encoded

@@ -71,6 +71,13 @@ def test_a_score_is_the_json_of_the_contract() -> None:
     }
 
 
+def test_a_vector_stands_in_the_score_only_when_there_is_one() -> None:
+    decoded = encode(score=SCORE._replace(vector=[0.25, -1.5]))
+
+    SCORE_SCHEMA.validate(decoded)
+    assert decoded == encode() | {"vector": [0.25, -1.5]}
+
+
 odd_text = st.text(st.characters(codec="utf-8"), min_size=1, max_size=20)
 probability = st.floats(0, 1)
 
