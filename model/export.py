@@ -15,9 +15,7 @@ from model.artifact import GRAPH
 from model.config import ArtifactConfig
 from model.errors import ArtifactError
 from model.features import FIRST_ITEM, WEEK_HOURS, Codes, Padded
-from model.networks.transformer import TransformerModel
-from model.serving.answers import Outputs
-from model.serving.graph import ServingGraph
+from model.networks.network import Network, Servable
 from model.serving.onnx import session_of
 
 OPSET = 20
@@ -25,13 +23,13 @@ TOLERANCE = 1e-5
 _CHECKED_ROWS = 48
 
 
-def export_onnx(network: TransformerModel, config: ArtifactConfig, folder: Path) -> Path:
+def export_onnx(network: Network, config: ArtifactConfig, folder: Path) -> Path:
     """Write ``model.onnx`` of a network in eval mode on the CPU; returns its path.
 
     Raises ``ArtifactError`` if ONNX Runtime and torch then differ by more than 1e-5 in a
     probability or an intent's logit.
     """
-    graph = ServingGraph(network, config).eval()
+    graph = network.serving(config)
     path = folder / GRAPH
     batch = torch.export.Dim("batch")
     wide = {0: batch, 1: torch.export.Dim("length", max=config.padded_length)}
@@ -43,7 +41,7 @@ def export_onnx(network: TransformerModel, config: ArtifactConfig, folder: Path)
             graph,
             tuple(map(torch.from_numpy, sample.values())),
             input_names=graph.inputs,
-            output_names=Outputs._fields,
+            output_names=graph.outputs,
             dynamic_shapes=[wide if codes.ndim == 2 else {0: batch} for codes in sample.values()],
             opset_version=OPSET,
             dynamo=True,
@@ -59,7 +57,7 @@ def export_onnx(network: TransformerModel, config: ArtifactConfig, folder: Path)
     return path
 
 
-def _sample(network: TransformerModel, config: ArtifactConfig, rows: int) -> Padded:
+def _sample(network: Network, config: ArtifactConfig, rows: int) -> Padded:
     """Random codes of every kind, lengths from 1 to ``max_length``, the widest padding."""
     draw = np.random.default_rng(rows)
     shape = (rows, config.padded_length)
@@ -76,25 +74,22 @@ def _sample(network: TransformerModel, config: ArtifactConfig, rows: int) -> Pad
     return Padded(items, codes(1, config.action_codes), codes(1, config.gap_codes), lengths, hours)
 
 
-def _inputs(graph: ServingGraph, sample: Padded) -> dict[str, Codes]:
+def _inputs(graph: Servable, sample: Padded) -> dict[str, Codes]:
     """What the graph takes of it, in its order."""
     return {name: getattr(sample, name) for name in graph.inputs}
 
 
-def _check(graph: ServingGraph, path: Path, sample: Padded) -> None:
+def _check(graph: Servable, path: Path, sample: Padded) -> None:
     inputs = _inputs(graph, sample)
-    ours = Outputs(*session_of(path).run(Outputs._fields, inputs))
+    ours = dict(zip(graph.outputs, session_of(path).run(graph.outputs, inputs), strict=True))
     with torch.inference_mode():
-        tensors = tuple(map(torch.from_numpy, inputs.values()))
-        theirs = Outputs(*(values.numpy() for values in graph(*tensors)))
-        joined = graph.network(*tensors)[0].numpy()  # (B, V): the long way
+        said = graph(*map(torch.from_numpy, inputs.values()))
+    theirs = {name: out.numpy() for name, out in zip(graph.outputs, said, strict=True)}
     # Items whose probabilities nearly agree may stand in either order, so the test is what
     # torch says of the items that ONNX Runtime named, and of the places they stand in.
-    named = np.take_along_axis(joined, ours.top_items, axis=1)
-    pairs = {
-        "top_items": (named, ours.top_probs),
-        **{name: (getattr(theirs, name), getattr(ours, name)) for name in Outputs._fields[1:]},
-    }
+    named = np.take_along_axis(theirs["probabilities"], ours["top_items"], axis=1)
+    pairs = {name: (theirs[name], ours[name]) for name in graph.outputs}
+    pairs["top_items"] = (named, ours["top_probs"])
     for name, (expected, found) in pairs.items():
         off = _largest_difference(expected, found)
         if not off <= TOLERANCE:

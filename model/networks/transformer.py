@@ -25,6 +25,7 @@ from model.networks.experts import (
     join,
     occurrences,
 )
+from model.networks.network import Servable
 
 if TYPE_CHECKING:
     from model.config import ArtifactConfig
@@ -176,11 +177,11 @@ class TransformerModel(PreTrainedModel):  # type: ignore[no-untyped-call]
         """The item table, scores out; tied to the input."""
         return self.out
 
-    def serving(self, config: "ArtifactConfig") -> nn.Module:
+    def serving(self, config: "ArtifactConfig") -> Servable:
         """See ``network.Network``."""
         from model.serving.graph import ServingGraph  # late: it looks at this module
 
-        return ServingGraph(self, config)
+        return ServingGraph(self, config).eval()
 
     def set_item_categories(self, categories: Tensor) -> None:
         """Say which category each item of the catalogue has: (V,) indices, -1 for none."""

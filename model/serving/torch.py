@@ -1,18 +1,23 @@
 """The engine for GPUs, and the second opinion on a CPU: torch, the same numbers."""
 
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from model.artifact import NETWORK_CONFIG, WEIGHTS, Artifact
 from model.errors import ScorerError
 from model.features import Padded
-from model.networks.transformer import TransformerModel
-from model.serving.answers import Outputs
+from model.networks import NETWORKS, network_class
+from model.networks.network import Network, Servable
+from model.serving.answers import Outputs, Reals
 from model.serving.engine import CHUNK_ROWS, ArtifactScorer
-from model.serving.graph import ServingGraph
+from model.serving.options import NO_OPTIONS, ScoringOptions
+
+Arrays = list[npt.NDArray[Any]]
 
 CUDA_ROWS = 256
 _WARM_UP_RUNS = 3
@@ -25,25 +30,38 @@ class TorchScorer(ArtifactScorer):
     batch mates; on a CPU it may differ in the seventh digit from one batch to the next.
     """
 
-    def __init__(self, artifact: Artifact, device: str = "cpu") -> None:
+    def __init__(
+        self, artifact: Artifact, device: str = "cpu", options: ScoringOptions = NO_OPTIONS
+    ) -> None:
         """Load the weights, and capture the graph on a GPU.
 
-        Raises ``ArtifactError`` if the weights do not fit, ``ScorerError`` without the device.
+        Raises ``ArtifactError`` if the weights do not fit, ``ScorerError`` without the device,
+        ``OptionsError`` if the options do not fit.
         """
         where = _device(device)
-        super().__init__(artifact, str(where), CUDA_ROWS if where.type == "cuda" else CHUNK_ROWS)
+        rows = CUDA_ROWS if where.type == "cuda" else CHUNK_ROWS
+        super().__init__(artifact, str(where), rows, options)
         network = load_network(artifact)
         artifact.check_fit(WEIGHTS, network.config.items, network.config.categories, self.catalogue)
-        graph = ServingGraph(network, artifact.config).eval().to(where)
+        graph = network.serving(artifact.config).to(where)
+        self._names = (*Outputs._fields, *self._refiner.needs)
         self._runner: Runner = (
-            CudaRunner(graph, CUDA_ROWS, artifact.config.padded_length, where)
+            CudaRunner(graph, self._names, rows, artifact.config.padded_length, where)
             if where.type == "cuda"
-            else CpuRunner(graph)
+            else CpuRunner(graph, self._names)
         )
 
     def _run(self, padded: Padded) -> Outputs:
+        return self._run_further(padded, ())[0]
+
+    def _run_further(
+        self, padded: Padded, names: tuple[str, ...]
+    ) -> tuple[Outputs, Mapping[str, Reals]]:
+        if not set(names) <= set(self._names):
+            return super()._run_further(padded, names)
         try:
-            return self._runner.run(padded)
+            found = dict(zip(self._names, self._runner.run(padded), strict=True))
+            return Outputs(*(found[name] for name in Outputs._fields)), found
         except RuntimeError as error:  # torch's own errors, out of memory among them
             raise ScorerError(
                 f"torch failed on {len(padded.lengths)} sequences on {self.info.device} ({error})"
@@ -53,22 +71,24 @@ class TorchScorer(ArtifactScorer):
 class Runner(Protocol):
     """Takes padded arrays through the graph on some device."""
 
-    def run(self, padded: Padded) -> Outputs:
-        """The outputs, one row for each row of the input."""
+    def run(self, padded: Padded) -> Arrays:
+        """The outputs it was made for, one row for each row of the input."""
         ...
 
 
 class CpuRunner:
     """Runs the graph as it is."""
 
-    def __init__(self, graph: ServingGraph) -> None:
+    def __init__(self, graph: Servable, names: tuple[str, ...]) -> None:
         self._graph = graph
+        self._places = _places(graph, names)
 
     @torch.inference_mode()
-    def run(self, padded: Padded) -> Outputs:
+    def run(self, padded: Padded) -> Arrays:
         """See ``Runner``."""
         inputs = (torch.from_numpy(getattr(padded, name)) for name in self._graph.inputs)
-        return Outputs(*(out.numpy() for out in self._graph(*inputs)))
+        outputs = self._graph(*inputs)
+        return [outputs[place].numpy() for place in self._places]
 
 
 class CudaRunner:
@@ -78,8 +98,16 @@ class CudaRunner:
     another kernel for another shape, and with it other bits.
     """
 
-    def __init__(self, graph: ServingGraph, rows: int, width: int, device: torch.device) -> None:
+    def __init__(
+        self,
+        graph: Servable,
+        names: tuple[str, ...],
+        rows: int,
+        width: int,
+        device: torch.device,
+    ) -> None:
         self._graph = graph
+        self._places = _places(graph, names)
         self._rows, self._width = rows, width
         self._device = device
         size = (3 * width + 2) * rows
@@ -91,7 +119,7 @@ class CudaRunner:
             self._capture()
 
     @torch.inference_mode()
-    def run(self, padded: Padded) -> Outputs:
+    def run(self, padded: Padded) -> Arrays:
         """See ``Runner``; at most ``rows`` rows, ``width`` wide."""
         rows, width = padded.items.shape
         for codes, view in zip(padded[:3], self._host_views[:3], strict=True):
@@ -106,7 +134,7 @@ class CudaRunner:
                 host.copy_(device, non_blocking=True)
             torch.cuda.current_stream().synchronize()
         # A copy: the next run writes into the same buffers.
-        return Outputs(*(np.array(host.numpy()[:rows]) for host in self._host_outputs))
+        return [np.array(host.numpy()[:rows]) for host in self._host_outputs]
 
     def _capture(self) -> None:
         places = map(Padded._fields.index, self._graph.inputs)
@@ -120,30 +148,47 @@ class CudaRunner:
         torch.cuda.current_stream().wait_stream(stream)
         self._captured = torch.cuda.CUDAGraph()
         with torch.cuda.graph(self._captured):
-            self._outputs: tuple[Tensor, ...] = self._graph(*inputs)
+            outputs = self._graph(*inputs)
+            self._outputs: list[Tensor] = [outputs[place] for place in self._places]
         self._host_outputs = [
             torch.empty(out.shape, dtype=out.dtype, pin_memory=True) for out in self._outputs
         ]
 
     def _split(self, flat: Tensor) -> tuple[Tensor, ...]:
         """A view for each field of ``Padded``, whether the graph takes it or not."""
-        codes, rest = flat.split([3 * self._rows * self._width, 2 * self._rows])
+        codes, rest = torch.split(flat, [3 * self._rows * self._width, 2 * self._rows])
         return *codes.view(3, self._rows, self._width), *rest.view(2, self._rows)
 
 
-def load_network(artifact: Artifact) -> TransformerModel:
+def _places(graph: Servable, names: tuple[str, ...]) -> list[int]:
+    """Where these outputs stand among the graph's; raises ``ScorerError`` for one it has not."""
+    for name in names:
+        if name not in graph.outputs:
+            raise ScorerError(
+                f"the network puts out {', '.join(graph.outputs)}, the options need {name}; "
+                "leave the options out"
+            )
+    return [graph.outputs.index(name) for name in names]
+
+
+def load_network(artifact: Artifact) -> Network:
     """The artifact's network in eval mode; raises ``ArtifactError`` if the weights do not fit."""
     for name in (NETWORK_CONFIG, WEIGHTS):
         artifact.path(name)
+    if artifact.config.network not in NETWORKS:
+        raise artifact.error(
+            f"network is {artifact.config.network!r}, this Lately has {', '.join(NETWORKS)}; "
+            "install the Lately that made it"
+        )
     try:
-        loaded: Any = TransformerModel.from_pretrained(
+        loaded: Any = network_class(artifact.config.network).from_pretrained(
             artifact.folder, local_files_only=True, use_safetensors=True, output_loading_info=True
         )
     except (OSError, RuntimeError, ValueError, TypeError) as error:
         raise artifact.error(
             f"{WEIGHTS} does not fit {NETWORK_CONFIG} ({error}); export the artifact again"
         ) from None
-    network: TransformerModel = loaded[0]
+    network: Network = loaded[0]
     # The library starts what it does not find at random, and says so in a log line only.
     for problem, names in loaded[1].items():
         if names:
@@ -151,7 +196,7 @@ def load_network(artifact: Artifact) -> TransformerModel:
                 f"{WEIGHTS} has {problem.replace('_', ' ')} {sorted(names)[:3]}, expected what "
                 f"{NETWORK_CONFIG} says; export the artifact again"
             )
-    nn.Module.eval(network)
+    loaded[0].train(False)
     return network
 
 

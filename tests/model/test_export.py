@@ -23,6 +23,8 @@ def test_the_graph_takes_and_gives_what_the_engines_expect(tiny_artifact: Artifa
         "top_probs": 5,
         "category_probs": 4,
         "intent_logits": 2,
+        "probabilities": 60,
+        "user_vectors": 16,
     }
     assert session.get_modelmeta().custom_metadata_map == {"items": "60", "categories": "4"}
 
@@ -38,10 +40,10 @@ def test_a_graph_that_answers_otherwise_than_torch_is_refused(tiny_artifact: Art
     network = load_network(tiny_artifact)
     sample = _sample(network, tiny_artifact.config, rows=8)
     path = tiny_artifact.path(GRAPH)
-    _check(ServingGraph(network, tiny_artifact.config), path, sample)
+    _check(network.serving(tiny_artifact.config), path, sample)
 
     other = random_network(60, 4)
     with torch.no_grad():
         other.get_parameter("intent.2.bias").add_(0.01)
     with pytest.raises(ArtifactError, match=r"intent_logits is off by 1\.\de-02 from torch"):
-        _check(ServingGraph(other, tiny_artifact.config), path, sample)
+        _check(other.serving(tiny_artifact.config), path, sample)

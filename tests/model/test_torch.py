@@ -85,7 +85,7 @@ def test_a_catalogue_smaller_than_the_answer_is_given_whole() -> None:
     graph = ServingGraph(random_network(3, 1, width=4), ArtifactConfig())
     items = torch.tensor([[2, 3, 0, 0]], dtype=torch.int32)
     with torch.inference_mode():
-        top_items, top_probs, categories, _ = graph(items, items, items, torch.tensor([2]))
+        top_items, top_probs, categories, *_ = graph(items, items, items, torch.tensor([2]))
 
     assert sorted(top_items[0].tolist()) == [0, 1, 2]
     assert float(top_probs.sum()) == pytest.approx(1.0)
