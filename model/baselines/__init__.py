@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from model.baselines import newest_first, newest_then_rules, popularity, rules
+from model.baselines import newest_first, newest_then_rules, popularity, rules, vsknn
 from model.baselines.baseline import NOTHING, Baseline, Fit, Prefixes, Ranked
 
 __all__ = ["BASELINES", "NOTHING", "Baseline", "Fit", "Prefixes", "Ranked"]
@@ -12,4 +12,5 @@ BASELINES: Mapping[str, Fit] = {
     "newest_first": newest_first.fit,
     "rules": rules.fit,
     "newest_then_rules": newest_then_rules.fit,
+    "vsknn": vsknn.fit,
 }

@@ -1,0 +1,149 @@
+"""VS-kNN: what the visits most like this one held.
+
+Ludewig & Jannach, "Evaluation of session-based recommendation algorithms" (UMUAI 2018):
+
+    similarity(n) = Σ_{x in both} (L − s_x) / L       s_x steps back from the newest of L actions
+    score(y)      = Σ_{n: y in n} similarity(n) · (1 − (s_n + 1) / 10) · (1 + idf(y))
+
+over the 100 most similar of the 1,000 newest visits n that share an item; ``s_n`` is the ``s_x`` of
+the newest item shared, and ``idf(y) = log(visits / visits that hold y)``. A visit that shares only
+items of ten and more steps ago counts for nothing.
+"""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from model.baselines.baseline import (
+    Floats,
+    Ints,
+    Prefixes,
+    Ranked,
+    distinct,
+    first,
+    is_seen,
+    spans,
+)
+from model.catalogue import UNKNOWN
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
+    from model.dataset import Histories
+
+NEIGHBOURS = 100
+SAMPLE = 1_000
+FORGOTTEN = 10  # steps back, of the newest item shared
+LONGEST = 50  # actions looked back on; the mantissa of a double holds as many bits
+PAUSE_MS = 30 * 60_000  # a longer one ends a visit
+ASKED_AT_ONCE = 512
+NEWER = 1e-9  # of equal similarity, the newer visit: far below the least difference, 1 / LONGEST
+
+
+def fit(histories: "Histories", items: int) -> "VsKnn":
+    """Cut the histories into visits, and index them."""
+    from scipy.sparse import csr_array
+
+    known = histories.items != UNKNOWN
+    visits, count = _visits(histories)
+    ones = np.ones(int(known.sum()))
+    held = csr_array((ones, (visits[known], histories.items[known])), shape=(count, items))
+    held.sum_duplicates()
+    held.data[:] = 1
+    return VsKnn(held)
+
+
+def _visits(histories: "Histories") -> tuple[Ints, int]:
+    """The visit of each event, numbered from the one that ended last, and their number."""
+    times_ms = histories.times_ms
+    begins = np.zeros(len(times_ms), dtype=np.bool_)
+    begins[histories.offsets[:-1]] = True
+    begins[1:] |= np.diff(times_ms) > PAUSE_MS
+    visits = np.cumsum(begins) - 1
+    ends_ms = times_ms[np.roll(begins, -1)]  # an event ends a visit where the next begins one
+    number = np.empty(len(ends_ms), dtype=np.int64)
+    number[np.argsort(-ends_ms, kind="stable")] = np.arange(len(ends_ms))
+    return number[visits], len(ends_ms)
+
+
+class VsKnn:
+    """Ranks by the formula above; ``held`` (visits, items) is 1 where one holds the other."""
+
+    def __init__(self, held: "csr_array") -> None:
+        found_in = np.maximum(held.sum(axis=0), 1)
+        # Whoever is among the newest that share any item is so among those that share this one.
+        self._newest = _head(held.T.tocsr(), SAMPLE)  # (items, visits)
+        self._weighted = held.multiply(1 + np.log(max(held.shape[0], 1) / found_in)).tocsr()
+
+    def top(self, questions: Prefixes, k: int, exclude_seen: bool = False) -> Ranked:
+        """See ``Baseline.top``."""
+        parts = [
+            self._top(_part(questions, begin, begin + ASKED_AT_ONCE), k, exclude_seen)
+            for begin in range(0, len(questions.lengths), ASKED_AT_ONCE)
+        ]
+        if not parts:
+            return Ranked(np.empty((0, k), dtype=np.int32), np.empty((0, k)))
+        return Ranked(*map(np.concatenate, zip(*parts, strict=True)))
+
+    def _top(self, questions: Prefixes, k: int, exclude_seen: bool) -> Ranked:
+        scores = (self._neighbours(questions) @ self._weighted).tocoo()
+        rows, items, weights = scores.row.astype(np.int64), scores.col, scores.data
+        if exclude_seen:
+            new = ~is_seen(questions, rows, items)
+            rows, items, weights = rows[new], items[new], weights[new]
+        order = np.lexsort((items, -weights, rows))
+        size = len(questions.lengths)
+        return first(rows[order], items[order], weights[order], size, k)
+
+    def _neighbours(self, questions: Prefixes) -> "csr_array":
+        """How much each visit counts for each question, (Q, visits)."""
+        from scipy.sparse import csr_array
+
+        similar = _head(self._look_back(questions) @ self._newest, SAMPLE)
+        rows, places = spans(similar.indptr[:-1].astype(np.int64), np.diff(similar.indptr))
+        within = places - similar.indptr[rows]
+        keys = np.full((len(questions.lengths), SAMPLE), -np.inf)
+        keys[rows, within] = similar.data.real - NEWER * within
+        best = np.argpartition(-keys, NEIGHBOURS - 1, axis=1)[:, :NEIGHBOURS]
+        rows, columns = np.nonzero(np.isfinite(np.take_along_axis(keys, best, 1)))
+        chosen = similar.indptr[rows] + best[rows, columns]
+        recent = 1 - (_steps_back(similar.data[chosen].imag) + 1) / FORGOTTEN
+        kept = recent > 0
+        weights = similar.data[chosen[kept]].real * recent[kept]
+        where = (rows[kept], similar.indices[chosen[kept]])
+        return csr_array((weights, where), shape=similar.shape)
+
+    def _look_back(self, questions: Prefixes) -> "csr_array":
+        """Weight ``(L − s) / L + i · 2^−s`` of each item, (Q, items), so one product sums both.
+
+        A sum of distinct powers of two tells the largest of them.
+        """
+        from scipy.sparse import csr_array
+
+        rows, items, steps = distinct(questions)
+        near = steps < LONGEST
+        rows, items, steps = rows[near], items[near], steps[near]
+        decay = 1 - steps / np.minimum(questions.lengths, LONGEST)[rows]
+        weights = decay + 1j * 2.0**-steps
+        shape = len(questions.lengths), self._newest.shape[0]
+        return csr_array((weights, (rows, items)), shape=shape)
+
+
+def _steps_back(powers: Floats) -> Ints:
+    """The s of the largest ``2^−s`` in each sum of distinct ones."""
+    return 1 - np.frexp(powers)[1].astype(np.int64)
+
+
+def _head(matrix: "csr_array", count: int) -> "csr_array":
+    """The same with only the first entries of each row, by column."""
+    from scipy.sparse import csr_array
+
+    matrix.sort_indices()
+    rows, places = spans(matrix.indptr[:-1], np.minimum(np.diff(matrix.indptr), count))
+    entries = matrix.data[places], (rows, matrix.indices[places])
+    return csr_array(entries, shape=matrix.shape)
+
+
+def _part(questions: Prefixes, begin: int, end: int) -> Prefixes:
+    offsets = questions.offsets[begin : end + 1]
+    return Prefixes(questions.items[offsets[0] : offsets[-1]], offsets - offsets[0])
