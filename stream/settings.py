@@ -181,6 +181,24 @@ class WorkerSettings(KafkaSettings):
         ("click", "cart", "buy"), description="the actions we take, comma separated"
     )
 
+    exclude_seen: bool = Field(False, description="score no item that the sequence holds")
+    allowed_items: Path | None = Field(
+        None, description="score these items only: a file, one id a line or a JSON list"
+    )
+    blocked_items: Path | None = Field(
+        None, description="score none of these items: a file, one id a line or a JSON list"
+    )
+    max_per_category: int | None = Field(
+        None, ge=1, description="at most so many items of one category in a score"
+    )
+    diversity: float = Field(
+        0.0, ge=0, le=1, description="0: the likeliest items; 1: as many categories as there are"
+    )
+    recency_temperature: float = Field(
+        1.0, ge=0.01, le=100, description="below 1 the newest items gain, above 1 the oldest"
+    )
+    user_vector: bool = Field(False, description="put the model's vector of the user in the score")
+
     sequence_length: int = Field(50, ge=1, le=1000, description="actions kept per user")
     dedupe_window: int = Field(
         64, ge=0, le=1000, description="event_ids remembered per user against duplicates"

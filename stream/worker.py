@@ -20,7 +20,7 @@ from stream import topics
 from stream.app import build_app
 from stream.batching import BatchPolicy, MicroBatcher
 from stream.committer import Committer
-from stream.errors import BrokerError, DamagedState, LatelyError
+from stream.errors import BrokerError, DamagedState, LatelyError, SettingsError
 from stream.events import Message, Validator
 from stream.health import Health, HealthServer
 from stream.lane import Lane
@@ -277,9 +277,24 @@ def _first_error(*futures: "asyncio.Future[None]") -> BaseException | None:
 
 
 def _load_scorer(settings: WorkerSettings) -> "Measurable":
+    from model.errors import OptionsError
     from model.serving import load_scorer
+    from model.serving.options import ItemList, ScoringOptions
 
-    return load_scorer(settings.artifact, settings.scorer, settings.device)
+    allowed, blocked = settings.allowed_items, settings.blocked_items
+    try:
+        options = ScoringOptions(
+            exclude_seen=settings.exclude_seen,
+            allowed_items=allowed and ItemList.read(allowed),
+            blocked_items=blocked and ItemList.read(blocked),
+            max_per_category=settings.max_per_category,
+            diversity=settings.diversity,
+            recency_temperature=settings.recency_temperature,
+            user_vector=settings.user_vector,
+        )
+        return load_scorer(settings.artifact, settings.scorer, settings.device, options)
+    except OptionsError as error:
+        raise SettingsError(str(error)) from None
 
 
 def _batch_policy(settings: WorkerSettings, scorer: "Measurable") -> BatchPolicy:

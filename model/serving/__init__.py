@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import Literal
 
-from model.errors import ScorerError
+from model.errors import OptionsError, ScorerError
 from model.serving.curve import Measurable, Service, choose_cap, measure_service_curve
+from model.serving.options import NO_OPTIONS, ScoringOptions
 
 __all__ = ["Engine", "Measurable", "Service", "choose_cap", "load_scorer", "measure_service_curve"]
 
@@ -12,17 +13,22 @@ Engine = Literal["onnx", "torch", "null"]
 
 
 def load_scorer(
-    folder: Path | str | None, engine: Engine = "onnx", device: str | None = None
+    folder: Path | str | None,
+    engine: Engine = "onnx",
+    device: str | None = None,
+    options: ScoringOptions = NO_OPTIONS,
 ) -> Measurable:
     """Open an artifact with an engine; only that engine's libraries are imported.
 
     ``device`` is torch's: ``cpu``, ``cuda`` or ``cuda:N``; None is the GPU if there is one. On a
     CPU torch is set to one thread, for the whole process, as ONNX Runtime is for itself. The null
-    engine reads no artifact.
+    engine reads no artifact, and takes no options.
     Raises ``ArtifactError`` if the artifact must not be loaded, ``ScorerError`` if the engine
-    or the device is not there.
+    or the device is not there, ``OptionsError`` if the options do not fit.
     """
     if engine == "null":
+        if options != NO_OPTIONS:
+            raise OptionsError("the null engine takes no options; use onnx, or leave them out")
         from model.serving.null import NullScorer
 
         return NullScorer()
@@ -34,7 +40,7 @@ def load_scorer(
     if engine == "onnx":
         from model.serving.onnx import OnnxScorer
 
-        return OnnxScorer(artifact)
+        return OnnxScorer(artifact, options)
     try:
         import torch
 
@@ -47,4 +53,4 @@ def load_scorer(
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     if device == "cpu":
         torch.set_num_threads(1)  # threads that meet at every layer lose to one on a shared core
-    return TorchScorer(artifact, device)
+    return TorchScorer(artifact, device, options)

@@ -14,7 +14,7 @@ from model.serving.options import ItemList, ScoringOptions
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
-CANDIDATES = 5  # likeliest items that diversity looks at, times the length of the list
+CANDIDATES = 5  # likeliest items that are spread over, times the length of the list
 _WIDER = 8  # how many times as many are looked at next, where a cap left too few
 _NEVER = -1.0  # stands for the probability of an item that must not be picked
 
@@ -59,7 +59,8 @@ class Picker:
         return [self._pick(row) for row in chances]
 
     def _pick(self, chances: Floats) -> Pick:
-        size = self._count * (CANDIDATES if self._options.diversity else 1)
+        spread = self._options.diversity > 0 or self._options.max_per_category is not None
+        size = self._count * (CANDIDATES if spread else 1)
         while True:
             candidates = largest(chances, size)
             picked = self._spread(candidates, chances)
