@@ -71,13 +71,17 @@ def category_loss(logits: Tensor, categories: Tensor) -> Tensor:
     return functional.cross_entropy(logits[known], categories[known])
 
 
-def intent_loss(logits: Tensor, labels: Tensor) -> Tensor:
-    """Binary cross-entropy ``−(y log σ(z) + (1 − y) log(1 − σ(z)))``; 0 if nothing is known.
+def intent_loss(logits: Tensor, labels: Tensor, weights: Tensor | None = None) -> Tensor:
+    """Binary cross-entropy ``−(w·y log σ(z) + (1 − y) log(1 − σ(z)))``; 0 if nothing is known.
 
     ``logits`` and ``labels`` (N, A), a label being 1, 0, or ``CENSORED`` where the log ends
-    before the horizon does and nobody can tell.
+    before the horizon does and nobody can tell; ``weights`` (A,) of a yes, 1 if None.
     """
     known = labels != CENSORED
     if not known.any():
         return logits.sum() * 0.0
-    return functional.binary_cross_entropy_with_logits(logits[known], labels[known].float())
+    return functional.binary_cross_entropy_with_logits(
+        logits[known],
+        labels[known].float(),
+        pos_weight=None if weights is None else weights.expand_as(labels)[known],
+    )

@@ -53,6 +53,8 @@ class Plan:
     dropout: float = 0.3
     held_out: float = 0.1
     device: str = "cpu"
+    encoder: Path | None = None  # a folder with a BERT for texts; the package's if None
+    tune: str = "top"  # what of it the text network trains, see training_text
 
 
 class Parts(NamedTuple):
@@ -64,6 +66,7 @@ class Parts(NamedTuple):
     learnt_labels: Labels
     whole: Histories
     held_out_labels: Labels  # of the whole, NO_NEXT and CENSORED before the period
+    texts: tuple[str, ...]  # (V,) each item's title, else its category, else ""
 
     @property
     def counts(self) -> npt.NDArray[np.int64]:
@@ -125,7 +128,22 @@ def read(log: EventLog, plan: Plan, items: Mapping[str, Item]) -> Parts:
             "another of the same user; give a log in which users come back"
         )
     return Parts(
-        catalogue, held_out, learnt, learnt_labels, whole, label(whole, held_out, plan.config)
+        catalogue,
+        held_out,
+        learnt,
+        learnt_labels,
+        whole,
+        label(whole, held_out, plan.config),
+        _texts(catalogue, items),
+    )
+
+
+def _texts(catalogue: Catalogue, items: Mapping[str, Item]) -> tuple[str, ...]:
+    categories = (*catalogue.categories, "")  # NO_CATEGORY is the last one
+    titles = (items[name].title if name in items else None for name in catalogue.items)
+    return tuple(
+        title or categories[category]
+        for title, category in zip(titles, catalogue.item_categories.tolist(), strict=True)
     )
 
 
@@ -186,4 +204,5 @@ def _data(log: EventLog, parts: Parts) -> dict[str, Any]:
 def _made(by: str, plan: Plan, seconds: float) -> dict[str, Any]:
     fields = asdict(plan)
     del fields["config"]  # stands in the manifest itself
+    del fields["encoder"]  # a path says nothing elsewhere: the network's own record names it
     return {"by": by, "seconds": round(seconds, 1), "torch": torch.__version__} | fields
