@@ -5,14 +5,20 @@ import typer
 from model.commands.artifact import inspect, verify
 from model.commands.convert import convert
 from model.commands.evaluate import evaluate
+from model.commands.explain import ReadSequence, explain_command
+from model.commands.similar import similar
+from model.commands.together import together
 from model.commands.train import train
 
 
-def commands(app: typer.Typer) -> None:
-    """Add the model's commands to an app."""
+def commands(app: typer.Typer, read: ReadSequence) -> None:
+    """Add the model's commands to an app that knows how to read a user's sequence."""
     app.command()(convert)
     app.command()(train)
     app.command()(evaluate)
+    app.command()(similar)
+    app.command()(explain_command(read))
+    app.command()(together)
     artifact = typer.Typer(help="Look at an artifact, or verify it.", no_args_is_help=True)
     artifact.command()(inspect)
     artifact.command()(verify)

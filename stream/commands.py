@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from model.cli import commands as model_commands
+from model.sequence import Sequence
 from stream.options import with_settings
 from stream.settings import KafkaSettings, WorkerSettings
 
@@ -17,7 +18,15 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-model_commands(app)
+
+
+def _read_sequence(source: str, state_dir: Path | None) -> Sequence:
+    from stream.reader import read_sequence  # late: RocksDB takes its time
+
+    return read_sequence(source, state_dir)
+
+
+model_commands(app, _read_sequence)
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 

@@ -19,6 +19,7 @@ from pydantic_settings import (
 )
 
 from stream.errors import SettingsError
+from stream.state import Rules
 
 ENV_PREFIX = "LATELY_"
 _SET_ACTIONS = "set --actions or LATELY_ACTIONS"
@@ -240,6 +241,17 @@ class WorkerSettings(KafkaSettings):
         "plain", description="log lines for people or programs"
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="log level")
+
+    @property
+    def rules(self) -> Rules:
+        """The rules of time and memory, in the state's own units."""
+        return Rules(
+            self.sequence_length,
+            self.dedupe_window,
+            self.allowed_lateness_ms,
+            self.max_future_ms,
+            self.ttl_s * 1000,
+        )
 
     @model_validator(mode="before")
     @classmethod

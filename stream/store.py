@@ -184,6 +184,29 @@ class StateStore:
             ) from error
 
 
+def read_value(partition: Path, key: bytes) -> bytes | None:
+    """The value of one user in a partition's folder, also while a worker has it open.
+
+    It is what RocksDB had written when we looked. Raises StateError if it cannot be read.
+    """
+    try:
+        database = rocksdict.Rdict(
+            str(partition),
+            rocksdict.Options(raw_mode=True),
+            access_type=rocksdict.AccessType.read_only(),
+        )
+        try:
+            value: bytes | None = database.get(_USER + key)
+        finally:
+            database.close()
+    except Exception as error:  # RocksDB's have no narrower type
+        raise StateError(
+            f"{partition}: RocksDB cannot read it ({error}); try again: a worker that writes may "
+            "have moved a file, or name a --state-dir of ours"
+        ) from error
+    return value
+
+
 def _markers(database: rocksdict.Rdict) -> set[bytes]:
     found: set[bytes] = set()
     cursor = database.iter()

@@ -33,7 +33,6 @@ from stream.recovery import Recovery
 from stream.scoring import Device
 from stream.security import client_options
 from stream.settings import WorkerSettings
-from stream.state import Rules
 from stream.store import StateStore
 
 if TYPE_CHECKING:
@@ -180,13 +179,7 @@ class Worker:
                 settings.changelog_topic,
             ),
             limits=Limits(settings.max_pending_users, settings.max_in_flight, settings.cache_users),
-            rules=Rules(
-                settings.sequence_length,
-                settings.dedupe_window,
-                settings.allowed_lateness_ms,
-                settings.max_future_ms,
-                settings.ttl_s * 1000,
-            ),
+            rules=settings.rules,
             validator=Validator(
                 frozenset(settings.actions),
                 settings.max_message_bytes,

@@ -11,6 +11,9 @@ Events = Annotated[
     list[Path], typer.Argument(metavar="EVENTS...", help="Logs: .jsonl, .csv or .parquet.")
 ]
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The artifact's folder.")]
+FolderOption = Annotated[
+    Path, typer.Option("--artifact", metavar="DIR", help="The artifact's folder.")
+]
 JsonFile = Annotated[Path | None, typer.Option("--json", help="Also write the figures here.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -41,3 +44,16 @@ def write_json(path: Path | None, figures: dict[str, Any]) -> None:
 def say(line: str) -> None:
     """A line beside the answer, for people."""
     print(line, file=sys.stderr, flush=True)
+
+
+def columns(rows: list[list[str]], texts: int) -> str:
+    """Rows under one another; the first ``texts`` columns to the left, figures to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for row in rows:
+        cells = [
+            cell.ljust(width) if place < texts else cell.rjust(width)
+            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)

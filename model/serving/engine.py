@@ -55,6 +55,11 @@ class ArtifactScorer(ABC):
         """Who answers."""
         return self._info
 
+    @property
+    def window(self) -> int:
+        """How many of a sequence's newest actions the network looks at."""
+        return self._config.max_length
+
     def score(self, sequences: Batch[Sequence]) -> list[Score]:
         """Score each sequence; see ``Scorer.score``. Raises ``ScorerError``."""
         ragged = flatten(sequences, self.catalogue, self._config)

@@ -24,6 +24,7 @@ class OnnxScorer(ArtifactScorer):
         output that the graph has not.
         """
         super().__init__(artifact, "cpu", CHUNK_ROWS, options)
+        self._artifact = artifact
         self._session = _open_session(artifact)
         self._inputs = self._check_graph(artifact)
         self._only_asked = _only_asked()
@@ -34,6 +35,7 @@ class OnnxScorer(ArtifactScorer):
     def _run_further(
         self, padded: Padded, names: tuple[str, ...]
     ) -> tuple[Outputs, dict[str, Reals]]:
+        self._need(names)
         wanted = (*Outputs._fields, *names)
         try:
             inputs = {name: getattr(padded, name) for name in self._inputs}
@@ -46,6 +48,14 @@ class OnnxScorer(ArtifactScorer):
                 "export the artifact again"
             ) from error
 
+    def _need(self, names: tuple[str, ...]) -> None:
+        for name in names:
+            if name not in self._outputs:
+                raise self._artifact.error(
+                    f"{GRAPH} puts out {', '.join(self._outputs)}, but {name} is asked for; train "
+                    "or export it again, or leave the option out"
+                )
+
     def _check_graph(self, artifact: Artifact) -> tuple[str, ...]:
         """The inputs it takes: a network need not look at all that there is."""
         inputs = tuple(put.name for put in self._session.get_inputs())
@@ -56,11 +66,8 @@ class OnnxScorer(ArtifactScorer):
                 f"{GRAPH} maps {', '.join(inputs)} to {', '.join(outputs)}, expected "
                 f"{', '.join(Padded._fields)} to {', '.join(Outputs._fields)}; export it again"
             )
-        if missing := [name for name in self._refiner.needs if name not in outputs]:
-            raise artifact.error(
-                f"{GRAPH} puts out {', '.join(outputs)}, the options need {missing[0]}; train or "
-                "export it again, or leave the options out"
-            )
+        self._outputs = outputs
+        self._need(self._refiner.needs)
         made_for = self._session.get_modelmeta().custom_metadata_map
         items, categories = (int(made_for.get(noun, 0)) for noun in ("items", "categories"))
         artifact.check_fit(GRAPH, items, categories, self.catalogue)

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
+from transformers.utils.logging import disable_progress_bar
 
 from model.artifact import NETWORK_CONFIG, WEIGHTS, Artifact
 from model.errors import ScorerError
@@ -180,6 +181,7 @@ def load_network(artifact: Artifact) -> Network:
             f"network is {artifact.config.network!r}, this Lately has {', '.join(NETWORKS)}; "
             "install the Lately that made it"
         )
+    disable_progress_bar()  # of the library's, which fills no second
     try:
         loaded: Any = network_class(artifact.config.network).from_pretrained(
             artifact.folder, local_files_only=True, use_safetensors=True, output_loading_info=True

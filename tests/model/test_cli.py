@@ -12,6 +12,7 @@ from model.artifact import Artifact
 from model.cli import commands
 from model.errors import ArtifactError, DataError, ModelError
 from model.synthetic import Shop
+from stream.reader import read_sequence
 
 pytestmark = pytest.mark.timeout(400)  # libraries to load and a model to train, one core shared
 
@@ -22,7 +23,7 @@ N_EVENTS = 3_000
 def run(*words: str | Path) -> Result:
     """Run a command; an error of ours is the exception of the result."""
     app = typer.Typer(pretty_exceptions_enable=False)
-    commands(app)
+    commands(app, read_sequence)
     return CliRunner().invoke(app, [str(word) for word in words])
 
 

@@ -1,0 +1,88 @@
+"""The command that shows what is bought together."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, get_args
+
+import typer
+
+from model.commands.common import Events, Json, columns, say
+
+if TYPE_CHECKING:
+    from model.together import Together
+
+
+def together(
+    events: Events,
+    by: Annotated[str, typer.Option(help="item or category.")] = "item",
+    item: Annotated[
+        str | None, typer.Option(help="Only what goes with this item, or category.")
+    ] = None,
+    top: Annotated[int, typer.Option(min=1, help="How many pairs to show.")] = 20,
+    action: Annotated[str, typer.Option(help="What counts as buying.")] = "buy",
+    window_h: Annotated[
+        float, typer.Option(min=0.01, help="Hours that make one basket; 24 are a day in UTC.")
+    ] = 24.0,
+    min_count: Annotated[int, typer.Option(min=1, help="Leave rarer pairs out.")] = 5,
+    as_json: Json = False,
+) -> None:
+    """Show what the same users buy on the same day, by how much oftener than by chance."""
+    from importlib.util import find_spec
+
+    from model.errors import ModelError
+    from model.together import By
+
+    if by not in get_args(By):
+        raise typer.BadParameter(f"--by {by}: expected one of {', '.join(get_args(By))}")
+    if find_spec("polars") is None:
+        raise ModelError("polars is not installed; pip install 'lately[train]'")
+    found = _count(events, by, item, top, action, window_h, min_count)
+    if found.left_out:
+        say(f"note: {found.left_out:,} baskets are too large to be a shopper's, and left out")
+    if as_json:
+        pairs = [pair._asdict() for pair in found.pairs]
+        typer.echo(json.dumps({"baskets": found.baskets, "pairs": pairs}))
+    else:
+        typer.echo(page(found, min_count))
+
+
+def page(found: "Together", min_count: int) -> str:
+    """The pairs for people."""
+    if not found.pairs:
+        return f"no pair is in {min_count:,} of {found.baskets:,} baskets or more"
+    rows = [["", "goes with", "baskets", "support", "confidence", "lift"]]
+    rows += [
+        [
+            pair.first,
+            pair.second,
+            f"{pair.count:,}",
+            f"{100 * pair.support:.2f} %",
+            f"{100 * pair.confidence:.1f} %",
+            f"{pair.lift:.1f}",
+        ]
+        for pair in found.pairs
+    ]
+    return f"{found.baskets:,} baskets\n\n{columns(rows, texts=2)}"
+
+
+def _count(
+    events: list[Path],
+    by: str,
+    item: str | None,
+    top: int,
+    action: str,
+    window_h: float,
+    min_count: int,
+) -> "Together":
+    from model.data import EventLog
+    from model.together import together
+
+    return together(
+        EventLog.open(events).frame,
+        by=by,  # type: ignore[arg-type]
+        action=action,
+        window_h=window_h,
+        at_least=min_count,
+        only=item,
+        top=top,
+    )

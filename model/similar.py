@@ -1,0 +1,119 @@
+"""The similar items: what stands nearest to an item, by behaviour or by text.
+
+By behaviour are the vectors that the model learnt from who acted on what; by text are those that
+a frozen encoder made of the titles. Both are compared by the cosine of their angle.
+"""
+
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from model.artifact import WEIGHTS, Artifact
+from model.catalogue import NO_CATEGORY, Catalogue
+from model.errors import ArtifactError, DataError, ScorerError
+from model.features import FIRST_ITEM
+
+Vectors = npt.NDArray[np.float32]
+By = Literal["behaviour", "text", "both"]
+
+TEXTS = "texts"  # the buffer of a network that holds one text vector for each item
+
+
+class Neighbour(NamedTuple):
+    """An item, and the cosine of its angle to the one asked about: 1 is the same direction."""
+
+    item_id: str
+    category: str | None
+    cosine: float
+
+
+def similar(artifact: Artifact, item: str, by: By, top: int) -> list[Neighbour]:
+    """The ``top`` nearest items, the nearest first; both is the mean of the two cosines.
+
+    Raises ``DataError`` for an item without a vector, ``ArtifactError`` where the artifact has
+    no such vectors, ``ScorerError`` where a library is missing.
+    """
+    catalogue = artifact.read_catalogue()
+    code = catalogue.index.get(item)
+    if code is None:
+        raise DataError(
+            f"item {item!r} is not in the catalogue of {len(catalogue)} items, which has "
+            f"{catalogue.items[0]!r}; name one that the model was trained on"
+        )
+    readers = {"behaviour": behaviour_vectors, "text": text_vectors}
+    asked = readers if by == "both" else {by: readers[by]}
+    cosines = [_cosines(read(artifact, catalogue), code, name) for name, read in asked.items()]
+    return _nearest(np.mean(cosines, axis=0), code, catalogue, top)
+
+
+def behaviour_vectors(artifact: Artifact, catalogue: Catalogue) -> Vectors:
+    """The network's item vectors, (V, D). Raises ``ArtifactError`` if it has none."""
+    try:
+        import torch
+
+        from model.serving.torch import load_network
+    except ModuleNotFoundError as error:
+        raise ScorerError(
+            f"vectors by behaviour need {error.name}; pip install 'lately[train]'"
+        ) from None
+    network: Any = load_network(artifact)
+    if not hasattr(network, "item_vectors"):
+        raise artifact.error(
+            f"its network, {artifact.config.network}, has no item vectors; take one of a "
+            "transformer, or --by text"
+        )
+    with torch.inference_mode():
+        vectors: Vectors = network.item_vectors().numpy()
+    return _rows(artifact, vectors, catalogue)
+
+
+def text_vectors(artifact: Artifact, catalogue: Catalogue) -> Vectors:
+    """The frozen vectors of the items' texts, (V, T). Raises ``ArtifactError`` without any."""
+    try:
+        from safetensors.numpy import load_file
+    except ModuleNotFoundError:
+        raise ScorerError("vectors by text need safetensors; pip install 'lately[train]'") from None
+    tensors = load_file(artifact.path(WEIGHTS))
+    names = [name for name in tensors if name.rpartition(".")[2] == TEXTS]
+    if not names:
+        raise artifact.error(
+            "has no text vectors; train with --items that have titles and the extra text, or "
+            "ask --by behaviour"
+        )
+    return _rows(artifact, tensors[names[0]].astype(np.float32), catalogue)
+
+
+def _rows(artifact: Artifact, vectors: Vectors, catalogue: Catalogue) -> Vectors:
+    """Without the codes that are no items, where the table begins with them."""
+    extra = len(vectors) - len(catalogue)
+    if extra not in (0, FIRST_ITEM):
+        raise ArtifactError(
+            f"{artifact.folder}: has {len(vectors)} item vectors for {len(catalogue)} items; "
+            "export the artifact again"
+        )
+    return vectors[extra:]
+
+
+def _cosines(vectors: Vectors, code: int, name: str) -> Vectors:
+    """The cosine of each item to one, (V,); minus infinity where an item has no vector."""
+    lengths = np.linalg.norm(vectors, axis=1)
+    if lengths[code] == 0:
+        raise DataError(f"the item has no vector by {name}; ask by the other")
+    known = lengths > 0
+    cosines = vectors @ vectors[code] / np.where(known, lengths * lengths[code], 1)
+    return np.where(known, cosines, -np.inf).astype(np.float32)
+
+
+def _nearest(cosines: Vectors, code: int, catalogue: Catalogue, top: int) -> list[Neighbour]:
+    order = np.argsort(-cosines, kind="stable")
+    order = order[(order != code) & np.isfinite(cosines[order])][:top]
+    return [
+        Neighbour(catalogue.items[place], _category(catalogue, place), float(cosines[place]))
+        for place in order.tolist()
+    ]
+
+
+def _category(catalogue: Catalogue, place: int) -> str | None:
+    code = int(catalogue.item_categories[place])
+    return None if code == NO_CATEGORY else catalogue.categories[code]

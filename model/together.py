@@ -1,0 +1,133 @@
+"""What is bought together: pairs of items, or of categories, in the same user's basket.
+
+A basket is all that one user bought within one window of time; windows tile the time from 1970
+on, so that 24 hours are the days in UTC. Support, confidence and lift are those of association
+rules (Agrawal, Imieliński and Swami, "Mining Association Rules between Sets of Items in Large
+Databases", SIGMOD 1993).
+"""
+
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from model.errors import DataError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+By = Literal["item", "category"]
+
+MOST_IN_BASKET = 100  # larger ones are a warehouse or a robot, and have the square of that in pairs
+HOUR_MS = 3_600_000
+
+
+class Pair(NamedTuple):
+    """Two things of one basket, seen from the first."""
+
+    first: str
+    second: str
+    count: int  # baskets with both
+    support: float  # share of all baskets with both
+    confidence: float  # share of the first's baskets that have the second, too
+    lift: float  # how many times as often together as by chance
+
+
+class Together(NamedTuple):
+    """The pairs, the largest lift first, and what they were counted in."""
+
+    pairs: list[Pair]
+    baskets: int
+    left_out: int  # baskets of more than MOST_IN_BASKET things
+
+
+def together(
+    frame: "pl.LazyFrame",
+    *,
+    by: By = "item",
+    action: str = "buy",
+    window_h: float = 24.0,
+    at_least: int = 5,
+    only: str | None = None,
+    top: int = 20,
+) -> Together:
+    """Count the pairs of a log's ``frame``; ``only`` those that begin with this thing.
+
+    Pairs in fewer than ``at_least`` baskets are left out. Raises ``DataError`` where nothing
+    was bought, or the log names no categories.
+    """
+    import polars as pl
+
+    baskets = _baskets(frame, by, action, window_h)
+    sizes = baskets.group_by("basket").agg(size=pl.len())
+    large = pl.col("size") > MOST_IN_BASKET
+    n, left_out = sizes.select(pl.len(), large.sum()).collect(engine="streaming").row(0)
+    if n == 0:
+        raise DataError(_nothing(by, action))
+    kept = baskets.join(sizes.filter(~large), on="basket").select("basket", "thing")
+    rows = _pairs(kept, n - left_out, at_least, only)
+    best = rows.sort(["lift", "count", "first", "second"], descending=[True, True, False, False])
+    found = best.head(top).collect(engine="streaming")
+    if only is not None and found.is_empty():
+        raise DataError(_never(kept, by, only, at_least))
+    return Together([Pair(*row) for row in found.iter_rows()], n - left_out, left_out)
+
+
+def _baskets(frame: "pl.LazyFrame", by: By, action: str, window_h: float) -> "pl.LazyFrame":
+    """One row for each different thing of a basket: ``basket``, ``thing``."""
+    import polars as pl
+
+    width_ms = max(1, round(window_h * HOUR_MS))
+    thing = pl.col("item_id" if by == "item" else "category")
+    return (
+        frame.filter((pl.col("action") == action) & thing.is_not_null())
+        .select(
+            basket=pl.struct("user_id", (pl.col("ts") // width_ms).alias("window")),
+            thing=thing,
+        )
+        .unique()
+    )
+
+
+def _pairs(baskets: "pl.LazyFrame", n: int, at_least: int, only: str | None) -> "pl.LazyFrame":
+    import polars as pl
+
+    counts = baskets.group_by("thing").agg(alone=pl.len())
+    # A thing that is rarer than the least count is in no pair of that count.
+    often = baskets.join(counts.filter(pl.col("alone") >= at_least), on="thing")
+    left = often if only is None else often.filter(pl.col("thing") == only)
+    # Without a thing to begin with, each pair stands once, its names in order.
+    order = pl.col("first") != pl.col("second") if only else pl.col("first") < pl.col("second")
+    # As floats: products of counts leave 32 bits.
+    names = ("count", "alone", "alone_second")
+    both, first, second = (pl.col(name).cast(pl.Float64) for name in names)
+    return (
+        left.rename({"thing": "first"})
+        .join(often.rename({"thing": "second"}), on="basket", suffix="_second")
+        .filter(order)
+        .group_by("first", "second", "alone", "alone_second")
+        .agg(count=pl.len())
+        .filter(both >= at_least)
+        .select(
+            "first",
+            "second",
+            "count",
+            support=both / n,
+            confidence=both / first,
+            lift=both * n / (first * second),
+        )
+    )
+
+
+def _never(baskets: "pl.LazyFrame", by: By, only: str, at_least: int) -> str:
+    import polars as pl
+
+    mine = baskets.filter(pl.col("thing") == only).select(pl.len())
+    found = int(mine.collect(engine="streaming").item())
+    return (
+        f"{by} {only!r} is in {found:,} baskets, and in no {at_least:,} of them with the same "
+        "other; name another, a smaller --min-count or a longer --window-h"
+    )
+
+
+def _nothing(by: By, action: str) -> str:
+    if by == "category":
+        return f"no event with the action {action} names a category; give --by item, or a log with"
+    return f"no event has the action {action}; name another by --action, or give a log with some"
