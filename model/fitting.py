@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 # need libraries that others do not.
 TRAININGS = {
     "transformer": "model.training_sequence",
+    "mlp": "model.training_mlp",
 }
 
 

@@ -51,6 +51,24 @@ def cut_windows(offsets: Ints, longest: int, stride: int) -> Windows:
     )
 
 
+def windows_until(histories: Histories, ends: Ints, config: ArtifactConfig) -> Padded:
+    """What is served right after each of these events (B,): it and the newest ones before it."""
+    user_begins = histories.offsets[np.searchsorted(histories.offsets, ends, side="right") - 1]
+    lengths = np.minimum(ends + 1 - user_begins, config.max_length)
+    within = np.arange(int(lengths.sum())) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    source = np.repeat(ends + 1 - lengths, lengths) + within
+    return pad(
+        flatten_columns(
+            histories.items[source].astype(np.int64),
+            histories.actions[source].astype(np.int64),
+            histories.times_ms[source],
+            lengths,
+            histories.times_ms[ends],
+            config,
+        )
+    )
+
+
 class Batches:
     """Batches of windows that have something to predict.
 

@@ -1,0 +1,108 @@
+"""The candidates: the few items that are scored for a user, and how each relates to the window.
+
+Item codes throughout, as ``model.features`` makes them; 0 stands where there is no candidate.
+"""
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from model.networks.experts import FIRST_ITEM
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
+NOBODY = 0  # the code where there is no candidate
+RELATIONS = 7  # numbers that ``relate`` gives
+_MOST_SHARE = 100.0  # shares of 1 % and of 100 % are to be told apart: log1p of so many times it
+
+
+class Neighbours(NamedTuple):
+    """What most often followed each item, by item code, best first."""
+
+    codes: npt.NDArray[np.int64]  # (V + 2, M), NOBODY where there are fewer
+    shares: npt.NDArray[np.float32]  # (V + 2, M) of all that followed
+
+
+def nearest(counts: "csr_array", most: int) -> Neighbours:
+    """The ``most`` best of each row of counts (V, V), the smaller index first among equals."""
+    items = counts.shape[0]
+    rows = np.repeat(np.arange(items), np.diff(counts.indptr))
+    order = np.lexsort((counts.indices, -counts.data, rows))
+    place = np.arange(len(rows)) - np.repeat(counts.indptr[:-1], np.diff(counts.indptr))
+    kept = place < most
+    totals = np.bincount(rows, counts.data, minlength=items)
+    at = rows[kept] + FIRST_ITEM, place[kept]
+    neighbours = Neighbours(
+        np.full((items + FIRST_ITEM, most), NOBODY, dtype=np.int64),
+        np.zeros((items + FIRST_ITEM, most), dtype=np.float32),
+    )
+    neighbours.codes[at] = counts.indices[order][kept] + FIRST_ITEM
+    neighbours.shares[at] = (counts.data[order] / totals[rows])[kept]
+    return neighbours
+
+
+def newest(items: Tensor, lengths: Tensor, count: int) -> Tensor:
+    """The newest ``count`` items of each window (B, L), newest first, padding where there is none.
+
+    Returns (B, count).
+    """
+    place = lengths.long()[:, None] - 1 - torch.arange(count, device=items.device)
+    return items.long().gather(1, place.clamp(min=0)).masked_fill(place < 0, 0)
+
+
+def once(codes: Tensor, earlier: Tensor) -> Tensor:
+    """Candidates (B, N) with ``NOBODY`` for padding, unknown items, and what stood before.
+
+    ``earlier`` (N, N) is true below the diagonal.
+    """
+    again = ((codes[:, :, None] == codes[:, None, :]) & earlier).any(dim=2)
+    return codes.masked_fill(again | (codes < FIRST_ITEM), NOBODY)
+
+
+def relate(
+    candidates: Tensor,
+    items: Tensor,
+    lengths: Tensor,
+    near: tuple[Tensor, Tensor],
+    attribute: Tensor,
+) -> Tensor:
+    """What each candidate (B, N) has to do with the window's items (B, L): (B, N, RELATIONS - 1).
+
+    In this order: how often it stands in the window, log(1 + n); how recently, 1 / (1 + steps
+    back); the share of the window in its category, and how recent that is; by how much it goes
+    with the newest item, and with the newest ones, log(1 + 100 · share). ``near`` are the codes
+    and shares (B, R, M) of the neighbours of the newest R items, ``attribute`` (V + 2,) is the
+    category of each item code, 0 for none.
+    """
+    steps = lengths[:, None] - 1 - torch.arange(items.shape[1], device=items.device)
+    recency = (1 / (1 + steps.clamp(min=0).float()))[:, None, :]  # (B, 1, L)
+    real = (steps >= 0)[:, None, :]
+    same = ((candidates[:, :, None] == items[:, None, :]) & real).float()  # (B, N, L)
+    kind = attribute[candidates]
+    alike = kind[:, :, None] == attribute[items.long()][:, None, :]
+    alike = (alike & (kind > 0)[:, :, None] & real).float()
+    share = alike.sum(dim=2) / lengths.clamp(min=1)[:, None]
+    codes, shares = near
+    last = _going_with(candidates, codes[:, 0], shares[:, 0])
+    weights = 1 / (1 + torch.arange(codes.shape[1], device=codes.device).float())
+    weighted = (shares * weights[:, None]).flatten(1)
+    recent = _going_with(candidates, codes.flatten(1), weighted)
+    columns = [
+        torch.log1p(same.sum(dim=2)),
+        (same * recency).amax(dim=2),
+        share,
+        (alike * recency).amax(dim=2),
+        torch.log1p(_MOST_SHARE * last),
+        torch.log1p(_MOST_SHARE * recent),
+    ]
+    return torch.stack(columns, dim=2)
+
+
+def _going_with(candidates: Tensor, codes: Tensor, shares: Tensor) -> Tensor:
+    """The sum of the shares (B, J) of each candidate (B, N) among the codes (B, J)."""
+    hits = (candidates[:, :, None] == codes[:, None, :]).float()
+    return (hits * shares[:, None, :]).sum(dim=2)

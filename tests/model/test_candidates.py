@@ -1,0 +1,55 @@
+"""The candidates: which are proposed, each once, and what they have to do with the window."""
+
+from math import log
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.sparse import csr_array
+
+from model.networks.candidates import NOBODY, nearest, newest, once, relate
+
+
+def test_the_neighbours_are_the_most_frequent_followers() -> None:
+    counts = csr_array(np.array([[0, 1, 6, 1], [0, 0, 0, 0], [2, 2, 0, 0], [0, 0, 0, 5]]))
+    found = nearest(counts, 2)
+
+    # Item i has the code i + 2; codes 0 and 1 are padding and the unknown item.
+    assert found.codes.tolist() == [[0, 0], [0, 0], [4, 3], [0, 0], [2, 3], [5, 0]]
+    assert found.shares[2].tolist() == pytest.approx([6 / 8, 1 / 8])
+    assert found.shares[4].tolist() == pytest.approx([2 / 4, 2 / 4])
+    assert found.shares[5].tolist() == [1.0, 0.0]
+
+
+def test_the_newest_items_come_newest_first() -> None:
+    items = torch.tensor([[4, 5, 6, 0], [7, 0, 0, 0]])
+
+    assert newest(items, torch.tensor([3, 1]), 2).tolist() == [[6, 5], [7, 0]]
+
+
+@given(st.lists(st.integers(0, 6), min_size=1, max_size=12))
+def test_each_candidate_stands_once_and_is_an_item(codes: list[int]) -> None:
+    size = len(codes)
+    earlier = torch.tril(torch.ones(size, size, dtype=torch.bool), diagonal=-1)
+    (kept,) = once(torch.tensor([codes]), earlier).tolist()
+    items = [code for code in codes if code >= 2]
+
+    assert [code for code in kept if code != NOBODY] == list(dict.fromkeys(items))
+    assert all(code in (NOBODY, before) for code, before in zip(kept, codes, strict=True))
+
+
+def test_what_a_candidate_has_to_do_with_the_window() -> None:
+    window = torch.tensor([[2, 3, 2, 0]])
+    attribute = torch.tensor([0, 0, 1, 1, 2, 0])  # codes 2 and 3 are of one category, 4 of another
+    # After code 2, the newest item, come 3 (60 %) and 4 (20 %); after 3, the one before, 4 (50 %).
+    near = torch.tensor([[[3, 4], [4, 0]]]), torch.tensor([[[0.6, 0.2], [0.5, 0.0]]])
+    found = relate(torch.tensor([[2, 3, 4, 5]]), window, torch.tensor([3]), near, attribute)
+
+    assert found[0].tolist() == [
+        pytest.approx([log(1 + 2), 1, 3 / 3, 1, 0, 0]),
+        pytest.approx([log(1 + 1), 1 / 2, 3 / 3, 1, log(1 + 60), log(1 + 60)]),
+        pytest.approx([0, 0, 0, 0, log(1 + 20), log(1 + 100 * (0.2 + 0.5 / 2))]),
+        pytest.approx([0, 0, 0, 0, 0, 0]),
+    ]
