@@ -228,6 +228,14 @@ def inspect(folder: Path | str) -> dict[str, Any]:
     return _read_manifest(Path(folder)).to_json()
 
 
+def inspect_metrics(folder: Path | str) -> dict[str, Any]:
+    """What the training measured; empty where the artifact does not say, or not as an object."""
+    try:
+        return parse_object((Path(folder) / METRICS).read_bytes(), MAX_BYTES)
+    except (OSError, ValueError):
+        return {}
+
+
 def verify(folder: Path | str) -> dict[str, Any]:
     """Check everything a worker would; the manifest's fields if all is well.
 

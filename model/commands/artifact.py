@@ -1,7 +1,6 @@
 """The commands that look at an artifact, or verify it."""
 
 import json
-from typing import Any
 
 import typer
 
@@ -9,10 +8,12 @@ from model.commands.common import Folder, Json
 
 
 def inspect(folder: Folder, as_json: Json = False) -> None:
-    """Show an artifact's manifest."""
-    from model.artifact import inspect
+    """Show what an artifact is, from which data, how well it does, and how large it is."""
+    from model.artifact import inspect, inspect_metrics
+    from model.artifact_page import page
 
-    _show(inspect(folder), as_json)
+    fields = inspect(folder)
+    typer.echo(json.dumps(fields) if as_json else page(fields, inspect_metrics(folder)))
 
 
 def verify(folder: Folder, as_json: Json = False) -> None:
@@ -24,22 +25,3 @@ def verify(folder: Folder, as_json: Json = False) -> None:
         typer.echo(json.dumps(fields))
     else:
         typer.echo(f"{folder}: {fields['name']} {fields['version']} is in order")
-
-
-def _show(fields: dict[str, Any], as_json: bool) -> None:
-    if as_json:
-        typer.echo(json.dumps(fields))
-        return
-    for name, value in fields.items():
-        if isinstance(value, dict):
-            typer.echo(name)
-            for part, content in value.items():
-                typer.echo(f"  {part}: {_brief(content)}")
-        else:
-            typer.echo(f"{name}: {_brief(value)}")
-
-
-def _brief(value: Any) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{name} {part}" for name, part in value.items())
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
