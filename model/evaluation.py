@@ -1,185 +1,127 @@
-"""The evaluation: what a scorer would have said before each event of a log, had it been asked.
+"""The evaluation: everybody's figures on the same questions, and how sure they are."""
 
-It asks the scorers that serve, so what is judged is what is served.
-"""
-
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from model import metrics
-from model.catalogue import UNKNOWN, Catalogue
-from model.config import ArtifactConfig
-from model.dataset import CENSORED, NO_NEXT, Histories, Period, label
-from model.scorer import Score, Scorer
-from model.sequence import Sequence as Actions
+from model import bootstrap, metrics
+from model.bootstrap import Interval
+from model.dataset import NO_NEXT
+from model.exam import CUTOFF, Answers, Exam
+from model.questions import Mask, groups
+from model.variety import variety_figures
 
-Ints = npt.NDArray[np.int64]
-Mask = npt.NDArray[np.bool_]
+Figures = dict[str, float | None]  # metric → value, None where there is none
+Intervals = dict[str, Interval | None]
 
-ASKED_AT_ONCE = 1_024
-CUTOFF = 20
-STRANGER = "\0"  # stands for every item that the catalogue has not; no item is called so
+SURE_OF = ("recall", "ndcg", "mrr")  # the figures of items that get an interval, at the cutoff
 
 
-class Questions(NamedTuple):
-    """Q moments to ask at; the sequence of one is the events ``begin`` to ``end``."""
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """From which chance on an intent counts as a yes, and what it was chosen on."""
 
-    begin: Ints  # (Q,)
-    end: Ints  # (Q,) equal to begin where nothing is known of the user
-    targets: Ints  # (Q,) the next item, UNKNOWN if the catalogue has it not, or NO_NEXT
-    intents: npt.NDArray[np.int8]  # (Q, A) 1, 0, or CENSORED
-    repeated: Mask  # (Q,) whether the next item stands in the sequence already
-
-
-class Answers(NamedTuple):
-    """What one scorer said, row by row of the questions."""
-
-    ranks: npt.NDArray[np.int16]  # (Q,) of the next item, 0 beyond the cutoff
-    chances: npt.NDArray[np.float64]  # (Q, A) of the intents
+    chance: float
+    chosen_on: str
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """Every scorer's figures on the same questions, by group of questions or by intent."""
+    """Figures by who was asked; an interval covers 95 %, by a bootstrap over users."""
 
-    items: dict[str, dict[str, dict[str, float]]]  # group → scorer → metric
-    intents: dict[str, dict[str, dict[str, float | None]]]  # intent → scorer → metric
+    questions: int
+    users: int
+    items: dict[str, dict[str, Figures]]  # group of questions → who → figures
+    variety: dict[str, Figures]  # who → figures of its answers, however right
+    item_intervals: dict[str, Intervals]  # who → metric → interval, over all questions
+    intents: dict[str, dict[str, Figures]]  # intent → who → figures
+    intent_intervals: dict[str, dict[str, Intervals]]  # intent → who → metric → interval
+    thresholds: dict[str, Threshold]  # intent → threshold
 
     def to_json(self) -> dict[str, Any]:
         """The figures as JSON types."""
-        return {"items": self.items, "intents": self.intents}
+        return asdict(self)
 
 
-def evaluate(
-    scorers: Sequence[Scorer],
-    histories: Histories,
-    catalogue: Catalogue,
-    config: ArtifactConfig,
-    period: Period,
-    tell: Callable[[int], None] = lambda _: None,
+def judge(
+    exam: Exam,
+    answers: Mapping[str, Answers],
+    trained: Mask,
+    thresholds: Mapping[str, Threshold],
 ) -> Evaluation:
-    """Ask each scorer before each event of the period; the events before are only history.
+    """Compare the answers with what came.
 
-    ``tell`` hears how many answers there are so far, over all scorers.
+    ``trained`` (V,) says which items there was something to learn of. The thresholds must not
+    come from the answers judged here.
     """
-    questions = ask(histories, config, period)
-    answers: dict[str, Answers] = {}
-    for scorer in scorers:
-        before = len(answers) * len(questions.end)
-        answers[scorer.info.name] = answer(
-            scorer, questions, histories, catalogue, config, _adding(before, tell)
-        )
-    return Evaluation(
-        items={
-            name: {who: metrics.item_figures(said.ranks[rows]) for who, said in answers.items()}
-            for name, rows in groups(questions).items()
-        },
-        intents={
-            name: {
-                who: metrics.intent_figures(questions.intents[:, column], said.chances[:, column])
-                for who, said in answers.items()
-            }
-            for column, name in enumerate(config.intents)
-        },
-    )
-
-
-def ask(histories: Histories, config: ArtifactConfig, period: Period) -> Questions:
-    """One question after each event that has something to predict, one before each newcomer."""
-    labels = label(histories, period, config)
-    useful = (labels.next_items != NO_NEXT) | (labels.intents != CENSORED).any(axis=1)
-    last = np.flatnonzero(useful)  # the newest event that is known
-    user_begins = np.repeat(histories.offsets[:-1], np.diff(histories.offsets))
-    first = histories.offsets[:-1]
-    newcomers = first[histories.times_ms[first] >= period.start_ms]
-    begin = np.concatenate([newcomers, np.maximum(user_begins[last], last + 1 - config.max_length)])
-    end = np.concatenate([newcomers, last + 1])
-    targets = np.concatenate([histories.items[newcomers], labels.next_items[last]])
-    unasked = np.full((len(newcomers), len(config.intents)), CENSORED, dtype=np.int8)
-    return Questions(
-        begin,
-        end,
-        targets.astype(np.int64),
-        np.concatenate([unasked, labels.intents[last]]),
-        _repeated(histories.items, begin, end, targets),
-    )
-
-
-def answer(
-    scorer: Scorer,
-    questions: Questions,
-    histories: Histories,
-    catalogue: Catalogue,
-    config: ArtifactConfig,
-    tell: Callable[[int], None],
-) -> Answers:
-    """Let one scorer answer, many questions at a time."""
-    names = np.array([*catalogue.items, STRANGER], dtype=object)  # UNKNOWN is the last one
-    ranks = np.zeros(len(questions.end), dtype=np.int16)
-    chances = np.zeros(questions.intents.shape)
-    for start in range(0, len(ranks), ASKED_AT_ONCE):
-        rows = slice(start, start + ASKED_AT_ONCE)
-        scores = scorer.score(list(_sequences(questions, rows, histories, names, config)))
-        targets = names[questions.targets[rows].clip(min=UNKNOWN)]
-        ranks[rows] = [rank(said, item) for said, item in zip(scores, targets, strict=True)]
-        chances[rows] = [[said.intent[name] for name in config.intents] for said in scores]
-        tell(min(rows.stop, len(ranks)))
-    return Answers(ranks, chances)
-
-
-def rank(score: Score, item: str) -> int:
-    """The place of the item among the best, from 1; 0 if it is not there."""
-    for place, (best, _) in enumerate(score.items[:CUTOFF], start=1):
-        if best == item:
-            return place
-    return 0
-
-
-def groups(questions: Questions) -> dict[str, Mask]:
-    """The questions that have a next item: all, by what is known, and without repeats."""
+    questions = exam.questions
     asked = questions.targets != NO_NEXT
-    known = questions.end - questions.begin
+    ranks = {who: said.ranks(questions.targets) for who, said in answers.items()}
+    return Evaluation(
+        questions=len(exam),
+        users=len(np.unique(questions.users)),
+        items={
+            name: {who: dict(metrics.item_figures(rank[rows])) for who, rank in ranks.items()}
+            for name, rows in groups(questions, trained).items()
+        },
+        variety={
+            who: variety_figures(said.items[asked], exam.catalogue) for who, said in answers.items()
+        },
+        item_intervals=_item_intervals(ranks, asked, questions.users),
+        intents={
+            name: _intent(exam, answers, column, thresholds[name].chance)
+            for column, name in enumerate(exam.config.intents)
+        },
+        intent_intervals={
+            name: _intent_intervals(exam, answers, column)
+            for column, name in enumerate(exam.config.intents)
+        },
+        thresholds=dict(thresholds),
+    )
+
+
+def _item_intervals(
+    ranks: Mapping[str, npt.NDArray[np.int64]], asked: Mask, users: npt.NDArray[np.int64]
+) -> dict[str, Intervals]:
     return {
-        "all": asked,
-        "cold (no actions yet)": asked & (known == 0),
-        "1-4 actions": asked & (known >= 1) & (known < 5),
-        "5 and more": asked & (known >= 5),
-        "new to the window": asked & ~questions.repeated,
+        who: bootstrap.intervals(
+            {
+                f"{metric}@{CUTOFF}": bootstrap.mean_of(metrics.gains(metric, rank[asked], CUTOFF))
+                for metric in SURE_OF
+            },
+            users[asked],
+        )
+        for who, rank in ranks.items()
     }
 
 
-def _adding(before: int, tell: Callable[[int], None]) -> Callable[[int], None]:
-    return lambda done: tell(before + done)
+def _intent(
+    exam: Exam, answers: Mapping[str, Answers], column: int, threshold: float
+) -> dict[str, Figures]:
+    labels = exam.questions.intents[:, column]
+    return {
+        who: metrics.intent_figures(labels, said.chances[:, column])
+        | metrics.decision_figures(labels, said.chances[:, column], threshold)
+        for who, said in answers.items()
+        if said.chances is not None
+    }
 
 
-def _sequences(
-    questions: Questions,
-    rows: slice,
-    histories: Histories,
-    names: npt.NDArray[np.object_],
-    config: ArtifactConfig,
-) -> Iterator[Actions]:
-    kinds = np.array(config.actions, dtype=object)
-    spans = zip(questions.begin[rows].tolist(), questions.end[rows].tolist(), strict=True)
-    for begin, end in spans:
-        times_ms = tuple(histories.times_ms[begin:end].tolist())
-        yield Actions(
-            tuple(names[histories.items[begin:end]].tolist()),
-            tuple(kinds[histories.actions[begin:end]].tolist()),
-            times_ms,
-            times_ms[-1] if times_ms else 0,
-        )
-
-
-def _repeated(items: npt.NDArray[np.int32], begin: Ints, end: Ints, targets: Ints) -> Mask:
-    found = np.zeros(len(end), dtype=np.bool_)
-    longest = int((end - begin).max(initial=0))
-    for back in range(1, longest + 1):
-        place = end - back
-        found |= (place >= begin) & (items[np.maximum(place, 0)] == targets)
-    repeated: Mask = found & (targets != UNKNOWN)
-    return repeated
+def _intent_intervals(
+    exam: Exam, answers: Mapping[str, Answers], column: int
+) -> dict[str, Intervals]:
+    known = exam.questions.intents[:, column] >= 0
+    labels = exam.questions.intents[known, column]
+    found = {}
+    for who, said in answers.items():
+        if said.chances is not None:
+            chances = said.chances[known, column]
+            figures = {
+                "auc": bootstrap.auc_of(labels, chances),
+                "ece": bootstrap.ece_of(labels, chances, metrics.ECE_BINS),
+            }
+            found[who] = bootstrap.intervals(figures, exam.questions.users[known])
+    return found

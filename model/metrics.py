@@ -9,24 +9,32 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 
+CUTOFFS = (5, 10, 20)
 ECE_BINS = 10
 
 
 def recall_at(ranks: npt.ArrayLike, k: int) -> float:
     """How often the right item is among the first k: with one right item, the hit rate."""
-    return _mean(_found(ranks, k)[1].astype(np.float64))
+    return _mean(gains("recall", ranks, k))
 
 
 def ndcg_at(ranks: npt.ArrayLike, k: int) -> float:
     """Mean of ``1 / log2(rank + 1)``, 0 beyond k; the best possible is 1."""
-    rank, found = _found(ranks, k)
-    return _mean(np.where(found, 1 / np.log2(np.where(found, rank, 1) + 1), 0.0))
+    return _mean(gains("ndcg", ranks, k))
 
 
 def mrr_at(ranks: npt.ArrayLike, k: int) -> float:
     """Mean of ``1 / rank``, 0 beyond k."""
-    rank, found = _found(ranks, k)
-    return _mean(np.where(found, 1 / np.where(found, rank, 1), 0.0))
+    return _mean(gains("mrr", ranks, k))
+
+
+def gains(metric: str, ranks: npt.ArrayLike, k: int) -> Floats:
+    """What each rank adds to the mean of ``recall``, ``ndcg`` or ``mrr`` at k."""
+    rank = np.atleast_1d(np.asarray(ranks, dtype=np.float64))
+    found = (rank >= 1) & (rank <= k)
+    place = np.where(found, rank, 1)
+    gain = {"recall": np.ones_like(place), "ndcg": 1 / np.log2(place + 1), "mrr": 1 / place}
+    return np.where(found, gain[metric], 0.0)
 
 
 def auc(labels: npt.ArrayLike, probabilities: npt.ArrayLike) -> float | None:
@@ -75,9 +83,9 @@ def item_figures(ranks: npt.ArrayLike) -> dict[str, float]:
     """All metrics of items at the usual cutoffs, with the number of ranks."""
     return {
         "n": int(np.size(ranks)),
-        **{f"recall@{k}": recall_at(ranks, k) for k in (5, 10, 20)},
-        **{f"ndcg@{k}": ndcg_at(ranks, k) for k in (10, 20)},
-        "mrr@20": mrr_at(ranks, 20),
+        **{f"recall@{k}": recall_at(ranks, k) for k in CUTOFFS},
+        **{f"ndcg@{k}": ndcg_at(ranks, k) for k in CUTOFFS},
+        **{f"mrr@{k}": mrr_at(ranks, k) for k in CUTOFFS},
     }
 
 
@@ -95,9 +103,43 @@ def intent_figures(labels: npt.ArrayLike, probabilities: npt.ArrayLike) -> dict[
     }
 
 
-def _found(ranks: npt.ArrayLike, k: int) -> tuple[Floats, npt.NDArray[np.bool_]]:
-    rank = np.atleast_1d(np.asarray(ranks, dtype=np.float64))
-    return rank, (rank >= 1) & (rank <= k)
+def best_threshold(labels: npt.ArrayLike, probabilities: npt.ArrayLike) -> float | None:
+    """The chance from which on to say yes for the best F1; None where there is no yes.
+
+    To be chosen on held-out data, and never on those it is judged on.
+    """
+    from sklearn.metrics import precision_recall_curve
+
+    y, p = _both(labels, probabilities)
+    y, p = y[y >= 0], p[y >= 0]
+    if y.sum() == 0:
+        return None
+    precision, recall, thresholds = precision_recall_curve(y, p)
+    f1 = 2 * precision * recall / np.maximum(precision + recall, np.finfo(np.float64).tiny)
+    return float(thresholds[f1[:-1].argmax()])
+
+
+def decision_figures(
+    labels: npt.ArrayLike, probabilities: npt.ArrayLike, threshold: float
+) -> dict[str, float | None]:
+    """How good it is to say yes from this chance on, where the label, 1 or 0, is known.
+
+    Precision is None where nothing is called a yes, recall where nothing is one.
+    """
+    y, p = _both(labels, probabilities)
+    said, yes = p[y >= 0] >= threshold, y[y >= 0] == 1
+    right = int((said & yes).sum())
+    return {
+        "threshold": threshold,
+        "accuracy": _share(int((said == yes).sum()), len(yes)),
+        "precision": _share(right, int(said.sum())),
+        "recall": _share(right, int(yes.sum())),
+        "f1": _share(2 * right, int(said.sum() + yes.sum())),
+    }
+
+
+def _share(part: int, whole: int) -> float | None:
+    return part / whole if whole else None
 
 
 def _both(labels: npt.ArrayLike, probabilities: npt.ArrayLike) -> tuple[Floats, Floats]:

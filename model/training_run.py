@@ -172,6 +172,7 @@ def _figures(
         },
         "intents": {
             name: metrics.intent_figures(said.intents[:, column], chances[:, column])
+            | {"threshold": metrics.best_threshold(said.intents[:, column], chances[:, column])}
             for column, name in enumerate(config.intents)
         },
     }

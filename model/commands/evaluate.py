@@ -1,59 +1,48 @@
 """The command that evaluates: a model beside every baseline."""
 
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
 from model.commands.common import Events, Folder, JsonFile, need_training, say, write_json
-
-if TYPE_CHECKING:
-    from model.dataset import Histories, Period
 
 
 def evaluate(
     folder: Folder,
     events: Events,
     json_file: JsonFile = None,
+    plots: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Also draw the figures, as SVG, into here.")
+    ] = None,
 ) -> None:
     """Ask the model, and each baseline, before every event that it was not trained on.
 
-    Give the log it was trained on too: then its users are not strangers.
+    Give the log it was trained on too: then its users are not strangers, and the baselines can
+    learn from what it learnt from.
     """
     need_training()
     from model.artifact import Artifact
-    from model.baselines.popularity import PopularityScorer
+    from model.baselines import BASELINES
     from model.data import EventLog
     from model.dataset import read_histories
-    from model.evaluation import ask, evaluate
     from model.evaluation_report import table
+    from model.evaluation_run import examine, run
     from model.progress import progress
-    from model.scorer import Scorer
-    from model.serving.onnx import OnnxScorer
+    from model.serving import load_scorer
 
     artifact = Artifact.open(folder)
-    config, catalogue = artifact.config, artifact.read_catalogue()
-    histories = read_histories(EventLog.open(events).frame, catalogue, config)
-    period = _unseen(histories, artifact.manifest.data)
-    scorers: list[Scorer] = [OnnxScorer(artifact), PopularityScorer(artifact)]
-    total = len(ask(histories, config, period).end) * len(scorers)
-    with progress("evaluating", total) as tell:
-        evaluation = evaluate(scorers, histories, catalogue, config, period, tell)
-    typer.echo(table(evaluation))
-    write_json(json_file, {"artifact": artifact.version, **evaluation.to_json()})
+    frame = EventLog.open(events).frame
+    histories = read_histories(frame, artifact.read_catalogue(), artifact.config)
+    scorer = load_scorer(folder)
+    exam = examine(artifact, histories, say)
+    with progress("evaluating", len(exam) * (1 + len(BASELINES))) as tell:
+        judged = run(artifact, scorer, exam, tell, say)
+    typer.echo(table(judged.evaluation))
+    figures = {"artifact": artifact.version, **judged.evaluation.to_json()}
+    if plots is not None:
+        from model.evaluation_plots import write_plots
 
-
-def _unseen(histories: "Histories", data: Any) -> "Period":
-    """The events later than those the weights, or at least the choice of them, have seen."""
-    from model.dataset import SELECTED_UNTIL, TRAINED_UNTIL, Period
-    from model.errors import DataError
-
-    newest_ms = int(histories.times_ms.max())
-    if newest_ms >= data[SELECTED_UNTIL]:
-        return Period(data[SELECTED_UNTIL], newest_ms + 1)
-    if newest_ms >= data[TRAINED_UNTIL]:
-        say("note: these events chose the best epoch; newer ones would be a fairer test")
-        return Period(data[TRAINED_UNTIL], newest_ms + 1)
-    raise DataError(
-        f"the newest event is of {newest_ms} ms, but the model was trained on all before "
-        f"{data[TRAINED_UNTIL]} ms; give a log with newer events"
-    )
+        late = write_plots(artifact, judged, scorer, plots, say)
+        figures["by_delay"] = [point._asdict() for point in late]
+    write_json(json_file, figures)

@@ -5,6 +5,8 @@ import pytest
 from model.metrics import (
     auc,
     average_precision,
+    best_threshold,
+    decision_figures,
     expected_calibration_error,
     intent_figures,
     item_figures,
@@ -76,3 +78,23 @@ def test_one_class_has_no_auc_and_no_answers_have_nothing() -> None:
 
 def test_censored_labels_are_in_no_figure() -> None:
     assert intent_figures([1, -1, 0], [0.9, 0.9, 0.1]) == intent_figures([1, 0], [0.9, 0.1])
+
+
+def test_the_best_threshold_has_the_best_f1() -> None:
+    labels, chances = [0, 1, 0, 1, -1], [0.1, 0.4, 0.5, 0.8, 0.9]
+
+    # from .4 on: 2 of 3 right, both found: F1 4/5; from .8 on: 1 of 1, one found: 2/3
+    assert best_threshold(labels, chances) == 0.4
+    assert decision_figures(labels, chances, 0.4)["f1"] == pytest.approx(2 * 2 / (3 + 2))
+    assert best_threshold([0, 0], [0.1, 0.2]) is None
+
+
+def test_decisions_are_counted_from_the_threshold_on() -> None:
+    assert decision_figures([1, 0, 1, 0, -1], [0.5, 0.5, 0.2, 0.1, 0.9], 0.5) == {
+        "threshold": 0.5,
+        "accuracy": 2 / 4,
+        "precision": 1 / 2,
+        "recall": 1 / 2,
+        "f1": 2 / (2 + 2),
+    }
+    assert decision_figures([0], [0.1], 0.5)["precision"] is None

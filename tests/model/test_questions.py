@@ -1,0 +1,42 @@
+import numpy as np
+
+from model.questions import ask, groups
+from tests.model.shop_log import CONFIG, EVER, histories
+
+ALL = np.ones(3, dtype=np.bool_)
+
+
+def test_strangers_are_no_repeats_of_each_other() -> None:
+    questions = ask(histories("azz"), CONFIG, EVER)
+
+    assert groups(questions, ALL)["new to the window"].sum() == 3
+
+
+def test_questions_are_grouped_by_what_is_known_of_the_user() -> None:
+    config = CONFIG.__class__(max_length=50)
+    sizes = {
+        name: int(rows.sum())
+        for name, rows in groups(ask(histories("ab" * 13), config, EVER), ALL).items()
+    }
+
+    assert sizes["all"] == 26
+    assert sizes["no actions yet"] == 1
+    assert sizes["1-4 actions"] == 4
+    assert sizes["5-19 actions"] == 15
+    assert sizes["20 and more"] == 26 - 1 - 4 - 15
+    assert sizes["new to the window"] == 2
+
+
+def test_an_item_is_cold_if_there_was_nothing_to_learn_of_it() -> None:
+    found = groups(ask(histories("abcz"), CONFIG, EVER), np.array([True, False, True]))
+
+    assert found["warm item"].sum() == 2  # a, c
+    assert found["cold item (never trained on)"].sum() == 2  # b, and z that the catalogue has not
+
+
+def test_each_question_knows_its_user() -> None:
+    questions = ask(histories("ab", "c"), CONFIG, EVER)
+
+    begins = questions.begin[questions.end > questions.begin]
+    assert questions.users[questions.end > questions.begin].tolist() == (begins // 2).tolist()
+    assert questions.users[questions.end == questions.begin].tolist() == [0, 1]
