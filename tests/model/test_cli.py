@@ -96,7 +96,7 @@ def test_what_is_served_is_what_was_validated(trained: Path, log: Path, tmp_path
     served = json.loads(out.read_text())["items"]
     validated = Artifact.open(trained).read_object("metrics.json")["held_out"]["items"]["shop"]
 
-    warm = [served[group]["shop"] for group in ("1-4 actions", "5 and more")]
+    warm = [served[group]["shop"] for group in ("1-4 actions", "5-19 actions", "20 and more")]
     hits = sum(group["recall@20"] * group["n"] for group in warm)
     assert validated["n"] == sum(group["n"] for group in warm)
     # Validation looks at windows that begin up to five events later than the served ones.
