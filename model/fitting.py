@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 TRAININGS = {
     "transformer": "model.training_sequence",
     "mlp": "model.training_mlp",
+    "bert": "model.training_text",
 }
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from model.training import Progress
 
 INTENTS = ("cart", "buy")
+TUNES = ("top", "all", "lora")
 PARTS = 1_000
 
 
@@ -38,6 +39,13 @@ def train(
     held_out: Annotated[
         float, typer.Option(min=0.01, max=0.5, help="Newest share of the log to check on.")
     ] = 0.1,
+    tune: Annotated[
+        str, typer.Option(help=f"What of the text encoder bert trains: {', '.join(TUNES)}.")
+    ] = "top",
+    encoder: Annotated[
+        Path | None,
+        typer.Option(help="A folder with a BERT-family text encoder, instead of lately[text]'s."),
+    ] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     threads: Annotated[int, typer.Option(min=1, help="Processor threads.")] = 1,
     overwrite: Annotated[bool, typer.Option(help="Replace an artifact that is there.")] = False,
@@ -46,6 +54,8 @@ def train(
     """Train a model on event logs and write its artifact."""
     if network not in TRAININGS:
         raise typer.BadParameter(f"{network!r} is unknown; choose one of {', '.join(TRAININGS)}")
+    if tune not in TUNES:
+        raise typer.BadParameter(f"--tune {tune}: choose one of {', '.join(TUNES)}")
     if dim % 2:
         raise typer.BadParameter(f"--dim {dim}: expected an even number")
     config = _config(name, network, actions, horizon_s)
@@ -57,7 +67,9 @@ def train(
     from model.training_run import Plan, run
 
     recipe = Recipe(epochs=epochs, minutes=minutes, seed=seed)
-    plan = Plan(config, recipe, width=dim, held_out=held_out, device=device)
+    plan = Plan(
+        config, recipe, width=dim, held_out=held_out, device=device, encoder=encoder, tune=tune
+    )
     known = read_items(items) if items else {}
     log = EventLog.open(events)
     say(f"{log.rows:,} rows, {log.duplicates:,} duplicates, {log.forgotten:,} forgotten")

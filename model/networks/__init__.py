@@ -6,6 +6,9 @@ from typing import Any
 # Imported late: a worker on a CPU reads the names without having torch.
 NETWORKS = {
     "transformer": "model.networks.transformer:TransformerModel",
+    "mlp": "model.networks.mlp:MlpModel",
+    "path": "model.networks.path:PathModel",
+    "bert": "model.networks.text:TextModel",
 }
 
 
