@@ -1,7 +1,7 @@
 """The scorer: the seam between the stream and whatever model answers."""
 
 from collections.abc import Sequence as Batch
-from typing import Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from model.sequence import Sequence
 
@@ -24,7 +24,8 @@ class Score(NamedTuple):
     whole catalogue. ``intent`` gives, for each action that is predicted, the calibrated
     probability that it happens within the model's horizon. Every probability is rounded to
     six significant digits, so that equal scores are equal bytes; so is the user's ``vector``,
-    which is there only when asked for, and never in a ``cold`` answer.
+    which is there only when asked for, and never in a ``cold`` answer. ``path`` is what the path
+    network says of the visit (``model.visits``), and None from any other.
     """
 
     items: list[tuple[str, float]]
@@ -32,6 +33,7 @@ class Score(NamedTuple):
     intent: dict[str, float]
     quality: Quality
     vector: list[float] | None = None
+    path: dict[str, Any] | None = None
 
 
 class Scorer(Protocol):

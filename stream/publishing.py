@@ -87,6 +87,8 @@ class ScoreEncoder:
             }
             if score.vector is not None:
                 answer["vector"] = score.vector
+            if score.path is not None:
+                answer["visit"] = score.path
             encoded = orjson.dumps(answer)[1:-1]
             self._last = (score, encoded)
         return encoded

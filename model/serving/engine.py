@@ -9,6 +9,7 @@ from itertools import accumulate
 import numpy as np
 import numpy.typing as npt
 
+from model import visits
 from model.artifact import CALIBRATION, Artifact
 from model.calibration import Calibration
 from model.errors import ArtifactError, ScorerError
@@ -21,6 +22,7 @@ from model.serving.refining import PROBABILITIES, Refiner
 
 Ints = npt.NDArray[np.int64]
 
+PATH_NETWORK = "path"  # the one that says what a visit is like
 CHUNK_ROWS = 64  # more leave the processor's cache, fewer waste the multiply
 _SAMPLE_MEAN_LENGTH = 8
 _SAMPLE_PAUSE_S = 600
@@ -49,6 +51,8 @@ class ArtifactScorer(ABC):
         self._answers = Answers(self.catalogue, calibration, artifact.config)
         self._refiner = Refiner(options, self.catalogue, artifact.config.top_items)
         self._cold = self._refiner.refine_cold(self._answers.cold)
+        self._tells_path = artifact.config.network == PATH_NETWORK
+        self._needs = (*self._refiner.needs, *(visits.OUTPUTS if self._tells_path else ()))
 
     @property
     def info(self) -> ModelInfo:
@@ -105,11 +109,15 @@ class ArtifactScorer(ABC):
         )
 
     def _answer(self, padded: Padded, rows: Ints, sequences: Batch[Sequence]) -> list[Score]:
-        if not self._refiner.needs:
+        if not self._needs:
             return self._answers.full(self._run(padded))
-        outputs, found = self._run_further(padded, self._refiner.needs)
+        outputs, found = self._run_further(padded, self._needs)
         asked = [sequences[row] for row in rows.tolist()]
-        return self._refiner.refine(self._answers.full(outputs), found, asked)
+        scores = self._refiner.refine(self._answers.full(outputs), found, asked)
+        if not self._tells_path:
+            return scores
+        paths = visits.published(found, self._config.actions)
+        return [score._replace(path=path) for score, path in zip(scores, paths, strict=True)]
 
     def _sample_sequence(self, draw: random.Random) -> Sequence:
         length = 1 + int(draw.expovariate(1 / (_SAMPLE_MEAN_LENGTH - 0.5)))

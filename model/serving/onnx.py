@@ -67,7 +67,7 @@ class OnnxScorer(ArtifactScorer):
                 f"{', '.join(Padded._fields)} to {', '.join(Outputs._fields)}; export it again"
             )
         self._outputs = outputs
-        self._need(self._refiner.needs)
+        self._need(self._needs)
         made_for = self._session.get_modelmeta().custom_metadata_map
         items, categories = (int(made_for.get(noun, 0)) for noun in ("items", "categories"))
         artifact.check_fit(GRAPH, items, categories, self.catalogue)

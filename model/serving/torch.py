@@ -45,7 +45,7 @@ class TorchScorer(ArtifactScorer):
         network = load_network(artifact)
         artifact.check_fit(WEIGHTS, network.config.items, network.config.categories, self.catalogue)
         graph = network.serving(artifact.config).to(where)
-        self._names = (*Outputs._fields, *self._refiner.needs)
+        self._names = (*Outputs._fields, *self._needs)
         self._runner: Runner = (
             CudaRunner(graph, self._names, rows, artifact.config.padded_length, where)
             if where.type == "cuda"
@@ -181,7 +181,7 @@ def load_network(artifact: Artifact) -> Network:
             f"network is {artifact.config.network!r}, this Lately has {', '.join(NETWORKS)}; "
             "install the Lately that made it"
         )
-    disable_progress_bar()  # of the library's, which fills no second
+    disable_progress_bar()  # type: ignore[no-untyped-call]  # it fills no second
     try:
         loaded: Any = network_class(artifact.config.network).from_pretrained(
             artifact.folder, local_files_only=True, use_safetensors=True, output_loading_info=True

@@ -126,6 +126,20 @@ def test_a_user_named_like_the_separator_does_not_take_anothers_id() -> None:
     assert ENCODER.score_id(b"u1\x001", 1) != ENCODER.score_id(b"u1", 1)
 
 
+def test_what_is_said_of_the_visit_is_published_only_where_a_network_says_it() -> None:
+    visit = {
+        "stages": {"browsing": 0.6, "comparing": 0.2, "deciding": 0.1, "leaving": 0.1},
+        "next": {"click/same item": 0.3},
+        "ends": 0.2,
+        "unusual": 0.97,
+    }
+    decoded = encode(score=SCORE._replace(path=visit))
+
+    SCORE_SCHEMA.validate(decoded)
+    assert decoded.pop("visit") == visit
+    assert decoded == encode()
+
+
 def test_one_answer_shared_by_two_users_is_right_for_each() -> None:
     cold = Score([], [], {}, "cold")
 
