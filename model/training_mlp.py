@@ -8,7 +8,7 @@ log of the chance itself, whatever was drawn.
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -18,11 +18,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from model.baselines.rules import co_occurrences
-from model.dataset import CENSORED, NO_NEXT, Labels
+from model.dataset import NO_NEXT
 from model.features import FIRST_ITEM, Padded
 from model.fitting import Fitted
 from model.losses import COUNT_POWER, intent_loss
 from model.metrics import mrr_at, recall_at
+from model.moments import batches, sample, useful
 from model.networks.candidates import NOBODY, nearest
 from model.networks.mlp import MlpConfig, MlpModel
 from model.serving.mlp import MlpGraph
@@ -55,8 +56,8 @@ def fit(parts: Parts, plan: Plan, report: Callable[[Progress], None]) -> Fitted:
     _Training(network, parts, plan, report).run()
     nn.Module.to(network, "cpu")
     nn.Module.eval(network)
-    events = _useful(parts.held_out_labels)
-    said = predict(network, parts, plan, _sample(events, JUDGED_EVENTS, plan.recipe.seed))
+    events = useful(parts.held_out_labels)
+    said = predict(network, parts, plan, sample(events, JUDGED_EVENTS, plan.recipe.seed))
     return Fitted(network, said)
 
 
@@ -148,7 +149,7 @@ class _Training:
 
     def _epoch(self, epoch: int, rng: np.random.Generator) -> None:
         self.network.train()
-        for events in _batches(rng.permutation(self.events)[:EPOCH_EVENTS], BATCH):
+        for events in batches(rng.permutation(self.events)[:EPOCH_EVENTS], BATCH):
             if self._done() >= 1:
                 return
             loss = self._loss(np.sort(events))
@@ -185,7 +186,7 @@ class _Training:
         return loss + self.recipe.intent_weight * intent_loss(intents, happened)
 
     def _validate(self) -> Validation:
-        events = _sample(self.held_out, VALIDATION_EVENTS, self.recipe.seed)
+        events = sample(self.held_out, VALIDATION_EVENTS, self.recipe.seed)
         ranks = predict(self.network, self.parts, self.plan, events).ranks
         return Validation(recall_at(ranks, CUTOFF), mrr_at(ranks, CUTOFF))
 
@@ -214,7 +215,7 @@ def predict(network: MlpModel, parts: Parts, plan: Plan, events: Ints) -> Predic
     nn.Module.to(graph, network.device)
     next_items = parts.held_out_labels.next_items[events].astype(np.int64)
     ranks, logits = [], []
-    for rows in _batches(np.arange(len(events)), JUDGED_AT_ONCE):
+    for rows in batches(np.arange(len(events)), JUDGED_AT_ONCE):
         windows = windows_until(parts.whole, events[rows], plan.config)
         codes, shares, intents, _ = graph.share(*_tensors(windows, network.device))
         targets = torch.from_numpy(next_items[rows]).to(codes.device) + FIRST_ITEM
@@ -250,21 +251,6 @@ def _intent_columns(plan: Plan) -> Tensor:
     """(A,) the place of each intent's action among the actions."""
     places = [plan.config.actions.index(name) for name in plan.config.intents]
     return torch.tensor(places, dtype=torch.int64)
-
-
-def _useful(labels: Labels) -> Ints:
-    known = (labels.intents != CENSORED).any(axis=1)
-    return np.flatnonzero((labels.next_items != NO_NEXT) | known)
-
-
-def _sample(events: Ints, most: int, seed: int) -> Ints:
-    """At most so many of the events, the same ones for a seed, in their order."""
-    return np.sort(np.random.default_rng(seed).permutation(events)[:most])
-
-
-def _batches(events: Ints, size: int) -> Iterator[Ints]:
-    for start in range(0, len(events), size):
-        yield events[start : start + size]
 
 
 def _tensors(windows: Padded, device: torch.device) -> list[Tensor]:

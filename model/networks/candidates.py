@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 NOBODY = 0  # the code where there is no candidate
 RELATIONS = 7  # numbers that ``relate`` gives
-_MOST_SHARE = 100.0  # shares of 1 % and of 100 % are to be told apart: log1p of so many times it
 
 
 class Neighbours(NamedTuple):
@@ -74,7 +73,7 @@ def relate(
 
     In this order: how often it stands in the window, log(1 + n); how recently, 1 / (1 + steps
     back); the share of the window in its category, and how recent that is; by how much it goes
-    with the newest item, and with the newest ones, log(1 + 100 · share). ``near`` are the codes
+    with the newest item, and with the newest ones, √share. ``near`` are the codes
     and shares (B, R, M) of the neighbours of the newest R items, ``attribute`` (V + 2,) is the
     category of each item code, 0 for none.
     """
@@ -92,14 +91,28 @@ def relate(
     weighted = (shares * weights[:, None]).flatten(1)
     recent = _going_with(candidates, codes.flatten(1), weighted)
     columns = [
-        torch.log1p(same.sum(dim=2)),
+        log_counts(same.sum(dim=2), items.shape[1]),
         (same * recency).amax(dim=2),
         share,
         (alike * recency).amax(dim=2),
-        torch.log1p(_MOST_SHARE * last),
-        torch.log1p(_MOST_SHARE * recent),
+        torch.sqrt(last),  # no logarithm: see log_counts
+        torch.sqrt(recent),
     ]
     return torch.stack(columns, dim=2)
+
+
+def log_counts(counts: Tensor, most: int) -> Tensor:
+    """``log(1 + n)`` of whole numbers up to ``most``, looked up in a table.
+
+    ONNX Runtime's logarithms, powers and waves give other last bits to the last few numbers of an
+    array than to the others, so no function of that kind may see a whole batch.
+    """
+    return torch.log1p(torch.arange(most + 1, device=counts.device).float())[counts.long()]
+
+
+def decays(steps: Tensor, most: int, decay: float) -> Tensor:
+    """``decay`` to the power of whole numbers of steps, fewer than ``most``; negative ones as 0."""
+    return (decay ** torch.arange(most, device=steps.device).float())[steps.long().clamp(min=0)]
 
 
 def _going_with(candidates: Tensor, codes: Tensor, shares: Tensor) -> Tensor:

@@ -17,7 +17,15 @@ from torch.nn import functional
 from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel
 
 from model.features import WEEK_HOURS, Padded
-from model.networks.candidates import NOBODY, RELATIONS, Neighbours, newest, relate
+from model.networks.candidates import (
+    NOBODY,
+    RELATIONS,
+    Neighbours,
+    decays,
+    log_counts,
+    newest,
+    relate,
+)
 from model.networks.experts import FIRST_ITEM
 
 if TYPE_CHECKING:
@@ -101,7 +109,7 @@ class MlpModel(PreTrainedModel):  # type: ignore[no-untyped-call]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a log without such actions has a head without rows
             self.intent = nn.Sequential(
-                nn.Linear(context, second), nn.SiLU(), nn.Linear(second, config.intents)
+                nn.Linear(context, second), nn.ReLU(), nn.Linear(second, config.intents)
             )
         table = (codes, config.neighbours)
         self.register_buffer("item_attribute", torch.zeros(codes, dtype=torch.int64))
@@ -163,18 +171,19 @@ class MlpModel(PreTrainedModel):  # type: ignore[no-untyped-call]
         steps = lengths[:, None] - 1 - torch.arange(items.shape[1], device=items.device)
         known = (items >= FIRST_ITEM).float()  # (B, L)
         mean = _pool(known, vectors)
-        recent = _pool(known * RECENCY_DECAY ** steps.clamp(min=0).float(), vectors)
+        weights = decays(steps, items.shape[1], RECENCY_DECAY)
+        recent = _pool(known * weights, vectors)
         last = vectors.gather(1, _at(lengths - 1)[..., None].expand(-1, -1, vectors.shape[2]))
         kinds = functional.one_hot(actions.long(), self.config.actions + 1).float()
         real = (steps >= 0).float()
-        counts = torch.log1p((kinds * real[..., None]).sum(dim=1))
+        counts = log_counts((kinds * real[..., None]).sum(dim=1), items.shape[1])
         # The gap at a position ends with the next action; the newest one ends at the clock, which
         # stands still where a score is asked for by an action. So it is the one before.
         waited = gaps.long().gather(1, _at(lengths - 2))[:, 0]
         waited = waited.masked_fill(lengths < 2, 0)
         newest_kind = kinds.gather(1, _at(lengths - 1)[..., None].expand(-1, -1, kinds.shape[2]))
         parts = [mean, recent, last[:, 0], self.gap(waited), newest_kind[:, 0], counts]
-        parts += [torch.log1p(lengths.float())[:, None], _clock(hours)]
+        parts += [log_counts(lengths, items.shape[1])[:, None], _clock(hours)]
         return User(torch.cat(parts, dim=1), mean, recent)
 
     def judge(
@@ -249,8 +258,10 @@ def _at(places: Tensor) -> Tensor:
 
 def _clock(hours: Tensor) -> Tensor:
     """The hour of the week (B,) on two clocks, of a day and of a week, as points (B, 4)."""
-    turns = [hours.float() * (2 * math.pi / period) for period in (24, WEEK_HOURS)]
-    return torch.stack([wave(turn) for turn in turns for wave in (torch.sin, torch.cos)], dim=1)
+    all_hours = torch.arange(WEEK_HOURS, device=hours.device).float()
+    turns = [all_hours * (2 * math.pi / period) for period in (24, WEEK_HOURS)]
+    points = torch.stack([wave(turn) for turn in turns for wave in (torch.sin, torch.cos)], dim=1)
+    return points[hours.long()]
 
 
 AutoConfig.register(MlpConfig.model_type, MlpConfig)

@@ -1,6 +1,6 @@
 """The candidates: which are proposed, each once, and what they have to do with the window."""
 
-from math import log
+from math import log, sqrt
 
 import numpy as np
 import pytest
@@ -49,7 +49,7 @@ def test_what_a_candidate_has_to_do_with_the_window() -> None:
 
     assert found[0].tolist() == [
         pytest.approx([log(1 + 2), 1, 3 / 3, 1, 0, 0]),
-        pytest.approx([log(1 + 1), 1 / 2, 3 / 3, 1, log(1 + 60), log(1 + 60)]),
-        pytest.approx([0, 0, 0, 0, log(1 + 20), log(1 + 100 * (0.2 + 0.5 / 2))]),
+        pytest.approx([log(1 + 1), 1 / 2, 3 / 3, 1, sqrt(0.6), sqrt(0.6)]),
+        pytest.approx([0, 0, 0, 0, sqrt(0.2), sqrt(0.2 + 0.5 / 2)]),
         pytest.approx([0, 0, 0, 0, 0, 0]),
     ]
