@@ -15,6 +15,7 @@ TRAININGS = {
     "transformer": "model.training_sequence",
     "mlp": "model.training_mlp",
     "bert": "model.training_text",
+    "path": "model.training_path",
 }
 
 
