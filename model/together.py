@@ -24,7 +24,7 @@ class Pair(NamedTuple):
 
     first: str
     second: str
-    count: int  # baskets with both
+    baskets: int  # with both
     support: float  # share of all baskets with both
     confidence: float  # share of the first's baskets that have the second, too
     lift: float  # how many times as often together as by chance

@@ -4,8 +4,8 @@ From a file of events, folded by the same rules, or from what a worker has on it
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 from model.sequence import Sequence as Actions
 from stream.errors import StateError
@@ -16,13 +16,14 @@ from stream.state import UserState
 from stream.store import read_value
 
 
-class _Line(NamedTuple):
+@dataclass(slots=True)
+class _Line:
     """A line of a file in the place of a Kafka record, stamped with its own event time."""
 
     offset: int
     timestamp: int
-    key: bytes
-    value: bytes
+    key: bytes | None
+    value: bytes | None
     headers: Sequence[tuple[str, bytes]] = ()
 
 

@@ -278,8 +278,8 @@ def _load_scorer(settings: WorkerSettings) -> "Measurable":
     try:
         options = ScoringOptions(
             exclude_seen=settings.exclude_seen,
-            allowed_items=allowed and ItemList.read(allowed),
-            blocked_items=blocked and ItemList.read(blocked),
+            allowed_items=None if allowed is None else ItemList.read(allowed),
+            blocked_items=None if blocked is None else ItemList.read(blocked),
             max_per_category=settings.max_per_category,
             diversity=settings.diversity,
             recency_temperature=settings.recency_temperature,

@@ -55,7 +55,7 @@ def page(found: "Together", min_count: int) -> str:
         [
             pair.first,
             pair.second,
-            f"{pair.count:,}",
+            f"{pair.baskets:,}",
             f"{100 * pair.support:.2f} %",
             f"{100 * pair.confidence:.1f} %",
             f"{pair.lift:.1f}",

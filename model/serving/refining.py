@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from collections.abc import Sequence as Batch
 
 import numpy as np
-import numpy.typing as npt
 
 from model.catalogue import Catalogue
 from model.errors import ScorerError
@@ -76,8 +75,9 @@ class Refiner:
 def rounded_vectors(vectors: Reals) -> list[list[float]]:
     """Vectors (B, D) as they are published: six significant digits, like probabilities."""
     exact = np.asarray(vectors, dtype=np.float64)
-    signed: npt.NDArray[np.float64] = np.copysign(round_probabilities(np.abs(exact)), exact)
-    return (signed + 0.0).tolist()  # -0.0 + 0.0 is 0.0, which is a digit shorter
+    signed = np.copysign(round_probabilities(np.abs(exact)), exact)
+    rounded: list[list[float]] = (signed + 0.0).tolist()  # −0.0 + 0.0 is 0.0, a sign shorter
+    return rounded
 
 
 def _check_numbers(name: str, values: Reals) -> None:

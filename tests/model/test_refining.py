@@ -122,10 +122,8 @@ def test_what_the_network_no_longer_sees_is_seen_all_the_same(artifact: Artifact
 
 
 def test_options_touch_the_items_alone(artifact: Artifact) -> None:
-    (plain,), (refined,) = (
-        Fake(artifact, **options).score([clicks("i7")])
-        for options in ({}, {"blocked_items": listed("i7")})
-    )
+    (plain,) = Fake(artifact).score([clicks("i7")])
+    (refined,) = Fake(artifact, blocked_items=listed("i7")).score([clicks("i7")])
 
     assert refined == plain._replace(items=refined.items)
 

@@ -102,7 +102,7 @@ def test_a_basket_that_no_shopper_fills_is_left_out() -> None:
     found = together(log(*rows, *bought("u1", "ab")), at_least=1)
 
     assert (found.baskets, found.left_out) == (1, 1)
-    assert [pair.count for pair in found.pairs] == [1]
+    assert [pair.baskets for pair in found.pairs] == [1]
 
 
 @pytest.mark.parametrize(
@@ -139,10 +139,10 @@ def test_it_counts_what_plain_python_counts(rows: list[tuple[str, str, int]]) ->
     found = together(log(*events), at_least=1, top=100)
 
     assert found.baskets == len(baskets)
-    assert {(p.first, p.second): p.count for p in found.pairs} == {
+    assert {(p.first, p.second): p.baskets for p in found.pairs} == {
         pair: count for pair, count in both.items() if pair[0] < pair[1]
     }
     for pair in found.pairs:
-        assert pair.confidence == pytest.approx(pair.count / alone[pair.first])
+        assert pair.confidence == pytest.approx(pair.baskets / alone[pair.first])
         chance = alone[pair.first] * alone[pair.second] / len(baskets)
-        assert pair.lift == pytest.approx(pair.count / chance)
+        assert pair.lift == pytest.approx(pair.baskets / chance)

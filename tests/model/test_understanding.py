@@ -77,7 +77,7 @@ def test_an_explanation_is_json_where_asked() -> None:
 
 def test_similar_items_are_a_table_or_json(monkeypatch: pytest.MonkeyPatch) -> None:
     vectors = np.zeros((600, 2), np.float32)
-    vectors[:3] = [[1, 0], [0, 1], [1, 0.01]]
+    vectors[:3] = np.array([[1, 0], [0, 1], [1, 0.01]], np.float32)
     monkeypatch.setattr(similar, "behaviour_vectors", lambda *_: vectors)
     names = Artifact.open(DEMO).read_catalogue().items
 
@@ -100,7 +100,7 @@ def test_what_is_bought_together_is_a_table_or_json(log: Path) -> None:
 
     found = json.loads(run("together", log, "--json").stdout)
     assert found["baskets"] == 6
-    assert found["pairs"][0]["count"] == 6
+    assert found["pairs"][0]["baskets"] == 6
 
 
 def test_too_few_baskets_are_no_pairs(log: Path) -> None:
