@@ -26,7 +26,6 @@ from model.catalogue import Catalogue
 from model.config import ArtifactConfig
 from model.export import export_onnx
 from model.features import encode
-from model.networks.experts import FIRST_ITEM, join
 from model.networks.transformer import TransformerConfig, TransformerModel
 from model.sequence import Sequence
 from model.serving.onnx import OnnxScorer
@@ -40,7 +39,9 @@ class NaiveLoop:
     """The network as it was trained, run to the end for everybody."""
 
     def __init__(self, artifact: Artifact) -> None:
-        self.network = load_network(artifact)
+        network = load_network(artifact)
+        assert isinstance(network, TransformerModel)
+        self.network = network
         self.catalogue = artifact.read_catalogue()
         self.config = artifact.config
 
@@ -56,11 +57,13 @@ class NaiveLoop:
         wide = [(0, 0), (0, self.config.padded_length - padded.items.shape[1])]
         items, actions, gaps = (torch.from_numpy(np.pad(codes, wide)) for codes in padded[:3])
         newest = torch.arange(len(users)), torch.from_numpy(padded.lengths).long() - 1
-        states, copies = self.network.encode(items, actions, gaps)
-        vectors, bias = self.network.item_vectors(), self.network.out.bias
-        query = self.network.generate(states[newest])
-        scores = torch.nn.functional.linear(query, vectors[FIRST_ITEM:], bias[FIRST_ITEM:])
-        shares, places = torch.topk(join(scores, copies[newest], items), self.config.top_items)
+        table = self.network.item_vectors()
+        states, copies, rules = self.network.look(items, actions, gaps, table[items.long()])
+        rows, last = newest
+        chances = self.network.chances(
+            states[newest], copies[newest], rules[rows, :, last], items, table
+        )
+        shares, places = torch.topk(chances, self.config.top_items)
         names = self.catalogue.items
         return [
             [(names[place], share) for place, share in zip(*row, strict=True)]

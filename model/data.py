@@ -159,6 +159,7 @@ class Item(NamedTuple):
     item_id: str
     category: str | None
     title: str | None
+    attributes: tuple[str, ...] = ()  # ``column=value`` of every other column that is filled
 
 
 def read_items(path: Path) -> dict[str, Item]:

@@ -13,10 +13,11 @@ import torch
 
 from model.config import ArtifactConfig
 from model.data import EventLog
+from model.parts import Plan
 from model.progress import progress
 from model.synthetic import Shop
 from model.training import Progress, Recipe
-from model.training_run import Plan, run
+from model.training_run import run
 
 FOLDER = Path(__file__).with_name("demo_artifact")
 SHOP_SEED = 1

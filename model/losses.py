@@ -4,9 +4,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-MOST_ITEMS_IN_FULL = 20_000  # above, a softmax over a sample is as good and far cheaper
+MOST_ITEMS_IN_FULL = 4_096  # above, a softmax over a sample is as good and far cheaper
 UNIFORM_SHARE = 0.5
 COUNT_POWER = 0.75  # Mikolov et al., "Distributed Representations of Words …", NeurIPS 2013
+ALONE_SHARE = 0.5
+NO_SHARE = 1e-30  # not 0, or its logarithm would have no gradient
 NO_CATEGORY = -1
 CENSORED = -1
 
@@ -43,21 +45,37 @@ class Negatives:
 
 
 def next_item_loss(
-    targets: Tensor, negatives: Tensor, hits: Tensor, copies: Tensor, copied: Tensor
+    *,
+    targets: Tensor,
+    negatives: Tensor,
+    hits: Tensor,
+    copies: Tensor,
+    copied: Tensor,
+    rules: Tensor,
+    shares: Tensor,
 ) -> Tensor:
-    """``−log (exp s_y + Σ_{j: x_j = y} exp c_j) / Z``, the mean over N positions.
+    """``−log (exp s_y + Σ_{j: x_j = y} exp c_j + Σ_k R_ky exp r_k) / Z``, mean over N positions.
 
-    ``Z`` sums over the target, the negatives and the copies: the softmax of Gu et al. (ACL 2016),
-    sampled as in Jean et al., "On Using Very Large Target Vocabulary …" (ACL 2015).
+    ``Z`` sums over the target, the negatives, the copies and the rules, whose rows R_k sum to 1:
+    the softmax of Gu et al. (ACL 2016), sampled as in Jean et al., "On Using Very Large Target
+    Vocabulary …" (ACL 2015). Half of the loss is that of generate and copy without the rules: or
+    they would learn nothing where the rules know the answer.
 
     ``targets`` (N,) are the targets' logits s_y; ``negatives`` (N, K) corrected logits, where
     ``hits`` (N, K) marks those that are the target itself; ``copies`` (N, L) the copy logits,
-    where ``copied`` (N, L) marks those of the target.
+    where ``copied`` (N, L) marks those of the target; ``rules`` (N, E · L) the rule logits, and
+    ``shares`` (N, E · L) what each one's row has for the target.
     """
-    others = negatives.masked_fill(hits, -torch.inf)
-    ours = torch.cat([targets[:, None], copies.masked_fill(~copied, -torch.inf)], dim=1)
-    everything = torch.cat([targets[:, None], others, copies], dim=1)
-    return (everything.logsumexp(1) - ours.logsumexp(1)).mean()
+    told = rules + torch.log(shares.clamp(min=NO_SHARE))  # (N, E · L)
+    learnt = torch.cat([targets[:, None], copies.masked_fill(~copied, -torch.inf)], dim=1)
+    learnt_in_all = torch.cat(
+        [targets[:, None], negatives.masked_fill(hits, -torch.inf), copies], dim=1
+    )
+    alone = learnt_in_all.logsumexp(1) - learnt.logsumexp(1)
+    told_too = torch.cat([learnt_in_all, rules], 1).logsumexp(1) - torch.cat(
+        [learnt, told], 1
+    ).logsumexp(1)
+    return ((1 - ALONE_SHARE) * told_too + ALONE_SHARE * alone).mean()
 
 
 def category_loss(logits: Tensor, categories: Tensor) -> Tensor:

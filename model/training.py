@@ -1,279 +1,272 @@
-"""The training: from batches of windows to the weights that were best on held-out events."""
+"""The training of a sequence network: the search for when to stop, and the way down from there.
+
+The rate stays full until nothing improves on held-out events, then falls to nothing from the best
+weights on (warm-up, stable, decay: Hu et al., "MiniCPM", 2024), so nobody has to say for how long
+a log must be learnt from. What a step does follows from the seed and its number alone.
+"""
 
 import math
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
-import numpy as np
-import numpy.typing as npt
 import torch
+from accelerate import Accelerator
 from torch import Tensor, nn
-from torch.nn import functional
-from torch.optim.swa_utils import AveragedModel
 
-from model.dataset import NO_NEXT
-from model.features import FIRST_ITEM, UNKNOWN_ITEM
-from model.losses import Negatives, category_loss, intent_loss, next_item_loss
-from model.metrics import mrr_at, recall_at
-from model.networks.experts import join
-from model.networks.transformer import TransformerModel
+from model.average import Average
+from model.checkpoint import Checkpoint
+from model.judging import CUTOFF as CUTOFF
+from model.judging import Predictions as Predictions
+from model.judging import Validation as Validation
+from model.judging import validate
+from model.networks.sequence import SequenceModel
+from model.objective import Objective, Weights
 from model.windows import Batch, Batches
 
-Tensors = tuple[Tensor, ...] | list[Tensor]
-
-VALIDATION_WINDOWS = 4_000  # enough to tell two epochs apart
-VALIDATION_TOKENS = 2_048
-RANKED_AT_ONCE = 512  # rows of the catalogue-wide score matrix
-CUTOFF = 20
+REPORT_STEPS = 20
+RISING = 0.75  # of the minutes there are; the rest is for the way down
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
     """How to train; the defaults were found on public session data (docs/adr/training.md)."""
 
-    epochs: int = 10
-    minutes: float | None = None  # the schedule then ends by this time, and no run is like another
+    epochs: int = 100  # at most
+    minutes: float | None = None  # in all, and then no run is like another
     seed: int = 0
     padded_tokens: int = 1_024  # in a batch
-    draws: int = 2_048  # negatives, where the catalogue is too large to take whole
     learning_rate: float = 2e-3
     embedding_rate: float = 4.0  # times the learning rate; unit vectors turn slowly
     warm_up_steps: int = 100
     weight_decay: float = 0.01
     average_decay: float = 0.999
     clip_norm: float = 5.0
-    unknown_share: float = 0.01  # of items hidden, so that the unknown one is learnt too
-    category_weight: float = 0.1
-    intent_weight: float = 1.0
-    patience: int = 2  # epochs without a better validation
+    patience: int = 3  # rounds without a better validation
+    round_steps: tuple[int, int] = (150, 2_000)  # at least and at most; an epoch in between
+    settle_share: float = 0.5  # of the steps to the best weights, to let the rate fall in
+    weights: Weights = field(default_factory=Weights)
 
 
-class Validation(NamedTuple):
-    """How good the weights are on held-out events; compares by recall, then by MRR."""
-
-    recall: float  # at 20
-    mrr: float  # at 20
-
-
-class Predictions(NamedTuple):
-    """What the network says of held-out events, and what happened."""
-
-    ranks: npt.NDArray[np.int64]  # (N,) of the next item, 0 if it is not in the catalogue
-    intent_logits: npt.NDArray[np.float32]  # (M, A)
-    intents: npt.NDArray[np.int8]  # (M, A) 1, 0, or CENSORED
+    @property
+    def intent_weight(self) -> float:
+        """See ``Weights.intent``."""
+        return self.weights.intent
 
 
 class Progress(NamedTuple):
-    """Where the training is; ``validation`` stands at the end of an epoch."""
+    """Where the training is; ``validation`` stands at the end of a round."""
 
-    epoch: int
-    done: float  # of the whole schedule, 0 to 1
+    epoch: float
+    done: float  # of the whole, 0 to 1, as far as one can tell
     loss: float  # a running mean
     validation: Validation | None
 
 
-def train(
-    model: TransformerModel,
-    batches: Batches,
-    held_out: Batches,
-    counts: npt.ArrayLike,
-    recipe: Recipe,
-    report: Callable[[Progress], None] = lambda _: None,
-) -> Validation:
-    """Train in place and leave the model, in eval mode, with the best averaged weights.
+class Schedule(NamedTuple):
+    """How long to train: so many steps at the full rate, then so many while it falls."""
 
-    ``counts`` (V,) says how often each item was acted on. On a CPU with one thread the same seed
-    gives the same weights, unless ``recipe.minutes`` cuts in.
-    """
-    return _Training(model, batches, held_out, torch.as_tensor(counts), recipe, report).run()
+    steady: int
+    falling: int
 
+    def rate(self, step: int) -> float:
+        """The share of the full rate at a step, counted from 0."""
+        left = self.steady + self.falling - step
+        return min(1.0, max(0.0, left / max(1, self.falling)))
 
-class _Training:
-    def __init__(
-        self,
-        model: TransformerModel,
-        batches: Batches,
-        held_out: Batches,
-        counts: Tensor,
-        recipe: Recipe,
-        report: Callable[[Progress], None],
-    ) -> None:
-        self.model, self.batches, self.held_out = model, batches, held_out
-        self.recipe, self.report = recipe, report
-        self.negatives = Negatives(counts, recipe.draws)
-        self.generator = torch.Generator().manual_seed(recipe.seed)
-        self.average = AveragedModel(model, multi_avg_fn=_average_fn(recipe.average_decay))
-        self.optimizer = _optimizer(model, recipe)
-        self.rates = [group["lr"] for group in self.optimizer.param_groups]
-        self.steps = max(1, recipe.epochs * batches.count(recipe.padded_tokens))
-        self.step = 0
-        self.started_s = time.monotonic()
-        self.loss = 0.0
+    def scaled(self, times: float) -> "Schedule":
+        """As long, on so many times the data."""
+        return Schedule(round(self.steady * times), max(1, round(self.falling * times)))
 
     @property
-    def averaged(self) -> TransformerModel:
-        """The network with averaged weights."""
-        assert isinstance(self.average.module, TransformerModel)
-        return self.average.module
+    def end(self) -> int:
+        """How many steps it has."""
+        return self.steady + self.falling
 
-    def run(self) -> Validation:
-        torch.manual_seed(self.recipe.seed)  # dropout has no generator of its own
-        rng = np.random.default_rng(self.recipe.seed)
-        best, weights, since = Validation(-1.0, -1.0), None, 0
-        for epoch in range(1, self.recipe.epochs + 1):
-            self._epoch(epoch, rng)
-            found = validate(self.averaged, self.held_out, self.recipe.seed)
-            self.report(Progress(epoch, self._done(), self.loss, found))
-            since += 1
-            if found > best:
-                best, since = found, 0
-                weights = {k: v.clone() for k, v in self.averaged.state_dict().items()}
-            if since >= self.recipe.patience or self._done() >= 1:
-                break
-        assert weights is not None
-        self.model.load_state_dict(weights)
-        self.model.train(False)
-        return best
 
-    def _epoch(self, epoch: int, rng: np.random.Generator) -> None:
-        self.model.train()
-        for batch in self.batches.shuffled(self.recipe.padded_tokens, rng):
-            if self._done() >= 1:
-                return
-            loss = self._loss(_hide_some(batch, self.recipe.unknown_share, rng))
-            self._update(loss)
-            self.loss = loss.item() if self.step == 1 else 0.98 * self.loss + 0.02 * loss.item()
-            self.report(Progress(epoch, self._done(), self.loss, None))
+NEVER_FALLS = Schedule(1 << 62, 1)
 
-    def _update(self, loss: Tensor) -> None:
-        rate = self._rate()
-        for group, full in zip(self.optimizer.param_groups, self.rates, strict=True):
-            group["lr"] = full * rate
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip_norm)
-        self.optimizer.step()
-        self.average.update_parameters(self.model)
-        self.step += 1
 
-    def _done(self) -> float:
-        by_steps = self.step / self.steps
-        if self.recipe.minutes is None:
-            return by_steps
-        return max(by_steps, (time.monotonic() - self.started_s) / 60 / self.recipe.minutes)
+class Best(NamedTuple):
+    """The best round so far, and all it takes to go on from there."""
 
-    def _rate(self) -> float:
-        """Linear warm-up, then half a cosine down to nothing."""
-        warm_up = min(self.recipe.warm_up_steps, 1 + self.steps // 10)
-        warm = min(1.0, (self.step + 1) / warm_up)
-        return warm * 0.5 * (1 + math.cos(math.pi * min(1.0, self._done())))
+    validation: Validation
+    step: int
+    means: dict[str, Tensor]
+    weights: dict[str, Tensor]
 
-    def _loss(self, batch: Batch) -> Tensor:
-        model, device = self.model, self.model.device
-        items, actions, gaps = (torch.from_numpy(codes).to(device) for codes in batch.inputs[:3])
-        next_items = torch.from_numpy(batch.next_items).to(device)
-        rows, places = torch.nonzero(next_items >= 0, as_tuple=True)  # N positions
-        targets = next_items[rows, places]  # (N,)
-        negatives, correction = (part.to(device) for part in self.negatives.draw(self.generator))
-        window, ours, theirs = self._vectors(
-            items.long(), targets + FIRST_ITEM, negatives + FIRST_ITEM
+
+class Trainer:
+    """Trains an objective's network in place, on the device that the accelerator chose."""
+
+    def __init__(
+        self,
+        objective: Objective,
+        batches: Batches,
+        recipe: Recipe,
+        report: Callable[[Progress], None],
+        accelerator: Accelerator,
+        minutes: float | None = None,
+        checkpoint: Checkpoint | None = None,
+    ) -> None:
+        """Go on where the checkpoint says, if it is there; end when the minutes are over."""
+        self._network = objective.network
+        self._batches, self._recipe, self._report = batches, recipe, report
+        self._accelerator, self._checkpoint, self._minutes = accelerator, checkpoint, minutes
+        optimizer = _optimizer(self._network, recipe)
+        self._rates = [group["lr"] for group in optimizer.param_groups]
+        self._objective, self._optimizer = accelerator.prepare(objective, optimizer)
+        self._average = Average(self._network, recipe.average_decay)
+        self._world = accelerator.num_processes
+        self._epoch_steps = max(1, batches.count(recipe.padded_tokens) // self._world)
+        least, most = recipe.round_steps
+        self._round_steps = min(max(self._epoch_steps, least), most)
+        self._most_steps = recipe.epochs * self._epoch_steps
+        self._step, self._since, self._loss, self._spent_s, self._done = 0, 0, 0.0, 0.0, 0.0
+        self._best: Best | None = None
+        self._schedule: Schedule | None = None  # once the way down has begun
+        if checkpoint and (state := checkpoint.load()):
+            self._load(state)
+        self._started_s = time.monotonic() - self._spent_s
+
+    def search(self, held_out: Batches) -> Schedule:
+        """Train until held-out events say that it is enough; leaves the best averaged weights.
+
+        1. At the full rate, until no round has been better for a while.
+        2. From the best round on, while the rate falls to nothing.
+
+        Returns what it took, so that the same can be done with more data.
+        """
+        while self._schedule is None:
+            self._round(NEVER_FALLS, min(self._step + self._round_steps, self._most_steps))
+            self._judge(held_out)
+            if self._since >= self._recipe.patience or self._risen():
+                self._turn()
+            self._keep()
+        while self._step < self._schedule.end and self._spent() < 1:
+            self._round(self._schedule, self._step + self._round_steps)
+            self._judge(held_out)
+            self._keep()
+        assert self._best is not None, "there is a first round"
+        _put(self._network, self._best.means)
+        settled = max(1, self._best.step - self._schedule.steady)
+        return Schedule(self._schedule.steady, settled)
+
+    def repeat(self, schedule: Schedule) -> None:
+        """Train as long as a schedule says, unjudged; leaves the averaged weights."""
+        self._schedule = schedule
+        while self._step < schedule.end and self._spent() < 1:
+            self._round(schedule, self._step + self._round_steps)
+            self._keep()
+        _put(self._network, self._average.means)
+
+    def _round(self, schedule: Schedule, end: int) -> None:
+        self._objective.train()
+        while self._step < min(end, schedule.end) and self._spent() < 1:
+            self._update(schedule.rate(self._step))
+            if self._step % REPORT_STEPS == 0:
+                self._report(self._progress(None))
+
+    def _update(self, rate: float) -> None:
+        warm = min(1.0, (self._step + 1) / self._recipe.warm_up_steps)
+        for group, full in zip(self._optimizer.param_groups, self._rates, strict=True):
+            group["lr"] = full * rate * warm
+        torch.manual_seed(self._number())  # dropout has no generator of its own
+        self._optimizer.zero_grad(set_to_none=True)
+        with self._accelerator.autocast():
+            loss = self._objective(self._batch(), self._number())
+        self._accelerator.backward(loss)
+        self._accelerator.clip_grad_norm_(self._network.parameters(), self._recipe.clip_norm)
+        self._optimizer.step()
+        self._average.update()
+        self._loss = loss.item() if self._step == 0 else 0.98 * self._loss + 0.02 * loss.item()
+        self._step += 1
+
+    def _number(self) -> int:
+        """A number of this step's, and of this process's, own."""
+        place = self._step * self._world + self._accelerator.process_index
+        number: int = (self._recipe.seed << 40) + place
+        return number
+
+    def _batch(self) -> Batch:
+        epoch, place = divmod(self._step, self._epoch_steps)
+        place = place * self._world + self._accelerator.process_index
+        return self._batches.batch(self._recipe.padded_tokens, (self._recipe.seed, epoch), place)
+
+    def _judge(self, held_out: Batches) -> None:
+        """See whether this round is the best so far."""
+        with self._average.in_place():
+            found = validate(self._network, held_out, self._recipe.seed)
+        self._report(self._progress(found))
+        self._since += 1
+        if self._best is None or found.total > self._best.validation.total:
+            means = {name: mean.clone() for name, mean in self._average.means.items()}
+            self._best = Best(found, self._step, means, self._average.weights())
+            self._since = 0
+
+    def _risen(self) -> bool:
+        return self._step >= self._most_steps or self._spent() >= RISING
+
+    def _turn(self) -> None:
+        """Go back to the best round; from there on the rate falls."""
+        assert self._best is not None, "there is a first round"
+        self._step = self._best.step
+        falling = math.ceil(self._step * self._recipe.settle_share)
+        self._schedule = Schedule(self._step, falling)
+        self._average.restart(self._best.weights, self._best.means)
+
+    def _spent(self) -> float:
+        """The share of the minutes that is over, 0 if nobody set any."""
+        if self._minutes is None:
+            return 0.0
+        return (time.monotonic() - self._started_s) / 60 / self._minutes
+
+    def _progress(self, validation: Validation | None) -> Progress:
+        end = self._schedule.end if self._schedule else self._most_steps
+        # What comes after the turn is less than what came before, so nothing goes backwards.
+        self._done = max(self._done, min(1.0, max(self._step / end, self._spent())))
+        return Progress(self._step / self._epoch_steps, self._done, self._loss, validation)
+
+    def _keep(self) -> None:
+        if self._checkpoint is None or not self._accelerator.is_main_process:
+            return
+        best = self._best
+        self._checkpoint.save(
+            {
+                "numbers": [
+                    self._step,
+                    self._since,
+                    self._loss,
+                    time.monotonic() - self._started_s,
+                ],
+                "schedule": self._schedule and tuple(self._schedule),
+                "best": best and [tuple(best.validation), *best[1:]],
+                "weights": self._average.weights(),
+                "average": self._average.state(),
+                "optimizer": self._optimizer.state_dict(),
+            }
         )
-        states, copies = model.encode(items, actions, gaps, window)
-        intents = torch.from_numpy(batch.intents).to(device)
-        loss = self.recipe.intent_weight * intent_loss(model.intent(states), intents)
-        if not len(rows):
-            return loss
-        state = states[rows, places]  # (N, D)
-        categories = model.item_attribute[targets + FIRST_ITEM] - 1
-        loss = loss + self.recipe.category_weight * category_loss(model.category(state), categories)
-        queries, bias = model.generate(state), model.out.bias[FIRST_ITEM:]
-        return loss + next_item_loss(
-            targets=(queries * ours).sum(1) + bias[targets],
-            negatives=queries @ theirs.T + (bias[negatives] - correction),
-            hits=targets[:, None] == negatives,
-            copies=copies[rows, places],
-            copied=items[rows] == (targets + FIRST_ITEM)[:, None],
-        )
 
-    def _vectors(self, *codes: Tensor) -> Iterator[Tensor]:
-        """The vectors of these item codes; each is made, and gets its gradient, only once."""
-        flat = torch.cat([part.flatten() for part in codes])
-        used, place = torch.unique(flat, return_inverse=True)
-        vectors = functional.embedding(place, self.model.item_vectors(used))
-        parts = torch.split(vectors, [part.numel() for part in codes])
-        return (v.view(*c.shape, v.shape[-1]) for v, c in zip(parts, codes, strict=True))
+    def _load(self, state: dict[str, Any]) -> None:
+        self._step, self._since, self._loss, self._spent_s = state["numbers"]
+        self._schedule = Schedule(*state["schedule"]) if state["schedule"] else None
+        if state["best"]:
+            validation, *rest = state["best"]
+            self._best = Best(Validation(*validation), *rest)
+        self._average.load(state["weights"], state["average"])
+        self._optimizer.load_state_dict(state["optimizer"])
 
 
-def validate(model: TransformerModel, held_out: Batches, seed: int) -> Validation:
-    """Recall and MRR at 20 on a sample of the held-out windows, ranked in full."""
-    ranks = predict(model, held_out, VALIDATION_WINDOWS, seed).ranks
-    return Validation(recall_at(ranks, CUTOFF), mrr_at(ranks, CUTOFF))
+def _put(network: nn.Module, weights: dict[str, Tensor]) -> None:
+    network.load_state_dict(weights, strict=False)  # the tables that never change are not there
+    network.train(False)
 
 
-@torch.no_grad()
-def predict(model: TransformerModel, held_out: Batches, most: int, seed: int) -> Predictions:
-    """Predict from every position of at most so many windows, the same ones for a seed."""
-    was_training = model.training
-    model.train(False)
-    vectors = model.item_vectors()[FIRST_ITEM:]
-    parts = [
-        _predict(model, vectors, batch)
-        for batch in held_out.in_order(VALIDATION_TOKENS, most, seed)
-    ]
-    model.train(was_training)
-    width = model.config.intents
-    nothing = Predictions(
-        np.zeros(0, np.int64), np.zeros((0, width), np.float32), np.zeros((0, width), np.int8)
-    )
-    return Predictions(*(np.concatenate(part) for part in zip(nothing, *parts, strict=True)))
-
-
-def _predict(model: TransformerModel, vectors: Tensor, batch: Batch) -> Predictions:
-    inputs = [torch.from_numpy(codes).to(vectors.device) for codes in batch.inputs[:3]]
-    states, copies = model.encode(*inputs)
-    next_items = torch.from_numpy(batch.next_items).to(vectors.device)
-    rows, places = torch.nonzero(next_items != NO_NEXT, as_tuple=True)
-    ranks = [
-        _ranks(model, vectors, states[r, p], copies[r, p], inputs[0][r], next_items[r, p])
-        for r, p in zip(
-            torch.split(rows, RANKED_AT_ONCE), torch.split(places, RANKED_AT_ONCE), strict=True
-        )
-    ]
-    real = np.arange(batch.inputs.items.shape[1]) < batch.inputs.lengths[:, None]
-    logits = model.intent(states).cpu().numpy()
-    return Predictions(torch.cat(ranks).cpu().numpy(), logits[real], batch.intents[real])
-
-
-def _ranks(
-    model: TransformerModel,
-    vectors: Tensor,
-    states: Tensor,
-    copies: Tensor,
-    items: Tensor,
-    targets: Tensor,
-) -> Tensor:
-    """The place of each target in the whole catalogue, the last among equals; 0 if unknown."""
-    scores = model.generate(states) @ vectors.T + model.out.bias[FIRST_ITEM:]
-    probabilities = join(scores, copies, items)  # (N, V)
-    ours = probabilities.gather(1, targets.clamp(min=0)[:, None])
-    ranks = (probabilities >= ours).sum(1)
-    return ranks.masked_fill(targets < 0, 0)
-
-
-def _hide_some(batch: Batch, share: float, rng: np.random.Generator) -> Batch:
-    items = batch.inputs.items
-    hidden = (rng.random(items.shape) < share) & (items >= FIRST_ITEM)
-    return batch._replace(
-        inputs=batch.inputs._replace(items=np.where(hidden, UNKNOWN_ITEM, items).astype(np.int32))
-    )
-
-
-def _optimizer(model: TransformerModel, recipe: Recipe) -> torch.optim.Optimizer:
+def _optimizer(network: SequenceModel, recipe: Recipe) -> torch.optim.Optimizer:
     """Tables of vectors learn faster and never decay; nor does what is not a matrix."""
-    tables = [module.weight for module in model.modules() if isinstance(module, nn.Embedding)]
-    others = [p for p in model.parameters() if all(p is not table for table in tables)]
+    tables = [module.weight for module in network.modules() if isinstance(module, nn.Embedding)]
+    others = [p for p in network.parameters() if all(p is not table for table in tables)]
     fast, slow = recipe.learning_rate * recipe.embedding_rate, recipe.learning_rate
     groups = [
         {"params": tables, "lr": fast, "weight_decay": 0.0},
@@ -281,13 +274,3 @@ def _optimizer(model: TransformerModel, recipe: Recipe) -> torch.optim.Optimizer
         {"params": [p for p in others if p.dim() <= 1], "weight_decay": 0.0},
     ]
     return torch.optim.AdamW(groups, lr=slow, fused=True)
-
-
-def _average_fn(decay: float) -> Callable[[Tensors, Tensors, Tensor | int], None]:
-    def average(averaged: Tensors, current: Tensors, n_averaged: Tensor | int) -> None:
-        n = int(n_averaged)
-        # At first the average follows closely, or a short training would end near its start.
-        kept = min(decay, (1 + n) / (10 + n))
-        torch._foreach_lerp_(averaged, current, 1 - kept)
-
-    return average

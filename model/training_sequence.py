@@ -1,48 +1,130 @@
-"""The training of the sequence networks: a fresh network, the held-out windows, the loop."""
+"""The training of the sequence networks: equipped with tables, searched, balanced, and refitted."""
 
 from collections.abc import Callable
 
+import numpy as np
 import torch
-from torch import nn
+from accelerate import Accelerator
+from torch import Tensor, nn
 
-from model.catalogue import Catalogue
+from model.balance import fit_balance
+from model.checkpoint import Checkpoint
+from model.dataset import Histories
+from model.equipment import prepare
 from model.fitting import Fitted
-from model.networks.transformer import TransformerConfig, TransformerModel
-from model.training import Progress, predict, train
-from model.training_run import Parts, Plan
+from model.judging import predict
+from model.networks import network_class
+from model.networks.sequence import SequenceModel
+from model.objective import Objective
+from model.parts import Parts, Plan
+from model.rules import Counts, count
+from model.training import Progress, Schedule, Trainer
 from model.windows import Batches
 
 JUDGED_WINDOWS = 50_000  # of the held-out ones, to calibrate on and to report
+SEARCHING = 0.6  # of the time: some rounds lead nowhere, the repetition has none of these
 HELD_OUT_OVERLAP = 0.9  # so that it is looked at nearly as when it is served
 
 
 def fit(parts: Parts, plan: Plan, report: Callable[[Progress], None]) -> Fitted:
-    """See ``fitting.Fit``."""
-    model = build(parts.catalogue, plan)
-    held_out = Batches(parts.whole, parts.held_out_labels, plan.config, HELD_OUT_OVERLAP)
-    batches = Batches(parts.learnt, parts.learnt_labels, plan.config)
-    nn.Module.to(model, plan.device)
-    train(model, batches, held_out, parts.counts, plan.recipe, report)
-    said = predict(model, held_out, JUDGED_WINDOWS, plan.recipe.seed)
-    nn.Module.to(model, "cpu")
-    return Fitted(model, said)
+    """See ``fitting.Fit``.
+
+    1. Learn from what was before the held-out events, until these say that it is enough.
+    2. Fit the balance of the experts on the held-out events, and predict these.
+    3. Learn anew from all events, as long as it took (``plan.refit``).
+    """
+    run = Run(parts, plan, report)
+    network, schedule = run.search()
+    said = predict(network, run.held_out, JUDGED_WINDOWS, plan.recipe.seed)
+    if plan.refit:
+        network = run.repeat(schedule, network.balance)
+    nn.Module.to(network, "cpu")
+    return Fitted(network, said)
 
 
-def build(catalogue: Catalogue, plan: Plan) -> TransformerModel:
-    """A fresh network for a catalogue, the same for a seed."""
+class Run:
+    """One training: the search for how long to learn, and the repetition with all events."""
+
+    def __init__(self, parts: Parts, plan: Plan, report: Callable[[Progress], None]) -> None:
+        self.parts, self.plan, self.report = parts, plan, report
+        self.share = SEARCHING if plan.refit else 1.0  # of the time that the search takes
+        on_gpu = plan.device != "cpu"
+        self.accelerator = Accelerator(cpu=not on_gpu, mixed_precision="bf16" if on_gpu else "no")
+        self.learnt = Batches(parts.learnt, parts.learnt_labels, plan.config)
+        self.held_out = Batches(parts.whole, parts.held_out_labels, plan.config, HELD_OUT_OVERLAP)
+
+    def search(self) -> tuple[SequenceModel, Schedule]:
+        """A network that learnt from all but the held-out events, and what it took."""
+
+        def report(progress: Progress) -> None:
+            self.report(progress._replace(done=progress.done * self.share))
+
+        objective = self._objective(self.parts.learnt)
+        trainer = self._trainer("search", objective, self.learnt, report, self.share)
+        schedule = trainer.search(self.held_out)
+        fit_balance(objective.network, self.held_out, self.plan.recipe.seed)
+        return objective.network, schedule
+
+    def repeat(self, schedule: Schedule, balance: Tensor) -> SequenceModel:
+        """A network that learnt from all events for as long."""
+
+        def report(progress: Progress) -> None:
+            self.report(progress._replace(done=self.share + progress.done * (1 - self.share)))
+
+        objective = self._objective(self.parts.whole)
+        batches = Batches(self.parts.whole, self.parts.whole_labels, self.plan.config)
+        tokens = self.plan.recipe.padded_tokens
+        times = batches.count(tokens) / max(1, self.learnt.count(tokens))
+        trainer = self._trainer("refit", objective, batches, report, 1 - self.share)
+        trainer.repeat(schedule.scaled(times))
+        objective.network.balance.copy_(balance)
+        return objective.network
+
+    def _objective(self, histories: Histories) -> Objective:
+        items = len(self.parts.catalogue)
+        together = count(histories, items)
+        network = build(self.parts, self.plan, together)
+        nn.Module.to(network, self.accelerator.device)
+        seen = np.bincount(histories.items[histories.items >= 0], minlength=items)
+        return Objective(network, torch.from_numpy(seen), together, self.plan.recipe.weights)
+
+    def _trainer(
+        self,
+        name: str,
+        objective: Objective,
+        batches: Batches,
+        report: Callable[[Progress], None],
+        share: float,
+    ) -> Trainer:
+        recipe = self.plan.recipe
+        minutes = recipe.minutes and recipe.minutes * share
+        checkpoint = self._checkpoint(name)
+        return Trainer(objective, batches, recipe, report, self.accelerator, minutes, checkpoint)
+
+    def _checkpoint(self, name: str) -> Checkpoint | None:
+        if self.plan.checkpoints is None:
+            return None
+        return Checkpoint(self.plan.checkpoints / f"{name}.pt", self.parts.fingerprint)
+
+
+def build(parts: Parts, plan: Plan, together: tuple[Counts, ...]) -> SequenceModel:
+    """A fresh network that knows the catalogue and what goes together; the same for a seed."""
     torch.manual_seed(plan.recipe.seed)
-    config = TransformerConfig(
-        items=len(catalogue),
-        categories=len(catalogue.categories),
-        actions=len(plan.config.actions),
-        gap_buckets=plan.config.gap_buckets,
-        intents=len(plan.config.intents),
-        max_length=plan.config.padded_length,
-        width=plan.width,
-        heads=plan.heads,
-        blocks=plan.blocks,
-        dropout=plan.dropout,
+    kind = network_class(plan.config.network)
+    equipment = prepare(parts.catalogue, parts.attributes, None, together)
+    network: SequenceModel = kind(
+        kind.config_class(
+            items=len(parts.catalogue),
+            categories=len(parts.catalogue.categories),
+            actions=len(plan.config.actions),
+            gap_buckets=plan.config.gap_buckets,
+            intents=len(plan.config.intents),
+            max_length=plan.config.padded_length,
+            width=plan.width,
+            blocks=plan.blocks,
+            dropout=plan.dropout,
+            **equipment.sizes,
+        )
     )
-    model = TransformerModel(config)
-    model.set_item_categories(torch.from_numpy(catalogue.item_categories))
-    return model
+    equipment.put(network, parts.catalogue)
+    return network

@@ -82,6 +82,7 @@ class Batches:
         self._histories = histories
         self._labels = labels
         self._config = config
+        self._drawn: tuple[tuple[int, tuple[int, ...]], list[Ints]] | None = None
         stride = max(1, round(config.max_length * (1 - overlap)))
         windows = cut_windows(histories.offsets, config.max_length, stride)
         useful = (labels.next_items != NO_NEXT) | (labels.intents != CENSORED).any(axis=1)
@@ -89,12 +90,18 @@ class Batches:
         ends = windows.starts + windows.lengths
         self.windows = windows.take(before[ends] > before[windows.starts + windows.context])
 
-    def shuffled(self, padded_tokens: int, rng: np.random.Generator) -> Iterator[Batch]:
-        """One epoch: neighbours by length together, the batches in any order."""
-        order = rng.permutation(len(self.windows.starts))
-        batches = list(self._split(order, padded_tokens))
-        for number in rng.permutation(len(batches)):
-            yield self._make(batches[number])
+    def batch(self, padded_tokens: int, epoch: tuple[int, ...], place: int) -> Batch:
+        """One batch of an epoch, in which neighbours by length are together, in any order.
+
+        ``epoch`` is the seed of that order, so that any batch can be had at any time.
+        """
+        key = (padded_tokens, epoch)
+        if self._drawn is None or self._drawn[0] != key:
+            rng = np.random.default_rng(epoch)
+            batches = list(self._split(rng.permutation(len(self.windows.starts)), padded_tokens))
+            order = rng.permutation(len(batches))
+            self._drawn = key, [batches[number] for number in order]
+        return self._make(self._drawn[1][place])
 
     def in_order(self, padded_tokens: int, most_windows: int, seed: int) -> Iterator[Batch]:
         """At most so many windows, the same ones for a seed, shortest last."""

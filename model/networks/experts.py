@@ -1,22 +1,25 @@
 """The experts for the next item: what each one says, and how they become one distribution.
 
-Two look at the sequence through the network: *generate* may name any item of the catalogue,
-*copy* any item of the window. Their logits share one normaliser (CopyNet: Gu, Lu, Li and Li,
-"Incorporating Copying Mechanism in Sequence-to-Sequence Learning", ACL 2016), so the gate between
-them is learned without being written down. ``join`` gives probabilities, so an expert that counts
-instead of learning joins as one more summand of a weighted sum, outside the network.
+*Generate* may name any item of the catalogue, *copy* any item of the window, and *rules* what was
+seen together with the items of the window. Their logits share one normaliser (CopyNet: Gu, Lu, Li
+and Li, "Incorporating Copying Mechanism in Sequence-to-Sequence Learning", ACL 2016), so the gate
+between them is learned without being written down.
 """
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-FIRST_ITEM = 2  # codes below are padding and the unknown item: never predicted
+from model.networks.places import FIRST_ITEM as FIRST_ITEM
+from model.networks.places import MOST_OCCURRENCES, deepest, depths, distances
+
 FIRST_TEMPERATURE = 14.0
 FIRST_COPY_LOGIT = 3.0
-MOST_OCCURRENCES = 8  # more count as this many
+FIRST_RULE_LOGIT = 3.0
+MOST_SUPPORT = 14  # the bucket of row sums of 2^11 and more
 
 
 class Generate(nn.Module):
@@ -82,44 +85,59 @@ class Copy(nn.Module):
         return logits.masked_fill(~copyable, -torch.inf)
 
 
-def distances(at: Tensor | None, length: int, device: torch.device) -> Tensor:
-    """How far before ``at`` (B, T), or before each position, all stand: (1 or B, T, L)."""
-    everywhere = torch.arange(length, device=device)
-    return (everywhere[None] if at is None else at)[..., None] - everywhere
+class Rules(nn.Module):
+    """What goes with the items of the window, position j seen from position t, by E ways to count.
 
-
-def depths(at: Tensor | None, length: int, max_length: int, device: torch.device) -> Tensor:
-    """How deep in the window ``at`` (B, T), or each position, is: (1 or B, T), capped.
-
-    A long history is learnt from windows that overlap by half and served from its end: beyond
-    half a window the depth only says that there was more before.
+    ``r_tj = distance[t−j] + depth[t] + g·h_t + support[j] + 3``, where support says how much was
+    counted for the item at j: what goes with a rare one is known badly. Position j shares its
+    ``exp r_tj`` out among the companions of its item, as ``model.rules`` counted them.
     """
-    everywhere = torch.arange(length, device=device)
-    return (everywhere[None] if at is None else at).clamp(max=deepest(max_length))
+
+    def __init__(self, width: int, max_length: int, ways: int) -> None:
+        super().__init__()
+        self.gate = nn.Linear(width, ways)
+        self.distance = nn.Parameter(torch.zeros(max_length, ways))
+        self.depth = nn.Parameter(torch.zeros(deepest(max_length) + 1, ways))
+        self.support = nn.Parameter(torch.zeros(MOST_SUPPORT + 1, ways))
+        nn.init.zeros_(self.gate.weight)
+        nn.init.constant_(self.gate.bias, FIRST_RULE_LOGIT)
+
+    def forward(
+        self, states: Tensor, items: Tensor, support: Tensor, at: Tensor | None = None
+    ) -> Tensor:
+        """Rule logits (B, E, T, L), minus infinity where there is nothing to go by.
+
+        ``states`` (B, T, D) stand at ``at`` (B, T), else at all positions; ``items`` (B, L) is
+        the window, ``support`` (B, E, L) the buckets of ``support_of``.
+        """
+        length, most = items.shape[1], len(self.distance)
+        distance = distances(at, length, items.device)  # (1 or B, T, L)
+        place = self.depth[depths(at, length, most, items.device)]  # (1 or B, T, E)
+        ways = torch.arange(support.shape[1], device=items.device)[:, None]
+        logits: Tensor = (
+            (self.gate(states) + place).movedim(2, 1)[..., None]  # (B, E, T, 1)
+            + self.distance[distance.clamp(min=0)].movedim(3, 1)  # (1 or B, E, T, L)
+            + self.support[support, ways][:, :, None]  # (B, E, 1, L)
+        )
+        known = (support > 0) & (items >= FIRST_ITEM)[:, None]  # (B, E, L)
+        usable = (distance >= 0)[:, None] & known[:, :, None]
+        return logits.masked_fill(~usable, -torch.inf)
 
 
-def deepest(max_length: int) -> int:
-    """The cap of ``depths``."""
-    return max_length // 2
+def support_of(sums: Tensor) -> Tensor:
+    """The bucket of row sums of counts: 0 for none, else by powers of two from 1/2 on."""
+    power = torch.log2(sums.clamp(min=0.25)).long() + 3
+    return torch.where(sums > 0, power.clamp(1, MOST_SUPPORT), 0)
 
 
-def occurrences(items: Tensor) -> Tensor:
-    """How often the item of each position occurred in ``items`` (B, L) so far, itself included.
+def join(scores: Tensor, logits: Sequence[Tensor], items: Sequence[Tensor]) -> Tensor:
+    """``p(y) = (exp s_y + Σ_{k: i_k = y} exp l_k) / Z`` over the catalogue, (N, V).
 
-    0 where the item is unknown, for two unknown ones need not be the same.
-    """
-    past = distances(None, items.shape[1], items.device) >= 0  # (1, L, L)
-    same = (items[:, :, None] == items[:, None, :]) & (items >= FIRST_ITEM)[:, None, :]
-    return (same & past).sum(2).clamp(max=MOST_OCCURRENCES)
-
-
-def join(scores: Tensor, copies: Tensor, items: Tensor) -> Tensor:
-    """``p(y) = (exp s_y + Σ_{j: x_j = y} exp c_j) / Z`` over the catalogue, (N, V).
-
-    ``scores`` (N, V) are the generate logits, ``copies`` (N, L) those of the window's ``items``
-    (N, L), minus infinity where there is nothing to copy.
+    ``scores`` (N, V) are the generate logits. Each of ``logits`` (N, K) belongs to the item codes
+    at the same place of ``items`` (N, K), and is minus infinity where there is nothing.
     """
     n_items = scores.shape[1]
-    shares = torch.softmax(torch.cat([scores, copies], dim=1), dim=1)  # (N, V + L)
-    index = (items.long() - FIRST_ITEM).clamp(min=0)  # nothing to copy: adds 0 to item 0
+    shares = torch.softmax(torch.cat([scores, *logits], dim=1), dim=1)  # (N, V + K)
+    # A code below the first item has nothing to get: it adds 0 to item 0.
+    index = (torch.cat(list(items), dim=1).long() - FIRST_ITEM).clamp(min=0)
     return shares[:, :n_items].scatter_add(1, index, shares[:, n_items:])

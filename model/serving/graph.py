@@ -1,4 +1,4 @@
-"""The graph that is served: a frozen network, and the best items picked without a full sort."""
+"""The graph that is served of a sequence network: frozen, with few passes over the catalogue."""
 
 import math
 
@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from model.config import ArtifactConfig
-from model.networks.experts import FIRST_ITEM
 from model.networks.network import Servable
-from model.networks.transformer import TransformerModel
+from model.networks.places import FIRST_ITEM
+from model.networks.sequence import SequenceModel
 from model.serving.answers import Outputs
 
 GROUPED_FROM = 8192  # items; below, one TopK over all of them is as fast
@@ -18,9 +18,9 @@ _NEVER = -1e30  # the score of a place that holds no item; finite, so that no Na
 class ServingGraph(Servable):
     """From four arrays of ``features.Padded`` to ``answers.Outputs`` and more.
 
-    Gives what ``network.forward`` gives, with fewer passes over the catalogue: the copies are
-    added in place to the softmax of the scores, and only the best are divided by the normaliser.
-    Softmax and then TopK, never ReduceLogSumExp: that one alone costs more than both.
+    Gives what ``network.forward`` gives, with fewer passes over the catalogue: what copy and rules
+    say is added in place to the softmax of the scores, and only the best are divided by the
+    normaliser. Softmax and then TopK, never ReduceLogSumExp: that one alone costs more than both.
     """
 
     inputs = ("items", "actions", "gaps", "lengths")  # of Padded, in the order of forward
@@ -28,8 +28,10 @@ class ServingGraph(Servable):
     vectors: Tensor  # (V + 2, D), by item code
     table: Tensor  # (D + 1, V'), by catalogue index, filled up to whole groups; biases last
     steps: Tensor  # (M,) from the first item of a group to each of its items
+    places: Tensor  # (V + 2, M) the catalogue indices of each code's companions
+    sums: Tensor  # (E, V + 2) of the companions' shares
 
-    def __init__(self, network: TransformerModel, config: ArtifactConfig) -> None:
+    def __init__(self, network: SequenceModel, config: ArtifactConfig) -> None:
         super().__init__()
         self.network = network
         self.items = network.config.items
@@ -46,38 +48,48 @@ class ServingGraph(Servable):
             self.register_buffer("table", torch.cat([table, filling]).T.contiguous())
             groups = (self.items + spare) // self.members
             self.register_buffer("steps", torch.arange(self.members) * groups)
+            self.register_buffer("places", (network.companions - FIRST_ITEM).clamp(min=0))
+            self.register_buffer("sums", network.shares.float().sum(-1))
 
     def forward(
         self, items: Tensor, actions: Tensor, gaps: Tensor, lengths: Tensor
     ) -> tuple[Tensor, ...]:
         """Top items, their probabilities, category probabilities, intent logits; the extras."""
         newest = (lengths.long() - 1).clamp(min=0)[:, None]  # (B, 1)
-        states, copies = self.network._look(  # noqa: SLF001
+        states, copies, rules = self.network.look(
             items, actions, gaps, self.vectors[items.long()], newest
         )
         state = states[:, 0]  # (B, D)
         query = nn.functional.pad(self.network.generate(state), (0, 1), value=1.0)  # (B, D + 1)
-        shares, total = self._share(query @ self.table, copies[:, 0], items)
+        scores = query @ self.table  # (B, V')
+        shares, total = self._share(scores, copies[:, 0], rules[:, :, 0], items.long())
         values, top_items = self._top(shares)
         categories = torch.softmax(self.network.category(state), dim=1)
         intents = self.network.intent(state)
         whole = shares[:, : self.items] / total
         return top_items, values / total, categories, intents, whole, query[:, :-1]
 
-    def _share(self, scores: Tensor, copies: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
+    def _share(
+        self, scores: Tensor, copies: Tensor, rules: Tensor, codes: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """``experts.join`` but for a common divisor: shares (B, V') and that divisor (B, 1).
 
-        Of scores (B, V'), copy logits (B, L) and the window's item codes (B, L).
+        Of scores (B, V'), copy logits (B, L), rule logits (B, E, L) and the window's codes (B, L).
         """
         shares = torch.softmax(scores, dim=1)
-        window = (items.long() - FIRST_ITEM).clamp(min=0)  # nothing to copy: adds 0 to item 0
         # Any item tells the softmax's normaliser, e^score / share; unit vectors keep the scores
         # close enough together that no share vanishes. No logarithm: ONNX Runtime's has other
         # last bits at the end of an array than within.
         copied = torch.exp(copies - scores[:, :1]) * shares[:, :1]  # (B, L)
+        ruled = torch.exp(rules - scores[:, :1, None]) * shares[:, :1, None]  # (B, E, L)
+        rows = self.network.shares[:, codes].transpose(0, 1).to(scores.dtype)  # (B, E, L, M)
+        told = (ruled[..., None] * rows).sum(1)  # (B, L, M)
+        window = (codes - FIRST_ITEM).clamp(min=0)  # nothing to copy: adds 0 to item 0
+        shares = shares.scatter_add(1, window, copied)
+        shares = shares.scatter_add(1, self.places[codes].flatten(1).long(), told.flatten(1))
         # Summed one after another: ReduceSum adds in an order that depends on the padding.
-        total = 1 + torch.cumsum(copied, dim=1)[:, -1:]
-        return shares.scatter_add(1, window, copied), total
+        given = copied + (ruled * self.sums[:, codes].transpose(0, 1)).sum(1)  # (B, L)
+        return shares, 1 + torch.cumsum(given, dim=1)[:, -1:]
 
     def _top(self, scores: Tensor) -> tuple[Tensor, Tensor]:
         """The largest scores and their columns, (B, K) each.

@@ -30,6 +30,8 @@ MADE_BY = (
     "features.py",
     "manifest.py",
     "networks/experts.py",
+    "networks/places.py",
+    "networks/sequence.py",
     "networks/transformer.py",
     "serving/answers.py",
     "serving/graph.py",
@@ -52,7 +54,12 @@ def random_network(items: int, categories: int, width: int = 16) -> "Transformer
     from model.networks.transformer import TransformerConfig, TransformerModel
 
     torch.manual_seed(7)
-    network = TransformerModel(TransformerConfig(items=items, categories=categories, width=width))
+    config = TransformerConfig(items=items, categories=categories, companions=3, width=width)
+    network = TransformerModel(config)
+    codes = torch.arange(2, items + 2)[:, None]
+    network.companions[2:] = 2 + (codes + torch.arange(3)) % items
+    network.shares[:, 2:] = torch.tensor([0.5, 0.25, 0.125]).half()
+    network.support[:, 2:] = 5
     with torch.no_grad():
         for name, weights in network.named_parameters():
             if not name.endswith("norm.weight"):

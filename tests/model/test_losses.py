@@ -6,6 +6,8 @@ import torch
 
 from model.losses import Negatives, category_loss, intent_loss, next_item_loss
 
+NO_RULES = {"rules": torch.tensor([[-torch.inf]]), "shares": torch.zeros(1, 1)}
+
 
 def test_next_item_loss_normalises_target_negatives_and_copies_together() -> None:
     loss = next_item_loss(
@@ -14,9 +16,25 @@ def test_next_item_loss_normalises_target_negatives_and_copies_together() -> Non
         hits=torch.tensor([[False, False]]),
         copies=torch.tensor([[log(5), log(6), -torch.inf]]),
         copied=torch.tensor([[True, False, False]]),
+        **NO_RULES,
     )
 
     assert loss.item() == pytest.approx(-log((2 + 5) / (2 + 3 + 4 + 5 + 6)))
+
+
+def test_half_of_the_loss_is_that_of_the_network_without_its_rules() -> None:
+    loss = next_item_loss(
+        targets=torch.tensor([log(2)]),
+        negatives=torch.tensor([[log(3)]]),
+        hits=torch.tensor([[False]]),
+        copies=torch.tensor([[-torch.inf]]),
+        copied=torch.tensor([[False]]),
+        rules=torch.tensor([[log(4), log(8)]]),
+        shares=torch.tensor([[0.25, 0.0]]),
+    )
+
+    together = -log((2 + 0.25 * 4) / (2 + 3 + 4 + 8))
+    assert loss.item() == pytest.approx((together - log(2 / (2 + 3))) / 2)
 
 
 def test_a_negative_that_is_the_target_counts_once() -> None:
@@ -26,6 +44,7 @@ def test_a_negative_that_is_the_target_counts_once() -> None:
         hits=torch.tensor([[True, False]]),
         copies=torch.full((1, 1), -torch.inf),
         copied=torch.tensor([[False]]),
+        **NO_RULES,
     )
 
     assert loss.item() == pytest.approx(-log(2 / (2 + 4)))
@@ -39,6 +58,8 @@ def test_next_item_loss_is_the_mean_over_positions() -> None:
         hits=torch.tensor([[False], [False]]),
         copies=nothing,
         copied=torch.tensor([[False], [False]]),
+        rules=nothing,
+        shares=torch.zeros(2, 1),
     )
 
     assert loss.item() == pytest.approx((-log(1 / 2) - log(3 / 4)) / 2)

@@ -59,7 +59,10 @@ def test_the_served_chances_are_those_of_the_network(
     """The graph adds copies to few items only; the network's own way is the long one."""
     import torch
 
+    from model.networks.sequence import SequenceModel
+
     network = load_network(tiny_artifact)
+    assert isinstance(network, SequenceModel)
     padded = encode(batch, onnx.catalogue, tiny_artifact.config)
     with torch.inference_mode():
         chances = network(*map(torch.from_numpy, padded[:4]))[0].numpy()  # (B, V)

@@ -7,7 +7,9 @@ import torch
 from torch import Tensor
 from transformers import AutoConfig, AutoModel
 
-from model.networks.experts import Copy, join, occurrences
+from model.networks.experts import Copy, Rules, join, support_of
+from model.networks.places import occurrences
+from model.networks.sequence import States
 from model.networks.transformer import TransformerConfig, TransformerModel
 
 N_ITEMS = 30
@@ -24,11 +26,27 @@ class Window(NamedTuple):
 def network(blocks: int = 1) -> TransformerModel:
     torch.manual_seed(1)
     config = TransformerConfig(
-        items=N_ITEMS, categories=N_CATEGORIES, width=16, max_length=16, blocks=blocks
+        items=N_ITEMS,
+        categories=N_CATEGORIES,
+        attributes=3,
+        attributes_each=2,
+        text_width=6,
+        companions=3,
+        width=16,
+        max_length=16,
+        blocks=blocks,
     )
     model = TransformerModel(config)
     model.train(False)
-    model.set_item_categories(torch.arange(N_ITEMS) % (N_CATEGORIES + 1) - 1)
+    model.item_category[2:] = torch.arange(N_ITEMS) % (N_CATEGORIES + 1)
+    model.item_attributes[2:] = torch.stack(
+        [torch.arange(N_ITEMS) % 4, torch.arange(N_ITEMS) % 3], 1
+    )
+    model.texts[2:] = torch.randn(N_ITEMS, 6).half()
+    model.companions[2:] = 2 + (torch.arange(N_ITEMS)[:, None] + torch.arange(1, 4)) % N_ITEMS
+    model.shares[:, 2:] = torch.tensor([0.5, 0.25, 0.125]).half()
+    model.support[:, 2:] = torch.arange(N_ITEMS) % 15
+    model.balance.copy_(0.1 * torch.randn_like(model.balance))
     for parameter in model.parameters():  # so that no term is 0 and could be forgotten
         parameter.data.add_(0.1 * torch.randn_like(parameter))
     return model
@@ -46,18 +64,23 @@ def window(lengths: list[int], padded: int) -> Window:
     return Window(items, actions, gaps, torch.tensor(lengths, dtype=torch.int32))
 
 
+def look(model: TransformerModel, batch: Window) -> States:
+    return model.look(*batch[:3], model.item_vectors(batch.items.long()))
+
+
 @pytest.mark.parametrize("blocks", [1, 2])
 @torch.no_grad()
 def test_looking_from_the_last_position_only_gives_what_all_positions_give(blocks: int) -> None:
     model, batch = network(blocks), window([1, 3, 8, 16, 7], 16)
     probabilities, categories, intents = model(*batch)
 
-    states, copies = model.encode(*batch[:3])
+    states, copies, rules = look(model, batch)
     rows, newest = torch.arange(5), batch.lengths.long() - 1
     state = states[rows, newest]
-    scores = model.generate(state) @ model.item_vectors()[2:].T + model.out.bias[2:]
+    table = model.item_vectors()
+    chances = model.chances(state, copies[rows, newest], rules[rows, :, newest], batch.items, table)
 
-    assert torch.allclose(probabilities, join(scores, copies[rows, newest], batch.items), atol=1e-6)
+    assert torch.allclose(probabilities, chances, atol=1e-6)
     assert torch.allclose(categories, model.category(state), atol=1e-5)
     assert torch.allclose(intents, model.intent(state), atol=1e-5)
 
@@ -73,15 +96,16 @@ def test_probabilities_of_the_catalogue_add_up_to_one() -> None:
 @torch.no_grad()
 def test_no_position_sees_what_comes_after_it() -> None:
     model, batch = network(blocks=2), window([8], 8)
-    before = model.encode(*batch[:3])
+    before = look(model, batch)
     for codes in batch[:2]:
         codes[:, 5:] = codes[:, 5:] % 3 + 1
     batch.gaps[:, 4:] = 7  # from position 4 to 5: known only at 5
 
-    after = model.encode(*batch[:3])
+    after = look(model, batch)
 
     assert torch.equal(before.states[:, :5], after.states[:, :5])
     assert torch.equal(before.copies[:, :5], after.copies[:, :5])
+    assert torch.equal(before.rules[:, :, :5], after.rules[:, :, :5])
     assert not torch.equal(before.states[:, 5], after.states[:, 5])
 
 
@@ -142,11 +166,29 @@ def test_join_adds_the_copies_of_an_item_to_its_own_score() -> None:
     scores = torch.tensor([[math.log(1), math.log(2), math.log(3)]])
     copies = torch.tensor([[math.log(4), -torch.inf, math.log(5), math.log(5)]])
     items = torch.tensor([[2, 1, 4, 4]])  # catalogue items 0, unknown, 2, 2
+    rules, companions = torch.tensor([[math.log(6)]]), torch.tensor([[3]])
 
-    z = 1 + 2 + 3 + 4 + 5 + 5
-    assert join(scores, copies, items).tolist() == [
-        pytest.approx([(1 + 4) / z, 2 / z, (3 + 5 + 5) / z])
+    z = 1 + 2 + 3 + 4 + 5 + 5 + 6
+    assert join(scores, (copies, rules), (items, companions)).tolist() == [
+        pytest.approx([(1 + 4) / z, (2 + 6) / z, (3 + 5 + 5) / z])
     ]
+
+
+def test_rules_go_by_known_items_of_the_past_that_go_with_something() -> None:
+    rules = Rules(width=4, max_length=4, ways=2)
+    items = torch.tensor([[5, 1, 6, 0]])  # known, unknown, known, padding
+    support = torch.tensor([[[3, 3, 3, 3], [3, 3, 0, 3]]])  # the second way knows not the third
+
+    logits = rules(torch.randn(1, 4, 4), items, support)
+
+    both, first = [True, False, True, False], [True, False, False, False]
+    assert logits.isfinite().tolist() == [[[first, first, both, both], [first] * 4]]
+
+
+def test_support_is_bucketed_by_powers_of_two() -> None:
+    sums = torch.tensor([0.0, 0.1, 0.5, 1.0, 2.0, 3.9, 4.0, 1e9])
+
+    assert support_of(sums).tolist() == [0, 1, 2, 3, 4, 4, 5, 14]
 
 
 def test_copy_offers_known_items_of_the_past_only() -> None:

@@ -1,0 +1,1 @@
+"""How good the models are, under the published protocols, on a folder of data."""

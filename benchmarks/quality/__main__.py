@@ -1,0 +1,48 @@
+"""The quality benchmark: ``python -m benchmarks.quality --format FORMAT --path DIR``."""
+
+import json
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import typer
+
+from benchmarks.quality import next_item
+from benchmarks.quality.folder import Task, read_s3rec, read_sessions
+from benchmarks.quality.report import table
+from model.errors import ModelError
+from model.fitting import TRAININGS
+
+FORMATS: Mapping[str, Callable[[Path], Task]] = {
+    "s3rec": read_s3rec,
+    "session-prefixes": read_sessions,
+}
+
+
+def main(
+    kind: Annotated[str, typer.Option("--format", help=f"One of {', '.join(FORMATS)}.")],
+    path: Annotated[Path, typer.Option(help="The folder of the data.")],
+    minutes: Annotated[float | None, typer.Option(help="Train each model no longer.")] = None,
+    network: Annotated[str, typer.Option(help=f"One of {', '.join(TRAININGS)}.")] = "transformer",
+    seeds: Annotated[str, typer.Option(help="One run each; the median is reported.")] = "0",
+    threads: Annotated[int, typer.Option(help="Processor threads.")] = 2,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the report here.")] = None,
+) -> None:
+    """Train on a folder and ask what came next, model and baselines alike."""
+    if kind not in FORMATS:
+        raise typer.BadParameter(f"{kind!r} is none of {', '.join(FORMATS)}")
+    torch.set_num_threads(threads)
+    numbers = [int(seed) for seed in seeds.split(",")]
+    report = next_item.run(FORMATS[kind](path), path, network, minutes, numbers)
+    typer.echo(table(report))
+    if json_file:
+        json_file.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    try:
+        typer.run(main)
+    except ModelError as error:
+        sys.exit(str(error))

@@ -1,0 +1,71 @@
+"""The next-item benchmark: train once for each seed, and ask the scorer that would be served."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from benchmarks.quality.asking import Figures, ask_baselines, ask_scorer, figures
+from benchmarks.quality.folder import CONFIG, Task
+from model.artifact import ArtifactWriter
+from model.parts import Plan
+from model.progress import progress
+from model.serving.onnx import OnnxScorer
+from model.serving.options import ScoringOptions
+from model.training import Progress, Recipe
+from model.training_run import make
+
+PARTS = 1_000
+
+
+def run(
+    task: Task, path: Path, network: str, minutes: float | None, seeds: Sequence[int]
+) -> dict[str, Any]:
+    """The report of a folder: the median of the seeds, and what each of them came to."""
+    runs, spent_s = [], []
+    for seed in seeds:
+        found, seconds = _train_and_ask(task, network, minutes, seed)
+        print(f"seed {seed}: {found}, trained in {seconds:.0f} s", flush=True)
+        runs.append(found)
+        spent_s.append(seconds)
+    return {
+        "path": str(path),
+        "protocol": task.protocol,
+        "network": network,
+        "questions": len(task.questions),
+        "model": {name: median(found[name] for found in runs) for name in runs[0]},
+        "baselines": ask_baselines(task),
+        "train_s": median(spent_s),
+        "seeds": list(seeds),
+        "runs": runs,
+    }
+
+
+def _train_and_ask(
+    task: Task, network: str, minutes: float | None, seed: int
+) -> tuple[Figures, float]:
+    plan = Plan(replace(CONFIG, network=network), Recipe(minutes=minutes, seed=seed))
+    with TemporaryDirectory() as scratch:
+        with (
+            ArtifactWriter(Path(scratch) / "artifact") as writer,
+            progress("training", PARTS) as tell,
+        ):
+
+            def report(at: Progress) -> None:
+                tell(int(at.done * PARTS))
+                if at.validation:
+                    print(f"  epoch {at.epoch:.1f}: {at.validation}", flush=True)
+
+            started_s = time.monotonic()
+            data = {"protocol": task.protocol}
+            artifact = make(
+                task.parts, plan, writer, data=data, by="benchmarks.quality", report=report
+            )
+            seconds = time.monotonic() - started_s
+        scorer = OnnxScorer(artifact, ScoringOptions(exclude_seen=task.exclude_seen))
+        with progress("asking", len(task.questions)) as tell:
+            ranks = ask_scorer(scorer, task, plan.config.max_length, tell)
+    return figures(task, ranks), seconds
