@@ -51,8 +51,8 @@ def next_item_loss(
     hits: Tensor,
     copies: Tensor,
     copied: Tensor,
-    rules: Tensor,
-    shares: Tensor,
+    rules: Tensor | None = None,
+    shares: Tensor | None = None,
 ) -> Tensor:
     """``−log (exp s_y + Σ_{j: x_j = y} exp c_j + Σ_k R_ky exp r_k) / Z``, mean over N positions.
 
@@ -63,15 +63,17 @@ def next_item_loss(
 
     ``targets`` (N,) are the targets' logits s_y; ``negatives`` (N, K) corrected logits, where
     ``hits`` (N, K) marks those that are the target itself; ``copies`` (N, L) the copy logits,
-    where ``copied`` (N, L) marks those of the target; ``rules`` (N, E · L) the rule logits, and
-    ``shares`` (N, E · L) what each one's row has for the target.
+    where ``copied`` (N, L) marks those of the target; ``rules`` (N, E · L) the rule logits, if
+    there are any, and ``shares`` (N, E · L) what each one's row has for the target.
     """
-    told = rules + torch.log(shares.clamp(min=NO_SHARE))  # (N, E · L)
     learnt = torch.cat([targets[:, None], copies.masked_fill(~copied, -torch.inf)], dim=1)
     learnt_in_all = torch.cat(
         [targets[:, None], negatives.masked_fill(hits, -torch.inf), copies], dim=1
     )
     alone = learnt_in_all.logsumexp(1) - learnt.logsumexp(1)
+    if rules is None or shares is None:
+        return alone.mean()
+    told = rules + torch.log(shares.clamp(min=NO_SHARE))  # (N, E · L)
     told_too = torch.cat([learnt_in_all, rules], 1).logsumexp(1) - torch.cat(
         [learnt, told], 1
     ).logsumexp(1)

@@ -62,7 +62,7 @@ class _Training:
         self.generator = torch.Generator().manual_seed(self.recipe.seed)
         torch.manual_seed(self.recipe.seed)  # dropout has no generator of its own
         self.events = _useful(parts.learnt_labels)
-        self.negatives = Negatives(torch.from_numpy(parts.counts), self.recipe.draws)
+        self.negatives = Negatives(torch.from_numpy(parts.counts), self.recipe.weights.draws)
         self.weights = yes_weights(parts.learnt_labels).to(network.device)
         self.categories = torch.from_numpy(parts.catalogue.item_categories).to(network.device)
         choose(network, plan.tune)

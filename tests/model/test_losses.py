@@ -6,8 +6,6 @@ import torch
 
 from model.losses import Negatives, category_loss, intent_loss, next_item_loss
 
-NO_RULES = {"rules": torch.tensor([[-torch.inf]]), "shares": torch.zeros(1, 1)}
-
 
 def test_next_item_loss_normalises_target_negatives_and_copies_together() -> None:
     loss = next_item_loss(
@@ -16,7 +14,6 @@ def test_next_item_loss_normalises_target_negatives_and_copies_together() -> Non
         hits=torch.tensor([[False, False]]),
         copies=torch.tensor([[log(5), log(6), -torch.inf]]),
         copied=torch.tensor([[True, False, False]]),
-        **NO_RULES,
     )
 
     assert loss.item() == pytest.approx(-log((2 + 5) / (2 + 3 + 4 + 5 + 6)))
@@ -44,7 +41,6 @@ def test_a_negative_that_is_the_target_counts_once() -> None:
         hits=torch.tensor([[True, False]]),
         copies=torch.full((1, 1), -torch.inf),
         copied=torch.tensor([[False]]),
-        **NO_RULES,
     )
 
     assert loss.item() == pytest.approx(-log(2 / (2 + 4)))
@@ -58,8 +54,6 @@ def test_next_item_loss_is_the_mean_over_positions() -> None:
         hits=torch.tensor([[False], [False]]),
         copies=nothing,
         copied=torch.tensor([[False], [False]]),
-        rules=nothing,
-        shares=torch.zeros(2, 1),
     )
 
     assert loss.item() == pytest.approx((-log(1 / 2) - log(3 / 4)) / 2)
