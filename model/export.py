@@ -35,7 +35,12 @@ def export_onnx(network: Network, config: ArtifactConfig, folder: Path) -> Path:
     wide = {0: batch, 1: torch.export.Dim("length", max=config.padded_length)}
     sample = _inputs(graph, _sample(network, config, rows=3))
     # Only plain attention leaves its output in the order that the exporter takes it to be in.
-    with warnings.catch_warnings(), _quiet("torch.onnx"), sdpa_kernel(SDPBackend.MATH):
+    with (
+        warnings.catch_warnings(),
+        _quiet("torch.onnx"),
+        _quiet("onnxscript"),
+        sdpa_kernel(SDPBackend.MATH),
+    ):
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
             graph,

@@ -9,9 +9,9 @@ from model.catalogue import NO_CATEGORY
 from model.features import FIRST_ITEM
 from model.networks.experts import FIRST_TEMPERATURE
 from model.networks.text import TextConfig, TextModel
+from model.parts import Parts, Plan
 from model.texts import TextEncoder
 from model.tokens import token_tables
-from model.training_run import Parts, Plan
 
 
 def build(parts: Parts, plan: Plan, encoder: TextEncoder) -> TextModel:

@@ -19,15 +19,16 @@ from model.fitting import Fitted
 from model.losses import Negatives, category_loss, intent_loss, next_item_loss
 from model.metrics import mrr_at, recall_at
 from model.networks.text import Last, TextModel
+from model.parts import Parts, Plan
 from model.text_network import build
 from model.texts import TextEncoder
 from model.training import CUTOFF, Predictions, Progress, Validation
-from model.training_run import Parts, Plan
 from model.windows import windows_until
 
 Ints = npt.NDArray[np.int64]
 
 BATCH = 32  # events
+MOST_EPOCHS = 10  # the rate falls to nothing over them
 EPOCH_EVENTS = 4_096  # at most, newly drawn for each epoch: BERT learns much from little
 VALIDATION_EVENTS = 1_000
 JUDGED_EVENTS = 4_000
@@ -68,7 +69,8 @@ class _Training:
         choose(network, plan.tune)
         self.optimizer = _optimizer(network, plan)
         self.rates = [group["lr"] for group in self.optimizer.param_groups]
-        self.steps = self.recipe.epochs * -(-min(len(self.events), EPOCH_EVENTS) // BATCH)
+        self.epochs = min(self.recipe.epochs, MOST_EPOCHS)
+        self.steps = self.epochs * -(-min(len(self.events), EPOCH_EVENTS) // BATCH)
         self.step, self.loss = 0, 0.0
         self.started_s = time.monotonic()
 
@@ -81,7 +83,7 @@ class _Training:
             self.recipe.seed,
         )
         best, weights, since = Validation(-1.0, -1.0), self._weights(), 0
-        for epoch in range(1, self.recipe.epochs + 1):
+        for epoch in range(1, self.epochs + 1):
             self._epoch(epoch, rng)
             ranks = predict(self.network, self.parts, self.plan, held_out).ranks
             found = Validation(recall_at(ranks, CUTOFF), mrr_at(ranks, CUTOFF))

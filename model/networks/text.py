@@ -205,7 +205,7 @@ class TextModel(PreTrainedModel):  # type: ignore[no-untyped-call]
         """What ``forward`` returns, from the states (B, D) after these actions."""
         query = self.generate(states)
         scores = functional.linear(query, self.item_vectors[FIRST_ITEM:], self.bias)
-        shares = join(scores, self.copies(states, last), last.items)
+        shares = join(scores, [self.copies(states, last)], [last.items])
         return shares, self.category(states), self.intent(states), query
 
     def copies(self, states: Tensor, last: Last) -> Tensor:

@@ -16,10 +16,10 @@ from model.dataset import CENSORED, Labels
 from model.errors import DataError
 from model.metrics import auc, recall_at
 from model.networks.text import NO_TOKEN, TextModel
+from model.parts import Parts, Plan, read
 from model.text_network import build
 from model.texts import TextEncoder
 from model.training import Progress, Recipe
-from model.training_run import Parts, Plan, read
 from model.training_text import choose, fit, merge, yes_weights
 from tests.model.tiny_bert import write_tiny_bert
 
