@@ -1,6 +1,6 @@
 """The objective: what one batch of windows costs a sequence network."""
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -15,7 +15,8 @@ from model.rules import Counts, leave_out
 from model.windows import Batch
 
 
-class Weights(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Weights:
     """What the objective weighs, and how much it hides."""
 
     draws: int = 2_048  # negatives, where the catalogue is too large to take whole
