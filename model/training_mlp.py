@@ -21,19 +21,21 @@ from model.baselines.rules import co_occurrences
 from model.dataset import NO_NEXT
 from model.features import FIRST_ITEM, Padded
 from model.fitting import Fitted
+from model.judging import CUTOFF, Predictions, Validation
 from model.losses import COUNT_POWER, intent_loss
 from model.metrics import mrr_at, recall_at
 from model.moments import batches, sample, useful
 from model.networks.candidates import NOBODY, nearest
 from model.networks.mlp import MlpConfig, MlpModel
+from model.parts import Parts, Plan
 from model.serving.mlp import MlpGraph
-from model.training import CUTOFF, Predictions, Progress, Validation
-from model.training_run import Parts, Plan
+from model.training import Progress
 from model.windows import windows_until
 
 Ints = npt.NDArray[np.int64]
 
 BATCH = 256  # events
+EPOCHS = 6  # at most: the rate has fallen to nothing by then
 EPOCH_EVENTS = 100_000  # at most, newly drawn for each epoch
 LIKELY = 8  # drawn of what the network would be served with
 ANY = 3  # drawn of the whole catalogue, by count^¾
@@ -126,7 +128,8 @@ class _Training:
             weight_decay=self.recipe.weight_decay,
         )
         per_epoch = -(-min(len(self.events), EPOCH_EVENTS) // BATCH)
-        self.steps = self.recipe.epochs * per_epoch
+        self.epochs = min(self.recipe.epochs, EPOCHS)
+        self.steps = self.epochs * per_epoch
         self.step, self.loss = 0, 0.0
         self.started_s = time.monotonic()
 
@@ -135,7 +138,7 @@ class _Training:
         torch.manual_seed(self.recipe.seed)
         rng = np.random.default_rng(self.recipe.seed)
         best, weights, since = Validation(-1.0, -1.0), self.network.state_dict(), 0
-        for epoch in range(1, self.recipe.epochs + 1):
+        for epoch in range(1, self.epochs + 1):
             self._epoch(epoch, rng)
             found = self._validate()
             self.report(Progress(epoch, self._done(), self.loss, found))

@@ -11,11 +11,12 @@ from model.config import ArtifactConfig
 from model.dataset import CENSORED, NO_NEXT, Histories
 from model.errors import DataError
 from model.fitting import Fitted
+from model.judging import Predictions
 from model.moments import batches, sample, useful
 from model.networks.path import END, OVER_FROM, QUANTILES, STATES, PathConfig, PathModel
+from model.parts import Parts, Plan
 from model.stages import STARTS, Chances, Visits, named, search
-from model.training import Predictions, Progress
-from model.training_run import Parts, Plan
+from model.training import Progress
 from model.windows import windows_until
 
 Ints = npt.NDArray[np.int64]
