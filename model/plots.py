@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 BLUE, ORANGE, GREY = "#0072b2", "#d55e00", "#8a8a8a"  # told apart by all eyes (Okabe & Ito)
 PANEL_INCHES = 3.9
-STYLE = {
+STYLE: Any = {  # Any: matplotlib's own type is one long list of names
     "axes.axisbelow": True,
     "axes.edgecolor": "#555555",
     "axes.grid": True,
@@ -34,6 +34,8 @@ STYLE = {
 
 def learning_curve(epochs: Sequence[Mapping[str, float]]) -> "Figure":
     """Loss in training, and what was found on held-out events, by epoch."""
+    from matplotlib.ticker import MaxNLocator
+
     with _panels(2) as (figure, (left, right)):
         numbers = [epoch["epoch"] for epoch in epochs]
         left.plot(numbers, [epoch["loss"] for epoch in epochs], marker="o", color=BLUE)
@@ -44,7 +46,7 @@ def learning_curve(epochs: Sequence[Mapping[str, float]]) -> "Figure":
         right.set(title="Held-out events", xlabel="epoch", ylabel="share", ylim=(0, None))
         right.legend()
         for axes in (left, right):
-            axes.xaxis.get_major_locator().set_params(integer=True)
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     return figure
 
 

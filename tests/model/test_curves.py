@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -23,7 +25,7 @@ def test_precision_falls_as_recall_grows() -> None:
 
     assert line is not None
     assert (np.diff(line.x) >= 0).all()
-    assert (line.x[-1], line.y[-1]) == (1, pytest.approx(2 / 4))  # all called yes
+    assert line.x[-1] == 1 and line.y[-1] == pytest.approx(2 / 4)  # all called yes
     assert line.area == pytest.approx((1 / 1 + 2 / 3) / 2)
     assert curves.precision_recall([0], [0.1]) is None
 
@@ -55,7 +57,7 @@ def test_a_late_state_lacks_the_newest_actions() -> None:
     asked = exam.questions.targets != -2
     before = [(1, 0), (2, 0), (3, 0), (4, 1)]  # end and begin: three actions at most
 
-    late = curves.delayed(Exam(*_parts(exam), exam.questions.take(asked)), 2_000).questions
+    late = curves.delayed(replace(exam, questions=exam.questions.take(asked)), 2_000).questions
     moved = dict(zip(before, zip(late.end, late.begin, strict=True), strict=False))
     assert sorted(late.end.tolist()) == [0, 0, 1, 2, 3]  # of 0, 1, 2, 3, 4: one less from 1 on
     assert all(begin == max(0, end - 3) for end, begin in moved.values())
@@ -76,7 +78,8 @@ def test_recall_falls_with_the_delay_of_the_state() -> None:
     now, late = curves.recall_by_delay(exam, Last(""), (0, 2))
 
     # asked before events 1, 2 and 3 of each: right in 2 of 3
-    assert (now.recall, now.questions) == (pytest.approx(2 / 3), 6)
+    assert now.questions == 6
+    assert now.recall == pytest.approx(2 / 3)
     # two seconds late: nothing, the first (wrong), the second (wrong)
     assert late.recall == 0
     assert now.low <= now.recall <= now.high
@@ -85,7 +88,3 @@ def test_recall_falls_with_the_delay_of_the_state() -> None:
 def test_epochs_that_were_not_kept_are_none() -> None:
     assert curves.learning_epochs({}) == []
     assert curves.learning_epochs({"learning": [{"epoch": 1}]}) == [{"epoch": 1}]
-
-
-def _parts(exam: Exam):  # type: ignore[no-untyped-def]
-    return exam.histories, exam.catalogue, exam.config, exam.period

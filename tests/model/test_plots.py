@@ -21,7 +21,7 @@ def test_the_learning_curve_has_a_point_for_each_epoch() -> None:
     ]
     left, right = plots.learning_curve(epochs).axes
 
-    assert left.lines[0].get_xydata().tolist() == [[1, 3.0], [2, 2.0]]
+    assert np.array(left.lines[0].get_xydata()).tolist() == [[1, 3.0], [2, 2.0]]
     assert drawn(right, "Recall@20").get_ydata().tolist() == [0.1, 0.3]
     assert drawn(right, "MRR@20").get_ydata().tolist() == [0.05, 0.15]
 
