@@ -1,11 +1,10 @@
-"""The training of a sequence network: the search for when to stop, and the way down from there.
+"""The training of a sequence network: steps at a full rate, until nothing improves any more.
 
-The rate stays full until nothing improves on held-out events, then falls to nothing from the best
-weights on (warm-up, stable, decay: Hu et al., "MiniCPM", 2024), so nobody has to say for how long
-a log must be learnt from. What a step does follows from the seed and its number alone.
+The weights that count are a running mean, which stands in for a rate that falls: so nobody has to
+say beforehand for how long a log must be learnt from. What a step does follows from the seed and
+its number alone.
 """
 
-import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -26,7 +25,6 @@ from model.objective import Objective, Weights
 from model.windows import Batch, Batches
 
 REPORT_STEPS = 20
-RISING = 0.75  # of the minutes there are; the rest is for the way down
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +41,9 @@ class Recipe:
     weight_decay: float = 0.01
     average_decay: float = 0.999
     clip_norm: float = 5.0
-    patience: int = 3  # rounds without a better validation
+    patience: int = 2  # rounds without a better validation
     round_steps: tuple[int, int] = (150, 2_000)  # at least and at most; an epoch in between
-    settle_share: float = 0.5  # of the steps to the best weights, to let the rate fall in
     weights: Weights = field(default_factory=Weights)
-
 
     @property
     def intent_weight(self) -> float:
@@ -64,37 +60,12 @@ class Progress(NamedTuple):
     validation: Validation | None
 
 
-class Schedule(NamedTuple):
-    """How long to train: so many steps at the full rate, then so many while it falls."""
-
-    steady: int
-    falling: int
-
-    def rate(self, step: int) -> float:
-        """The share of the full rate at a step, counted from 0."""
-        left = self.steady + self.falling - step
-        return min(1.0, max(0.0, left / max(1, self.falling)))
-
-    def scaled(self, times: float) -> "Schedule":
-        """As long, on so many times the data."""
-        return Schedule(round(self.steady * times), max(1, round(self.falling * times)))
-
-    @property
-    def end(self) -> int:
-        """How many steps it has."""
-        return self.steady + self.falling
-
-
-NEVER_FALLS = Schedule(1 << 62, 1)
-
-
 class Best(NamedTuple):
-    """The best round so far, and all it takes to go on from there."""
+    """The best round so far."""
 
     validation: Validation
     step: int
     means: dict[str, Tensor]
-    weights: dict[str, Tensor]
 
 
 class Trainer:
@@ -123,55 +94,50 @@ class Trainer:
         least, most = recipe.round_steps
         self._round_steps = min(max(self._epoch_steps, least), most)
         self._most_steps = recipe.epochs * self._epoch_steps
-        self._step, self._since, self._loss, self._spent_s, self._done = 0, 0, 0.0, 0.0, 0.0
+        self._step, self._since, self._loss, self._spent_s = 0, 0, 0.0, 0.0
         self._best: Best | None = None
-        self._schedule: Schedule | None = None  # once the way down has begun
         if checkpoint and (state := checkpoint.load()):
             self._load(state)
         self._started_s = time.monotonic() - self._spent_s
 
-    def search(self, held_out: Batches) -> Schedule:
-        """Train until held-out events say that it is enough; leaves the best averaged weights.
+    def search(self, held_out: Batches) -> int:
+        """Train until no round has been better for a while; leaves the best averaged weights.
 
-        1. At the full rate, until no round has been better for a while.
-        2. From the best round on, while the rate falls to nothing.
-
-        Returns what it took, so that the same can be done with more data.
+        Returns how many steps these took, so that the same can be done with more data.
         """
-        while self._schedule is None:
-            self._round(NEVER_FALLS, min(self._step + self._round_steps, self._most_steps))
-            self._judge(held_out)
-            if self._since >= self._recipe.patience or self._risen():
-                self._turn()
-            self._keep()
-        while self._step < self._schedule.end and self._spent() < 1:
-            self._round(self._schedule, self._step + self._round_steps)
+        while self._since < self._recipe.patience and not self._over(self._most_steps):
+            self._round(self._most_steps)
             self._judge(held_out)
             self._keep()
-        assert self._best is not None, "there is a first round"
+        if self._best is None:
+            self._judge(held_out)
+        assert self._best is not None, "it was judged"
         _put(self._network, self._best.means)
-        settled = max(1, self._best.step - self._schedule.steady)
-        return Schedule(self._schedule.steady, settled)
+        return self._best.step
 
-    def repeat(self, schedule: Schedule) -> None:
-        """Train as long as a schedule says, unjudged; leaves the averaged weights."""
-        self._schedule = schedule
-        while self._step < schedule.end and self._spent() < 1:
-            self._round(schedule, self._step + self._round_steps)
+    def repeat(self, steps: int) -> None:
+        """Train for so many steps, unjudged; leaves the averaged weights."""
+        self._most_steps = steps
+        while not self._over(steps):
+            self._round(steps)
             self._keep()
         _put(self._network, self._average.means)
 
-    def _round(self, schedule: Schedule, end: int) -> None:
+    def _over(self, end: int) -> bool:
+        return self._step >= end or self._spent() >= 1
+
+    def _round(self, end: int) -> None:
         self._objective.train()
-        while self._step < min(end, schedule.end) and self._spent() < 1:
-            self._update(schedule.rate(self._step))
+        end = min(self._step + self._round_steps, end)
+        while not self._over(end):
+            self._update()
             if self._step % REPORT_STEPS == 0:
                 self._report(self._progress(None))
 
-    def _update(self, rate: float) -> None:
+    def _update(self) -> None:
         warm = min(1.0, (self._step + 1) / self._recipe.warm_up_steps)
         for group, full in zip(self._optimizer.param_groups, self._rates, strict=True):
-            group["lr"] = full * rate * warm
+            group["lr"] = full * warm
         torch.manual_seed(self._number())  # dropout has no generator of its own
         self._optimizer.zero_grad(set_to_none=True)
         with self._accelerator.autocast():
@@ -202,19 +168,8 @@ class Trainer:
         self._since += 1
         if self._best is None or found.total > self._best.validation.total:
             means = {name: mean.clone() for name, mean in self._average.means.items()}
-            self._best = Best(found, self._step, means, self._average.weights())
+            self._best = Best(found, self._step, means)
             self._since = 0
-
-    def _risen(self) -> bool:
-        return self._step >= self._most_steps or self._spent() >= RISING
-
-    def _turn(self) -> None:
-        """Go back to the best round; from there on the rate falls."""
-        assert self._best is not None, "there is a first round"
-        self._step = self._best.step
-        falling = math.ceil(self._step * self._recipe.settle_share)
-        self._schedule = Schedule(self._step, falling)
-        self._average.restart(self._best.weights, self._best.means)
 
     def _spent(self) -> float:
         """The share of the minutes that is over, 0 if nobody set any."""
@@ -223,10 +178,8 @@ class Trainer:
         return (time.monotonic() - self._started_s) / 60 / self._minutes
 
     def _progress(self, validation: Validation | None) -> Progress:
-        end = self._schedule.end if self._schedule else self._most_steps
-        # What comes after the turn is less than what came before, so nothing goes backwards.
-        self._done = max(self._done, min(1.0, max(self._step / end, self._spent())))
-        return Progress(self._step / self._epoch_steps, self._done, self._loss, validation)
+        done = min(1.0, max(self._step / max(1, self._most_steps), self._spent()))
+        return Progress(self._step / self._epoch_steps, done, self._loss, validation)
 
     def _keep(self) -> None:
         if self._checkpoint is None or not self._accelerator.is_main_process:
@@ -240,7 +193,6 @@ class Trainer:
                     self._loss,
                     time.monotonic() - self._started_s,
                 ],
-                "schedule": self._schedule and tuple(self._schedule),
                 "best": best and [tuple(best.validation), *best[1:]],
                 "weights": self._average.weights(),
                 "average": self._average.state(),
@@ -250,7 +202,6 @@ class Trainer:
 
     def _load(self, state: dict[str, Any]) -> None:
         self._step, self._since, self._loss, self._spent_s = state["numbers"]
-        self._schedule = Schedule(*state["schedule"]) if state["schedule"] else None
         if state["best"]:
             validation, *rest = state["best"]
             self._best = Best(Validation(*validation), *rest)

@@ -18,7 +18,7 @@ from model.networks.sequence import SequenceModel
 from model.objective import Objective
 from model.parts import Parts, Plan
 from model.rules import Counts, count
-from model.training import Progress, Schedule, Trainer
+from model.training import Progress, Trainer
 from model.windows import Batches
 
 JUDGED_WINDOWS = 50_000  # of the held-out ones, to calibrate on and to report
@@ -34,10 +34,10 @@ def fit(parts: Parts, plan: Plan, report: Callable[[Progress], None]) -> Fitted:
     3. Learn anew from all events, as long as it took (``plan.refit``).
     """
     run = Run(parts, plan, report)
-    network, schedule = run.search()
+    network, steps = run.search()
     said = predict(network, run.held_out, JUDGED_WINDOWS, plan.recipe.seed)
     if plan.refit:
-        network = run.repeat(schedule, network.balance)
+        network = run.repeat(steps, network.balance)
     nn.Module.to(network, "cpu")
     return Fitted(network, said)
 
@@ -53,19 +53,19 @@ class Run:
         self.learnt = Batches(parts.learnt, parts.learnt_labels, plan.config)
         self.held_out = Batches(parts.whole, parts.held_out_labels, plan.config, HELD_OUT_OVERLAP)
 
-    def search(self) -> tuple[SequenceModel, Schedule]:
-        """A network that learnt from all but the held-out events, and what it took."""
+    def search(self) -> tuple[SequenceModel, int]:
+        """A network that learnt from all but the held-out events, and in how many steps."""
 
         def report(progress: Progress) -> None:
             self.report(progress._replace(done=progress.done * self.share))
 
         objective = self._objective(self.parts.learnt)
         trainer = self._trainer("search", objective, self.learnt, report, self.share)
-        schedule = trainer.search(self.held_out)
+        steps = trainer.search(self.held_out)
         fit_balance(objective.network, self.held_out, self.plan.recipe.seed)
-        return objective.network, schedule
+        return objective.network, steps
 
-    def repeat(self, schedule: Schedule, balance: Tensor) -> SequenceModel:
+    def repeat(self, steps: int, balance: Tensor) -> SequenceModel:
         """A network that learnt from all events for as long."""
 
         def report(progress: Progress) -> None:
@@ -76,7 +76,7 @@ class Run:
         tokens = self.plan.recipe.padded_tokens
         times = batches.count(tokens) / max(1, self.learnt.count(tokens))
         trainer = self._trainer("refit", objective, batches, report, 1 - self.share)
-        trainer.repeat(schedule.scaled(times))
+        trainer.repeat(round(steps * times))
         objective.network.balance.copy_(balance)
         return objective.network
 
