@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from model.attributes import attributes, further_columns, naming_columns
 from model.errors import DataError
 from model.log_files import COLUMNS, FORGET, open_log_file, polars_errors
 
@@ -159,23 +160,27 @@ class Item(NamedTuple):
     item_id: str
     category: str | None
     title: str | None
-    attributes: tuple[str, ...] = ()  # ``column=value`` of every other column that is filled
+    attributes: tuple[str, ...] = ()  # see model.attributes
 
 
-def read_items(path: Path) -> dict[str, Item]:
+def read_items(path: Path, every_column: bool = False) -> dict[str, Item]:
     """Items by id, in the order of the file, which has ``item_id``, ``category``, ``title``.
 
-    JSON lines, CSV, TSV or Parquet; category and title may be empty or missing. Raises DataError
-    for a file that cannot be read, a row without an id, or an id that stands twice.
+    JSON lines, CSV, TSV or Parquet; category and title may be empty or missing. Further columns
+    are attributes, those that only measure left out, unless ``every_column`` is wanted. Raises
+    DataError for a file that cannot be read, a row without an id, or an id that stands twice.
     """
     items: dict[str, Item] = {}
-    for number, row in enumerate(_rows(path), start=1):
+    rows = list(_rows(path))
+    columns = further_columns(rows) if every_column else naming_columns(rows)
+    for number, row in enumerate(rows, start=1):
         item_id = _text(row.get("item_id"))
         if item_id is None:
             raise DataError(f"{path}: row {number} has no item_id; expected item_id,category,title")
         if item_id in items:
             raise DataError(f"{path}: row {number} has item {item_id} again; leave one of them")
-        items[item_id] = Item(item_id, _text(row.get("category")), _text(row.get("title")))
+        category, title = _text(row.get("category")), _text(row.get("title"))
+        items[item_id] = Item(item_id, category, title, attributes(row, columns))
     if not items:
         raise DataError(f"{path}: no items; expected rows of item_id,category,title")
     return items
