@@ -25,7 +25,7 @@ def train(
     minutes: Annotated[
         float | None, typer.Option(min=0.01, help="Train no longer than this.")
     ] = None,
-    epochs: Annotated[int, typer.Option(min=1, help="Passes over the log, at most.")] = 10,
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over the log, at most.")] = 100,
     items: Annotated[
         Path | None, typer.Option(help="Items the log may lack: item_id, category, title.")
     ] = None,
@@ -35,7 +35,7 @@ def train(
         int, typer.Option(min=1, help="Seconds within which a cart or buy counts.")
     ] = 1_800,
     actions: Annotated[str, typer.Option(help="All actions of the log.")] = "click,cart,buy",
-    dim: Annotated[int, typer.Option(min=2, help="Width of the vectors, even.")] = 64,
+    dim: Annotated[int, typer.Option(min=2, help="Width of the vectors, even.")] = 96,
     held_out: Annotated[
         float, typer.Option(min=0.01, max=0.5, help="Newest share of the log to check on.")
     ] = 0.1,
@@ -45,6 +45,12 @@ def train(
     encoder: Annotated[
         Path | None,
         typer.Option(help="A folder with a BERT-family text encoder, instead of lately[text]'s."),
+    ] = None,
+    refit: Annotated[
+        bool, typer.Option(help="In the end learn again, from the newest share too.")
+    ] = True,
+    checkpoints: Annotated[
+        Path | None, typer.Option(help="A folder to go on from, should the training break off.")
     ] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     threads: Annotated[int, typer.Option(min=1, help="Processor threads.")] = 1,
@@ -68,7 +74,15 @@ def train(
 
     recipe = Recipe(epochs=epochs, minutes=minutes, seed=seed)
     plan = Plan(
-        config, recipe, width=dim, held_out=held_out, device=device, encoder=encoder, tune=tune
+        config,
+        recipe,
+        width=dim,
+        held_out=held_out,
+        device=device,
+        encoder=encoder,
+        tune=tune,
+        refit=refit,
+        checkpoints=checkpoints,
     )
     known = read_items(items) if items else {}
     log = EventLog.open(events)
@@ -112,7 +126,7 @@ def _reporter(tell: "Callable[[int], None]") -> "Callable[[Progress], None]":
         tell(int(progress.done * PARTS))
         if found := progress.validation:
             say(
-                f"epoch {progress.epoch}: loss {progress.loss:.3f}, held out "
+                f"epoch {progress.epoch:.3g}: loss {progress.loss:.3f}, held out "
                 f"Recall@20 {found.recall:.4f}, MRR@20 {found.mrr:.4f}"
             )
 

@@ -18,6 +18,7 @@ pytestmark = pytest.mark.timeout(400)  # libraries to load and a model to train,
 
 START_MS = 1_790_000_000_000
 N_EVENTS = 3_000
+SMALL = ["--epochs", "2", "--dim", "16", "--name", "shop", "--no-refit"]
 
 
 def run(*words: str | Path) -> Result:
@@ -44,7 +45,7 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def trained(log: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("artifacts") / "shop"
-    result = run("train", log, "--out", folder, "--epochs", "2", "--dim", "16", "--name", "shop")
+    result = run("train", log, "--out", folder, *SMALL)
     assert result.exit_code == 0, result.output
     return folder
 
@@ -117,9 +118,7 @@ def test_order_and_duplicates_in_the_log_change_nothing(
     shuffled = tmp_path / "shuffled.jsonl"
     shuffled.write_text("".join(lines[::-1] + lines[:100]))
     folder = tmp_path / "again"
-    result = run(
-        "train", shuffled, "--out", folder, "--epochs", "2", "--dim", "16", "--name", "shop"
-    )
+    result = run("train", shuffled, "--out", folder, *SMALL)
 
     assert result.exit_code == 0, result.output
     assert "100 duplicates" in result.stderr
@@ -173,7 +172,7 @@ def test_one_user_or_one_item_is_enough(column: str, tmp_path: Path) -> None:
     path.write_text("user_id,item_id,action,ts\n" + "\n".join(rows) + "\n")
     out = tmp_path / "out"
 
-    trained = run("train", path, "--out", out, "--epochs", "1", "--dim", "8")
+    trained = run("train", path, "--out", out, "--epochs", "1", "--dim", "8", "--no-refit")
     evaluated = run("evaluate", out, path)
 
     assert trained.exit_code == 0, trained.output
