@@ -23,7 +23,7 @@ class Equipment(NamedTuple):
     """The tables of a sequence network, by catalogue index."""
 
     values: npt.NDArray[np.int32]  # (V, P) which attribute value + 1, 0 for none
-    n_values: int
+    names: tuple[str, ...]  # of the attribute values, in the order of their numbers
     texts: npt.NDArray[np.float16]  # (V, W), W is 0 without texts
     companions: Companions
     together: tuple[Counts, ...]
@@ -32,7 +32,7 @@ class Equipment(NamedTuple):
     def sizes(self) -> dict[str, int]:
         """What a ``SequenceConfig`` says of them."""
         return {
-            "attributes": self.n_values,
+            "attributes": len(self.names),
             "attributes_each": self.values.shape[1],
             "text_width": self.texts.shape[1],
             "companions": self.companions.items.shape[1],
@@ -60,11 +60,19 @@ def prepare(
     items = len(catalogue)
     if texts is None:
         texts = np.zeros((items, 0), dtype=np.float16)
-    values, n_values = _numbered(_with_category(catalogue, attributes))
-    return Equipment(values, n_values, texts, companions(together), together)
+    names = value_names(catalogue, attributes)
+    values = number(with_category(catalogue, attributes), names)
+    return Equipment(values, names, texts, companions(together), together)
 
 
-def _with_category(catalogue: Catalogue, attributes: Attributes) -> Attributes:
+def value_names(catalogue: Catalogue, attributes: Attributes) -> tuple[str, ...]:
+    """All attribute values, a category being one, in the order in which they are numbered."""
+    whole = with_category(catalogue, attributes)
+    return tuple(sorted({value for own in whole for value in own}))
+
+
+def with_category(catalogue: Catalogue, attributes: Attributes) -> Attributes:
+    """The attributes with each item's category in front, as one of them."""
     names = [f"category={name}" for name in catalogue.categories]
     return tuple(
         own if category == NO_CATEGORY else (names[category], *own)
@@ -72,10 +80,11 @@ def _with_category(catalogue: Catalogue, attributes: Attributes) -> Attributes:
     )
 
 
-def _numbered(attributes: Attributes) -> tuple[npt.NDArray[np.int32], int]:
-    place = {value: n + 1 for n, value in enumerate(sorted({v for own in attributes for v in own}))}
-    width = max(1, max(map(len, attributes), default=0))
-    values = np.zeros((len(attributes), width), dtype=np.int32)
-    for row, own in enumerate(attributes):
-        values[row, : len(own)] = [place[value] for value in own]
-    return values, len(place)
+def number(attributes: Attributes, names: tuple[str, ...]) -> npt.NDArray[np.int32]:
+    """Which of the names + 1 each item has, (V, P), 0 for none; others are left out."""
+    place = {name: number + 1 for number, name in enumerate(names)}
+    known = [[place[value] for value in own if value in place] for own in attributes]
+    values = np.zeros((len(known), max(1, max(map(len, known), default=0))), dtype=np.int32)
+    for row, own in enumerate(known):
+        values[row, : len(own)] = own
+    return values

@@ -2,9 +2,12 @@
 
 from collections.abc import Callable
 from importlib import import_module
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from model.networks.network import Network
     from model.training import Predictions, Progress
     from model.training_run import Parts, Plan
@@ -24,6 +27,9 @@ class Fitted(NamedTuple):
 
     network: "Network"
     said: "Predictions"
+    refitted: bool = False  # whether its weights learnt from the held-out events in the end
+    files: "Mapping[str, Mapping[str, Any]]" = MappingProxyType({})  # more of the artifact's, JSON
+    made: "Mapping[str, Any]" = MappingProxyType({})  # more that the manifest says of it
 
 
 class Fit(Protocol):

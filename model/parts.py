@@ -40,6 +40,7 @@ class Plan:
     held_out: float = 0.1
     device: str = "cpu"
     encoder: Path | None = None  # a folder with a BERT for texts; the package's if None
+    texts: bool = True  # let titles say what an item is like, where there is an encoder
     tune: str = "top"  # what of it the text network trains, see training_text
     refit: bool = True  # learn anew from all events once the held-out ones have said how long
     checkpoints: Path | None = None  # a folder to go on from after a break

@@ -57,7 +57,7 @@ def run(
     """
     with ArtifactWriter(folder, overwrite=overwrite) as writer:
         parts = read(log, plan, items or {})
-        return make(parts, plan, writer, data=_data(log, parts, plan), by=by, report=report)
+        return make(parts, plan, writer, data=_data(log, parts), by=by, report=report)
 
 
 def make(
@@ -65,11 +65,12 @@ def make(
     plan: Plan,
     writer: ArtifactWriter,
     *,
-    data: Mapping[str, Any],
+    data: dict[str, Any],
     by: str,
     report: Callable[[Progress], None] = lambda _: None,
 ) -> Artifact:
     """Train on what was read, and write it with what the manifest is to say of the data."""
+    start_ms, end_ms = parts.held_out.start_ms, parts.held_out.end_ms
     started_s = time.monotonic()
     learning: list[dict[str, float]] = []
 
@@ -78,20 +79,23 @@ def make(
             learning.append(_point(progress))
         report(progress)
 
-    network, said = fit_of(plan.config.network)(parts, plan, note)
+    fitted = fit_of(plan.config.network)(parts, plan, note)
+    said = fitted.said
     rates = _rates(parts.learnt_labels)
     calibration = fit(plan.config.intents, said.intent_logits, said.intents, rates)
-    _save(network, writer.draft)
+    _save(fitted.network, writer.draft)
     writer.write_object(CATALOGUE, parts.catalogue.to_json())
     writer.write_object(CALIBRATION, calibration.to_json())
+    for name, content in fitted.files.items():
+        writer.write_object(name, content)
     held_out = _figures(plan.config, said, calibration, parts)
     writer.write_object(METRICS, {"held_out": held_out, "learning": learning})
-    export_onnx(network, plan.config, writer.draft)
+    export_onnx(fitted.network, plan.config, writer.draft)
     return writer.seal(
         plan.config,
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        data=data,
-        made=_made(by, plan, time.monotonic() - started_s),
+        data=data | {TRAINED_UNTIL: end_ms if fitted.refitted else start_ms},
+        made=_made(by, plan, time.monotonic() - started_s) | dict(fitted.made),
     )
 
 
@@ -142,7 +146,7 @@ def _popularity_ranks(parts: Parts) -> npt.NDArray[np.int64]:
     return held_out
 
 
-def _data(log: EventLog, parts: Parts, plan: Plan) -> dict[str, Any]:
+def _data(log: EventLog, parts: Parts) -> dict[str, Any]:
     return {
         "fingerprint": log.fingerprint,
         "rows": log.rows,
@@ -151,7 +155,6 @@ def _data(log: EventLog, parts: Parts, plan: Plan) -> dict[str, Any]:
         "events": len(parts.whole.items),
         "users": len(parts.whole.offsets) - 1,
         "from_ms": int(parts.whole.times_ms.min()),
-        TRAINED_UNTIL: parts.held_out.end_ms if plan.refit else parts.held_out.start_ms,
         SELECTED_UNTIL: parts.held_out.end_ms,
     }
 

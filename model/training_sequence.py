@@ -7,10 +7,11 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
+from model.artifact import ATTRIBUTES
 from model.balance import fit_balance
 from model.checkpoint import Checkpoint
 from model.dataset import Histories
-from model.equipment import prepare
+from model.equipment import prepare, value_names
 from model.fitting import Fitted
 from model.judging import predict
 from model.networks import network_class
@@ -18,6 +19,7 @@ from model.networks.sequence import SequenceModel
 from model.objective import Objective
 from model.parts import Parts, Plan
 from model.rules import Counts, count
+from model.titles import NO_TITLES, Titles, read_titles
 from model.training import Progress, Trainer
 from model.windows import Batches
 
@@ -39,7 +41,8 @@ def fit(parts: Parts, plan: Plan, report: Callable[[Progress], None]) -> Fitted:
     if plan.refit:
         network = run.repeat(steps, network.balance)
     nn.Module.to(network, "cpu")
-    return Fitted(network, said)
+    values = value_names(parts.catalogue, parts.attributes)
+    return Fitted(network, said, plan.refit, {ATTRIBUTES: {"values": list(values)}}, run.titles.made)
 
 
 class Run:
@@ -47,6 +50,7 @@ class Run:
 
     def __init__(self, parts: Parts, plan: Plan, report: Callable[[Progress], None]) -> None:
         self.parts, self.plan, self.report = parts, plan, report
+        self.titles = read_titles(parts, plan)
         self.share = SEARCHING if plan.refit else 1.0  # of the time that the search takes
         on_gpu = plan.device != "cpu"
         self.accelerator = Accelerator(cpu=not on_gpu, mixed_precision="bf16" if on_gpu else "no")
@@ -83,7 +87,7 @@ class Run:
     def _objective(self, histories: Histories) -> Objective:
         items = len(self.parts.catalogue)
         together = count(histories, items)
-        network = build(self.parts, self.plan, together)
+        network = build(self.parts, self.plan, together, self.titles)
         nn.Module.to(network, self.accelerator.device)
         seen = np.bincount(histories.items[histories.items >= 0], minlength=items)
         return Objective(network, torch.from_numpy(seen), together, self.plan.recipe.weights)
@@ -107,11 +111,13 @@ class Run:
         return Checkpoint(self.plan.checkpoints / f"{name}.pt", self.parts.fingerprint)
 
 
-def build(parts: Parts, plan: Plan, together: tuple[Counts, ...]) -> SequenceModel:
+def build(
+    parts: Parts, plan: Plan, together: tuple[Counts, ...], titles: Titles = NO_TITLES
+) -> SequenceModel:
     """A fresh network that knows the catalogue and what goes together; the same for a seed."""
     torch.manual_seed(plan.recipe.seed)
     kind = network_class(plan.config.network)
-    equipment = prepare(parts.catalogue, parts.attributes, None, together)
+    equipment = prepare(parts.catalogue, parts.attributes, titles.vectors, together)
     network: SequenceModel = kind(
         kind.config_class(
             items=len(parts.catalogue),
@@ -123,6 +129,7 @@ def build(parts: Parts, plan: Plan, together: tuple[Counts, ...]) -> SequenceMod
             width=plan.width,
             blocks=plan.blocks,
             dropout=plan.dropout,
+            text_source=titles.source,
             **equipment.sizes,
         )
     )

@@ -27,7 +27,7 @@ def train(
     ] = None,
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the log, at most.")] = 100,
     items: Annotated[
-        Path | None, typer.Option(help="Items the log may lack: item_id, category, title.")
+        Path | None, typer.Option(help="Items: item_id, category, title, and whatever else.")
     ] = None,
     name: Annotated[str, typer.Option(help="What scores call the model.")] = "lately",
     seed: Annotated[int, typer.Option(help="The same seed gives the same weights.")] = 0,
@@ -52,6 +52,9 @@ def train(
     checkpoints: Annotated[
         Path | None, typer.Option(help="A folder to go on from, should the training break off.")
     ] = None,
+    texts: Annotated[
+        bool, typer.Option(help="Let the items' titles say what an item is like.")
+    ] = True,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     threads: Annotated[int, typer.Option(min=1, help="Processor threads.")] = 1,
     overwrite: Annotated[bool, typer.Option(help="Replace an artifact that is there.")] = False,
@@ -80,6 +83,7 @@ def train(
         held_out=held_out,
         device=device,
         encoder=encoder,
+        texts=texts,
         tune=tune,
         refit=refit,
         checkpoints=checkpoints,
@@ -91,6 +95,8 @@ def train(
         artifact = run(log, plan, out, items=known, overwrite=overwrite, report=_reporter(tell))
     figures = artifact.read_object("metrics.json")
     write_json(json_file, figures)
+    if unused := artifact.manifest.made.get("titles_unused"):
+        say(f"note: {unused}")
     _say_if_uncalibrated(figures["held_out"], horizon_s)
     found = figures["held_out"]["items"]
     typer.echo(

@@ -39,6 +39,7 @@ class SequenceConfig(PreTrainedConfig):  # type: ignore[no-untyped-call]
         attributes: int = 0,  # distinct values of the items' attributes
         attributes_each: int = 1,  # P: that an item has at most
         text_width: int = 0,  # of the frozen vectors of the items' texts
+        text_source: dict[str, str] | None = None,  # whose vectors, see texts.TextSource
         companions: int = 1,  # M: that the rules know of an item at most
         actions: int = 3,  # kinds, without the code for padding
         gap_buckets: int = 23,  # without the code for padding
@@ -56,6 +57,7 @@ class SequenceConfig(PreTrainedConfig):  # type: ignore[no-untyped-call]
         self.attributes = attributes
         self.attributes_each = attributes_each
         self.text_width = text_width
+        self.text_source = text_source
         self.companions = companions
         self.actions = actions
         self.gap_buckets = gap_buckets
