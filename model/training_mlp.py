@@ -37,6 +37,7 @@ Ints = npt.NDArray[np.int64]
 BATCH = 256  # events
 EPOCHS = 6  # at most: the rate has fallen to nothing by then
 EPOCH_EVENTS = 100_000  # at most, newly drawn for each epoch
+LEAST_EVENTS = 12_800  # and at least: a short log is gone through several times
 LIKELY = 8  # drawn of what the network would be served with
 ANY = 3  # drawn of the whole catalogue, by count^¾
 VALIDATION_EVENTS = 2_000
@@ -127,6 +128,8 @@ class _Training:
             lr=self.recipe.learning_rate,
             weight_decay=self.recipe.weight_decay,
         )
+        if len(self.events):
+            self.events = np.tile(self.events, -(-LEAST_EVENTS // len(self.events)))
         per_epoch = -(-min(len(self.events), EPOCH_EVENTS) // BATCH)
         self.epochs = min(self.recipe.epochs, EPOCHS)
         self.steps = self.epochs * per_epoch
