@@ -7,6 +7,8 @@ from model import curves
 from model.exam import Exam
 from tests.model.shop_log import CATALOGUE, CONFIG, EVER, Spy, histories
 
+pytestmark = pytest.mark.timeout(400)  # libraries to load, one core shared
+
 LABELS, CHANCES = [1, 0, 1, 0, -1], [0.8, 0.5, 0.3, 0.1, 0.9]
 
 

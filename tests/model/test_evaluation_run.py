@@ -17,6 +17,8 @@ from model.commands.evaluate import evaluate
 from model.errors import ArtifactError, DataError, ModelError
 from tests.model.shop_log import CATALOGUE, CONFIG, Spy
 
+pytestmark = pytest.mark.timeout(400)  # libraries to load, one core shared
+
 TRAINED_MS, SELECTED_MS = 100_000, 200_000
 DATA = {"from_ms": 0, "trained_until_ms": TRAINED_MS, "selected_until_ms": SELECTED_MS}
 HELD_OUT = {"intents": {"buy": {"threshold": 0.4}, "cart": {"threshold": None}}}

@@ -7,6 +7,8 @@ from model import plots
 from model.curves import Delayed, Line, Reliability
 from model.errors import DataError
 
+pytestmark = pytest.mark.timeout(400)  # libraries to load, one core shared
+
 LINE = Line(np.array([0.0, 0.5, 1.0]), np.array([0.0, 0.8, 1.0]), 0.7)
 
 
