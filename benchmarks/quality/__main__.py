@@ -9,16 +9,17 @@ from typing import Annotated
 import torch
 import typer
 
-from benchmarks.quality import next_item
+from benchmarks.quality import jdata, next_item
 from benchmarks.quality.folder import Task, read_s3rec, read_sessions
 from benchmarks.quality.report import table
 from model.errors import ModelError
 from model.fitting import TRAININGS
 
-FORMATS: Mapping[str, Callable[[Path], Task]] = {
+NEXT_ITEM: Mapping[str, Callable[[Path], Task]] = {
     "s3rec": read_s3rec,
     "session-prefixes": read_sessions,
 }
+FORMATS = (*NEXT_ITEM, "jdata")
 
 
 def main(
@@ -35,7 +36,10 @@ def main(
         raise typer.BadParameter(f"{kind!r} is none of {', '.join(FORMATS)}")
     torch.set_num_threads(threads)
     numbers = [int(seed) for seed in seeds.split(",")]
-    report = next_item.run(FORMATS[kind](path), path, network, minutes, numbers)
+    if kind == "jdata":
+        report = jdata.report(path, network, minutes, numbers)
+    else:
+        report = next_item.run(NEXT_ITEM[kind](path), path, network, minutes, numbers)
     typer.echo(table(report))
     if json_file:
         json_file.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")

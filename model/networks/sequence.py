@@ -3,6 +3,7 @@
 import math
 import warnings
 from abc import abstractmethod
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
@@ -25,6 +26,7 @@ from model.networks.places import (
 if TYPE_CHECKING:
     from model.config import ArtifactConfig
 
+READS = ("actions", "gaps")
 WAYS = 2  # to count what goes together, see model.rules
 
 
@@ -43,6 +45,7 @@ class SequenceConfig(PreTrainedConfig):  # type: ignore[no-untyped-call]
         companions: int = 1,  # M: that the rules know of an item at most
         actions: int = 3,  # kinds, without the code for padding
         gap_buckets: int = 23,  # without the code for padding
+        reads: Sequence[str] = READS,  # what of an action goes in, besides its item
         intents: int = 2,
         max_length: int = 52,  # L: the widest padded batch
         width: int = 64,  # D
@@ -61,6 +64,7 @@ class SequenceConfig(PreTrainedConfig):  # type: ignore[no-untyped-call]
         self.companions = companions
         self.actions = actions
         self.gap_buckets = gap_buckets
+        self.reads = list(reads)
         self.intents = intents
         self.max_length = max_length
         self.width = width
@@ -242,7 +246,10 @@ class SequenceModel(PreTrainedModel):  # type: ignore[no-untyped-call]
         # The gap at a position ends with the next action: it is only told there, one later.
         waited = functional.pad(gaps[:, :-1], (1, 0))
         x = vectors * (math.sqrt(self.config.width) / 2)  # (B, L, D)
-        x = x + self.action(actions.long()) + self.gap(waited.long())
+        if "actions" in self.config.reads:
+            x = x + self.action(actions.long())
+        if "gaps" in self.config.reads:
+            x = x + self.gap(waited.long())
         depth = depths(None, items.shape[1], self.config.max_length, items.device)
         x = x + self.position(depth) + self.again(occurrences(items))
         x, read = self.encoder(self.dropout(x), at)
