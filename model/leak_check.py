@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from model.data import EventLog, Item
 from model.parts import Parts, Plan, read
@@ -32,7 +33,7 @@ def leaks(log: EventLog, plan: Plan, items: Mapping[str, Item] | None = None) ->
 
 def learnt(parts: Parts) -> dict[str, bytes]:
     """All that the weights and the base rates come from, by name."""
-    arrays = {
+    arrays: dict[str, npt.NDArray[Any]] = {
         "items": parts.learnt.items,
         "actions": parts.learnt.actions,
         "times": parts.learnt.times_ms,

@@ -3,7 +3,7 @@
 from asyncio import Future, gather
 from collections.abc import Iterable, Sequence
 from hashlib import blake2b
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import orjson
 from aiokafka import AIOKafkaProducer
@@ -79,7 +79,7 @@ class ScoreEncoder:
         """What the model said, without the braces; cold users share one answer, encoded once."""
         last, encoded = self._last
         if score is not last:
-            answer = {
+            answer: dict[str, Any] = {
                 "items": [{"item_id": item, "score": p} for item, p in score.items],
                 "categories": [{"category": name, "score": p} for name, p in score.categories],
                 "intent": {**score.intent, "horizon_s": self._horizon_s},

@@ -170,8 +170,8 @@ def walks(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
         item, ts = rng.randrange(ITEMS), 1_790_000_000_000 + rng.randrange(10**8)
         for _ in range(8):
             shelf = f"c{item // 10}"
-            rows.append({"user_id": f"u{user}", "item_id": f"i{item:02}", "category": shelf})
-            rows[-1] |= {"action": "click", "ts": ts}
+            row = {"user_id": f"u{user}", "item_id": f"i{item:02}", "category": shelf}
+            rows.append(row | {"action": "click", "ts": ts})
             item = (item + 1) % ITEMS if rng.random() < 0.9 else rng.randrange(ITEMS)
             ts += 1 + rng.randrange(60_000)
     path = folder / "events.jsonl"

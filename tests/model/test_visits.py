@@ -27,6 +27,7 @@ def test_the_likeliest_steps_stand_first() -> None:
 
 
 def test_nobody_to_speak_of_is_no_visit() -> None:
-    found = {"stages": np.empty((0, 4)), "steps": np.empty((0, 9)), "visit": np.empty((0, 2))}
+    sizes = {"stages": 4, "steps": 9, "visit": 2}
+    found = {name: np.empty((0, size), dtype=np.float32) for name, size in sizes.items()}
 
     assert published(found, ("click", "cart", "buy")) == []
