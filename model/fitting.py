@@ -14,8 +14,11 @@ if TYPE_CHECKING:
 
 # The module of each network's training; each has a function ``fit``. Imported late, for some
 # need libraries that others do not.
+SEQUENCE_TRAINING = "model.training_sequence"
 TRAININGS = {
-    "transformer": "model.training_sequence",
+    "transformer": SEQUENCE_TRAINING,
+    "gru": SEQUENCE_TRAINING,
+    "lstm": SEQUENCE_TRAINING,
     "mlp": "model.training_mlp",
     "bert": "model.training_text",
     "path": "model.training_path",

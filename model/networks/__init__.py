@@ -6,6 +6,8 @@ from typing import Any
 # Imported late: a worker on a CPU reads the names without having torch.
 NETWORKS = {
     "transformer": "model.networks.transformer:TransformerModel",
+    "gru": "model.networks.recurrent:GruModel",
+    "lstm": "model.networks.recurrent:LstmModel",
     "mlp": "model.networks.mlp:MlpModel",
     "path": "model.networks.path:PathModel",
     "bert": "model.networks.text:TextModel",
