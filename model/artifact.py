@@ -20,11 +20,12 @@ CATALOGUE = "catalogue.json"
 CALIBRATION = "calibration.json"
 METRICS = "metrics.json"
 ATTRIBUTES = "attributes.json"
+CONTEXTS = "contexts.json"
 GRAPH = "model.onnx"
 NETWORK_CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 
-_MAX_CATALOGUE_BYTES = 1 << 29
+MAX_TABLE_BYTES = 1 << 29  # of a file with a row for each item or so
 _AGAIN = "copy the artifact again or export it anew"
 
 
@@ -74,7 +75,7 @@ class Artifact:
     def read_catalogue(self) -> Catalogue:
         """The catalogue; raises ``ArtifactError`` if it does not fit the manifest."""
         try:
-            catalogue = Catalogue.from_json(self.read_object(CATALOGUE, _MAX_CATALOGUE_BYTES))
+            catalogue = Catalogue.from_json(self.read_object(CATALOGUE, MAX_TABLE_BYTES))
         except ValueError as error:
             raise self.error(f"{CATALOGUE}: {error}; export the artifact again") from None
         self.check_fit("manifest.json", self.manifest.items, self.manifest.categories, catalogue)
@@ -170,7 +171,7 @@ class ArtifactWriter:
         The draft must hold the catalogue by now. Raises ``ArtifactError`` if it holds a file
         that an artifact may not, or if the place was taken meanwhile.
         """
-        catalogue = parse_object((self.draft / CATALOGUE).read_bytes(), _MAX_CATALOGUE_BYTES)
+        catalogue = parse_object((self.draft / CATALOGUE).read_bytes(), MAX_TABLE_BYTES)
         manifest = Manifest(
             config,
             len(catalogue["items"]),

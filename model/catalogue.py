@@ -10,6 +10,8 @@ import numpy.typing as npt
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
+HALF_LIFE_S = 7 * 86_400.0
+PER_EVENT = 1_000  # counts are in thousandths of an event of today
 NO_CATEGORY = -1
 UNKNOWN = -1
 
@@ -79,17 +81,25 @@ class Catalogue:
     @property
     def popularity(self) -> Floats:
         """The share of each item in the counts; equal shares if nothing was counted."""
-        total = int(self.counts.sum())
-        if total == 0:
-            return np.full(len(self), 1 / len(self))
-        return self.counts / total
+        return self.shares(self.counts)
 
     @property
     def category_popularity(self) -> Floats:
         """The share of each category in the counts; items without a category count nowhere."""
+        return self.category_shares(self.counts)
+
+    def shares(self, counts: Ints) -> Floats:
+        """The share of each item in any counts (V,); equal shares if nothing was counted."""
+        total = int(counts.sum())
+        if total == 0:
+            return np.full(len(self), 1 / len(self))
+        return counts / total
+
+    def category_shares(self, counts: Ints) -> Floats:
+        """The share of each category in any counts of the items (V,)."""
         known = self.item_categories != NO_CATEGORY
         shares = np.zeros(len(self.categories))
-        np.add.at(shares, self.item_categories[known], self.popularity[known])
+        np.add.at(shares, self.item_categories[known], self.shares(counts)[known])
         total = shares.sum()
         return shares / total if total > 0 else shares
 

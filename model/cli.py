@@ -2,7 +2,7 @@
 
 import typer
 
-from model.commands.artifact import inspect, verify
+from model.commands.artifact import extend, inspect, verify
 from model.commands.convert import convert
 from model.commands.evaluate import evaluate
 from model.commands.explain import ReadSequence, explain_command
@@ -19,7 +19,10 @@ def commands(app: typer.Typer, read: ReadSequence) -> None:
     app.command()(similar)
     app.command()(explain_command(read))
     app.command()(together)
-    artifact = typer.Typer(help="Look at an artifact, or verify it.", no_args_is_help=True)
+    artifact = typer.Typer(
+        help="Look at an artifact, verify it, or add items to it.", no_args_is_help=True
+    )
     artifact.command()(inspect)
     artifact.command()(verify)
+    artifact.command()(extend)
     app.add_typer(artifact, name="artifact")

@@ -8,8 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from model.baselines.popularity import HALF_LIFE_S
-from model.catalogue import Catalogue
+from model.catalogue import HALF_LIFE_S, Catalogue
 from model.config import ArtifactConfig
 from model.data import EventLog, Item
 from model.dataset import (
@@ -37,12 +36,14 @@ class Plan:
     width: int = 96
     blocks: int = 1
     dropout: float = 0.3
+    reads: tuple[str, ...] = ("actions", "gaps")  # what a sequence network sees besides items
     held_out: float = 0.1
     device: str = "cpu"
     encoder: Path | None = None  # a folder with a BERT for texts; the package's if None
     texts: bool = True  # let titles say what an item is like, where there is an encoder
     tune: str = "top"  # what of it the text network trains, see training_text
     refit: bool = True  # learn anew from all events once the held-out ones have said how long
+    start: Path | None = None  # an older artifact, to start from what it learnt
     checkpoints: Path | None = None  # a folder to go on from after a break
 
 

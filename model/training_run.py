@@ -12,8 +12,8 @@ import numpy.typing as npt
 import torch
 from transformers.utils import logging
 
-from model import metrics
-from model.artifact import CALIBRATION, CATALOGUE, METRICS, Artifact, ArtifactWriter
+from model import contexts, metrics
+from model.artifact import CALIBRATION, CATALOGUE, CONTEXTS, METRICS, Artifact, ArtifactWriter
 from model.calibration import Calibration, fit
 from model.config import ArtifactConfig
 from model.data import EventLog, Item
@@ -25,7 +25,7 @@ from model.dataset import (
     Labels,
 )
 from model.export import export_onnx
-from model.fitting import fit_of
+from model.fitting import Fitted, fit_of
 from model.judging import Predictions
 from model.networks.network import Network
 from model.parts import Parts as Parts
@@ -70,7 +70,6 @@ def make(
     report: Callable[[Progress], None] = lambda _: None,
 ) -> Artifact:
     """Train on what was read, and write it with what the manifest is to say of the data."""
-    start_ms, end_ms = parts.held_out.start_ms, parts.held_out.end_ms
     started_s = time.monotonic()
     learning: list[dict[str, float]] = []
 
@@ -86,6 +85,10 @@ def make(
     _save(fitted.network, writer.draft)
     writer.write_object(CATALOGUE, parts.catalogue.to_json())
     writer.write_object(CALIBRATION, calibration.to_json())
+    counted = contexts.count(
+        parts.whole.items, parts.whole.times_ms, len(parts.catalogue), parts.held_out.end_ms
+    )
+    writer.write_object(CONTEXTS, counted.to_json())
     for name, content in fitted.files.items():
         writer.write_object(name, content)
     held_out = _figures(plan.config, said, calibration, parts)
@@ -94,7 +97,7 @@ def make(
     return writer.seal(
         plan.config,
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        data=data | {TRAINED_UNTIL: end_ms if fitted.refitted else start_ms},
+        data=data | {TRAINED_UNTIL: _trained_until_ms(parts, fitted)},
         made=_made(by, plan, time.monotonic() - started_s) | dict(fitted.made),
     )
 
@@ -159,11 +162,16 @@ def _data(log: EventLog, parts: Parts) -> dict[str, Any]:
     }
 
 
+def _trained_until_ms(parts: Parts, fitted: Fitted) -> int:
+    """The end of what the weights learnt from, counting what they started from."""
+    own = parts.held_out.end_ms if fitted.refitted else parts.held_out.start_ms
+    older = fitted.made.get("from", {}).get(TRAINED_UNTIL) or own
+    return max(own, int(older))
+
+
 def _made(by: str, plan: Plan, seconds: float) -> dict[str, Any]:
     fields = asdict(plan)
     del fields["config"]  # stands in the manifest itself
-    del (
-        fields["checkpoints"],
-        fields["encoder"],
-    )  # a path says nothing elsewhere: the network's own record names it
+    for path in ("checkpoints", "encoder", "start"):
+        del fields[path]  # a path says nothing elsewhere: the network's own record names it
     return {"by": by, "seconds": round(seconds, 1), "torch": torch.__version__} | fields

@@ -21,6 +21,7 @@ from model.parts import Parts, Plan
 from model.rules import Counts, count
 from model.titles import NO_TITLES, Titles, read_titles
 from model.training import Progress, Trainer
+from model.warm_start import Names, Older
 from model.windows import Batches
 
 JUDGED_WINDOWS = 50_000  # of the held-out ones, to calibrate on and to report
@@ -41,8 +42,8 @@ def fit(parts: Parts, plan: Plan, report: Callable[[Progress], None]) -> Fitted:
     if plan.refit:
         network = run.repeat(steps, network.balance)
     nn.Module.to(network, "cpu")
-    values = value_names(parts.catalogue, parts.attributes)
-    return Fitted(network, said, plan.refit, {ATTRIBUTES: {"values": list(values)}}, run.titles.made)
+    files = {ATTRIBUTES: {"values": list(run.values)}}
+    return Fitted(network, said, plan.refit, files, run.made)
 
 
 class Run:
@@ -50,12 +51,19 @@ class Run:
 
     def __init__(self, parts: Parts, plan: Plan, report: Callable[[Progress], None]) -> None:
         self.parts, self.plan, self.report = parts, plan, report
+        self.older = Older.open(plan.start) if plan.start else None
         self.titles = read_titles(parts, plan)
+        self.values = value_names(parts.catalogue, parts.attributes)
         self.share = SEARCHING if plan.refit else 1.0  # of the time that the search takes
         on_gpu = plan.device != "cpu"
         self.accelerator = Accelerator(cpu=not on_gpu, mixed_precision="bf16" if on_gpu else "no")
         self.learnt = Batches(parts.learnt, parts.learnt_labels, plan.config)
         self.held_out = Batches(parts.whole, parts.held_out_labels, plan.config, HELD_OUT_OVERLAP)
+
+    @property
+    def made(self) -> dict[str, object]:
+        """What the manifest says of where it started."""
+        return self.titles.made | (self.older.made if self.older else {})
 
     def search(self) -> tuple[SequenceModel, int]:
         """A network that learnt from all but the held-out events, and in how many steps."""
@@ -88,6 +96,8 @@ class Run:
         items = len(self.parts.catalogue)
         together = count(histories, items)
         network = build(self.parts, self.plan, together, self.titles)
+        if self.older:
+            self.older.start(network, Names.of(self.parts.catalogue, self.values, self.plan.config))
         nn.Module.to(network, self.accelerator.device)
         seen = np.bincount(histories.items[histories.items >= 0], minlength=items)
         return Objective(network, torch.from_numpy(seen), together, self.plan.recipe.weights)
@@ -129,6 +139,7 @@ def build(
             width=plan.width,
             blocks=plan.blocks,
             dropout=plan.dropout,
+            reads=plan.reads,
             text_source=titles.source,
             **equipment.sizes,
         )

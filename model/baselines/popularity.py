@@ -8,7 +8,7 @@ import numpy as np
 from model.artifact import CALIBRATION, Artifact
 from model.baselines.baseline import Floats, Ints, Prefixes, Ranked, first, is_seen, spans
 from model.calibration import Calibration
-from model.catalogue import UNKNOWN
+from model.catalogue import HALF_LIFE_S, PER_EVENT, UNKNOWN
 from model.scorer import ModelInfo, Score
 from model.sequence import Sequence
 from model.serving.answers import Answers
@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     import polars as pl
 
     from model.dataset import Histories
-
-HALF_LIFE_S = 7 * 86_400.0
-PER_EVENT = 1_000  # counts are in thousandths of an event of today
 
 
 def decayed_counts(frame: "pl.LazyFrame", now_ms: int, half_life_s: float) -> "pl.LazyFrame":

@@ -1,10 +1,12 @@
-"""The commands that look at an artifact, or verify it."""
+"""The commands that look at an artifact, verify it, or add items to it."""
 
 import json
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
-from model.commands.common import Folder, Json
+from model.commands.common import Folder, Json, need_training
 
 
 def inspect(folder: Folder, as_json: Json = False) -> None:
@@ -25,3 +27,32 @@ def verify(folder: Folder, as_json: Json = False) -> None:
         typer.echo(json.dumps(fields))
     else:
         typer.echo(f"{folder}: {fields['name']} {fields['version']} is in order")
+
+
+def extend(
+    folder: Folder,
+    items: Annotated[
+        Path, typer.Option(help="Items: item_id, category, title, and whatever else.")
+    ],
+    out: Annotated[Path, typer.Option(help="The folder to write the new artifact to.")],
+    encoder: Annotated[
+        Path | None,
+        typer.Option(
+            help="The folder of the text encoder it was trained with, if it was not lately[text]'s."
+        ),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option(help="Replace an artifact that is there.")] = False,
+) -> None:
+    """Add items that an artifact lacks, known by their titles and attributes alone."""
+    need_training()
+    from model.artifact import Artifact
+    from model.data import read_items
+    from model.extension import extend as write
+
+    older = Artifact.open(folder)
+    known = list(read_items(items, every_column=True).values())
+    newer = write(older, known, out, encoder=encoder, overwrite=overwrite)
+    added = newer.manifest.items - older.manifest.items
+    typer.echo(
+        f"{out}: {newer.config.name} {newer.version}, {added:,} items more than {older.version}"
+    )

@@ -1,13 +1,13 @@
 """The command that trains: from event logs to an artifact."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from model.commands.common import Events, JsonFile, need_training, say, write_json
-from model.fitting import TRAININGS
+from model.fitting import SEQUENCE_TRAINING, TRAININGS
 
 if TYPE_CHECKING:
     from model.config import ArtifactConfig
@@ -55,6 +55,10 @@ def train(
     texts: Annotated[
         bool, typer.Option(help="Let the items' titles say what an item is like.")
     ] = True,
+    start: Annotated[
+        Path | None,
+        typer.Option("--from", help="An older artifact, to start from what it learnt."),
+    ] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     threads: Annotated[int, typer.Option(min=1, help="Processor threads.")] = 1,
     overwrite: Annotated[bool, typer.Option(help="Replace an artifact that is there.")] = False,
@@ -65,6 +69,8 @@ def train(
         raise typer.BadParameter(f"{network!r} is unknown; choose one of {', '.join(TRAININGS)}")
     if tune not in TUNES:
         raise typer.BadParameter(f"--tune {tune}: choose one of {', '.join(TUNES)}")
+    if start and TRAININGS[network] != SEQUENCE_TRAINING:
+        raise typer.BadParameter(f"--from: {network} always starts afresh; leave it out")
     if dim % 2:
         raise typer.BadParameter(f"--dim {dim}: expected an even number")
     config = _config(name, network, actions, horizon_s)
@@ -84,6 +90,7 @@ def train(
         device=device,
         encoder=encoder,
         texts=texts,
+        start=start,
         tune=tune,
         refit=refit,
         checkpoints=checkpoints,
@@ -97,6 +104,7 @@ def train(
     write_json(json_file, figures)
     if unused := artifact.manifest.made.get("titles_unused"):
         say(f"note: {unused}")
+    _say_if_known_before(artifact.manifest.made, figures["held_out"])
     _say_if_uncalibrated(figures["held_out"], horizon_s)
     found = figures["held_out"]["items"]
     typer.echo(
@@ -137,6 +145,15 @@ def _reporter(tell: "Callable[[int], None]") -> "Callable[[Progress], None]":
             )
 
     return report
+
+
+def _say_if_known_before(made: Mapping[str, Any], figures: dict[str, Any]) -> None:
+    until_ms = made.get("from", {}).get("trained_until_ms")
+    if until_ms and until_ms > figures["from_ms"]:
+        say(
+            "note: the older model had learnt from some of the newest events already, so the "
+            "figures on them flatter; evaluate on a later log"
+        )
 
 
 def _say_if_uncalibrated(figures: dict[str, Any], horizon_s: int) -> None:

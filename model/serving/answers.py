@@ -34,7 +34,7 @@ class Answers:
         self._categories = np.array(catalogue.categories, dtype=object)
         self._calibration = calibration
         self._config = config
-        self.cold = self._cold(catalogue)
+        self.cold = self.cold_for(catalogue, catalogue.counts)
 
     def full(self, outputs: Outputs) -> list[Score]:
         """One score per row, in order; raises ``ScorerError`` for what is not a number."""
@@ -66,10 +66,12 @@ class Answers:
         order = np.argsort(-np.take_along_axis(probs, best, 1), axis=1, kind="stable")
         return np.take_along_axis(best, order, 1)
 
-    def _cold(self, catalogue: Catalogue) -> Score:
+    def cold_for(self, catalogue: Catalogue, counts: npt.NDArray[np.int64]) -> Score:
+        """The answer where nothing is known but how often each item is acted on (V,)."""
+        shares, parts = catalogue.shares(counts), catalogue.category_shares(counts)
         return Score(
-            _most(self._items, catalogue.popularity, self._config.top_items),
-            _most(self._categories, catalogue.category_popularity, self._config.top_categories),
+            _most(self._items, shares, self._config.top_items),
+            _most(self._categories, parts, self._config.top_categories),
             dict(
                 zip(
                     self._config.intents,

@@ -10,8 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from model import visits
-from model.artifact import CALIBRATION, Artifact
+from model.artifact import CALIBRATION, CONTEXTS, MAX_TABLE_BYTES, Artifact
 from model.calibration import Calibration
+from model.catalogue import Catalogue
+from model.contexts import PARTS, Contexts, part_of_day
 from model.errors import ArtifactError, ScorerError
 from model.features import Padded, Ragged, flatten, pad
 from model.scorer import ModelInfo, Score
@@ -50,7 +52,13 @@ class ArtifactScorer(ABC):
         calibration = _read_calibration(artifact)
         self._answers = Answers(self.catalogue, calibration, artifact.config)
         self._refiner = Refiner(options, self.catalogue, artifact.config.top_items)
-        self._cold = self._refiner.refine_cold(self._answers.cold)
+        self._counts = _read_counts(artifact, self.catalogue)
+        self._cold = [
+            self._refiner.refine_cold(
+                self._answers.cold_for(self.catalogue, counts), self.catalogue.shares(counts)
+            )
+            for counts in self._counts
+        ]
         self._tells_path = artifact.config.network == PATH_NETWORK
         self._needs = (*self._refiner.needs, *(visits.OUTPUTS if self._tells_path else ()))
 
@@ -67,7 +75,7 @@ class ArtifactScorer(ABC):
     def score(self, sequences: Batch[Sequence]) -> list[Score]:
         """Score each sequence; see ``Scorer.score``. Raises ``ScorerError``."""
         ragged = flatten(sequences, self.catalogue, self._config)
-        scores = [self._cold] * len(sequences)
+        scores = [self._cold[part_of_day(sequence.now_ms)] for sequence in sequences]
         for rows in _chunks(ragged, self._chunk_rows):
             answers = self._answer(pad(ragged, rows), rows, sequences)
             for row, answer in zip(rows.tolist(), answers, strict=True):
@@ -80,8 +88,9 @@ class ArtifactScorer(ABC):
         Popularity where ``score`` would give the cold answer. Raises ``ScorerError``.
         """
         ragged = flatten(sequences, self.catalogue, self._config)
-        popularity = self.catalogue.popularity.astype(np.float32)
-        said = np.tile(popularity, (len(sequences), 1))
+        shares = np.stack([self.catalogue.shares(counts) for counts in self._counts])
+        parts = [part_of_day(sequence.now_ms) for sequence in sequences]
+        said = shares.astype(np.float32)[parts]
         for rows in _chunks(ragged, self._chunk_rows):
             _, found = self._run_further(pad(ragged, rows), (PROBABILITIES,))
             said[rows] = found[PROBABILITIES]
@@ -141,6 +150,17 @@ def _read_calibration(artifact: Artifact) -> Calibration:
             f"{list(artifact.config.intents)}; export the artifact again"
         )
     return calibration
+
+
+def _read_counts(artifact: Artifact, catalogue: Catalogue) -> Ints:
+    """How often each item is acted on in each part of the day, (PARTS, V)."""
+    if CONTEXTS not in artifact.manifest.files:  # made before there were any
+        return np.broadcast_to(catalogue.counts, (PARTS, len(catalogue)))
+    try:
+        fields = artifact.read_object(CONTEXTS, MAX_TABLE_BYTES)
+        return Contexts.from_json(fields, len(catalogue)).counts
+    except ValueError as error:
+        raise artifact.error(f"{CONTEXTS} {error}; export the artifact again") from None
 
 
 def _chunks(ragged: Ragged, size: int) -> Iterator[Ints]:

@@ -5,7 +5,7 @@ from collections.abc import Sequence as Batch
 
 import numpy as np
 
-from model.catalogue import Catalogue
+from model.catalogue import Catalogue, Floats
 from model.errors import ScorerError
 from model.scorer import Score
 from model.sequence import Sequence
@@ -59,12 +59,12 @@ class Refiner:
             ]
         return scores
 
-    def refine_cold(self, score: Score) -> Score:
-        """The answer for whom nothing is known of: popularity, picked from in the same way."""
+    def refine_cold(self, score: Score, popularity: Floats) -> Score:
+        """The answer for whom nothing is known of: popularity (V,), picked from in the same way."""
         if self._picker is None:
             return score
         nothing = np.empty(0, dtype=np.int64)
-        pick = self._picker.pick(self._catalogue.popularity[None], [nothing])[0]
+        pick = self._picker.pick(popularity[None], [nothing])[0]
         return score._replace(items=self._items(pick))
 
     def _items(self, pick: Pick) -> list[tuple[str, float]]:

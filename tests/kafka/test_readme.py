@@ -136,6 +136,10 @@ RULES: tuple[tuple[str, Callable[[Reader, str], None]], ...] = (
     ("lately watch ", Reader.watch),
     ("lately train ", Reader.run),
     ("lately evaluate ", Reader.run),
+    ("lately artifact inspect ", Reader.run),
+    ("lately similar ", Reader.run),
+    ("lately explain ", Reader.run),
+    ("lately together ", Reader.run),
     ("echo ", Reader.send),
     ("kafka-console-consumer.sh ", Reader.consume),
 )
@@ -145,7 +149,10 @@ def _write_logs(folder: Path) -> None:
     """The reader's own log, in two parts, and items."""
     shop = Shop(seed=3, n_items=80, n_categories=8)
     events = shop.events(40, FIRST_MS, events_per_s=1)
-    _write_lines(folder / "events.jsonl", islice(events, 900))
+    log = list(islice(events, 900))
+    _write_lines(folder / "events.jsonl", iter(log))
+    own = (event for event in log if event["user_id"] == log[0]["user_id"])
+    _write_lines(folder / "events-of-u1.jsonl", own)
     _write_lines(folder / "later-events.jsonl", islice(events, 60))
     items = ({"item_id": i.item_id, "category": i.category, "title": i.title} for i in shop.items)
     _write_lines(folder / "items.jsonl", items)

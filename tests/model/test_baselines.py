@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.baselines import BASELINES, NOTHING, Baseline, Prefixes, Ranked
-from model.baselines.popularity import HALF_LIFE_S
+from model.catalogue import HALF_LIFE_S
 from model.dataset import Histories
 
 ITEMS = "abcdef"

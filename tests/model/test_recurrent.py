@@ -3,6 +3,7 @@
 import itertools
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,7 +27,7 @@ from stream.reader import read_sequence
 pytestmark = pytest.mark.timeout(400)  # libraries to load and models to export, one core shared
 
 ITEMS = 30
-KINDS = {"gru": GruModel, "lstm": LstmModel}
+KINDS: dict[str, Any] = {"gru": GruModel, "lstm": LstmModel}
 
 
 @pytest.fixture(params=KINDS)
@@ -35,7 +36,7 @@ def network(request: pytest.FixtureRequest) -> SequenceModel:
     torch.manual_seed(1)
     kind = KINDS[request.param]
     sizes = {"items": ITEMS, "categories": 5, "companions": 3, "width": 16, "max_length": 16}
-    network = kind(kind.config_class(**sizes, blocks=2))
+    network: SequenceModel = kind(kind.config_class(**sizes, blocks=2))
     nn.Module.eval(network)
     for weights in network.parameters():
         weights.data.add_(0.1 * torch.randn_like(weights))

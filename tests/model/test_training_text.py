@@ -66,7 +66,7 @@ def fresh(parts: Parts, plan: Plan) -> TextModel:
 def test_it_learns_from_titles_what_comes_next_and_who_buys(parts: Parts, plan: Plan) -> None:
     heard: list[Progress] = []
 
-    network, said = fit(
+    network, said, *_ = fit(
         parts, replace(plan, recipe=Recipe(epochs=6, learning_rate=5e-3)), heard.append
     )
 
@@ -113,7 +113,7 @@ def test_only_what_is_tuned_moves(
 ) -> None:
     before = fresh(parts, plan).encoder.state_dict()
 
-    network, _ = fit(parts, replace(plan, tune=tune, recipe=Recipe(epochs=1)), lambda _: None)
+    network, *_ = fit(parts, replace(plan, tune=tune, recipe=Recipe(epochs=1)), lambda _: None)
 
     assert isinstance(network, TextModel)
     after = network.encoder.state_dict()

@@ -1,0 +1,66 @@
+"""The contexts: what everybody acts on in each part of the day, for those of whom nothing is known.
+
+The day has four parts of six hours, in UTC. Which one it is follows from the clock of what is to
+be scored alone. A part with few events is told little apart from the whole: each is given a
+hundred events more, spread like those of the whole day.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from model.catalogue import HALF_LIFE_S, PER_EVENT, UNKNOWN, Floats, Ints
+
+PART_MS = 6 * 3_600_000
+PARTS = 4
+PRIOR_EVENTS = 100
+
+
+class Contexts(NamedTuple):
+    """Decayed counts of the items in each part of the day."""
+
+    counts: npt.NDArray[np.int64]  # (PARTS, V) in thousandths of an event of today
+
+    def to_json(self) -> dict[str, Any]:
+        """The counts as JSON types."""
+        return {"part_ms": PART_MS, "counts": self.counts.tolist()}
+
+    @classmethod
+    def from_json(cls, fields: dict[str, Any], items: int) -> "Contexts":
+        """Rebuild for a catalogue, which may have got new items behind its own since.
+
+        Raises ``ValueError``, with one line, for what does not fit.
+        """
+        expected = f"expected {PARTS} parts of {PART_MS} ms with up to {items} counts"
+        try:
+            found = np.array(fields.get("counts"), dtype=np.int64)
+        except (TypeError, ValueError, OverflowError):
+            raise ValueError(f"its counts are not a table of whole numbers, {expected}") from None
+        fits = found.ndim == 2 and len(found) == PARTS and found.shape[1] <= items
+        if fields.get("part_ms") != PART_MS or not fits or found.min(initial=0) < 0:
+            raise ValueError(
+                f"has counts of the shape {list(found.shape)} for parts of "
+                f"{fields.get('part_ms')} ms, {expected}"
+            )
+        return cls(np.pad(found, ((0, 0), (0, items - found.shape[1]))))
+
+
+def part_of_day(now_ms: int) -> int:
+    """Which part of the day a moment falls into, 0 to 3."""
+    return now_ms // PART_MS % PARTS
+
+
+def count(acted_on: npt.NDArray[np.int32], times_ms: Ints, items: int, now_ms: int) -> Contexts:
+    """Count every event, half as much for each half-life before ``now_ms``.
+
+    ``acted_on`` (N,) are catalogue indices, or ``UNKNOWN``, and ``times_ms`` (N,) when.
+    """
+    known = acted_on != UNKNOWN
+    ids, times_ms = acted_on[known].astype(np.int64), times_ms[known]
+    weights: Floats = PER_EVENT * 2.0 ** (-(now_ms - times_ms).clip(min=0) / 1000 / HALF_LIFE_S)
+    cells = times_ms // PART_MS % PARTS * items + ids
+    counts = np.bincount(cells, weights, minlength=PARTS * items).reshape(PARTS, items)
+    whole = counts.sum(axis=0)
+    prior = PRIOR_EVENTS * PER_EVENT * whole / max(whole.sum(), 1)
+    return Contexts(np.rint(counts + prior).astype(np.int64))
