@@ -1,0 +1,114 @@
+import json
+from collections.abc import Sequence as Batch
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks.quality import document
+from benchmarks.quality.asking import ask_baselines, ask_scorer, figures
+from benchmarks.quality.folder import Question, read_s3rec, read_sessions
+from benchmarks.quality.report import table
+from model.errors import DataError
+from model.scorer import ModelInfo, Score
+from model.sequence import Sequence
+
+
+@pytest.fixture
+def sessions(tmp_path: Path) -> Path:
+    """Ten visits; the last one is held out."""
+    lines = ["a b c", *["a b"] * 8, "b c"]
+    (tmp_path / "x_train_sessions.txt").write_text("\n".join(lines) + "\n")
+    (tmp_path / "x_test_prefixes.txt").write_text("a b\tc\na\tb\nb\tnever seen\n")
+    (tmp_path / "item_attributes.tsv").write_text("item\tbrand\tshop\na\t7\t\nb\t7\t9\n")
+    return tmp_path
+
+
+@pytest.fixture
+def sequences(tmp_path: Path) -> Path:
+    (tmp_path / "sequences.txt").write_text("1 a b c d\n2 b c a\n")
+    (tmp_path / "item2attributes.json").write_text(json.dumps({"a": [3, 4]}))
+    (tmp_path / "item_text.tsv").write_text("item\tasin\ttext\na\tB1\tred lamp\n")
+    return tmp_path
+
+
+def test_the_newest_tenth_of_the_visits_is_held_out(sessions: Path) -> None:
+    task = read_sessions(sessions)
+    held_out = task.parts.held_out_labels.next_items
+
+    assert task.parts.catalogue.items == ("a", "b", "c")
+    assert len(task.parts.learnt.offsets) - 1 == 9
+    assert np.flatnonzero(held_out != -2).tolist() == [len(held_out) - 2]  # b, then c
+    assert task.questions[0] == Question(["a", "b"], "c")
+    assert task.parts.attributes == (("brand=7",), ("brand=7", "shop=9"), ())
+
+
+def test_the_last_item_is_asked_for_and_the_one_before_is_held_out(sequences: Path) -> None:
+    task = read_s3rec(sequences)
+    names = np.array(task.parts.catalogue.items)
+
+    assert task.exclude_seen
+    assert task.questions == [Question(["a", "b", "c"], "d"), Question(["b", "c"], "a")]
+    assert names[task.parts.learnt.items].tolist() == ["a", "b", "b"]
+    held_out = task.parts.held_out_labels.next_items
+    assert names[held_out[held_out >= 0]].tolist() == ["c", "c"]
+    assert task.parts.attributes[0] == ("3", "4")
+    assert task.parts.texts[0] == "red lamp"
+
+
+def test_a_folder_without_the_files_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="has 0 files"):
+        read_sessions(tmp_path)
+    with pytest.raises(DataError, match="cannot be read"):
+        read_s3rec(tmp_path)
+
+
+def test_a_target_that_nobody_knows_counts_as_a_miss(sessions: Path) -> None:
+    found = ask_baselines(read_sessions(sessions))
+
+    # Of a b → c, a → b and b → never seen, whoever knows what follows finds two.
+    assert found["rules"]["P@20"] == pytest.approx(100 * 2 / 3)
+
+
+class Fixed:
+    """Says a, then b."""
+
+    info = ModelInfo("fixed", "1", "cpu", 60)
+
+    def score(self, sequences: Batch[Sequence]) -> list[Score]:
+        return [Score([("a", 0.5), ("b", 0.3)], [], {}, "full") for _ in sequences]
+
+
+def test_ranks_are_those_of_the_scorers_list(sessions: Path) -> None:
+    task = read_sessions(sessions)
+    ranks = ask_scorer(Fixed(), task, 50, lambda _: None)
+
+    assert ranks.tolist() == [0, 2, 0]  # c, b, a stranger
+    assert figures(task, ranks) == {
+        "P@20": pytest.approx(100 / 3),
+        "MRR@20": pytest.approx(100 / 3 / 2),
+    }
+
+
+def test_the_page_keeps_its_text_and_names_no_folder_of_this_machine(tmp_path: Path) -> None:
+    report = {
+        "path": "/somewhere/of/mine/tmall",
+        "protocol": "all prefixes",
+        "network": "transformer",
+        "questions": 25_412,
+        "model": {"P@20": 50.0, "MRR@20": 20.0},
+        "baselines": {"rules": {"P@20": 10.0, "MRR@20": 5.0}},
+        "train_s": 60.0,
+        "seeds": [0, 1],
+    }
+    (tmp_path / "report.json").write_text(json.dumps(report))
+    page = tmp_path / "quality.md"
+    page.write_text(f"# Above\n\n{document.MARK}\nold\n")
+
+    document.main([tmp_path / "report.json"], page)
+
+    text = page.read_text()
+    assert text.startswith("# Above\n")
+    assert "old" not in text and "/somewhere" not in text
+    assert table(report | {"path": "tmall"}) in text
+    assert "25,412 questions; seeds 0, 1; 60 s to train" in text
