@@ -32,7 +32,7 @@ def build(folder: Path, n_events: int = N_EVENTS, epochs: int = 8) -> None:
     """Train on the first ``n_events`` of the shop and write the artifact, over an older one."""
     torch.set_num_threads(1)  # more would change the last bits
     events = Shop(SHOP_SEED).events(SHOPPERS, START_MS, EVENTS_SEED)
-    plan = Plan(ArtifactConfig(name="demo"), Recipe(epochs=epochs), width=64, refit=False)
+    plan = Plan(ArtifactConfig(name="demo"), Recipe(epochs=epochs), width=48, refit=False)
     by = (
         f"python -m model.demo_artifact_build: {n_events} events of {SHOPPERS} shoppers in "
         f"Shop({SHOP_SEED}), events seed {EVENTS_SEED}"
