@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from model.judging import Predictions
     from model.networks.network import Network
-    from model.training import Predictions, Progress
-    from model.training_run import Parts, Plan
+    from model.parts import Parts, Plan
+    from model.training import Progress
 
 # The module of each network's training; each has a function ``fit``. Imported late, for some
 # need libraries that others do not.

@@ -16,10 +16,7 @@ from torch import Tensor, nn
 
 from model.average import Average
 from model.checkpoint import Checkpoint
-from model.judging import CUTOFF as CUTOFF
-from model.judging import Predictions as Predictions
-from model.judging import Validation as Validation
-from model.judging import validate
+from model.judging import Validation, validate
 from model.networks.sequence import SequenceModel
 from model.objective import Objective, Weights
 from model.windows import Batch, Batches
@@ -45,11 +42,6 @@ class Recipe:
     least_gain: float = 5e-4  # of recall and MRR together: less is not worth another round
     round_steps: tuple[int, int] = (150, 2_000)  # at least and at most; an epoch in between
     weights: Weights = field(default_factory=Weights)
-
-    @property
-    def intent_weight(self) -> float:
-        """See ``Weights.intent``."""
-        return self.weights.intent
 
 
 class Progress(NamedTuple):

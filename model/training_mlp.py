@@ -189,7 +189,7 @@ class _Training:
         kinds = torch.from_numpy(learnt.actions[events + 1].astype(np.int64)).to(device)
         loss = contrast(log_chances, drawn, kinds, self.intents.to(device))
         happened = torch.from_numpy(labels.intents[events]).to(device)
-        return loss + self.recipe.intent_weight * intent_loss(intents, happened)
+        return loss + self.recipe.weights.intent * intent_loss(intents, happened)
 
     def _validate(self) -> Validation:
         events = sample(self.held_out, VALIDATION_EVENTS, self.recipe.seed)

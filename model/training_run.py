@@ -28,9 +28,7 @@ from model.export import export_onnx
 from model.fitting import Fitted, fit_of
 from model.judging import Predictions
 from model.networks.network import Network
-from model.parts import Parts as Parts
-from model.parts import Plan as Plan
-from model.parts import read
+from model.parts import Parts, Plan, read
 from model.training import Progress
 
 

@@ -16,13 +16,14 @@ from model.dataset import CENSORED, NO_NEXT, Histories, Labels
 from model.errors import DataError
 from model.features import FIRST_ITEM
 from model.fitting import Fitted
+from model.judging import CUTOFF, Predictions, Validation
 from model.losses import Negatives, category_loss, intent_loss, next_item_loss
 from model.metrics import mrr_at, recall_at
 from model.networks.text import Last, TextModel
 from model.parts import Parts, Plan
 from model.text_network import build
 from model.texts import TextEncoder
-from model.training import CUTOFF, Predictions, Progress, Validation
+from model.training import Progress
 from model.windows import windows_until
 
 Ints = npt.NDArray[np.int64]
@@ -135,7 +136,7 @@ class _Training:
         states = network.read(last, trim=True)
         happened = torch.from_numpy(labels.intents[events]).to(network.device)
         loss = intent_loss(network.intent(states), happened, self.weights)
-        loss = loss * self.recipe.intent_weight
+        loss = loss * self.recipe.weights.intent
         next_items = torch.from_numpy(labels.next_items[events].astype(np.int64))
         rows = torch.nonzero(next_items >= 0)[:, 0].to(network.device)  # N of them
         if not len(rows):

@@ -77,9 +77,10 @@ def train(
     need_training()
     _set_torch_up(device, threads)
     from model.data import EventLog, read_items
+    from model.parts import Plan
     from model.progress import progress
     from model.training import Recipe
-    from model.training_run import Plan, run
+    from model.training_run import run
 
     recipe = Recipe(epochs=epochs, minutes=minutes, seed=seed)
     plan = Plan(

@@ -13,8 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from model.networks.places import FIRST_ITEM as FIRST_ITEM
-from model.networks.places import MOST_OCCURRENCES, deepest, depths, distances
+from model.networks.places import FIRST_ITEM, MOST_OCCURRENCES, deepest, depths, distances
 
 FIRST_TEMPERATURE = 14.0
 FIRST_COPY_LOGIT = 3.0

@@ -26,7 +26,7 @@ from model.networks.candidates import (
     newest,
     relate,
 )
-from model.networks.experts import FIRST_ITEM
+from model.networks.places import FIRST_ITEM
 
 if TYPE_CHECKING:
     from model.config import ArtifactConfig

@@ -14,8 +14,9 @@ from torch.nn import functional
 from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel
 
 from model.config import ArtifactConfig
-from model.networks.experts import FIRST_COPY_LOGIT, FIRST_ITEM, Generate, join
+from model.networks.experts import FIRST_COPY_LOGIT, Generate, join
 from model.networks.network import Servable
+from model.networks.places import FIRST_ITEM
 from model.serving.answers import Outputs
 
 NO_TOKEN = -1  # fills up the rows of the token tables

@@ -5,9 +5,9 @@ from torch import Tensor
 
 from model.config import ArtifactConfig
 from model.networks.candidates import NOBODY, once
-from model.networks.experts import FIRST_ITEM
 from model.networks.mlp import MlpModel
 from model.networks.network import Servable
+from model.networks.places import FIRST_ITEM
 from model.serving.answers import Outputs
 
 _NEVER = -1e30  # finite, so that no NaN can come of it

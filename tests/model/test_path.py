@@ -16,12 +16,13 @@ from model.data import EventLog
 from model.dataset import Histories
 from model.features import Padded, bucket_gaps
 from model.networks.path import END, PACES, STATES, PathConfig, PathModel
+from model.parts import Plan
 from model.serving.onnx import OnnxScorer
 from model.serving.torch import TorchScorer
 from model.stages import Chances, model_of, named
 from model.training import Recipe
 from model.training_path import chances_of, over, set_chances, visit_ends
-from model.training_run import Plan, run
+from model.training_run import run
 from model.visits import STAGES
 
 pytestmark = pytest.mark.timeout(400)  # libraries to load and a model to export, one core shared
