@@ -20,19 +20,19 @@ import torch
 import typer
 
 from model.config import ArtifactConfig
-from model.data import EventLog, Item, read_items
+from model.data.log import EventLog, Item, read_items
 from model.errors import ModelError
 from model.extension import extend
 from model.formats import jdata
 from model.formats.table import RowError
 from model.metrics import recall_at
-from model.parts import Plan
 from model.sequence import Sequence
 from model.serving.engine import ArtifactScorer
 from model.serving.onnx import OnnxScorer
 from model.synthetic import Shop
-from model.training import Recipe
-from model.training_run import run
+from model.training.parts import Plan
+from model.training.run import run
+from model.training.trainer import Recipe
 
 K = 20
 START_MS = 1_790_000_000_000

@@ -12,12 +12,12 @@ from tempfile import TemporaryDirectory
 import torch
 
 from model.config import ArtifactConfig
-from model.data import EventLog
-from model.parts import Plan
+from model.data.log import EventLog
 from model.progress import progress
 from model.synthetic import Shop
-from model.training import Progress, Recipe
-from model.training_run import run
+from model.training.parts import Plan
+from model.training.run import run
+from model.training.trainer import Progress, Recipe
 
 FOLDER = Path(__file__).with_name("demo_artifact")
 SHOP_SEED = 1

@@ -26,13 +26,13 @@ from model.artifact import (
     ArtifactWriter,
 )
 from model.catalogue import NO_CATEGORY, Catalogue
-from model.data import Item
-from model.equipment import number, with_category
+from model.data.log import Item
 from model.errors import ArtifactError, DataError
 from model.export import export_onnx
 from model.networks.places import FIRST_ITEM
 from model.networks.sequence import SequenceModel
 from model.serving.torch import load_network
+from model.training.equipment import number, with_category
 
 if TYPE_CHECKING:
     from model.texts import Vectors

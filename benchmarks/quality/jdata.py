@@ -10,16 +10,16 @@ from typing import Any, NamedTuple
 
 from model.artifact import Artifact
 from model.config import ArtifactConfig
-from model.data import EventLog, Item
-from model.dataset import read_histories
+from model.data.log import EventLog, Item
+from model.data.dataset import read_histories
 from model.errors import DataError
-from model.evaluation_report import table
-from model.evaluation_run import examine, run
+from model.evaluation.report import table
+from model.evaluation.run import examine, run
 from model.formats.jdata import OTHERS, to_event
-from model.parts import Plan
+from model.training.parts import Plan
 from model.serving.onnx import OnnxScorer
-from model.training import Recipe
-from model.training_run import run as train
+from model.training.trainer import Recipe
+from model.training.run import run as train
 
 PROTOCOL = "events of the test visits, all items ranked, nothing masked; buy later in the visit"
 HORIZON_S = 12 * 3_600  # no visit lasts longer

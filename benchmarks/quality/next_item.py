@@ -11,12 +11,12 @@ from typing import Any
 from benchmarks.quality.asking import Figures, ask_baselines, ask_scorer, figures
 from benchmarks.quality.folder import CONFIG, Task
 from model.artifact import ArtifactWriter
-from model.parts import Plan
+from model.training.parts import Plan
 from model.progress import progress
 from model.serving.onnx import OnnxScorer
 from model.serving.options import ScoringOptions
-from model.training import Progress, Recipe
-from model.training_run import make
+from model.training.trainer import Progress, Recipe
+from model.training.run import make
 
 PARTS = 1_000
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from model.catalogue import UNKNOWN
 
 if TYPE_CHECKING:
-    from model.dataset import Histories
+    from model.data.dataset import Histories
 
 Ints = npt.NDArray[np.int64]
 Indices = npt.NDArray[np.int32]

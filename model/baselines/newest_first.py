@@ -7,7 +7,7 @@ import numpy as np
 from model.baselines.baseline import NOTHING, Prefixes, Ranked, distinct, first
 
 if TYPE_CHECKING:
-    from model.dataset import Histories
+    from model.data.dataset import Histories
 
 
 def fit(histories: "Histories", items: int) -> "NewestFirst":

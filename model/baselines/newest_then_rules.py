@@ -8,7 +8,7 @@ from model.baselines import newest_first, rules
 from model.baselines.baseline import NOTHING, Baseline, Prefixes, Ranked
 
 if TYPE_CHECKING:
-    from model.dataset import Histories
+    from model.data.dataset import Histories
 
 
 def fit(histories: "Histories", items: int) -> "Joined":

@@ -16,7 +16,7 @@ from model.serving.answers import Answers
 if TYPE_CHECKING:
     import polars as pl
 
-    from model.dataset import Histories
+    from model.data.dataset import Histories
 
 
 def decayed_counts(frame: "pl.LazyFrame", now_ms: int, half_life_s: float) -> "pl.LazyFrame":

@@ -29,7 +29,7 @@ from model.catalogue import UNKNOWN
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
-    from model.dataset import Histories
+    from model.data.dataset import Histories
 
 NEIGHBOURS = 100
 SAMPLE = 1_000

@@ -46,7 +46,7 @@ def extend(
     """Add items that an artifact lacks, known by their titles and attributes alone."""
     need_training()
     from model.artifact import Artifact
-    from model.data import read_items
+    from model.data.log import read_items
     from model.extension import extend as write
 
     older = Artifact.open(folder)

@@ -24,10 +24,10 @@ def evaluate(
     need_training()
     from model.artifact import Artifact
     from model.baselines import BASELINES
-    from model.data import EventLog
-    from model.dataset import read_histories
-    from model.evaluation_report import table
-    from model.evaluation_run import examine, run
+    from model.data.dataset import read_histories
+    from model.data.log import EventLog
+    from model.evaluation.report import table
+    from model.evaluation.run import examine, run
     from model.progress import progress
     from model.serving import load_scorer
 
@@ -41,7 +41,7 @@ def evaluate(
     typer.echo(table(judged.evaluation))
     figures = {"artifact": artifact.version, **judged.evaluation.to_json()}
     if plots is not None:
-        from model.evaluation_plots import write_plots
+        from model.evaluation.gallery import write_plots
 
         late = write_plots(artifact, judged, scorer, plots, say)
         figures["by_delay"] = [point._asdict() for point in late]

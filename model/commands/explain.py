@@ -11,8 +11,8 @@ import typer
 from model.commands.common import FolderOption, Json, columns
 
 if TYPE_CHECKING:
-    from model.explain import Explanation
     from model.sequence import Sequence
+    from model.understanding.explain import Explanation
 
 
 class ReadSequence(Protocol):
@@ -40,8 +40,8 @@ def explain_command(read: ReadSequence) -> Callable[..., None]:
     ) -> None:
         """Show which past actions carry the score of an item: leave each out, and ask again."""
         from model.artifact import Artifact
-        from model.explain import explain
         from model.serving.onnx import OnnxScorer
+        from model.understanding.explain import explain
 
         found = explain(OnnxScorer(Artifact.open(artifact)), read(source, state_dir), item)
         typer.echo(json.dumps(found.to_json()) if as_json else page(found))

@@ -19,7 +19,7 @@ def similar(
 ) -> None:
     """Show the items nearest to one: by who acts on them, or by their texts."""
     from model.artifact import Artifact
-    from model.similar import By, similar
+    from model.understanding.similar import By, similar
 
     if by not in get_args(By):
         raise typer.BadParameter(f"--by {by}: expected one of {', '.join(get_args(By))}")

@@ -9,7 +9,7 @@ import typer
 from model.commands.common import Events, Json, columns, say
 
 if TYPE_CHECKING:
-    from model.together import Together
+    from model.understanding.together import Together
 
 
 def together(
@@ -30,7 +30,7 @@ def together(
     from importlib.util import find_spec
 
     from model.errors import ModelError
-    from model.together import By
+    from model.understanding.together import By
 
     if by not in get_args(By):
         raise typer.BadParameter(f"--by {by}: expected one of {', '.join(get_args(By))}")
@@ -74,8 +74,8 @@ def _count(
     window_h: float,
     min_count: int,
 ) -> "Together":
-    from model.data import EventLog
-    from model.together import together
+    from model.data.log import EventLog
+    from model.understanding.together import together
 
     return together(
         EventLog.open(events).frame,

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from model.commands.common import Events, JsonFile, need_training, say, write_json
-from model.fitting import SEQUENCE_TRAINING, TRAININGS
+from model.training.fitting import SEQUENCE_TRAINING, TRAININGS
 
 if TYPE_CHECKING:
     from model.config import ArtifactConfig
-    from model.training import Progress
+    from model.training.trainer import Progress
 
 INTENTS = ("cart", "buy")
 TUNES = ("top", "all", "lora")
@@ -76,11 +76,11 @@ def train(
     config = _config(name, network, actions, horizon_s)
     need_training()
     _set_torch_up(device, threads)
-    from model.data import EventLog, read_items
-    from model.parts import Plan
+    from model.data.log import EventLog, read_items
     from model.progress import progress
-    from model.training import Recipe
-    from model.training_run import run
+    from model.training.parts import Plan
+    from model.training.run import run
+    from model.training.trainer import Recipe
 
     recipe = Recipe(epochs=epochs, minutes=minutes, seed=seed)
     plan = Plan(

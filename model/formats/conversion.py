@@ -7,11 +7,11 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import NamedTuple
 
-from model.data import Item
+from model.data.log import Item
+from model.data.log_files import LAST_TS_MS
 from model.errors import DataError
 from model.formats.report import ConversionReport
 from model.formats.table import Event, Format, Row, RowError, Table, opened
-from model.log_files import LAST_TS_MS
 
 TELL_EVERY_ROWS = 20_000
 IDS = re.compile(r"[^\N{REPLACEMENT CHARACTER}]{1,256}\Z", re.DOTALL)

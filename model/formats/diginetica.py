@@ -15,7 +15,7 @@ part a buy from its views. So the session is the user.
 
 from datetime import UTC
 
-from model.data import Item
+from model.data.log import Item
 from model.formats.table import Event, Format, Row, Table, integer, iso_ms
 
 

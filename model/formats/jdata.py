@@ -14,7 +14,7 @@ A follow (a bookmark) and a comment are neither click, cart nor buy, so such row
 
 from datetime import timedelta, timezone
 
-from model.data import Item
+from model.data.log import Item
 from model.formats.table import Event, Format, Row, RowError, Table, iso_ms
 
 CHINA = timezone(timedelta(hours=8))

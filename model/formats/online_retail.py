@@ -19,7 +19,7 @@ import re
 from functools import cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from model.data import Item
+from model.data.log import Item
 from model.errors import DataError
 from model.formats.table import Event, Format, Row, RowError, Table, iso_ms, number
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import orjson
 
-from model.data import Item
+from model.data.log import Item
+from model.data.log_files import COLUMNS, NUMBERS
 from model.errors import DataError
 from model.formats.table import Event
-from model.log_files import COLUMNS, NUMBERS
 
 EVENT_SUFFIXES = (".jsonl", ".csv", ".parquet")
 ITEM_SUFFIXES = (".jsonl", ".csv", ".tsv")

@@ -12,7 +12,7 @@ our actions.
 
 from datetime import UTC
 
-from model.data import Item
+from model.data.log import Item
 from model.formats.table import Event, Format, Row, RowError, Table, iso_ms, number
 
 ACTIONS = {"view": "click", "cart": "cart", "purchase": "buy"}

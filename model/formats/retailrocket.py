@@ -7,7 +7,7 @@ those of ``categoryid``, which we take, and ``available``. An item whose categor
 one that stands last in the files.
 """
 
-from model.data import Item
+from model.data.log import Item
 from model.formats.table import Event, Format, Row, RowError, Table, integer
 
 ACTIONS = {"view": "click", "addtocart": "cart", "transaction": "buy"}

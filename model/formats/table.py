@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
-from model.data import Item
+from model.data.log import Item
 from model.errors import DataError
 
 Row = Mapping[str, str]

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from model.config import ArtifactConfig
 
 READS = ("actions", "gaps")
-WAYS = 2  # to count what goes together, see model.rules
+WAYS = 2  # to count what goes together, see model.training.rules
 
 
 class SequenceConfig(PreTrainedConfig):  # type: ignore[no-untyped-call]
@@ -92,10 +92,10 @@ class SequenceModel(PreTrainedModel):  # type: ignore[no-untyped-call]
     item_attributes: Tensor  # (V + 2, P) by item code: 0 none, else which value + 1
     item_category: Tensor  # (V + 2,) by item code: 0 none, else category + 1
     texts: Tensor  # (V + 2, W) by item code: the frozen vector of its text, 0 for none
-    companions: Tensor  # (V + 2, M) item codes, see model.rules
+    companions: Tensor  # (V + 2, M) item codes, see model.training.rules
     shares: Tensor  # (E, V + 2, M)
     support: Tensor  # (E, V + 2) buckets of experts.support_of
-    balance: Tensor  # (buckets, 1 + E) added to copy's and rules' logits, see model.balance
+    balance: Tensor  # (buckets, 1 + E) added to the logits of copy and rules, see training.balance
 
     def __init__(self, config: SequenceConfig) -> None:
         super().__init__(config)

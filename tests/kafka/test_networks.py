@@ -10,9 +10,9 @@ import jsonschema
 import pytest
 
 from model.artifact import Artifact
-from model.fitting import TRAININGS
 from model.serving import load_scorer
 from model.synthetic import Shop
+from model.training.fitting import TRAININGS
 from tests.kafka.artifact import items_of
 from tests.kafka.broker import ROOT
 from tests.kafka.conftest import OpenStage

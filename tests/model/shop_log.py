@@ -6,7 +6,7 @@ import numpy as np
 
 from model.catalogue import Catalogue
 from model.config import ArtifactConfig
-from model.dataset import Histories, Period
+from model.data.dataset import Histories, Period
 from model.scorer import ModelInfo, Score
 from model.sequence import Sequence
 

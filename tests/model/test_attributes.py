@@ -3,8 +3,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from model.attributes import attributes, naming_columns
-from model.data import read_items
+from model.data.attributes import attributes, naming_columns
+from model.data.log import read_items
 
 
 def test_every_further_column_is_an_attribute(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from model.baselines import BASELINES, NOTHING, Baseline, Prefixes, Ranked
 from model.catalogue import HALF_LIFE_S
-from model.dataset import Histories
+from model.data.dataset import Histories
 
 ITEMS = "abcdef"
 

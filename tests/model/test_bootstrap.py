@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from model import metrics
-from model.bootstrap import auc_of, ece_of, intervals, mean_of
+from model.evaluation.bootstrap import auc_of, ece_of, intervals, mean_of
 
 PAIRS = st.lists(
     st.tuples(st.integers(0, 1), st.sampled_from([0.1, 0.2, 0.5, 0.9])), min_size=1, max_size=30

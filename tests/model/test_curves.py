@@ -3,8 +3,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from model import curves
-from model.exam import Exam
+from model.evaluation import curves
+from model.evaluation.exam import Exam
 from tests.model.shop_log import CATALOGUE, CONFIG, EVER, Spy, histories
 
 pytestmark = pytest.mark.timeout(400)  # libraries to load, one core shared

@@ -6,9 +6,9 @@ from typing import Any
 import polars as pl
 import pytest
 
-from model.data import EventLog, Item, fingerprint, read_items, split_by_time
+from model.data.log import EventLog, Item, fingerprint, read_items, split_by_time
+from model.data.log_files import COLUMNS
 from model.errors import DataError
-from model.log_files import COLUMNS
 from model.synthetic import Shop
 
 EVENT = {"user_id": "u1", "item_id": "i1", "action": "click", "ts": 1000}

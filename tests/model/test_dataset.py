@@ -8,8 +8,7 @@ import pytest
 from model.baselines.popularity import decayed_counts
 from model.catalogue import Catalogue
 from model.config import ArtifactConfig
-from model.data import EventLog, Item
-from model.dataset import (
+from model.data.dataset import (
     Histories,
     Period,
     build_catalogue,
@@ -17,6 +16,7 @@ from model.dataset import (
     label,
     read_histories,
 )
+from model.data.log import EventLog, Item
 from model.errors import DataError
 
 EVER = Period(-1, 1 << 60)

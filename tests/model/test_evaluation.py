@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 
 from model.baselines import BASELINES
-from model.dataset import Histories, Period
-from model.evaluation import Evaluation, Threshold, judge
-from model.evaluation_report import table
-from model.exam import Exam
+from model.data.dataset import Histories, Period
+from model.evaluation.exam import Exam
+from model.evaluation.figures import Evaluation, Threshold, judge
+from model.evaluation.report import table
 from tests.model.shop_log import CATALOGUE, CONFIG, EVER, Spy, histories
 
 THRESHOLDS = {"cart": Threshold(0.5, "nothing"), "buy": Threshold(0.5, "nothing")}

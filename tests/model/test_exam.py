@@ -1,8 +1,8 @@
 import numpy as np
 
 from model.baselines import Prefixes, Ranked
-from model.dataset import Histories, Period
-from model.exam import Answers, Exam
+from model.data.dataset import Histories, Period
+from model.evaluation.exam import Answers, Exam
 from tests.model.shop_log import CATALOGUE, CONFIG, EVER, Spy, histories
 
 

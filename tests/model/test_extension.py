@@ -10,15 +10,15 @@ from model.artifact import ATTRIBUTES, CALIBRATION, CATALOGUE, Artifact, Artifac
 from model.calibration import Calibration
 from model.catalogue import Catalogue
 from model.config import ArtifactConfig
-from model.data import Item
-from model.equipment import prepare
+from model.data.log import Item
 from model.errors import ArtifactError, DataError
 from model.extension import extend, rare_bias
 from model.networks.transformer import TransformerConfig, TransformerModel
-from model.rules import Counts
 from model.sequence import Sequence
 from model.serving.onnx import OnnxScorer
 from model.texts import TextEncoder
+from model.training.equipment import prepare
+from model.training.rules import Counts
 from tests.model.tiny_bert import write_tiny_bert
 
 pytestmark = pytest.mark.timeout(400)  # libraries to load and a graph to export, one core shared

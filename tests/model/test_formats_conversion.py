@@ -10,7 +10,7 @@ from typer import BadParameter, Typer
 from typer.testing import CliRunner, Result
 
 from model.commands.convert import convert, run
-from model.data import EventLog, read_items
+from model.data.log import EventLog, read_items
 from model.errors import DataError
 from model.formats.order import in_time_order
 from model.formats.report import ConversionReport

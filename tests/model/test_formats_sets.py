@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from model.commands.convert import run
-from model.data import Item, read_items
+from model.data.log import Item, read_items
 from model.formats import FORMATS
 from model.formats.conversion import Conversion
 

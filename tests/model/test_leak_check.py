@@ -8,16 +8,16 @@ import numpy as np
 import orjson
 import pytest
 
-from model import leak_check
 from model.baselines import BASELINES
 from model.config import ArtifactConfig
-from model.data import EventLog
-from model.dataset import Histories, Period
-from model.exam import Exam
-from model.parts import Plan, read
+from model.data.dataset import Histories, Period
+from model.data.log import EventLog
+from model.evaluation import leak_check
+from model.evaluation.exam import Exam
 from model.synthetic import Shop
-from model.training import Recipe
-from model.training_sequence import Run
+from model.training.parts import Plan, read
+from model.training.sequence import Run
+from model.training.trainer import Recipe
 from tests.model.shop_log import CATALOGUE, CONFIG, Spy, histories
 
 pytestmark = pytest.mark.timeout(400)  # libraries to load, one core shared

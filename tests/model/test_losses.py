@@ -4,7 +4,7 @@ from math import log
 import pytest
 import torch
 
-from model.losses import Negatives, category_loss, intent_loss, next_item_loss
+from model.training.losses import Negatives, category_loss, intent_loss, next_item_loss
 
 
 def test_next_item_loss_normalises_target_negatives_and_copies_together() -> None:

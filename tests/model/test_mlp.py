@@ -12,16 +12,16 @@ from torch import nn
 
 from model.artifact import Artifact
 from model.config import ArtifactConfig
-from model.data import EventLog
+from model.data.log import EventLog
 from model.features import Padded
 from model.networks.candidates import Neighbours
 from model.networks.mlp import MlpConfig, MlpModel
-from model.parts import Plan
 from model.serving.onnx import OnnxScorer
 from model.serving.torch import TorchScorer
-from model.training import Recipe
-from model.training_mlp import ANY, LIKELY, Draw, Draws, contrast
-from model.training_run import run
+from model.training.mlp import ANY, LIKELY, Draw, Draws, contrast
+from model.training.parts import Plan
+from model.training.run import run
+from model.training.trainer import Recipe
 
 pytestmark = pytest.mark.timeout(400)  # libraries to load and a model to export, one core shared
 

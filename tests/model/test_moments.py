@@ -4,8 +4,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.dataset import CENSORED, NO_NEXT, Labels
-from model.moments import batches, sample, useful
+from model.data.dataset import CENSORED, NO_NEXT, Labels
+from model.training.moments import batches, sample, useful
 
 
 def test_a_moment_has_a_next_item_or_a_known_intent() -> None:

@@ -12,17 +12,17 @@ from hypothesis import strategies as st
 
 from model.artifact import Artifact
 from model.config import ArtifactConfig
-from model.data import EventLog
-from model.dataset import Histories
+from model.data.dataset import Histories
+from model.data.log import EventLog
 from model.features import Padded, bucket_gaps
 from model.networks.path import END, PACES, STATES, PathConfig, PathModel
-from model.parts import Plan
 from model.serving.onnx import OnnxScorer
 from model.serving.torch import TorchScorer
-from model.stages import Chances, model_of, named
-from model.training import Recipe
-from model.training_path import chances_of, over, set_chances, visit_ends
-from model.training_run import run
+from model.training.parts import Plan
+from model.training.path import chances_of, over, set_chances, visit_ends
+from model.training.run import run
+from model.training.stages import Chances, model_of, named
+from model.training.trainer import Recipe
 from model.visits import STAGES
 
 pytestmark = pytest.mark.timeout(400)  # libraries to load and a model to export, one core shared

@@ -15,13 +15,13 @@ import pytest
 import torch
 
 from model.config import ArtifactConfig
-from model.data import EventLog
+from model.data.log import EventLog
 from model.metrics import auc, expected_calibration_error
-from model.parts import Plan
 from model.sequence import Sequence
 from model.serving.onnx import OnnxScorer
-from model.training import Recipe
-from model.training_run import run
+from model.training.parts import Plan
+from model.training.run import run
+from model.training.trainer import Recipe
 
 pytestmark = pytest.mark.timeout(400)  # libraries to load and a model to train, one core shared
 

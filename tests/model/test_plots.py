@@ -3,9 +3,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model import plots
-from model.curves import Delayed, Line, Reliability
 from model.errors import DataError
+from model.evaluation import plots
+from model.evaluation.curves import Delayed, Line, Reliability
 
 pytestmark = pytest.mark.timeout(400)  # libraries to load, one core shared
 

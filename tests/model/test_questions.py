@@ -1,6 +1,6 @@
 import numpy as np
 
-from model.questions import ask, groups
+from model.evaluation.questions import ask, groups
 from tests.model.shop_log import CONFIG, EVER, histories
 
 ALL = np.ones(3, dtype=np.bool_)

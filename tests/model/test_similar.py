@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from model import similar as module
 from model.artifact import CATALOGUE, WEIGHTS, Artifact, ArtifactWriter
 from model.catalogue import Catalogue
 from model.errors import ArtifactError, DataError
 from model.features import FIRST_ITEM
-from model.similar import Neighbour, behaviour_vectors, similar, text_vectors
+from model.understanding import similar as module
+from model.understanding.similar import Neighbour, behaviour_vectors, similar, text_vectors
 from tests.model.conftest import (
     TINY_CATEGORIES,
     TINY_CONFIG,

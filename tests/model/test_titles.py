@@ -9,13 +9,13 @@ import torch
 
 from model import texts
 from model.config import ArtifactConfig
-from model.data import EventLog, Item
+from model.data.log import EventLog, Item
 from model.errors import ScorerError
-from model.parts import Parts, Plan, read
-from model.rules import count
-from model.titles import NO_TITLES, own_titles, read_titles
-from model.training import Recipe
-from model.training_sequence import build
+from model.training.parts import Parts, Plan, read
+from model.training.rules import count
+from model.training.sequence import build
+from model.training.titles import NO_TITLES, own_titles, read_titles
+from model.training.trainer import Recipe
 from tests.model.tiny_bert import write_tiny_bert
 
 pytestmark = pytest.mark.timeout(400)  # libraries to load, one core shared

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.errors import DataError
-from model.together import HOUR_MS, MOST_IN_BASKET, Pair, together
+from model.understanding.together import HOUR_MS, MOST_IN_BASKET, Pair, together
 
 DAY_MS = 24 * HOUR_MS
 SCHEMA = {

@@ -8,7 +8,7 @@ import pytest
 from model.errors import ScorerError
 from model.networks.text import NO_TOKEN
 from model.texts import TextEncoder
-from model.tokens import MOST_TITLE_TOKENS, TokenTables, token_tables
+from model.training.tokens import MOST_TITLE_TOKENS, TokenTables, token_tables
 from tests.model.tiny_bert import WORDS, write_tiny_bert
 
 UNKNOWN = 1  # [PAD] [UNK] [CLS] [SEP] [MASK], then the words

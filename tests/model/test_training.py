@@ -10,18 +10,18 @@ import torch
 
 from model import calibration
 from model.config import ArtifactConfig
-from model.data import EventLog
-from model.dataset import Labels
+from model.data.dataset import Labels
+from model.data.log import EventLog
 from model.errors import DataError
-from model.judging import Validation, predict, validate
 from model.metrics import intent_figures, item_figures, recall_at
 from model.networks.sequence import SequenceModel
-from model.parts import Parts, Plan, read
-from model.rules import count
 from model.synthetic import Shop
-from model.training import Progress, Recipe
-from model.training_sequence import Run, build, fit
-from model.windows import Batches
+from model.training.judging import Validation, predict, validate
+from model.training.parts import Parts, Plan, read
+from model.training.rules import count
+from model.training.sequence import Run, build, fit
+from model.training.trainer import Progress, Recipe
+from model.training.windows import Batches
 
 pytestmark = pytest.mark.timeout(400)  # libraries to load and a model to train, one core shared
 

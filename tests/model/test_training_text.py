@@ -8,19 +8,19 @@ import numpy as np
 import pytest
 import torch
 
-from model import training_text
 from model.calibration import sigmoid
 from model.config import ArtifactConfig
-from model.data import EventLog, Item
-from model.dataset import CENSORED, Labels
+from model.data.dataset import CENSORED, Labels
+from model.data.log import EventLog, Item
 from model.errors import DataError
 from model.metrics import auc, recall_at
 from model.networks.text import NO_TOKEN, TextModel
-from model.parts import Parts, Plan, read
-from model.text_network import build
 from model.texts import TextEncoder
-from model.training import Progress, Recipe
-from model.training_text import choose, fit, merge, yes_weights
+from model.training import text as training_text
+from model.training.parts import Parts, Plan, read
+from model.training.text import choose, fit, merge, yes_weights
+from model.training.text_network import build
+from model.training.trainer import Progress, Recipe
 from tests.model.tiny_bert import write_tiny_bert
 
 pytestmark = pytest.mark.timeout(400)  # libraries to load and a model to train, one core shared

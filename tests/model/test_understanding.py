@@ -8,13 +8,13 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-from model import similar
 from model.artifact import Artifact
 from model.cli import commands
 from model.errors import DataError, ModelError
-from model.explain import Carried, Explanation
 from model.sequence import Sequence
 from model.serving import onnx
+from model.understanding import similar
+from model.understanding.explain import Carried, Explanation
 
 DEMO = Path(__file__).parents[2] / "model" / "demo_artifact"
 
@@ -54,7 +54,7 @@ def _explained(monkeypatch: pytest.MonkeyPatch) -> None:
     action = Carried("i00001", "cart", 1_790_000_000_000, -0.125, {"buy": 0.25})
     found = Explanation("i00002", 0.5, 3, 600, {"buy": 0.75}, "full", 1_790_000_000_000, [action])
     monkeypatch.setattr(onnx, "OnnxScorer", lambda artifact: artifact.version)
-    monkeypatch.setattr("model.explain.explain", lambda scorer, sequence, item: found)
+    monkeypatch.setattr("model.understanding.explain.explain", lambda scorer, sequence, item: found)
 
 
 @pytest.mark.usefixtures("_explained")

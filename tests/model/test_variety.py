@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from model.catalogue import Catalogue
-from model.variety import coverage, diversity, novelty_bits
+from model.evaluation.variety import coverage, diversity, novelty_bits
 
 CATALOGUE = Catalogue.from_names(list("abcd"), ["x", "x", "y", None], [4, 2, 2, 0])
 

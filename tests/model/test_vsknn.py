@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.baselines import vsknn
-from model.dataset import Histories
+from model.data.dataset import Histories
 from tests.model.test_baselines import ITEMS, asked, log, named
 
 PREFIX = st.text("abcdefz", max_size=14)

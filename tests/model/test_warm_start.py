@@ -11,17 +11,17 @@ from torch import nn
 from model.artifact import ATTRIBUTES, CALIBRATION, CATALOGUE, Artifact, ArtifactWriter
 from model.calibration import Calibration
 from model.config import ArtifactConfig
-from model.data import EventLog, Item
-from model.dataset import TRAINED_UNTIL
-from model.equipment import value_names
+from model.data.dataset import TRAINED_UNTIL
+from model.data.log import EventLog, Item
 from model.errors import ArtifactError
 from model.networks.sequence import SequenceModel
-from model.parts import Parts, Plan, read
-from model.rules import count
 from model.synthetic import Shop
-from model.training import Progress, Recipe
-from model.training_sequence import Run, build
-from model.warm_start import Names, Older
+from model.training.equipment import value_names
+from model.training.parts import Parts, Plan, read
+from model.training.rules import count
+from model.training.sequence import Run, build
+from model.training.trainer import Progress, Recipe
+from model.training.warm_start import Names, Older
 
 pytestmark = pytest.mark.timeout(400)  # libraries to load and a model to train, one core shared
 

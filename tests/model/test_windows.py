@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from model.config import ArtifactConfig
-from model.dataset import Histories, Period, label
-from model.windows import Batches, cut_windows
+from model.data.dataset import Histories, Period, label
+from model.training.windows import Batches, cut_windows
 
 CONFIG = ArtifactConfig(max_length=4)
 

@@ -1,0 +1,1 @@
+"""How good an artifact is: the same questions put to it and to every baseline."""

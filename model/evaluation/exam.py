@@ -1,0 +1,110 @@
+"""The exam: the same questions put to scorers that serve and to baselines, answer by answer."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from model.baselines.baseline import NOTHING, Baseline, Prefixes, spans
+from model.catalogue import Catalogue
+from model.config import ArtifactConfig
+from model.data.dataset import Histories, Period
+from model.evaluation.questions import Questions, ask
+from model.scorer import Scorer
+from model.sequence import Sequence
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+Tell = Callable[[int], None]
+
+ASKED_AT_ONCE = 1_024
+CUTOFF = 20
+STRANGER = "\0"  # stands for every item that the catalogue has not; no item is called so
+
+
+class Answers(NamedTuple):
+    """What one of those asked said, row by row of the questions."""
+
+    items: npt.NDArray[np.int32]  # (Q, 20) catalogue indices, best first, then NOTHING
+    chances: Floats | None  # (Q, A) of the intents; None if it says nothing of them
+
+    def ranks(self, targets: Ints) -> Ints:
+        """The place of each target, (Q,), from 1; 0 if it is not named."""
+        hits = (self.items == targets[:, None]) & (targets[:, None] >= 0)
+        return np.where(hits.any(axis=1), hits.argmax(axis=1) + 1, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Exam:
+    """The questions, and all that it takes to put them."""
+
+    histories: Histories
+    catalogue: Catalogue
+    config: ArtifactConfig
+    period: Period
+    questions: Questions
+
+    @classmethod
+    def of(
+        cls, histories: Histories, catalogue: Catalogue, config: ArtifactConfig, period: Period
+    ) -> "Exam":
+        """Ask before each event of the period; the events before are only history."""
+        return cls(histories, catalogue, config, period, ask(histories, config, period))
+
+    def __len__(self) -> int:
+        return len(self.questions.end)
+
+    def ask_scorer(self, scorer: Scorer, tell: Tell = lambda _: None) -> Answers:
+        """Ask one that serves, so that what is judged is what is served.
+
+        ``tell`` hears how many questions were answered since it last heard.
+        """
+        answers = Answers(self._blank(), np.zeros(self.questions.intents.shape))
+        assert answers.chances is not None
+        names = np.array([*self.catalogue.items, STRANGER], dtype=object)  # UNKNOWN is the last
+        for rows in self._parts():
+            scores = scorer.score(list(self._sequences(rows, names)))
+            for place, score in enumerate(scores, start=rows.start):
+                best = self.catalogue.codes([item for item, _ in score.items[:CUTOFF]])
+                answers.items[place, : len(best)] = best
+                answers.chances[place] = [score.intent[name] for name in self.config.intents]
+            tell(len(scores))
+        return answers
+
+    def ask_baseline(
+        self, baseline: Baseline, rates: Floats | None = None, tell: Tell = lambda _: None
+    ) -> Answers:
+        """Ask a baseline; ``rates`` (A,) are what it says of the intents, if it does."""
+        items = self._blank()
+        for rows in self._parts():
+            items[rows] = baseline.top(self._prefixes(rows), CUTOFF).items
+            tell(len(items[rows]))
+        chances = None if rates is None else np.tile(rates, (len(self), 1))
+        return Answers(items, chances)
+
+    def _blank(self) -> npt.NDArray[np.int32]:
+        return np.full((len(self), CUTOFF), NOTHING, dtype=np.int32)
+
+    def _parts(self) -> Iterator[slice]:
+        for start in range(0, len(self), ASKED_AT_ONCE):
+            yield slice(start, min(start + ASKED_AT_ONCE, len(self)))
+
+    def _prefixes(self, rows: slice) -> Prefixes:
+        begin, end = self.questions.begin[rows], self.questions.end[rows]
+        _, places = spans(begin, end - begin)
+        return Prefixes(self.histories.items[places], np.cumsum([0, *(end - begin)]))
+
+    def _sequences(self, rows: slice, names: npt.NDArray[np.object_]) -> Iterator[Sequence]:
+        kinds = np.array(self.config.actions, dtype=object)
+        items, actions, times = self.histories[:3]
+        begins, ends = self.questions.begin[rows].tolist(), self.questions.end[rows].tolist()
+        for begin, end in zip(begins, ends, strict=True):
+            times_ms = tuple(times[begin:end].tolist())
+            yield Sequence(
+                tuple(names[items[begin:end]].tolist()),
+                tuple(kinds[actions[begin:end]].tolist()),
+                times_ms,
+                times_ms[-1] if times_ms else 0,
+            )

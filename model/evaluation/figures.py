@@ -1,0 +1,128 @@
+"""The evaluation: everybody's figures on the same questions, and how sure they are."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from model import metrics
+from model.data.dataset import NO_NEXT
+from model.evaluation import bootstrap
+from model.evaluation.bootstrap import Interval
+from model.evaluation.exam import CUTOFF, Answers, Exam
+from model.evaluation.questions import Mask, groups
+from model.evaluation.variety import variety_figures
+
+Figures = dict[str, float | None]  # metric → value, None where there is none
+Intervals = dict[str, Interval | None]
+
+SURE_OF = ("recall", "ndcg", "mrr")  # the figures of items that get an interval, at the cutoff
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """From which chance on an intent counts as a yes, and what it was chosen on."""
+
+    chance: float
+    chosen_on: str
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """Figures by who was asked; an interval covers 95 %, by a bootstrap over users."""
+
+    questions: int
+    users: int
+    items: dict[str, dict[str, Figures]]  # group of questions → who → figures
+    variety: dict[str, Figures]  # who → figures of its answers, however right
+    item_intervals: dict[str, Intervals]  # who → metric → interval, over all questions
+    intents: dict[str, dict[str, Figures]]  # intent → who → figures
+    intent_intervals: dict[str, dict[str, Intervals]]  # intent → who → metric → interval
+    thresholds: dict[str, Threshold]  # intent → threshold
+
+    def to_json(self) -> dict[str, Any]:
+        """The figures as JSON types."""
+        return asdict(self)
+
+
+def judge(
+    exam: Exam,
+    answers: Mapping[str, Answers],
+    trained: Mask,
+    thresholds: Mapping[str, Threshold],
+) -> Evaluation:
+    """Compare the answers with what came.
+
+    ``trained`` (V,) says which items there was something to learn of. The thresholds must not
+    come from the answers judged here.
+    """
+    questions = exam.questions
+    asked = questions.targets != NO_NEXT
+    ranks = {who: said.ranks(questions.targets) for who, said in answers.items()}
+    return Evaluation(
+        questions=len(exam),
+        users=len(np.unique(questions.users)),
+        items={
+            name: {who: dict(metrics.item_figures(rank[rows])) for who, rank in ranks.items()}
+            for name, rows in groups(questions, trained).items()
+        },
+        variety={
+            who: variety_figures(said.items[asked], exam.catalogue) for who, said in answers.items()
+        },
+        item_intervals=_item_intervals(ranks, asked, questions.users),
+        intents={
+            name: _intent(exam, answers, column, thresholds[name].chance)
+            for column, name in enumerate(exam.config.intents)
+        },
+        intent_intervals={
+            name: _intent_intervals(exam, answers, column)
+            for column, name in enumerate(exam.config.intents)
+        },
+        thresholds=dict(thresholds),
+    )
+
+
+def _item_intervals(
+    ranks: Mapping[str, npt.NDArray[np.int64]], asked: Mask, users: npt.NDArray[np.int64]
+) -> dict[str, Intervals]:
+    return {
+        who: bootstrap.intervals(
+            {
+                f"{metric}@{CUTOFF}": bootstrap.mean_of(metrics.gains(metric, rank[asked], CUTOFF))
+                for metric in SURE_OF
+            },
+            users[asked],
+        )
+        for who, rank in ranks.items()
+    }
+
+
+def _intent(
+    exam: Exam, answers: Mapping[str, Answers], column: int, threshold: float
+) -> dict[str, Figures]:
+    labels = exam.questions.intents[:, column]
+    return {
+        who: metrics.intent_figures(labels, said.chances[:, column])
+        | metrics.decision_figures(labels, said.chances[:, column], threshold)
+        for who, said in answers.items()
+        if said.chances is not None
+    }
+
+
+def _intent_intervals(
+    exam: Exam, answers: Mapping[str, Answers], column: int
+) -> dict[str, Intervals]:
+    known = exam.questions.intents[:, column] >= 0
+    labels = exam.questions.intents[known, column]
+    found = {}
+    for who, said in answers.items():
+        if said.chances is not None:
+            chances = said.chances[known, column]
+            figures = {
+                "auc": bootstrap.auc_of(labels, chances),
+                "ece": bootstrap.ece_of(labels, chances, metrics.ECE_BINS),
+            }
+            found[who] = bootstrap.intervals(figures, exam.questions.users[known])
+    return found

@@ -1,0 +1,65 @@
+"""The plots of one evaluation: which there are, and from which of its answers."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from model import metrics
+from model.artifact import METRICS, Artifact
+from model.evaluation import curves, plots
+from model.evaluation.curves import Delayed
+from model.evaluation.run import Judged, Say
+from model.scorer import Scorer
+
+
+def write_plots(
+    artifact: Artifact, judged: Judged, scorer: Scorer, folder: Path, say: Say
+) -> list[Delayed]:
+    """Write all that there is something to show of; what was found by delay of the state.
+
+    Raises ``DataError`` if the folder cannot be written.
+    """
+    late = curves.recall_by_delay(judged.exam, scorer)
+    figures = {**_learning(artifact), **_intents(judged, artifact.config.name)}
+    if late:
+        figures["recall_by_delay"] = partial(plots.recall_by_delay, late)
+    if "learning_curve" not in figures:
+        say("note: the artifact does not tell its epochs, so there is no learning curve")
+    paths = plots.write(figures, folder)
+    say(f"plots: {', '.join(str(path) for path in paths)}")
+    return late
+
+
+def _learning(artifact: Artifact) -> dict[str, Callable[[], Any]]:
+    epochs = curves.learning_epochs(artifact.read_object(METRICS))
+    return {"learning_curve": partial(plots.learning_curve, epochs)} if epochs else {}
+
+
+def _intents(judged: Judged, model: str) -> dict[str, Callable[[], Any]]:
+    """Of the intents that both came true and did not: of others there is nothing to draw."""
+    chances = judged.answers[model].chances
+    assert chances is not None
+    lines, precisions, tables, bins = {}, {}, {}, {}
+    for column, intent in enumerate(judged.exam.config.intents):
+        pair = judged.exam.questions.intents[:, column], chances[:, column]
+        line, precision = curves.roc(*pair), curves.precision_recall(*pair)
+        if line is None or precision is None:
+            continue
+        labels, known = curves.known(*pair)
+        threshold = judged.evaluation.thresholds[intent].chance
+        ece = metrics.expected_calibration_error(labels, known) or 0.0
+        lines[intent] = line
+        precisions[intent] = precision, float(np.mean(labels))
+        tables[intent] = curves.confusion(*pair, threshold), threshold
+        bins[intent] = curves.reliability(*pair), ece
+    if not lines:
+        return {}
+    return {
+        "roc": partial(plots.roc, lines),
+        "precision_recall": partial(plots.precision_recall, precisions),
+        "confusion": partial(plots.confusion, tables),
+        "reliability": partial(plots.reliability, bins),
+    }

@@ -1,0 +1,87 @@
+"""The leak check: what training reads stays as it is, whatever the held-out events had been."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from model.data.log import EventLog, Item
+from model.training.parts import Parts, Plan, read
+
+if TYPE_CHECKING:
+    import polars as pl
+
+SEED = 20_260_102
+
+
+def leaks(log: EventLog, plan: Plan, items: Mapping[str, Item] | None = None) -> list[str]:
+    """The names of what training would read otherwise, had the held-out events been others.
+
+    None is how it must be. The log is read twice, the second time with its held-out events
+    altered; it must fit into memory. What is allowed to differ is what the held-out events are
+    for: to say how long to train, to balance and to calibrate, and to be counted for the answer
+    to newcomers. (Where the weights are then learnt anew from all events, ``trained_until_ms``
+    says so, and no figure on those events is given for them.)
+    """
+    parts = read(log, plan, items or {})
+    frame = altered(log.frame, parts.held_out.start_ms)
+    before, after = learnt(parts), learnt(read(replace(log, frame=frame), plan, items or {}))
+    return [name for name in before if before[name] != after[name]]
+
+
+def learnt(parts: Parts) -> dict[str, bytes]:
+    """All that the weights and the base rates come from, by name."""
+    arrays: dict[str, npt.NDArray[Any]] = {
+        "items": parts.learnt.items,
+        "actions": parts.learnt.actions,
+        "times": parts.learnt.times_ms,
+        "users": parts.learnt.offsets,
+        "next items": parts.learnt_labels.next_items,
+        "intents": parts.learnt_labels.intents,
+        "counts": parts.counts,
+        "categories of the items": parts.catalogue.item_categories,
+    }
+    texts = {
+        "catalogue": parts.catalogue.items,
+        "categories": parts.catalogue.categories,
+        "texts": parts.texts,
+    }
+    return {name: array.tobytes() for name, array in arrays.items()} | {
+        name: "\n".join(lines).encode() for name, lines in texts.items()
+    }
+
+
+def altered(frame: "pl.LazyFrame", from_ms: int, seed: int = SEED) -> "pl.LazyFrame":
+    """The same log with other events from a moment on, at the same times by the same users.
+
+    There, items change places with each other, and so do actions: every count, order and label
+    is another, but no item or category is new or lost.
+    """
+    import polars as pl
+
+    rng = np.random.default_rng(seed)
+    events = frame.collect()
+    late = events.filter(pl.col("ts") >= from_ms)
+    category_of = dict(zip(late["item_id"], late["category"], strict=True))
+    items = _swapped(sorted(category_of), rng)
+    actions = _swapped(sorted(set(late["action"])), rng)
+    after = pl.col("ts") >= from_ms
+    item = pl.col("item_id").replace_strict(items, default=None)
+    other = {name: category_of[items[name]] for name in items}
+    return events.lazy().with_columns(
+        item_id=pl.when(after).then(item).otherwise("item_id"),
+        category=pl.when(after)
+        .then(pl.col("item_id").replace_strict(other, default=None, return_dtype=pl.String))
+        .otherwise("category"),
+        action=pl.when(after)
+        .then(pl.col("action").replace_strict(actions, default=None))
+        .otherwise("action"),
+    )
+
+
+def _swapped(names: list[str], rng: np.random.Generator) -> dict[str, str]:
+    """Each name's successor in a circle drawn at random: another one, unless it is alone."""
+    circle = rng.permutation(names).tolist()
+    return dict(zip(circle, circle[1:] + circle[:1], strict=True))

@@ -1,0 +1,99 @@
+"""The report of an evaluation: aligned tables for people."""
+
+from collections.abc import Mapping
+
+from model.evaluation.bootstrap import Interval
+from model.evaluation.figures import Evaluation
+from model.metrics import CUTOFFS
+
+ITEM_COLUMNS = {
+    "n": "n",
+    **{f"recall@{k}": f"R@{k}" for k in CUTOFFS},
+    **{f"ndcg@{k}": f"N@{k}" for k in CUTOFFS},
+    **{f"mrr@{k}": f"MRR@{k}" for k in CUTOFFS},
+}
+SURE_COLUMNS = {"recall@20": "R@20", "ndcg@20": "N@20", "mrr@20": "MRR@20"}
+VARIETY_COLUMNS = {"coverage": "coverage", "novelty_bits": "novelty", "diversity": "diversity"}
+INTENT_COLUMNS = {
+    "n": "n",
+    "yes": "yes",
+    "auc": "AUC",
+    "ap": "AP",
+    "log_loss": "log loss",
+    "ece": "ECE",
+    "accuracy": "accuracy",
+    "precision": "precision",
+    "recall": "recall",
+    "f1": "F1",
+}
+NOTHING = "–"
+
+Row = list[str]
+Cells = Mapping[str, float | Interval | None]
+
+
+def table(evaluation: Evaluation) -> str:
+    """Next items by group, then how sure and how varied, then intents; no line for no question."""
+    parts = [_items(evaluation), _sure(evaluation), _intents(evaluation)]
+    return "\n\n".join(_aligned(rows) for rows in parts if len(rows) > 1)
+
+
+def _items(evaluation: Evaluation) -> list[Row]:
+    rows = [["next item", *ITEM_COLUMNS.values()]]
+    for group, figures in evaluation.items.items():
+        if any(said["n"] for said in figures.values()):
+            rows += _lines(group, figures, ITEM_COLUMNS)
+    return rows
+
+
+def _sure(evaluation: Evaluation) -> list[Row]:
+    columns = SURE_COLUMNS | VARIETY_COLUMNS
+    title = f"95 % ({evaluation.users:,} users)"
+    both: dict[str, Cells] = {
+        who: {**evaluation.item_intervals[who], **variety}
+        for who, variety in evaluation.variety.items()
+    }
+    return [[title, *columns.values()], *_lines("", both, columns)[1:]]
+
+
+def _intents(evaluation: Evaluation) -> list[Row]:
+    rows = [["happens within the horizon", *INTENT_COLUMNS.values()]]
+    for intent, figures in evaluation.intents.items():
+        if any(said["n"] for said in figures.values()):
+            threshold = evaluation.thresholds[intent]
+            yes = f"{intent}: yes from {threshold.chance:.4f} on ({threshold.chosen_on})"
+            rows += _lines(yes, figures, INTENT_COLUMNS)
+            intervals = evaluation.intent_intervals[intent]
+            for who, said in intervals.items():
+                cells = [_cell(said[key]) if key in said else "" for key in INTENT_COLUMNS]
+                rows.append([f"  {who}, 95 %", *cells])
+    return rows
+
+
+def _lines(group: str, figures: Mapping[str, Cells], columns: Mapping[str, str]) -> list[Row]:
+    lines = [
+        [f"  {who}", *(_cell(said[column]) for column in columns)] for who, said in figures.items()
+    ]
+    return [[group], *lines]
+
+
+def _cell(value: float | Interval | None) -> str:
+    if value is None:
+        return NOTHING
+    if isinstance(value, tuple):
+        return f"{value[0]:.4f}–{value[1]:.4f}"
+    return f"{value:,}" if isinstance(value, int) else f"{value:.4f}"
+
+
+def _aligned(rows: list[Row]) -> str:
+    widths = [
+        max(len(row[column]) for row in rows if column < len(row) and len(row) > 1)
+        for column in range(max(map(len, rows)))
+    ]
+    return "\n".join(
+        "  ".join(
+            cell.ljust(width) if column == 0 else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=False))
+        ).rstrip()
+        for row in rows
+    )

@@ -1,0 +1,139 @@
+"""The evaluation run: an artifact and every baseline, asked about the events of a log."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from model.artifact import CALIBRATION, METRICS, Artifact
+from model.baselines import BASELINES, Baseline
+from model.baselines.newest_first import NewestFirst
+from model.baselines.popularity import Popularity
+from model.calibration import Calibration
+from model.data.dataset import SELECTED_UNTIL, TRAINED_UNTIL, Histories, Period
+from model.errors import DataError
+from model.evaluation.exam import Answers, Exam, Tell
+from model.evaluation.figures import Evaluation, Threshold, judge
+from model.evaluation.questions import Mask
+
+if TYPE_CHECKING:
+    from model.scorer import Scorer
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """An evaluation with what it was made of."""
+
+    exam: Exam
+    answers: dict[str, Answers]  # the model's first
+    evaluation: Evaluation
+
+
+def examine(artifact: Artifact, histories: Histories, say: Say) -> Exam:
+    """The questions about what the artifact has not seen; ``say`` hears what limits them.
+
+    Raises ``DataError`` for a log without newer events, ``ArtifactError`` for an artifact that
+    does not tell what it has seen.
+    """
+    catalogue = artifact.read_catalogue()
+    period = unseen(artifact, histories, say)
+    if not (histories.items >= 0).any():
+        say(
+            f"note: none of the {len(histories.items):,} events is of an item that the model "
+            "knows; is this the log of another shop?"
+        )
+    return Exam.of(histories, catalogue, artifact.config, period)
+
+
+def run(artifact: Artifact, scorer: "Scorer", exam: Exam, tell: Tell, say: Say) -> Judged:
+    """Ask the model and all baselines; ``tell`` hears how many answers there are so far.
+
+    The baselines are fitted on the same events as the weights: those before ``trained_until_ms``.
+    """
+    count = _adding(tell)
+    before = exam.histories.until(artifact.manifest.data[TRAINED_UNTIL])
+    baselines = _baselines(before, exam, say)
+    rates = Calibration.from_json(artifact.read_object(CALIBRATION)).base_rates
+    answers = {artifact.config.name: exam.ask_scorer(scorer, count)}
+    for name, baseline in baselines.items():
+        said = rates if name == "popularity" else None
+        answers[name] = exam.ask_baseline(baseline, said, count)
+    trained = _trained(artifact, before, exam)
+    return Judged(exam, answers, judge(exam, answers, trained, _thresholds(artifact, exam)))
+
+
+def unseen(artifact: Artifact, histories: Histories, say: Say) -> Period:
+    """The events later than those the weights, or at least the choice of them, have seen."""
+    data = artifact.manifest.data
+    for moment in (TRAINED_UNTIL, SELECTED_UNTIL):
+        if not isinstance(data.get(moment), int):
+            raise artifact.error(f"manifest has no {moment}; train the model again")
+    newest_ms = int(histories.times_ms.max())
+    if newest_ms >= data[SELECTED_UNTIL]:
+        return Period(data[SELECTED_UNTIL], newest_ms + 1)
+    if newest_ms >= data[TRAINED_UNTIL]:
+        say(
+            "note: these events chose the best epoch and calibrated the intents; newer ones "
+            "would be a fairer test"
+        )
+        return Period(data[TRAINED_UNTIL], newest_ms + 1)
+    raise DataError(
+        f"the newest event is of {newest_ms} ms, but the model was trained on all before "
+        f"{data[TRAINED_UNTIL]} ms; give a log with newer events"
+    )
+
+
+def _adding(tell: Tell) -> Tell:
+    done = 0
+
+    def count(more: int) -> None:
+        nonlocal done
+        done += more
+        tell(done)
+
+    return count
+
+
+def _baselines(before: Histories, exam: Exam, say: Say) -> Mapping[str, Baseline]:
+    if (before.items >= 0).any():
+        return {name: fit(before, len(exam.catalogue)) for name, fit in BASELINES.items()}
+    say(
+        "note: the log holds nothing of the time that the model learnt from, so only popularity, "
+        "as the artifact knows it, and newest_first stand beside it; give the training log too"
+    )
+    counts = exam.catalogue.counts.astype(np.float64)
+    return {"popularity": Popularity(counts), "newest_first": NewestFirst()}
+
+
+def _trained(artifact: Artifact, before: Histories, exam: Exam) -> Mask:
+    """(V,) which items there was something to learn of.
+
+    A log that does not reach back as far as the training log cannot tell; then all items count
+    that the artifact has counted.
+    """
+    begin_ms = artifact.manifest.data.get("from_ms")
+    whole = len(before.items) > 0 and begin_ms is not None
+    if whole and before.times_ms.min() <= begin_ms:
+        known = before.items[before.items >= 0]
+        found: Mask = np.bincount(known, minlength=len(exam.catalogue)) > 0
+        return found
+    return exam.catalogue.counts > 0
+
+
+def _thresholds(artifact: Artifact, exam: Exam) -> dict[str, Threshold]:
+    """What was best on held-out events, unless those are judged here; else the base rate."""
+    rates = Calibration.from_json(artifact.read_object(CALIBRATION)).base_rates
+    thresholds = {
+        name: Threshold(float(rate), "how often it happens in training")
+        for name, rate in zip(exam.config.intents, rates, strict=True)
+    }
+    if exam.period.start_ms >= artifact.manifest.data[SELECTED_UNTIL]:
+        held_out: Any = artifact.read_object(METRICS).get("held_out", {})
+        for name, figures in held_out.get("intents", {}).items():
+            chance = figures.get("threshold")
+            if name in thresholds and chance is not None:
+                thresholds[name] = Threshold(chance, "best F1 on held-out events in training")
+    return thresholds

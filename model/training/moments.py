@@ -1,0 +1,27 @@
+"""The moments: the events after which something is to be predicted, sampled and in batches."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+
+from model.data.dataset import CENSORED, NO_NEXT, Labels
+
+Ints = npt.NDArray[np.int64]
+
+
+def useful(labels: Labels) -> Ints:
+    """The events after which there is a next item, or an intent that is known."""
+    known = (labels.intents != CENSORED).any(axis=1)
+    return np.flatnonzero((labels.next_items != NO_NEXT) | known)
+
+
+def sample(events: Ints, most: int, seed: int) -> Ints:
+    """At most so many of the events, the same ones for a seed, in their order."""
+    return np.sort(np.random.default_rng(seed).permutation(events)[:most])
+
+
+def batches(events: Ints, size: int) -> Iterator[Ints]:
+    """So many at a time, in order; the last ones may be fewer."""
+    for start in range(0, len(events), size):
+        yield events[start : start + size]

@@ -1,0 +1,148 @@
+"""The rules: which items go together in the training data, counted once.
+
+``C[a, b] += 1 / |i − j|`` for two different items a and b at places i and j of one user, no
+farther apart than a reach: both ways (*with*), and forward only (*after*). A row over its sum says
+what goes with an item.
+"""
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from model.data.dataset import Histories
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
+Ints = npt.NDArray[np.int64]
+Reals = npt.NDArray[np.float32]
+
+REACH = {"with": 40, "after": 10}
+COMPANIONS = 200  # of an item, at most
+LARGEST_TABLE = 12_000_000  # companions of all items together: it is served from memory
+LEAST = 1e-3  # of a row sum: what rounding leaves over is no evidence
+
+
+class Counts(NamedTuple):
+    """How much items went together: a sparse (V, V) matrix as sorted keys, and its row sums."""
+
+    keys: Ints  # (P,) a · V + b, ascending
+    values: Reals  # (P,)
+    sums: Reals  # (V,)
+
+    def look_up(self, a: Ints, b: Ints) -> Reals:
+        """The counts of pairs of items, of any shape; 0 where one of them is negative."""
+        if not len(self.keys):
+            return np.zeros(np.broadcast_shapes(a.shape, b.shape), dtype=np.float32)
+        keys = a * len(self.sums) + b
+        place = np.searchsorted(self.keys, keys).clip(max=len(self.keys) - 1)
+        found = (self.keys[place] == keys) & (a >= 0) & (b >= 0)
+        return np.where(found, self.values[place], np.float32(0))
+
+
+class Companions(NamedTuple):
+    """The best M companions of each item, and what share of the item's row each one has."""
+
+    items: npt.NDArray[np.int32]  # (V, M) catalogue indices, -1 where there are fewer
+    shares: Reals  # (E, V, M) by each of the ways to count, 0 where there are fewer
+
+
+class LeftOut(NamedTuple):
+    """What the counts say of a batch of windows once its own events are taken out of them."""
+
+    shares: Reals  # (B, E, T, L) of the target at t, in the row of the item at j
+    sums: Reals  # (B, E, L) of the row of the item at j
+
+
+def count(histories: Histories, items: int) -> tuple[Counts, ...]:
+    """Count among ``items`` items in every way, in the order of ``REACH``."""
+    with_, after = (_pairs(histories, items, reach) for reach in REACH.values())
+    return _counts(with_ + with_.T), _counts(after)
+
+
+def companions(counts: tuple[Counts, ...], most: int = COMPANIONS) -> Companions:
+    """The ``most`` items with the largest shares, summed over all ways to count."""
+    items = len(counts[0].sums)
+    most = max(1, min(most, LARGEST_TABLE // items))
+    whole = sum((_shares(found) for found in counts[1:]), _shares(counts[0]))
+    rows = np.repeat(np.arange(items), np.diff(whole.indptr))
+    order = np.lexsort((whole.indices, -whole.data, rows))  # rows stay where they are
+    place = np.arange(len(rows)) - whole.indptr[rows]
+    kept = place < most
+    rows, place, columns = rows[kept], place[kept], whole.indices[order][kept]
+    width = int(place.max(initial=0)) + 1
+    found = np.full((items, width), -1, dtype=np.int32)
+    found[rows, place] = columns
+    shares = np.zeros((len(counts), items, width), dtype=np.float32)
+    for way, counted in enumerate(counts):
+        part = counted.look_up(rows.astype(np.int64), columns.astype(np.int64))
+        shares[way, rows, place] = part / np.maximum(counted.sums[rows], LEAST)
+    return Companions(found, shares)
+
+
+def leave_out(counts: tuple[Counts, ...], items: Ints, targets: Ints, lengths: Ints) -> LeftOut:
+    """Take what each window added out of the counts again, its targets (B, T) among it.
+
+    Or a network that learns from the window would learn to trust its own shadow. ``items`` (B, L)
+    are catalogue indices, negative for none; the target of a window's last event counts as the
+    event after it.
+    """
+    rows = np.arange(len(items))
+    whole = np.concatenate([items, np.full((len(items), 1), -1, dtype=items.dtype)], axis=1)
+    whole[rows, lengths] = targets[rows, lengths - 1]
+    known = (whole >= 0)[:, None, :]
+    same = ((whole[:, :, None] == whole[:, None, :]) & known).astype(np.float32)  # (B, L+1, L+1)
+    other = (known & (same == 0)).astype(np.float32)
+    itself = items[:, None, :] == targets[:, :, None]
+    shares, sums = [], []
+    for near, counted in zip(_near(whole.shape[1]), counts, strict=True):
+        reached = same @ near  # what the window adds from any place with the item of j to place i
+        left = counted.sums[items.clip(min=0)] - (reached * other).sum(axis=2)[:, :-1]  # (B, L)
+        enough = (items >= 0) & (left > LEAST)
+        own = (reached @ same)[:, :-1, 1:].transpose(0, 2, 1)  # (B, T, L)
+        pairs = counted.look_up(items[:, None, :], targets[:, :, None]) - own
+        pairs = np.where(itself | ~enough[:, None], 0, pairs.clip(min=0))
+        shares.append(pairs / np.where(enough, left, 1)[:, None])
+        sums.append(np.where(enough, left, 0))
+    return LeftOut(np.stack(shares, 1).astype(np.float32), np.stack(sums, 1).astype(np.float32))
+
+
+def _pairs(histories: Histories, items: int, reach: int) -> "csr_array":
+    from scipy.sparse import csr_array
+
+    total = csr_array((items, items), dtype=np.float32)
+    users = np.repeat(np.arange(len(histories.offsets) - 1), np.diff(histories.offsets))
+    for lag in range(1, reach + 1):
+        first, second = histories.items[:-lag], histories.items[lag:]
+        pairs = (users[:-lag] == users[lag:]) & (first != second) & (first >= 0) & (second >= 0)
+        places = (first[pairs], second[pairs])
+        weights = np.full(len(places[0]), 1 / lag, dtype=np.float32)
+        total = total + csr_array((weights, places), shape=(items, items))
+    return total
+
+
+def _counts(matrix: "csr_array") -> Counts:
+    matrix.sort_indices()
+    items = matrix.shape[0]
+    rows = np.repeat(np.arange(items, dtype=np.int64), np.diff(matrix.indptr))
+    sums = np.bincount(rows, weights=matrix.data, minlength=items)
+    return Counts(rows * items + matrix.indices, matrix.data, sums.astype(np.float32))
+
+
+def _shares(counts: Counts) -> "csr_array":
+    from scipy.sparse import csr_array
+
+    items = len(counts.sums)
+    rows, columns = np.divmod(counts.keys, items)
+    return csr_array((counts.values / counts.sums[rows], (rows, columns)), shape=(items, items))
+
+
+def _near(width: int) -> tuple[Reals, Reals]:
+    """What a pair at places i and j adds, (W, W), by the ways of ``count``."""
+    ahead = np.arange(width)[None, :] - np.arange(width)[:, None]
+    apart = np.abs(ahead)
+    added = 1 / np.maximum(apart, 1)
+    with_ = np.where((apart > 0) & (apart <= REACH["with"]), added, 0)
+    after = np.where((ahead > 0) & (apart <= REACH["after"]), added, 0)
+    return with_.astype(np.float32), after.astype(np.float32)

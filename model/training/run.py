@@ -1,0 +1,175 @@
+"""The training run: from an event log to an artifact, in one go."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from transformers.utils import logging
+
+from model import contexts, metrics
+from model.artifact import CALIBRATION, CATALOGUE, CONTEXTS, METRICS, Artifact, ArtifactWriter
+from model.calibration import Calibration, fit
+from model.config import ArtifactConfig
+from model.data.dataset import (
+    CENSORED,
+    NO_NEXT,
+    SELECTED_UNTIL,
+    TRAINED_UNTIL,
+    Labels,
+)
+from model.data.log import EventLog, Item
+from model.export import export_onnx
+from model.networks.network import Network
+from model.training.fitting import Fitted, fit_of
+from model.training.judging import Predictions
+from model.training.parts import Parts, Plan, read
+from model.training.trainer import Progress
+
+
+def run(
+    log: EventLog,
+    plan: Plan,
+    folder: Path,
+    *,
+    items: Mapping[str, Item] | None = None,
+    overwrite: bool = False,
+    by: str = "lately train",
+    report: Callable[[Progress], None] = lambda _: None,
+) -> Artifact:
+    """Train and write.
+
+    1. Hold out the newest events.
+    2. Train, letting the held-out events choose what must be chosen.
+    3. Calibrate the intents on the held-out ones.
+    4. Export, and write what was found on the held-out ones beside it.
+
+    ``by`` is what the manifest says of how it was made.
+    Raises ``DataError`` for a log that nothing can be learnt from, ``ArtifactError`` for a folder
+    that cannot be written; both before the first step of training.
+    """
+    with ArtifactWriter(folder, overwrite=overwrite) as writer:
+        parts = read(log, plan, items or {})
+        return make(parts, plan, writer, data=_data(log, parts), by=by, report=report)
+
+
+def make(
+    parts: Parts,
+    plan: Plan,
+    writer: ArtifactWriter,
+    *,
+    data: dict[str, Any],
+    by: str,
+    report: Callable[[Progress], None] = lambda _: None,
+) -> Artifact:
+    """Train on what was read, and write it with what the manifest is to say of the data."""
+    started_s = time.monotonic()
+    learning: list[dict[str, float]] = []
+
+    def note(progress: Progress) -> None:
+        if progress.validation:
+            learning.append(_point(progress))
+        report(progress)
+
+    fitted = fit_of(plan.config.network)(parts, plan, note)
+    said = fitted.said
+    rates = _rates(parts.learnt_labels)
+    calibration = fit(plan.config.intents, said.intent_logits, said.intents, rates)
+    _save(fitted.network, writer.draft)
+    writer.write_object(CATALOGUE, parts.catalogue.to_json())
+    writer.write_object(CALIBRATION, calibration.to_json())
+    counted = contexts.count(
+        parts.whole.items, parts.whole.times_ms, len(parts.catalogue), parts.held_out.end_ms
+    )
+    writer.write_object(CONTEXTS, counted.to_json())
+    for name, content in fitted.files.items():
+        writer.write_object(name, content)
+    held_out = _figures(plan.config, said, calibration, parts)
+    writer.write_object(METRICS, {"held_out": held_out, "learning": learning})
+    export_onnx(fitted.network, plan.config, writer.draft)
+    return writer.seal(
+        plan.config,
+        created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        data=data | {TRAINED_UNTIL: _trained_until_ms(parts, fitted)},
+        made=_made(by, plan, time.monotonic() - started_s) | dict(fitted.made),
+    )
+
+
+def _point(progress: Progress) -> dict[str, float]:
+    assert progress.validation is not None, "only the end of a round is noted"
+    recall, mrr = progress.validation
+    return {"epoch": progress.epoch, "loss": progress.loss, "recall@20": recall, "mrr@20": mrr}
+
+
+def _save(model: Network, folder: Path) -> None:
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    model.save_pretrained(folder)
+
+
+def _rates(labels: Labels) -> list[float]:
+    """How often each intent came true; 0 where nobody could tell."""
+    known = labels.intents != CENSORED
+    yes = (labels.intents == 1).sum(axis=0)
+    return [float(rate) for rate in yes / np.maximum(known.sum(axis=0), 1)]
+
+
+def _figures(
+    config: ArtifactConfig, said: Predictions, calibration: Calibration, parts: Parts
+) -> dict[str, Any]:
+    chances = calibration.apply(said.intent_logits)
+    return {
+        "from_ms": parts.held_out.start_ms,
+        "until_ms": parts.held_out.end_ms,
+        "items": {
+            config.name: metrics.item_figures(said.ranks),
+            "popularity": metrics.item_figures(_popularity_ranks(parts)),
+        },
+        "intents": {
+            name: metrics.intent_figures(said.intents[:, column], chances[:, column])
+            | {"threshold": metrics.best_threshold(said.intents[:, column], chances[:, column])}
+            for column, name in enumerate(config.intents)
+        },
+    }
+
+
+def _popularity_ranks(parts: Parts) -> npt.NDArray[np.int64]:
+    """Where the held-out next items stand by their count before the held-out period."""
+    counts = parts.counts
+    ranks = np.zeros(len(counts) + 1, dtype=np.int64)  # the last one is for UNKNOWN
+    ranks[np.argsort(-counts, kind="stable")] = np.arange(1, len(counts) + 1)
+    targets = parts.held_out_labels.next_items
+    held_out: npt.NDArray[np.int64] = ranks[targets[targets != NO_NEXT]]
+    return held_out
+
+
+def _data(log: EventLog, parts: Parts) -> dict[str, Any]:
+    return {
+        "fingerprint": log.fingerprint,
+        "rows": log.rows,
+        "duplicates": log.duplicates,
+        "forgotten": log.forgotten,
+        "events": len(parts.whole.items),
+        "users": len(parts.whole.offsets) - 1,
+        "from_ms": int(parts.whole.times_ms.min()),
+        SELECTED_UNTIL: parts.held_out.end_ms,
+    }
+
+
+def _trained_until_ms(parts: Parts, fitted: Fitted) -> int:
+    """The end of what the weights learnt from, counting what they started from."""
+    own = parts.held_out.end_ms if fitted.refitted else parts.held_out.start_ms
+    older = fitted.made.get("from", {}).get(TRAINED_UNTIL) or own
+    return max(own, int(older))
+
+
+def _made(by: str, plan: Plan, seconds: float) -> dict[str, Any]:
+    fields = asdict(plan)
+    del fields["config"]  # stands in the manifest itself
+    for path in ("checkpoints", "encoder", "start"):
+        del fields[path]  # a path says nothing elsewhere: the network's own record names it
+    return {"by": by, "seconds": round(seconds, 1), "torch": torch.__version__} | fields

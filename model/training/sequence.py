@@ -1,0 +1,148 @@
+"""The training of the sequence networks: equipped with tables, searched, balanced, and refitted."""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+
+from model.artifact import ATTRIBUTES
+from model.data.dataset import Histories
+from model.networks import network_class
+from model.networks.sequence import SequenceModel
+from model.training.balance import fit_balance
+from model.training.checkpoint import Checkpoint
+from model.training.equipment import prepare, value_names
+from model.training.fitting import Fitted
+from model.training.judging import predict
+from model.training.objective import Objective
+from model.training.parts import Parts, Plan
+from model.training.rules import Counts, count
+from model.training.titles import NO_TITLES, Titles, read_titles
+from model.training.trainer import Progress, Trainer
+from model.training.warm_start import Names, Older
+from model.training.windows import Batches
+
+JUDGED_WINDOWS = 50_000  # of the held-out ones, to calibrate on and to report
+SEARCHING = 0.6  # of the time: some rounds lead nowhere, the repetition has none of these
+HELD_OUT_OVERLAP = 0.9  # so that it is looked at nearly as when it is served
+
+
+def fit(parts: Parts, plan: Plan, report: Callable[[Progress], None]) -> Fitted:
+    """See ``fitting.Fit``.
+
+    1. Learn from what was before the held-out events, until these say that it is enough.
+    2. Fit the balance of the experts on the held-out events, and predict these.
+    3. Learn anew from all events, as long as it took (``plan.refit``).
+    """
+    run = Run(parts, plan, report)
+    network, steps = run.search()
+    said = predict(network, run.held_out, JUDGED_WINDOWS, plan.recipe.seed)
+    if plan.refit:
+        network = run.repeat(steps, network.balance)
+    nn.Module.to(network, "cpu")
+    files = {ATTRIBUTES: {"values": list(run.values)}}
+    return Fitted(network, said, plan.refit, files, run.made)
+
+
+class Run:
+    """One training: the search for how long to learn, and the repetition with all events."""
+
+    def __init__(self, parts: Parts, plan: Plan, report: Callable[[Progress], None]) -> None:
+        self.parts, self.plan, self.report = parts, plan, report
+        self.older = Older.open(plan.start) if plan.start else None
+        self.titles = read_titles(parts, plan)
+        self.values = value_names(parts.catalogue, parts.attributes)
+        self.share = SEARCHING if plan.refit else 1.0  # of the time that the search takes
+        on_gpu = plan.device != "cpu"
+        self.accelerator = Accelerator(cpu=not on_gpu, mixed_precision="bf16" if on_gpu else "no")
+        self.learnt = Batches(parts.learnt, parts.learnt_labels, plan.config)
+        self.held_out = Batches(parts.whole, parts.held_out_labels, plan.config, HELD_OUT_OVERLAP)
+
+    @property
+    def made(self) -> dict[str, object]:
+        """What the manifest says of where it started."""
+        return self.titles.made | (self.older.made if self.older else {})
+
+    def search(self) -> tuple[SequenceModel, int]:
+        """A network that learnt from all but the held-out events, and in how many steps."""
+
+        def report(progress: Progress) -> None:
+            self.report(progress._replace(done=progress.done * self.share))
+
+        objective = self._objective(self.parts.learnt)
+        trainer = self._trainer("search", objective, self.learnt, report, self.share)
+        steps = trainer.search(self.held_out)
+        fit_balance(objective.network, self.held_out, self.plan.recipe.seed)
+        return objective.network, steps
+
+    def repeat(self, steps: int, balance: Tensor) -> SequenceModel:
+        """A network that learnt from all events for as long."""
+
+        def report(progress: Progress) -> None:
+            self.report(progress._replace(done=self.share + progress.done * (1 - self.share)))
+
+        objective = self._objective(self.parts.whole)
+        batches = Batches(self.parts.whole, self.parts.whole_labels, self.plan.config)
+        tokens = self.plan.recipe.padded_tokens
+        times = batches.count(tokens) / max(1, self.learnt.count(tokens))
+        trainer = self._trainer("refit", objective, batches, report, 1 - self.share)
+        trainer.repeat(round(steps * times))
+        objective.network.balance.copy_(balance)
+        return objective.network
+
+    def _objective(self, histories: Histories) -> Objective:
+        items = len(self.parts.catalogue)
+        together = count(histories, items)
+        network = build(self.parts, self.plan, together, self.titles)
+        if self.older:
+            self.older.start(network, Names.of(self.parts.catalogue, self.values, self.plan.config))
+        nn.Module.to(network, self.accelerator.device)
+        seen = np.bincount(histories.items[histories.items >= 0], minlength=items)
+        return Objective(network, torch.from_numpy(seen), together, self.plan.recipe.weights)
+
+    def _trainer(
+        self,
+        name: str,
+        objective: Objective,
+        batches: Batches,
+        report: Callable[[Progress], None],
+        share: float,
+    ) -> Trainer:
+        recipe = self.plan.recipe
+        minutes = recipe.minutes and recipe.minutes * share
+        checkpoint = self._checkpoint(name)
+        return Trainer(objective, batches, recipe, report, self.accelerator, minutes, checkpoint)
+
+    def _checkpoint(self, name: str) -> Checkpoint | None:
+        if self.plan.checkpoints is None:
+            return None
+        return Checkpoint(self.plan.checkpoints / f"{name}.pt", self.parts.fingerprint)
+
+
+def build(
+    parts: Parts, plan: Plan, together: tuple[Counts, ...], titles: Titles = NO_TITLES
+) -> SequenceModel:
+    """A fresh network that knows the catalogue and what goes together; the same for a seed."""
+    torch.manual_seed(plan.recipe.seed)
+    kind = network_class(plan.config.network)
+    equipment = prepare(parts.catalogue, parts.attributes, titles.vectors, together)
+    network: SequenceModel = kind(
+        kind.config_class(
+            items=len(parts.catalogue),
+            categories=len(parts.catalogue.categories),
+            actions=len(plan.config.actions),
+            gap_buckets=plan.config.gap_buckets,
+            intents=len(plan.config.intents),
+            max_length=plan.config.padded_length,
+            width=plan.width,
+            blocks=plan.blocks,
+            dropout=plan.dropout,
+            reads=plan.reads,
+            text_source=titles.source,
+            **equipment.sizes,
+        )
+    )
+    equipment.put(network, parts.catalogue)
+    return network
