@@ -44,11 +44,15 @@ lint: $(SETUP) ## style, types, who imports whom, and the files of deploy/
 bench: $(SETUP) ## the engine beside a stock Faust agent and Quix Streams, on one Kafka
 	.venv/bin/python -m benchmarks
 
+.PHONY: rectools
+rectools: .venv-rectools/.complete ## make .venv-rectools, for the peer in benchmarks/quality
+
 .PHONY: demo-artifact
 demo-artifact: $(SETUP) ## train the demo's model again, on its made-up shop: some minutes
 	.venv/bin/python -m model.demo_artifact_build
 
-# Versions agree because all.txt, which holds them all, constrains the others.
+# Versions agree because all.txt, which holds them all, constrains the others. The peer asks for some
+# that differ, so there they are what it starts from.
 COMPILE := .venv/bin/uv --no-config pip compile --quiet --universal --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --custom-compile-command 'make pins' $(ARGS)
 
@@ -61,6 +65,8 @@ pins: $(SETUP) ## choose versions anew after a change of pyproject.toml; ARGS=--
 	$(COMPILE) pyproject.toml requirements/build.in --extra gpu -c requirements/all.txt \
 		-o requirements/gpu.txt
 	$(COMPILE) requirements/uv.in -c requirements/all.txt -o requirements/uv.txt
+	cp requirements/all.txt requirements/rectools.txt
+	$(COMPILE) requirements/rectools.in -o requirements/rectools.txt
 
 .venv/.complete: requirements/all.txt $(PINS)
 	@requirements/install.sh .venv requirements/all.txt
@@ -68,4 +74,8 @@ pins: $(SETUP) ## choose versions anew after a change of pyproject.toml; ARGS=--
 
 .venv-demo/.complete: requirements/demo.txt $(PINS)
 	@requirements/install.sh .venv-demo requirements/demo.txt
+	@touch $@
+
+.venv-rectools/.complete: requirements/rectools.txt requirements/install.sh requirements/uv.txt
+	@requirements/install.sh .venv-rectools requirements/rectools.txt bare
 	@touch $@

@@ -2,6 +2,7 @@
 # Makes a virtual environment from one pin file and puts Lately into it.
 #
 #   requirements/install.sh FOLDER PINS      e.g. requirements/install.sh .venv requirements/all.txt
+#   requirements/install.sh FOLDER PINS bare                leaves Lately out: for a peer's library
 #
 # Needs a Python 3.11, 3.12 or 3.13 (PYTHON names one) and nothing else. Every file that is fetched
 # is checked against its hash. An environment that is there already is brought up to date.
@@ -9,6 +10,7 @@ set -eu
 
 folder=$1
 pins=$2
+kind=${3:-}
 here=$(dirname "$0")
 
 fits() {
@@ -49,5 +51,6 @@ uv() {
     "$python" -m uv --no-config pip install --quiet --python "$python" "$@"
 }
 uv --require-hashes -r "$pins"
+[ "$kind" != bare ] || exit 0
 # The plain kind of editable install: new modules are there at once.
 uv --no-deps --no-index --no-build-isolation --config-setting editable_mode=compat --editable .
