@@ -9,7 +9,7 @@ from typing import Annotated
 import torch
 import typer
 
-from benchmarks.quality import jdata, next_item
+from benchmarks.quality import jdata, next_item, peer
 from benchmarks.quality.folder import Task, read_s3rec, read_sessions
 from benchmarks.quality.report import table
 from model.errors import ModelError
@@ -29,17 +29,29 @@ def main(
     network: Annotated[str, typer.Option(help=f"One of {', '.join(TRAININGS)}.")] = "transformer",
     seeds: Annotated[str, typer.Option(help="One run each; the median is reported.")] = "0",
     threads: Annotated[int, typer.Option(help="Processor threads.")] = 2,
+    peer_python: Annotated[
+        Path | None,
+        typer.Option("--peer", help="RecTools' SASRec for as long: .venv-rectools/bin/python."),
+    ] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the report here.")] = None,
 ) -> None:
     """Train on a folder and ask what came next, model and baselines alike."""
     if kind not in FORMATS:
         raise typer.BadParameter(f"{kind!r} is none of {', '.join(FORMATS)}")
+    if peer_python:
+        if kind not in NEXT_ITEM:
+            raise typer.BadParameter(f"--peer goes with {' and '.join(NEXT_ITEM)} only")
+        peer.check(peer_python)
     torch.set_num_threads(threads)
     numbers = [int(seed) for seed in seeds.split(",")]
     if kind == "jdata":
         report = jdata.report(path, network, minutes, numbers)
     else:
-        report = next_item.run(NEXT_ITEM[kind](path), path, network, minutes, numbers)
+        task = NEXT_ITEM[kind](path)
+        report = next_item.run(task, path, network, minutes, numbers)
+        if peer_python:
+            as_long = minutes or report["train_s"] / 60
+            report["peers"] = {peer.NAME: peer.run(peer_python, task, as_long, numbers, threads)}
     typer.echo(table(report))
     if json_file:
         json_file.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")

@@ -1,7 +1,7 @@
-"""The report: model, baselines and published figures, one below the other."""
+"""The report: model, peers, baselines and published figures, one below the other."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, NamedTuple
 
 # From the papers and repositories named in docs/quality.md, by the number of questions asked. What
 # is from memory was not read again before it was written here.
@@ -25,18 +25,61 @@ PUBLISHED: Mapping[int, Mapping[str, tuple[float, float]]] = {
 }
 
 
-def table(report: Mapping[str, Any]) -> str:
-    """Aligned lines for people."""
+Kind = Literal["model", "peer", "baseline", "published"]
+
+
+class Row(NamedTuple):
+    """Who stands in a report, and with what, in the order of its metrics."""
+
+    who: str
+    kind: Kind
+    figures: list[float]
+    runs: list[list[float]]  # those of each seed, where there are several
+
+    @property
+    def least(self) -> list[float]:
+        """The least of the seeds, metric by metric."""
+        return [min(values) for values in zip(*self.runs, strict=True)]
+
+    @property
+    def most(self) -> list[float]:
+        """The most of the seeds, metric by metric."""
+        return [max(values) for values in zip(*self.runs, strict=True)]
+
+
+def rows(report: Mapping[str, Any]) -> list[Row]:
+    """All who stand in it: the model first, then the peers that ran with it."""
     names = list(report["model"])
-    rows = [(f"Lately {report['network']}", [report["model"][name] for name in names])]
-    rows += [(who, [said[name] for name in names]) for who, said in report["baselines"].items()]
+
+    def row(who: str, kind: Kind, said: Mapping[str, float], runs: Sequence[Any] = ()) -> Row:
+        several = runs if len(runs) > 1 else ()
+        of_seeds = [[one[name] for name in names] for one in several]
+        return Row(who, kind, [said[name] for name in names], of_seeds)
+
+    found = [row(f"Lately {report['network']}", "model", report["model"], report.get("runs", ()))]
+    for who, said in report.get("peers", {}).items():
+        found.append(row(f"{who} (same run)", "peer", said, said.get("runs", ())))
+    found += [row(who, "baseline", said) for who, said in report["baselines"].items()]
     published = PUBLISHED.get(report["questions"], {})
-    rows += [(f"{who} (published)", list(said)) for who, said in published.items()]
-    width = max(len(who) for who, _ in rows)
+    return found + [
+        Row(f"{who} (published)", "published", list(said), []) for who, said in published.items()
+    ]
+
+
+def table(report: Mapping[str, Any]) -> str:
+    """Aligned lines for people; of several seeds the median, the least and the most."""
+    names = list(report["model"])
+    entries: list[tuple[str, list[float]]] = []
+    for row in rows(report):
+        entries.append((row.who, row.figures))
+        if row.runs:
+            entries.append((f"  least of {len(row.runs)} seeds", row.least))
+            entries.append((f"  most of {len(row.runs)} seeds", row.most))
+    width = max(len(who) for who, _ in entries)
     digits = 4 if report["model"][names[0]] <= 1 else 2
     head = f"{'':{width}}  " + "  ".join(f"{name:>7}" for name in names)
     lines = [
         f"{who:{width}}  " + "  ".join(f"{value:>7.{digits}f}" for value in said)
-        for who, said in rows
+        for who, said in entries
     ]
     return "\n".join([f"{report['path']}: {report['protocol']}", head, *lines])
