@@ -1,12 +1,19 @@
-"""The document: ``python -m benchmarks.quality.document REPORT...`` writes docs/quality.md."""
+"""The document: ``python -m benchmarks.quality.document REPORT...`` writes docs/quality.md.
+
+Its plots lie beside it, in a folder of the page's own name.
+"""
 
 import json
+import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from benchmarks.quality.plots import figures
 from benchmarks.quality.report import table
+from model.evaluation.plots import write
 
 HERE = Path(__file__).parent
 PAGE = HERE.parents[1] / "docs" / "quality.md"
@@ -21,20 +28,45 @@ def main(
     above, mark, _ = page.read_text(encoding="utf-8").partition(MARK)
     if not mark:
         raise typer.BadParameter(f"{page} has no line {MARK}")
-    sections = [_section(json.loads(path.read_text(encoding="utf-8"))) for path in reports]
+    sections = [_section(json.loads(path.read_text(encoding="utf-8")), page) for path in reports]
     page.write_text("\n\n".join([above.rstrip(), MARK, *sections]) + "\n", encoding="utf-8")
 
 
-def _section(report: dict[str, Any]) -> str:
+def _section(report: dict[str, Any], page: Path) -> str:
     name = Path(report["path"]).name
     seeds = ", ".join(map(str, report["seeds"]))
+    plots = _plots(report, f"{name}-{report['network']}", page)
     lines = [
         f"## {name}",
         f"{report['questions']:,} questions; seeds {seeds}; {report['train_s']:,.0f} s to train.",
+        *map(_peer, report.get("peers", {}).items()),
         f"```\n{table(report | {'path': name})}\n```",
+        f"![{name}: who stands where]({plots['standing']})",
         *_buys(report.get("buy", {})),
     ]
+    if "reliability" in plots:
+        lines.append(f"![How often a buy came at the chance given]({plots['reliability']})")
+    if "learning" in plots:
+        lines.append(f"How it learnt, judged on what was held out, seed {report['seeds'][0]}:")
+        lines.append(f"![{name}: learning curve]({plots['learning']})")
     return "\n\n".join(lines)
+
+
+def _plots(report: dict[str, Any], name: str, page: Path) -> dict[str, str]:
+    """Draw what there is; where it lies, as the page has to say it."""
+    safe = re.sub(r"[^\w.-]+", "-", name)
+    drawn = figures(report)
+    folder = page.with_suffix("")
+    paths = write({f"{safe}-{what}": draw for what, draw in drawn.items()}, folder)
+    links = (path.relative_to(page.parent).as_posix() for path in paths)
+    return dict(zip(drawn, links, strict=True))
+
+
+def _peer(named: tuple[str, Mapping[str, Any]]) -> str:
+    name, said = named
+    setup = ", ".join(f"{option} {value}" for option, value in said.get("setup", {}).items())
+    spent = f"{said['epochs']} epochs in " if "epochs" in said else ""
+    return f"{name}: {spent}{said['train_s']:,.0f} s{f'; {setup}' if setup else ''}."
 
 
 def _buys(buy: dict[str, list[dict[str, Any]]]) -> list[str]:

@@ -8,18 +8,19 @@ from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
-from model.artifact import Artifact
+from model.artifact import METRICS, Artifact
 from model.config import ArtifactConfig
-from model.data.log import EventLog, Item
 from model.data.dataset import read_histories
+from model.data.log import EventLog, Item
 from model.errors import DataError
+from model.evaluation.curves import learning_epochs, reliability
 from model.evaluation.report import table
 from model.evaluation.run import examine, run
 from model.formats.jdata import OTHERS, to_event
-from model.training.parts import Plan
 from model.serving.onnx import OnnxScorer
-from model.training.trainer import Recipe
+from model.training.parts import Plan
 from model.training.run import run as train
+from model.training.trainer import Recipe
 
 PROTOCOL = "events of the test visits, all items ranked, nothing masked; buy later in the visit"
 HORIZON_S = 12 * 3_600  # no visit lasts longer
@@ -63,6 +64,8 @@ def report(
         "buy": {name: [_buy(found) for found in part] for name, part in runs.items()},
         "train_s": median(found["train_s"] for found in runs["whole"]),
         "seeds": list(seeds),
+        "runs": [_model(found) for found in runs["whole"]],
+        "learning": [found["learning"] for found in runs["whole"]],
     }
 
 
@@ -83,8 +86,9 @@ def _train_and_judge(
     )
     log = EventLog.open([logs.train])
     artifact = train(log, plan, scratch / "artifact", items=logs.items, overwrite=True)
-    figures = _judge(artifact, logs)
-    return figures | {"train_s": artifact.manifest.made["seconds"]}
+    learning = learning_epochs(artifact.read_object(METRICS))
+    seconds = artifact.manifest.made["seconds"]
+    return _judge(artifact, logs) | {"train_s": seconds, "learning": learning}
 
 
 def _judge(artifact: Artifact, logs: Logs) -> dict[str, Any]:
@@ -93,12 +97,20 @@ def _judge(artifact: Artifact, logs: Logs) -> dict[str, Any]:
     exam = examine(artifact, histories, print)
     judged = run(artifact, OnnxScorer(artifact), exam, lambda _: None, print)
     print(table(judged.evaluation), flush=True)
-    return judged.evaluation.to_json()
+    chances = judged.answers[CONFIG.name].chances
+    assert chances is not None, "the model has intents"
+    bins = reliability(exam.questions.intents[:, 0], chances[:, 0])
+    said_and_came = {"said": bins.said.tolist(), "came": bins.came.tolist()}
+    return judged.evaluation.to_json() | {"reliability": said_and_came}
 
 
 def _median(runs: Sequence[dict[str, Any]]) -> dict[str, float]:
-    found = [_figures(one["items"]["all"][CONFIG.name]) for one in runs]
+    found = [_model(one) for one in runs]
     return {name: median(figures[name] for figures in found) for name in found[0]}
+
+
+def _model(found: dict[str, Any]) -> dict[str, float]:
+    return _figures(found["items"]["all"][CONFIG.name])
 
 
 def _figures(said: dict[str, float]) -> dict[str, float]:
@@ -108,7 +120,12 @@ def _figures(said: dict[str, float]) -> dict[str, float]:
 def _buy(found: dict[str, Any]) -> dict[str, Any]:
     figures = found["intents"]["buy"][CONFIG.name]
     intervals = found["intent_intervals"]["buy"][CONFIG.name]
-    return {"auc": figures["auc"], "ece": figures["ece"], "intervals": intervals}
+    return {
+        "auc": figures["auc"],
+        "ece": figures["ece"],
+        "intervals": intervals,
+        "reliability": found["reliability"],
+    }
 
 
 def _read(folder: Path, scratch: Path) -> Logs:

@@ -6,47 +6,54 @@ from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, NamedTuple
 
 from benchmarks.quality.asking import Figures, ask_baselines, ask_scorer, figures
 from benchmarks.quality.folder import CONFIG, Task
-from model.artifact import ArtifactWriter
-from model.training.parts import Plan
+from model.artifact import METRICS, ArtifactWriter
+from model.evaluation.curves import learning_epochs
 from model.progress import progress
 from model.serving.onnx import OnnxScorer
 from model.serving.options import ScoringOptions
-from model.training.trainer import Progress, Recipe
+from model.training.parts import Plan
 from model.training.run import make
+from model.training.trainer import Progress, Recipe
 
 PARTS = 1_000
+
+
+class Found(NamedTuple):
+    """What a seed came to."""
+
+    figures: Figures
+    train_s: float
+    learning: list[dict[str, float]]  # what was found on held-out items, round by round
 
 
 def run(
     task: Task, path: Path, network: str, minutes: float | None, seeds: Sequence[int]
 ) -> dict[str, Any]:
     """The report of a folder: the median of the seeds, and what each of them came to."""
-    runs, spent_s = [], []
+    found = []
     for seed in seeds:
-        found, seconds = _train_and_ask(task, network, minutes, seed)
-        print(f"seed {seed}: {found}, trained in {seconds:.0f} s", flush=True)
-        runs.append(found)
-        spent_s.append(seconds)
+        found.append(_train_and_ask(task, network, minutes, seed))
+        print(f"seed {seed}: {found[-1].figures}, trained in {found[-1].train_s:.0f} s", flush=True)
+    runs = [one.figures for one in found]
     return {
         "path": str(path),
         "protocol": task.protocol,
         "network": network,
         "questions": len(task.questions),
-        "model": {name: median(found[name] for found in runs) for name in runs[0]},
+        "model": {name: median(said[name] for said in runs) for name in runs[0]},
         "baselines": ask_baselines(task),
-        "train_s": median(spent_s),
+        "train_s": median(one.train_s for one in found),
         "seeds": list(seeds),
         "runs": runs,
+        "learning": [one.learning for one in found],
     }
 
 
-def _train_and_ask(
-    task: Task, network: str, minutes: float | None, seed: int
-) -> tuple[Figures, float]:
+def _train_and_ask(task: Task, network: str, minutes: float | None, seed: int) -> Found:
     plan = Plan(replace(CONFIG, network=network), Recipe(minutes=minutes, seed=seed))
     with TemporaryDirectory() as scratch:
         with (
@@ -68,4 +75,5 @@ def _train_and_ask(
         scorer = OnnxScorer(artifact, ScoringOptions(exclude_seen=task.exclude_seen))
         with progress("asking", len(task.questions)) as tell:
             ranks = ask_scorer(scorer, task, plan.config.max_length, tell)
-    return figures(task, ranks), seconds
+        learning = learning_epochs(artifact.read_object(METRICS))
+    return Found(figures(task, ranks), seconds, learning)

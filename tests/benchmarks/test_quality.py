@@ -5,10 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.quality import document
 from benchmarks.quality.asking import ask_baselines, ask_scorer, figures
 from benchmarks.quality.folder import Question, read_s3rec, read_sessions
-from benchmarks.quality.report import table
 from model.errors import DataError
 from model.scorer import ModelInfo, Score
 from model.sequence import Sequence
@@ -88,27 +86,3 @@ def test_ranks_are_those_of_the_scorers_list(sessions: Path) -> None:
         "P@20": pytest.approx(100 / 3),
         "MRR@20": pytest.approx(100 / 3 / 2),
     }
-
-
-def test_the_page_keeps_its_text_and_names_no_folder_of_this_machine(tmp_path: Path) -> None:
-    report = {
-        "path": "/somewhere/of/mine/tmall",
-        "protocol": "all prefixes",
-        "network": "transformer",
-        "questions": 25_412,
-        "model": {"P@20": 50.0, "MRR@20": 20.0},
-        "baselines": {"rules": {"P@20": 10.0, "MRR@20": 5.0}},
-        "train_s": 60.0,
-        "seeds": [0, 1],
-    }
-    (tmp_path / "report.json").write_text(json.dumps(report))
-    page = tmp_path / "quality.md"
-    page.write_text(f"# Above\n\n{document.MARK}\nold\n")
-
-    document.main([tmp_path / "report.json"], page)
-
-    text = page.read_text()
-    assert text.startswith("# Above\n")
-    assert "old" not in text and "/somewhere" not in text
-    assert table(report | {"path": "tmall"}) in text
-    assert "25,412 questions; seeds 0, 1; 60 s to train" in text
