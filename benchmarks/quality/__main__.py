@@ -50,7 +50,7 @@ def main(
         task = NEXT_ITEM[kind](path)
         report = next_item.run(task, path, network, minutes, numbers)
         if peer_python:
-            as_long = minutes or report["train_s"] / 60
+            as_long = max(minutes or 0.0, report["train_s"] / 60)
             report["peers"] = {peer.NAME: peer.run(peer_python, task, as_long, numbers, threads)}
     typer.echo(table(report))
     if json_file:
