@@ -99,6 +99,12 @@ def make_artifact(folder: Path, items: int, width: int) -> Artifact:
     network = TransformerModel(
         TransformerConfig(items=items, categories=CATEGORIES, width=width)
     ).train(mode=False)
+    return write_artifact(folder, network)
+
+
+def write_artifact(folder: Path, network: TransformerModel) -> Artifact:
+    """An artifact of a network, its catalogue made up."""
+    items = network.config.items
     names = [f"item-{index}" for index in range(items)]
     catalogue = Catalogue(
         names,

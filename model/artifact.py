@@ -25,6 +25,7 @@ GRAPH = "model.onnx"
 NETWORK_CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 
+SHRUNK = "shrunk"  # in a manifest's ``made``: no weights, and a graph in bytes, see model.shrinking
 MAX_TABLE_BYTES = 1 << 29  # of a file with a row for each item or so
 _AGAIN = "copy the artifact again or export it anew"
 

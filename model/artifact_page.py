@@ -1,8 +1,10 @@
 """The page of an artifact: what it is, from which data, how well it does, and how large it is."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
+
+from model.artifact import SHRUNK
 
 ITEM_FIGURES = ("recall@10", "recall@20", "ndcg@10", "mrr@20")
 INTENT_FIGURES = ("auc", "ap", "log_loss", "ece")
@@ -19,6 +21,7 @@ def page(fields: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
         ("made", [_line(name, value) for name, value in _made(fields)]),
         ("next item, held out", _figures(held_out.get("items", {}), ITEM_FIGURES)),
         ("intents, held out", _intents(held_out.get("intents", {}))),
+        ("shrunk: before and after", _shrunk(metrics.get(SHRUNK, {}), fields["intents"])),
         ("files", _files(fields["files"])),
     ]
     return "\n\n".join(_section(title, rows) for title, rows in sections if rows)
@@ -63,6 +66,18 @@ def _intents(intents: Mapping[str, Any]) -> Rows:
         else:
             flat |= {f"{intent}, {who}": said for who, said in figures.items()}
     return _figures(flat, INTENT_FIGURES)
+
+
+def shrunk_figures(intents: Iterable[str]) -> list[str]:
+    """What is measured of a shrunken artifact, and of the one before, in the order of the rows."""
+    return ["recall@20", "mrr@20", "ndcg@20", *(f"{intent} ece" for intent in intents)]
+
+
+def _shrunk(said: Mapping[str, Any], intents: Iterable[str]) -> Rows:
+    if "before" not in said:
+        return []
+    both = said["before"], said["after"]
+    return [[n, *(_figure(told[n]) for told in both)] for n in shrunk_figures(intents)]
 
 
 def _files(files: Mapping[str, Any]) -> Rows:

@@ -2,7 +2,7 @@
 
 import typer
 
-from model.commands.artifact import extend, inspect, verify
+from model.commands.artifact import extend, inspect, shrink, verify
 from model.commands.convert import convert
 from model.commands.evaluate import evaluate
 from model.commands.explain import ReadSequence, explain_command
@@ -20,9 +20,11 @@ def commands(app: typer.Typer, read: ReadSequence) -> None:
     app.command()(explain_command(read))
     app.command()(together)
     artifact = typer.Typer(
-        help="Look at an artifact, verify it, or add items to it.", no_args_is_help=True
+        help="Look at an artifact, verify it, add items to it, or make it smaller.",
+        no_args_is_help=True,
     )
     artifact.command()(inspect)
     artifact.command()(verify)
     artifact.command()(extend)
+    artifact.command()(shrink)
     app.add_typer(artifact, name="artifact")

@@ -23,13 +23,16 @@ TOLERANCE = 1e-5
 _CHECKED_ROWS = 48
 
 
-def export_onnx(network: Network, config: ArtifactConfig, folder: Path) -> Path:
+def export_onnx(
+    network: Network, config: ArtifactConfig, folder: Path, graph: Servable | None = None
+) -> Path:
     """Write ``model.onnx`` of a network in eval mode on the CPU; returns its path.
 
-    Raises ``ArtifactError`` if ONNX Runtime and torch then differ by more than 1e-5 in a
-    probability or an intent's logit.
+    ``graph`` may stand in for what the network itself would have served. Raises
+    ``ArtifactError`` if ONNX Runtime and torch then differ by more than 1e-5 in a probability or an
+    intent's logit.
     """
-    graph = network.serving(config)
+    graph = network.serving(config) if graph is None else graph
     path = folder / GRAPH
     batch = torch.export.Dim("batch")
     wide = {0: batch, 1: torch.export.Dim("length", max=config.padded_length)}

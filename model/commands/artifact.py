@@ -1,12 +1,21 @@
-"""The commands that look at an artifact, verify it, or add items to it."""
+"""The commands that look at an artifact, verify it, add items to it, or make it smaller."""
 
 import json
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from model.commands.common import Folder, Json, need_training
+from model.commands.common import Folder, Json, columns, need_training, say
+
+if TYPE_CHECKING:
+    from model.artifact import Artifact
+    from model.shrinking import Trial
+
+NOTHING = "–"
+Out = Annotated[Path, typer.Option(help="The folder to write the new artifact to.")]
+Overwrite = Annotated[bool, typer.Option(help="Replace an artifact that is there.")]
 
 
 def inspect(folder: Folder, as_json: Json = False) -> None:
@@ -34,14 +43,14 @@ def extend(
     items: Annotated[
         Path, typer.Option(help="Items: item_id, category, title, and whatever else.")
     ],
-    out: Annotated[Path, typer.Option(help="The folder to write the new artifact to.")],
+    out: Out,
     encoder: Annotated[
         Path | None,
         typer.Option(
             help="The folder of the text encoder it was trained with, if it was not lately[text]'s."
         ),
     ] = None,
-    overwrite: Annotated[bool, typer.Option(help="Replace an artifact that is there.")] = False,
+    overwrite: Overwrite = False,
 ) -> None:
     """Add items that an artifact lacks, known by their titles and attributes alone."""
     need_training()
@@ -56,3 +65,58 @@ def extend(
     typer.echo(
         f"{out}: {newer.config.name} {newer.version}, {added:,} items more than {older.version}"
     )
+
+
+def shrink(
+    folder: Folder,
+    out: Out,
+    events: Annotated[
+        list[Path] | None,
+        typer.Option(help="A log to measure on, as `lately evaluate` takes it; may be repeated."),
+    ] = None,
+    overwrite: Overwrite = False,
+    as_json: Json = False,
+) -> None:
+    """Write an artifact with int8 tables and no weights, for the onnx engine, and measure it."""
+    need_training()
+    from model.artifact import SHRUNK, Artifact
+    from model.progress import progress
+    from model.shrinking import shrink as write
+    from model.shrinking import size_bytes
+
+    whole = Artifact.open(folder)
+    trial = _trial(whole, events) if events else None
+    with progress("measuring", 2 * len(trial.exam) if trial else 0) as tell:
+        small = write(whole, out, trial and trial.heard_by(tell), overwrite=overwrite)
+    found = {**small.manifest.made[SHRUNK], "bytes": size_bytes(small), "version": small.version}
+    if as_json:
+        typer.echo(json.dumps(found))
+        return
+    typer.echo(columns(_before_and_after(found, whole.config.intents), texts=1))
+    if trial is None:
+        typer.echo("quality: nothing was measured; give --events to measure what int8 costs")
+
+
+def _trial(artifact: "Artifact", events: list[Path]) -> "Trial":
+    from model.data.dataset import read_histories
+    from model.data.log import EventLog
+    from model.evaluation.run import examine
+    from model.shrinking import Trial
+
+    log = EventLog.open(events)
+    histories = read_histories(log.frame, artifact.read_catalogue(), artifact.config)
+    return Trial(examine(artifact, histories, say), log.fingerprint)
+
+
+def _before_and_after(found: Mapping[str, Any], intents: Iterable[str]) -> list[list[str]]:
+    from model.artifact_page import shrunk_figures
+
+    sizes = found["from_bytes"], found["bytes"]
+    rows = [["", "before", "after", "change"]]
+    rows.append(["bytes on disk", *(f"{size:,}" for size in sizes), f"×{sizes[1] / sizes[0]:.2f}"])
+    for name in shrunk_figures(intents) if "before" in found else ():
+        before, after = found["before"][name], found["after"][name]
+        known = before is not None and after is not None
+        cells = [NOTHING if figure is None else f"{figure:.4f}" for figure in (before, after)]
+        rows.append([name, *cells, f"{round(after - before, 4) + 0.0:+.4f}" if known else NOTHING])
+    return rows

@@ -57,17 +57,32 @@ class ServingGraph(Servable):
         """Top items, their probabilities, category probabilities, intent logits; the extras."""
         newest = (lengths.long() - 1).clamp(min=0)[:, None]  # (B, 1)
         states, copies, rules = self.network.look(
-            items, actions, gaps, self.vectors[items.long()], newest
+            items, actions, gaps, self.look_up(items.long()), newest
         )
         state = states[:, 0]  # (B, D)
         query = nn.functional.pad(self.network.generate(state), (0, 1), value=1.0)  # (B, D + 1)
-        scores = query @ self.table  # (B, V')
+        scores = query @ self.columns()  # (B, V')
         shares, total = self._share(scores, copies[:, 0], rules[:, :, 0], items.long())
         values, top_items = self._top(shares)
         categories = torch.softmax(self.network.category(state), dim=1)
         intents = self.network.intent(state)
         whole = shares[:, : self.items] / total
         return top_items, values / total, categories, intents, whole, query[:, :-1]
+
+    def look_up(self, codes: Tensor) -> Tensor:
+        """The vectors (B, L, D) of item codes (B, L)."""
+        return self.vectors[codes]
+
+    def columns(self) -> Tensor:
+        """What a query and a 1 are multiplied by, (D + 1, V')."""
+        return self.table
+
+    def rules(self, weights: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
+        """The weights (B, E, L) of the rules of codes (B, L), and the rows they weigh.
+
+        A row (B, E, L, M) has the share of each companion, and ``sums`` has what is in a row.
+        """
+        return weights, self.network.shares[:, codes].transpose(0, 1).to(weights.dtype)
 
     def _share(
         self, scores: Tensor, copies: Tensor, rules: Tensor, codes: Tensor
@@ -82,7 +97,7 @@ class ServingGraph(Servable):
         # last bits at the end of an array than within.
         copied = torch.exp(copies - scores[:, :1]) * shares[:, :1]  # (B, L)
         ruled = torch.exp(rules - scores[:, :1, None]) * shares[:, :1, None]  # (B, E, L)
-        rows = self.network.shares[:, codes].transpose(0, 1).to(scores.dtype)  # (B, E, L, M)
+        ruled, rows = self.rules(ruled, codes)
         told = (ruled[..., None] * rows).sum(1)  # (B, L, M)
         window = (codes - FIRST_ITEM).clamp(min=0)  # nothing to copy: adds 0 to item 0
         shares = shares.scatter_add(1, window, copied)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from transformers.utils.logging import disable_progress_bar
 
-from model.artifact import NETWORK_CONFIG, WEIGHTS, Artifact
+from model.artifact import NETWORK_CONFIG, SHRUNK, WEIGHTS, Artifact
 from model.errors import ScorerError
 from model.features import Padded
 from model.networks import NETWORKS, network_class
@@ -174,6 +174,11 @@ def _places(graph: Servable, names: tuple[str, ...]) -> list[int]:
 
 def load_network(artifact: Artifact) -> Network:
     """The artifact's network in eval mode; raises ``ArtifactError`` if the weights do not fit."""
+    if (shrunk := artifact.manifest.made.get(SHRUNK)) is not None:
+        raise artifact.error(
+            "is shrunken: it has a graph for the onnx engine and no weights; use that engine, or "
+            f"the artifact {shrunk['from']} that it was made from"
+        )
     for name in (NETWORK_CONFIG, WEIGHTS):
         artifact.path(name)
     if artifact.config.network not in NETWORKS:

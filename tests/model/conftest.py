@@ -36,6 +36,8 @@ MADE_BY = (
     "serving/answers.py",
     "serving/graph.py",
     "serving/onnx.py",
+    "serving/small.py",
+    "shrinking.py",
 )
 
 
@@ -101,6 +103,18 @@ def tiny_artifact(request: pytest.FixtureRequest) -> Artifact:
         network = random_network(TINY_ITEMS, TINY_CATEGORIES)
         with suppress(ArtifactError):  # a test run beside this one was faster
             return write_artifact(folder, network, tiny_catalogue(), TINY_CONFIG)
+    return Artifact.open(folder)
+
+
+@pytest.fixture(scope="session")
+def small_artifact(tiny_artifact: Artifact, request: pytest.FixtureRequest) -> Artifact:
+    """The tiny artifact, shrunken; kept like it."""
+    from model.shrinking import shrink
+
+    folder = request.config.cache.mkdir("small_artifact") / _sources()
+    if not folder.exists():
+        with suppress(ArtifactError):
+            return shrink(tiny_artifact, folder)
     return Artifact.open(folder)
 
 

@@ -125,6 +125,33 @@ def test_order_and_duplicates_in_the_log_change_nothing(
     assert Artifact.open(folder).version == Artifact.open(trained).version
 
 
+def test_shrinking_measures_before_and_after_or_says_that_it_did_not(
+    trained: Path, log: Path, tmp_path: Path
+) -> None:
+    measured = run("artifact", "shrink", trained, "--out", tmp_path / "a", "--events", log)
+    unmeasured = run("artifact", "shrink", trained, "--out", tmp_path / "b", "--json")
+
+    assert measured.exit_code == 0, measured.output
+    assert "chose the best epoch" in measured.stderr
+    rows = [line.split() for line in measured.stdout.splitlines()]
+    found = Artifact.open(tmp_path / "a").manifest.made["shrunk"]
+    assert rows[0] == ["before", "after", "change"]
+    assert rows[1][:4] == ["bytes", "on", "disk", f"{found['from_bytes']:,}"]
+    assert [row[0] for row in rows[2:]] == ["recall@20", "mrr@20", "ndcg@20", "cart", "buy"]
+    before, after = found["before"]["recall@20"], found["after"]["recall@20"]
+    assert rows[2][1:] == [
+        f"{before:.4f}",
+        f"{after:.4f}",
+        f"{round(after - before, 4) + 0.0:+.4f}",
+    ]
+    assert after == pytest.approx(before, abs=0.02)
+    said = json.loads(unmeasured.stdout)
+    assert (said["measured_on"], said["from"]) == ("nothing", Artifact.open(trained).version)
+    assert "before" not in said
+    again = run("artifact", "shrink", trained, "--out", tmp_path / "b", "--overwrite")
+    assert again.stdout.splitlines()[-1].startswith("quality: nothing was measured")
+
+
 def test_an_artifact_is_not_overwritten_unasked(trained: Path, log: Path) -> None:
     message = line_of(run("train", log, "--out", trained), ArtifactError)
 

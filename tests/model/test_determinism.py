@@ -16,12 +16,16 @@ from model.scorer import Score
 from model.sequence import Sequence
 from model.serving.answers import Outputs
 from model.serving.onnx import OnnxScorer
+from tests.model.conftest import TINY_CONFIG
 from tests.model.strategies import sequences
 
+pytestmark = pytest.mark.timeout(400)  # libraries to load and graphs to export, one core shared
 
-@pytest.fixture(scope="module")
-def scorer(tiny_artifact: Artifact) -> OnnxScorer:
-    return OnnxScorer(tiny_artifact)
+
+@pytest.fixture(scope="module", params=["tiny_artifact", "small_artifact"])
+def scorer(request: pytest.FixtureRequest) -> OnnxScorer:
+    artifact: Artifact = request.getfixturevalue(request.param)
+    return OnnxScorer(artifact)
 
 
 def published(scores: list[Score]) -> list[bytes]:
@@ -42,9 +46,9 @@ def test_batches_of_1_7_and_64_give_the_same_bytes(scorer: OnnxScorer) -> None:
     assert in_batches_of(256, scorer, log) == alone
 
 
-def test_padding_does_not_change_a_bit(scorer: OnnxScorer, tiny_artifact: Artifact) -> None:
+def test_padding_does_not_change_a_bit(scorer: OnnxScorer) -> None:
     """Before rounding, which would hide most of it."""
-    config = tiny_artifact.config
+    config = TINY_CONFIG
     ragged = flatten(scorer.sample(400), scorer.catalogue, config)
     for width in range(4, config.padded_length + 1, 4):
         rows = np.flatnonzero((ragged.lengths > width - 4) & (ragged.lengths <= width))
@@ -84,7 +88,7 @@ def test_only_the_last_fifty_actions_count(scorer: OnnxScorer, sequence: Sequenc
     assert published(scorer.score([sequence])) == published(scorer.score([newest]))
 
 
-def test_another_process_gives_the_same_bytes(scorer: OnnxScorer, tiny_artifact: Artifact) -> None:
+def test_another_process_gives_the_same_bytes(scorer: OnnxScorer) -> None:
     program = """
 import sys, orjson
 from model.artifact import Artifact
@@ -92,7 +96,7 @@ from model.serving.onnx import OnnxScorer
 scorer = OnnxScorer(Artifact.open(sys.argv[1]))
 sys.stdout.buffer.write(orjson.dumps([*map(tuple, scorer.score(scorer.sample(32)))]))
 """
-    command = [sys.executable, "-c", program, str(tiny_artifact.folder)]
+    command = [sys.executable, "-c", program, str(scorer._artifact.folder)]
     other = subprocess.run(command, check=True, capture_output=True)
 
     assert other.stdout == orjson.dumps([*map(tuple, scorer.score(scorer.sample(32)))])
