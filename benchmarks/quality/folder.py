@@ -46,7 +46,7 @@ def read_s3rec(folder: Path) -> Task:
     """
     sequences = [line.split()[1:] for line in _lines(folder / "sequences.txt")]
     sequences = [sequence for sequence in sequences if len(sequence) > 1]
-    catalogue = _catalogue(sequences)
+    catalogue = _catalogue(sequences, [sequence[:-1] for sequence in sequences])
     learnt = _histories([sequence[:-2] for sequence in sequences], catalogue)
     whole = _histories([sequence[:-1] for sequence in sequences], catalogue)
     ends = whole.offsets[1:]
@@ -66,7 +66,7 @@ def read_sessions(folder: Path) -> Task:
     """
     train, test = (_only(folder, f"*{name}.txt") for name in ("train_sessions", "test_prefixes"))
     sessions = [line.split() for line in _lines(train)]
-    catalogue = _catalogue(sessions)
+    catalogue = _catalogue(sessions, sessions)
     whole = _histories(sessions, catalogue)
     cut = max(1, round(len(sessions) * (1 - HELD_OUT)))
     learnt = _histories(sessions[:cut], catalogue)
@@ -114,9 +114,10 @@ def _histories(sequences: Sequences, catalogue: Catalogue) -> Histories:
     )
 
 
-def _catalogue(sequences: Sequences) -> Catalogue:
-    counts = Counter(chain.from_iterable(sequences))
-    items = sorted(counts)
+def _catalogue(sequences: Sequences, learnt: Sequences) -> Catalogue:
+    """All items of the sequences, counted in those that may be learnt from."""
+    counts = Counter(chain.from_iterable(learnt))
+    items = sorted(set(chain.from_iterable(sequences)))
     return Catalogue.from_names(items, [None] * len(items), [counts[item] for item in items])
 
 

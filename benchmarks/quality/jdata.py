@@ -42,7 +42,7 @@ def report(
 ) -> dict[str, Any]:
     """Train with and without types and gaps, and judge both beside the baselines."""
     with TemporaryDirectory() as scratch:
-        logs = _read(folder, Path(scratch))
+        logs = read_folder(folder, Path(scratch))
         runs = {
             name: [
                 _train_and_judge(logs, Path(scratch), network, minutes, seed, reads)
@@ -128,7 +128,8 @@ def _buy(found: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _read(folder: Path, scratch: Path) -> Logs:
+def read_folder(folder: Path, scratch: Path) -> Logs:
+    """Write the two files as logs into ``scratch``; the items stand beside them."""
     items = {}
     for row in _rows(folder / "items.tsv", "\t"):
         own = tuple(f"{name}={row[name]}" for name in ("brand", "shop") if row[name])

@@ -5,13 +5,14 @@ from collections.abc import Callable
 import numpy as np
 import torch
 from accelerate import Accelerator
-from torch import Tensor, nn
+from torch import nn
 
 from model.artifact import ATTRIBUTES
 from model.data.dataset import Histories
 from model.networks import network_class
+from model.networks.places import FIRST_ITEM
 from model.networks.sequence import SequenceModel
-from model.training.balance import fit_balance
+from model.training.balance import Balance, fit_balance
 from model.training.checkpoint import Checkpoint
 from model.training.equipment import prepare, value_names
 from model.training.fitting import Fitted
@@ -19,6 +20,7 @@ from model.training.judging import predict
 from model.training.objective import Objective
 from model.training.parts import Parts, Plan
 from model.training.rules import Counts, count
+from model.training.spectral import spectral_start
 from model.training.titles import NO_TITLES, Titles, read_titles
 from model.training.trainer import Progress, Trainer
 from model.training.warm_start import Names, Older
@@ -37,10 +39,10 @@ def fit(parts: Parts, plan: Plan, report: Callable[[Progress], None]) -> Fitted:
     3. Learn anew from all events, as long as it took (``plan.refit``).
     """
     run = Run(parts, plan, report)
-    network, steps = run.search()
+    network, steps, balance = run.search()
     said = predict(network, run.held_out, JUDGED_WINDOWS, plan.recipe.seed)
     if plan.refit:
-        network = run.repeat(steps, network.balance)
+        network = run.repeat(steps, balance)
     nn.Module.to(network, "cpu")
     files = {ATTRIBUTES: {"values": list(run.values)}}
     return Fitted(network, said, plan.refit, files, run.made)
@@ -65,8 +67,8 @@ class Run:
         """What the manifest says of where it started."""
         return self.titles.made | (self.older.made if self.older else {})
 
-    def search(self) -> tuple[SequenceModel, int]:
-        """A network that learnt from all but the held-out events, and in how many steps."""
+    def search(self) -> tuple[SequenceModel, int, Balance]:
+        """A network that learnt from all but the held-out events, the steps, and its balance."""
 
         def report(progress: Progress) -> None:
             self.report(progress._replace(done=progress.done * self.share))
@@ -74,10 +76,10 @@ class Run:
         objective = self._objective(self.parts.learnt)
         trainer = self._trainer("search", objective, self.learnt, report, self.share)
         steps = trainer.search(self.held_out)
-        fit_balance(objective.network, self.held_out, self.plan.recipe.seed)
-        return objective.network, steps
+        balance = fit_balance(objective.network, self.held_out, self.plan.recipe.seed)
+        return objective.network, steps, balance
 
-    def repeat(self, steps: int, balance: Tensor) -> SequenceModel:
+    def repeat(self, steps: int, balance: Balance) -> SequenceModel:
         """A network that learnt from all events for as long."""
 
         def report(progress: Progress) -> None:
@@ -89,13 +91,16 @@ class Run:
         times = batches.count(tokens) / max(1, self.learnt.count(tokens))
         trainer = self._trainer("refit", objective, batches, report, 1 - self.share)
         trainer.repeat(round(steps * times))
-        objective.network.balance.copy_(balance)
+        balance.put(objective.network)
         return objective.network
 
     def _objective(self, histories: Histories) -> Objective:
         items = len(self.parts.catalogue)
         together = count(histories, items)
         network = build(self.parts, self.plan, together, self.titles)
+        start = spectral_start(together[0], self.plan.width, self.plan.recipe.seed)
+        if start is not None:
+            network.item.weight.data[FIRST_ITEM:] = start
         if self.older:
             self.older.start(network, Names.of(self.parts.catalogue, self.values, self.plan.config))
         nn.Module.to(network, self.accelerator.device)

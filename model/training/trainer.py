@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from model.networks.sequence import SequenceModel
 from model.training.average import Average
+from model.training.balance import ROUND_WINDOWS, balanced, likeliest
 from model.training.checkpoint import Checkpoint
 from model.training.judging import Validation, validate
 from model.training.objective import Objective, Weights
@@ -154,9 +155,15 @@ class Trainer:
         return self._batches.batch(self._recipe.padded_tokens, (self._recipe.seed, epoch), place)
 
     def _judge(self, held_out: Batches) -> None:
-        """See whether this round is the best so far."""
+        """See whether this round is the best so far, once its experts are in balance.
+
+        Without that, a network would be stopped for being sure of itself, which is soon mended.
+        """
+        seed = self._recipe.seed
         with self._average.in_place():
-            found = validate(self._network, held_out, self._recipe.seed)
+            balance = likeliest(self._network, held_out, seed, ROUND_WINDOWS)
+            with balanced(self._network, balance):
+                found = validate(self._network, held_out, seed)
         self._report(self._progress(found))
         self._since += 1
         least = (

@@ -36,7 +36,7 @@ class Shopping(NamedTuple):
     def train(self, recipe: Recipe) -> tuple[SequenceModel, list[Progress]]:
         said: list[Progress] = []
         plan = replace(self.plan, recipe=recipe, refit=False)
-        network, _ = Run(self.parts, plan, said.append).search()
+        network, *_ = Run(self.parts, plan, said.append).search()
         return network, said
 
     @property
@@ -114,10 +114,10 @@ def test_the_same_seed_gives_the_same_weights_and_another_one_others(small: Shop
 def test_it_ends_with_the_weights_of_the_best_round(small: Shopping) -> None:
     recipe = Recipe(epochs=30, learning_rate=0.02, round_steps=(10, 10), patience=9)
     model, said = small.train(recipe)
-    model.balance.zero_()  # fitted once the weights stand
 
     best = max(validations(said), key=lambda found: found.total)
-    assert validate(model, small.held_out, seed=0) == best
+    # The last balance may also take less than the likeliest, with which each round was judged.
+    assert validate(model, small.held_out, seed=0).total >= best.total
     assert not model.training
 
 

@@ -1,0 +1,123 @@
+"""What is asked in the benchmark is what was trained: the scorer ranks as the network judges."""
+
+import csv
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks.quality import jdata
+from benchmarks.quality.asking import CUTOFF, ask_scorer
+from benchmarks.quality.folder import CONFIG, Question, Task, read_s3rec, read_sessions
+from model.artifact import Artifact, ArtifactWriter
+from model.config import ArtifactConfig
+from model.data.dataset import NO_NEXT, Histories, Labels
+from model.data.log import EventLog
+from model.networks.sequence import SequenceModel
+from model.serving.onnx import OnnxScorer
+from model.serving.options import ScoringOptions
+from model.serving.torch import load_network
+from model.training.judging import predict
+from model.training.parts import Plan, read
+from model.training.run import make
+from model.training.trainer import Recipe
+from model.training.windows import Batches
+
+pytestmark = pytest.mark.timeout(400)  # libraries to load and models to export, one core shared
+
+ITEMS, VISITS = 40, 300
+RECIPE = Recipe(epochs=1, seed=3)
+NOON_S = 1_500_000_000
+
+
+def visits() -> list[list[str]]:
+    """Visits of 3 to 12 items; who looks at one item often looks at the next one, or goes back."""
+    draw = np.random.default_rng(11)
+    made = []
+    for _ in range(VISITS):
+        items = [int(draw.integers(ITEMS))]
+        for _ in range(int(draw.integers(2, 12))):
+            step = draw.choice([1, 2, -1, int(draw.integers(ITEMS))])
+            items.append((items[-1] + int(step)) % ITEMS)
+        made.append([str(item + 1) for item in items])
+    return made
+
+
+def sequences(folder: Path) -> tuple[Task, ArtifactConfig]:
+    lines = [f"{user} {' '.join(items)}\n" for user, items in enumerate(visits(), start=1)]
+    (folder / "sequences.txt").write_text("".join(lines))
+    values = {str(item): [item % 7, 10 + item % 3] for item in range(1, ITEMS + 1)}
+    (folder / "item2attributes.json").write_text(json.dumps(values))
+    return read_s3rec(folder), CONFIG
+
+
+def prefixes(folder: Path) -> tuple[Task, ArtifactConfig]:
+    *train, first, second = visits()
+    (folder / "train_sessions.txt").write_text("".join(" ".join(v) + "\n" for v in train))
+    pairs = [(v[:end], v[end]) for v in (first, second) for end in range(1, len(v))]
+    lines = [f"{' '.join(known)}\t{target}\n" for known, target in pairs]
+    (folder / "test_prefixes.txt").write_text("".join(lines))
+    return read_sessions(folder), CONFIG
+
+
+def actions(folder: Path) -> tuple[Task, ArtifactConfig]:
+    """The log of a shop: clicks and orders with times, each visit a user of its own."""
+    rows, names = [], ("user_id", "sku_id", "action_time", "type", "sessionId")
+    for number, items in enumerate(visits()):
+        for place, item in enumerate(items):
+            clock = np.datetime64(NOON_S + 60 * (number + 7 * place), "s").item()
+            kind = "2" if place % 5 == 4 else "1"
+            rows.append((number, item, clock.isoformat(" "), kind, f"v{number}"))
+    for name, part in (("train.csv", rows), ("test_with_new_items.csv", rows[-40:])):
+        with (folder / name).open("w", newline="") as file:
+            csv.writer(file).writerows([names, *part])
+    with (folder / "items.tsv").open("w", newline="") as file:
+        table = csv.writer(file, delimiter="\t")
+        table.writerow(("sku_id", "cate", "brand", "shop"))
+        table.writerows((item, item % 4, item % 9, "") for item in range(1, ITEMS + 1))
+    logs = jdata.read_folder(folder, folder)
+    log = EventLog.open([logs.train])
+    parts = read(log, Plan(jdata.CONFIG, RECIPE), logs.items)
+    questions = [Question(items[:-1], items[-1]) for items in visits()[-30:]]
+    return Task(jdata.PROTOCOL, parts, questions, exclude_seen=False), jdata.CONFIG
+
+
+@pytest.mark.parametrize("form", [sequences, prefixes, actions])
+def test_the_scorer_ranks_what_comes_next_as_the_network_that_was_judged(
+    form: Callable[[Path], tuple[Task, ArtifactConfig]], tmp_path: Path
+) -> None:
+    task, config = form(tmp_path)
+    plan = Plan(replace(config, top_items=ITEMS), RECIPE, width=8, refit=False)
+    with ArtifactWriter(tmp_path / "artifact") as writer:
+        artifact = make(task.parts, plan, writer, data={}, by="test")
+    served = ask_scorer(
+        OnnxScorer(artifact, ScoringOptions()), task, plan.config.max_length, lambda _: None
+    )
+
+    network = load_network(artifact)
+    assert isinstance(network, SequenceModel)
+    judged = predict(network, asked(task, artifact), most=1 << 30, seed=0).ranks
+    within = np.where(judged > CUTOFF, 0, judged)  # the scorer's list ends there
+    assert np.count_nonzero(within) > len(within) / 3
+    # The batches of the judge stand in another order than the questions.
+    assert sorted(served.tolist()) == sorted(within.tolist())
+
+
+def asked(task: Task, artifact: Artifact) -> Batches:
+    """The questions as the judge takes them: clicks a minute apart, the target after the last."""
+    catalogue = task.parts.catalogue
+    lengths = np.array([len(question.items) for question in task.questions])
+    items = catalogue.codes([item for question in task.questions for item in question.items])
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    within = np.arange(len(items)) - np.repeat(offsets[:-1], lengths)
+    histories = Histories(
+        items.astype(np.int32), np.zeros(len(items), np.int8), within * 60_000, offsets
+    )
+    next_items = np.full(len(items), NO_NEXT, dtype=np.int32)
+    targets = catalogue.codes([question.target for question in task.questions])
+    next_items[offsets[1:] - 1] = targets
+    no_intents = np.full((len(items), len(artifact.config.intents)), -1, dtype=np.int8)
+    return Batches(histories, Labels(next_items, no_intents), artifact.config)
