@@ -103,6 +103,10 @@ class Catalogue:
         total = shares.sum()
         return shares / total if total > 0 else shares
 
+    def counting(self, counts: Ints) -> "Catalogue":
+        """The same items with other counts (V,)."""
+        return Catalogue(self.items, self.categories, self.item_categories, counts)
+
     def to_json(self) -> dict[str, Any]:
         """The columns as JSON types."""
         return {

@@ -29,6 +29,16 @@ def need_training() -> None:
             raise ModelError(f"{module} is not installed; pip install 'lately[train]'")
 
 
+def need_privacy() -> None:
+    """Raise ``ModelError`` with what to install, if the extra ``private`` is not there."""
+    from importlib.util import find_spec
+
+    from model.errors import ModelError
+
+    if find_spec("opacus") is None:
+        raise ModelError("opacus is not installed; pip install 'lately[train,private]'")
+
+
 def write_json(path: Path | None, figures: dict[str, Any]) -> None:
     """Write the figures, if there is a path; raises ``ModelError`` if it cannot be written."""
     if path is None:

@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from model.commands.common import Events, JsonFile, need_training, say, write_json
+from model.commands.common import (
+    Events,
+    JsonFile,
+    need_privacy,
+    need_training,
+    say,
+    write_json,
+)
 from model.training.fitting import SEQUENCE_TRAINING, TRAININGS
 
 if TYPE_CHECKING:
@@ -16,6 +23,7 @@ if TYPE_CHECKING:
 INTENTS = ("cart", "buy")
 TUNES = ("top", "all", "lora")
 PARTS = 1_000
+EPOCHS, PRIVATE_EPOCHS = 100, 20
 
 
 def train(
@@ -25,7 +33,12 @@ def train(
     minutes: Annotated[
         float | None, typer.Option(min=0.01, help="Train no longer than this.")
     ] = None,
-    epochs: Annotated[int, typer.Option(min=1, help="Passes over the log, at most.")] = 100,
+    epochs: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Passes over the log, at most 100; with --dp-epsilon just so many, 20."
+        ),
+    ] = None,
     items: Annotated[
         Path | None, typer.Option(help="Items: item_id, category, title, and whatever else.")
     ] = None,
@@ -59,6 +72,17 @@ def train(
         Path | None,
         typer.Option("--from", help="An older artifact, to start from what it learnt."),
     ] = None,
+    dp_epsilon: Annotated[
+        float | None,
+        typer.Option(min=0.01, help="Let no user change the model by more than this ε."),
+    ] = None,
+    dp_delta: Annotated[
+        float | None,
+        typer.Option(min=1e-15, max=0.1, help="But for this δ; a tenth of one in all users."),
+    ] = None,
+    dp_clip: Annotated[
+        float, typer.Option(min=1e-3, help="The longest gradient that a user may give.")
+    ] = 1.0,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     threads: Annotated[int, typer.Option(min=1, help="Processor threads.")] = 1,
     overwrite: Annotated[bool, typer.Option(help="Replace an artifact that is there.")] = False,
@@ -73,15 +97,20 @@ def train(
         raise typer.BadParameter(f"--from: {network} always starts afresh; leave it out")
     if dim % 2:
         raise typer.BadParameter(f"--dim {dim}: expected an even number")
+    if dp_epsilon is not None:
+        _refuse_with_privacy(network, start, checkpoints, minutes, items, refit)
+        need_privacy()
     config = _config(name, network, actions, horizon_s)
     need_training()
     _set_torch_up(device, threads)
     from model.data.log import EventLog, read_items
     from model.progress import progress
     from model.training.parts import Plan
+    from model.training.privacy import Privacy
     from model.training.run import run
     from model.training.trainer import Recipe
 
+    epochs = epochs or (PRIVATE_EPOCHS if dp_epsilon else EPOCHS)
     recipe = Recipe(epochs=epochs, minutes=minutes, seed=seed)
     plan = Plan(
         config,
@@ -95,6 +124,7 @@ def train(
         tune=tune,
         refit=refit,
         checkpoints=checkpoints,
+        privacy=None if dp_epsilon is None else Privacy(dp_epsilon, dp_delta, dp_clip),
     )
     known = read_items(items) if items else {}
     log = EventLog.open(events)
@@ -105,6 +135,13 @@ def train(
     write_json(json_file, figures)
     if unused := artifact.manifest.made.get("titles_unused"):
         say(f"note: {unused}")
+    if plan.privacy:
+        promise = artifact.manifest.made["privacy"]
+        typer.echo(
+            f"{out}: {name} {artifact.version}, ε {promise['epsilon']}, δ {promise['delta']:.1e} "
+            f"for each of {promise['users']:,} users; evaluate it on later events"
+        )
+        return
     _say_if_known_before(artifact.manifest.made, figures["held_out"])
     _say_if_uncalibrated(figures["held_out"], horizon_s)
     found = figures["held_out"]["items"]
@@ -112,6 +149,27 @@ def train(
         f"{out}: {name} {artifact.version}, Recall@20 {found[name]['recall@20']:.3f} on the "
         f"newest {held_out:.0%} (popularity {found['popularity']['recall@20']:.3f})"
     )
+
+
+def _refuse_with_privacy(
+    network: str,
+    start: Path | None,
+    checkpoints: Path | None,
+    minutes: float | None,
+    items: Path | None,
+    refit: bool,
+) -> None:
+    """Raise ``BadParameter`` for what would break the promise, or cannot keep it."""
+    for wrong, line in (
+        (TRAININGS[network] != SEQUENCE_TRAINING, f"{network} cannot be trained so; see --network"),
+        (start, "--from may know the same users already; leave it out"),
+        (checkpoints, "--checkpoints are not written, for steps do not follow from the seed"),
+        (minutes, "--minutes would tell how long the users' events took; say it by --epochs"),
+        (items is None, "the log's own items tell of who acted on them; give the list by --items"),
+        (not refit, "nothing is held out, for that would tell of users, too; leave out --no-refit"),
+    ):
+        if wrong:
+            raise typer.BadParameter(f"--dp-epsilon: {line}")
 
 
 def _config(name: str, network: str, actions: str, horizon_s: int) -> "ArtifactConfig":

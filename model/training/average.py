@@ -38,6 +38,10 @@ class Average:
         finally:
             self._put(live)
 
+    def put(self) -> None:
+        """Let the module have the means as its parameters for good."""
+        self._put(self.means)
+
     def restart(self, weights: Mapping[str, Tensor], means: Mapping[str, Tensor]) -> None:
         """Go on from these weights and means."""
         self._put(weights)

@@ -11,11 +11,13 @@ if TYPE_CHECKING:
     from model.networks.network import Network
     from model.training.judging import Predictions
     from model.training.parts import Parts, Plan
+    from model.training.release import Release
     from model.training.trainer import Progress
 
 # The module of each network's training; each has a function ``fit``. Imported late, for some
 # need libraries that others do not.
 SEQUENCE_TRAINING = "model.training.sequence"
+PRIVATE_TRAINING = "model.training.private"
 TRAININGS = {
     "transformer": SEQUENCE_TRAINING,
     "gru": SEQUENCE_TRAINING,
@@ -34,6 +36,7 @@ class Fitted(NamedTuple):
     refitted: bool = False  # whether its weights learnt from the held-out events in the end
     files: "Mapping[str, Mapping[str, Any]]" = MappingProxyType({})  # more of the artifact's, JSON
     made: "Mapping[str, Any]" = MappingProxyType({})  # more that the manifest says of it
+    counted: "Release | None" = None  # what may be told of counts, if not all of them may
 
 
 class Fit(Protocol):
@@ -49,7 +52,11 @@ class Fit(Protocol):
         ...
 
 
-def fit_of(network: str) -> Fit:
-    """The training of a network by its name, one of ``TRAININGS``."""
-    fit: Fit = import_module(TRAININGS[network]).fit
+def fit_of(network: str, *, private: bool = False) -> Fit:
+    """The training of a network by its name, one of ``TRAININGS``.
+
+    The private one is of the sequence networks alone; the command refuses others.
+    """
+    assert not private or TRAININGS[network] == SEQUENCE_TRAINING
+    fit: Fit = import_module(PRIVATE_TRAINING if private else TRAININGS[network]).fit
     return fit

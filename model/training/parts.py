@@ -22,6 +22,7 @@ from model.data.dataset import (
 from model.data.log import EventLog, Item
 from model.errors import DataError
 from model.training.equipment import Attributes
+from model.training.privacy import Privacy
 from model.training.trainer import Recipe
 
 BEGINNING_MS = -1  # before any event
@@ -45,6 +46,7 @@ class Plan:
     refit: bool = True  # learn anew from all events once the held-out ones have said how long
     start: Path | None = None  # an older artifact, to start from what it learnt
     checkpoints: Path | None = None  # a folder to go on from after a break
+    privacy: Privacy | None = None  # what no user may change more than; None: no promise
 
 
 class Parts(NamedTuple):
@@ -70,7 +72,7 @@ class Parts(NamedTuple):
 def read(log: EventLog, plan: Plan, items: Mapping[str, Item]) -> Parts:
     """Read the log into columns and label them; raises ``DataError`` if there is too little."""
     held_out = cut_ms(log.frame, plan.held_out)
-    catalogue = build_catalogue(log.frame, held_out.end_ms, HALF_LIFE_S, items)
+    catalogue = _catalogue(log, held_out.end_ms, plan, items)
     whole = read_histories(log.frame, catalogue, plan.config)
     learnt = whole.until(held_out.start_ms)
     learnt_labels = label(learnt, Period(BEGINNING_MS, held_out.start_ms), plan.config)
@@ -91,6 +93,18 @@ def read(log: EventLog, plan: Plan, items: Mapping[str, Item]) -> Parts:
         tuple(items[name].attributes if name in items else () for name in catalogue.items),
         log.fingerprint,
     )
+
+
+def _catalogue(log: EventLog, end_ms: int, plan: Plan, items: Mapping[str, Item]) -> Catalogue:
+    if plan.privacy is None:
+        return build_catalogue(log.frame, end_ms, HALF_LIFE_S, items)
+    if not items:
+        raise DataError(
+            "privacy needs the list of items, for one that is known from the log alone tells that "
+            "somebody acted on it; give --items, or leave --dp-epsilon out"
+        )
+    names = sorted(items)
+    return Catalogue.from_names(names, [items[name].category for name in names], [0] * len(names))
 
 
 def _texts(catalogue: Catalogue, items: Mapping[str, Item]) -> tuple[str, ...]:

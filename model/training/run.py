@@ -21,7 +21,6 @@ from model.data.dataset import (
     NO_NEXT,
     SELECTED_UNTIL,
     TRAINED_UNTIL,
-    Labels,
 )
 from model.data.log import EventLog, Item
 from model.export import export_onnx
@@ -29,6 +28,7 @@ from model.networks.network import Network
 from model.training.fitting import Fitted, fit_of
 from model.training.judging import Predictions
 from model.training.parts import Parts, Plan, read
+from model.training.release import Release
 from model.training.trainer import Progress
 
 
@@ -55,7 +55,8 @@ def run(
     """
     with ArtifactWriter(folder, overwrite=overwrite) as writer:
         parts = read(log, plan, items or {})
-        return make(parts, plan, writer, data=_data(log, parts), by=by, report=report)
+        data = _times(parts) | ({} if plan.privacy else _data(log, parts))
+        return make(parts, plan, writer, data=data, by=by, report=report)
 
 
 def make(
@@ -76,20 +77,21 @@ def make(
             learning.append(_point(progress))
         report(progress)
 
-    fitted = fit_of(plan.config.network)(parts, plan, note)
+    fitted = fit_of(plan.config.network, private=plan.privacy is not None)(parts, plan, note)
     said = fitted.said
-    rates = _rates(parts.learnt_labels)
-    calibration = fit(plan.config.intents, said.intent_logits, said.intents, rates)
+    catalogue, counted = parts.catalogue, fitted.counted
+    if counted is None:
+        counted = _count(parts)
+    else:
+        catalogue = catalogue.counting(counted.counts)
+    calibration = fit(plan.config.intents, said.intent_logits, said.intents, counted.rates)
     _save(fitted.network, writer.draft)
-    writer.write_object(CATALOGUE, parts.catalogue.to_json())
+    writer.write_object(CATALOGUE, catalogue.to_json())
     writer.write_object(CALIBRATION, calibration.to_json())
-    counted = contexts.count(
-        parts.whole.items, parts.whole.times_ms, len(parts.catalogue), parts.held_out.end_ms
-    )
-    writer.write_object(CONTEXTS, counted.to_json())
+    writer.write_object(CONTEXTS, counted.contexts.to_json())
     for name, content in fitted.files.items():
         writer.write_object(name, content)
-    held_out = _figures(plan.config, said, calibration, parts)
+    held_out = {} if plan.privacy else _figures(plan.config, said, calibration, parts)
     writer.write_object(METRICS, {"held_out": held_out, "learning": learning})
     export_onnx(fitted.network, plan.config, writer.draft)
     return writer.seal(
@@ -111,11 +113,14 @@ def _save(model: Network, folder: Path) -> None:
     model.save_pretrained(folder)
 
 
-def _rates(labels: Labels) -> list[float]:
-    """How often each intent came true; 0 where nobody could tell."""
-    known = labels.intents != CENSORED
-    yes = (labels.intents == 1).sum(axis=0)
-    return [float(rate) for rate in yes / np.maximum(known.sum(axis=0), 1)]
+def _count(parts: Parts) -> Release:
+    """What is acted on at which part of the day, and how often each intent came true."""
+    counted = contexts.count(
+        parts.whole.items, parts.whole.times_ms, len(parts.catalogue), parts.held_out.end_ms
+    )
+    labels = parts.learnt_labels.intents
+    known = (labels != CENSORED).sum(axis=0)  # 0 where nobody could tell
+    return Release(counted, (labels == 1).sum(axis=0) / np.maximum(known, 1))
 
 
 def _figures(
@@ -155,9 +160,11 @@ def _data(log: EventLog, parts: Parts) -> dict[str, Any]:
         "forgotten": log.forgotten,
         "events": len(parts.whole.items),
         "users": len(parts.whole.offsets) - 1,
-        "from_ms": int(parts.whole.times_ms.min()),
-        SELECTED_UNTIL: parts.held_out.end_ms,
     }
+
+
+def _times(parts: Parts) -> dict[str, Any]:
+    return {"from_ms": int(parts.whole.times_ms.min()), SELECTED_UNTIL: parts.held_out.end_ms}
 
 
 def _trained_until_ms(parts: Parts, fitted: Fitted) -> int:

@@ -79,7 +79,7 @@ class Trainer:
         self._network = objective.network
         self._batches, self._recipe, self._report = batches, recipe, report
         self._accelerator, self._checkpoint, self._minutes = accelerator, checkpoint, minutes
-        optimizer = _optimizer(self._network, recipe)
+        optimizer = optimizer_of(self._network, recipe)
         self._rates = [group["lr"] for group in optimizer.param_groups]
         self._objective, self._optimizer = accelerator.prepare(objective, optimizer)
         self._average = Average(self._network, recipe.average_decay)
@@ -217,7 +217,7 @@ def _put(network: nn.Module, weights: dict[str, Tensor]) -> None:
     network.train(False)
 
 
-def _optimizer(network: SequenceModel, recipe: Recipe) -> torch.optim.Optimizer:
+def optimizer_of(network: SequenceModel, recipe: Recipe) -> torch.optim.Optimizer:
     """Tables of vectors learn faster and never decay; nor does what is not a matrix."""
     tables = [module.weight for module in network.modules() if isinstance(module, nn.Embedding)]
     others = [p for p in network.parameters() if all(p is not table for table in tables)]

@@ -101,13 +101,13 @@ class Batches:
             batches = list(self._split(rng.permutation(len(self.windows.starts)), padded_tokens))
             order = rng.permutation(len(batches))
             self._drawn = key, [batches[number] for number in order]
-        return self._make(self._drawn[1][place])
+        return self.of(self._drawn[1][place])
 
     def in_order(self, padded_tokens: int, most_windows: int, seed: int) -> Iterator[Batch]:
         """At most so many windows, the same ones for a seed, shortest last."""
         order = np.random.default_rng(seed).permutation(len(self.windows.starts))
         for rows in self._split(order[:most_windows], padded_tokens):
-            yield self._make(rows)
+            yield self.of(rows)
 
     def count(self, padded_tokens: int) -> int:
         """How many batches an epoch has."""
@@ -123,7 +123,8 @@ class Batches:
             yield order[start : start + rows]
             start += rows
 
-    def _make(self, rows: Ints) -> Batch:
+    def of(self, rows: Ints) -> Batch:
+        """One batch of just these windows."""
         windows = self.windows.take(rows)
         lengths = windows.lengths
         first = np.cumsum(lengths) - lengths

@@ -16,7 +16,7 @@ from tests.docs.blocks import blocks
 
 ROOT = Path(__file__).parents[2]
 README, OPERATIONS = ROOT / "README.md", ROOT / "docs" / "operations.md"
-OTHERS = ("cold-start", "real-data", "scoring-options", "understanding")
+OTHERS = ("cold-start", "privacy", "real-data", "scoring-options", "understanding")
 DOCUMENTS = [README, OPERATIONS, *(ROOT / "docs" / f"{name}.md" for name in OTHERS)]
 # Read by the tests, or by the shell of a document, and not by a setting.
 OTHER_VARIABLES = {"LATELY_TEST_BOOTSTRAP", "LATELY_DATA_DIR"}
