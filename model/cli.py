@@ -6,6 +6,7 @@ from model.commands.artifact import extend, inspect, shrink, verify
 from model.commands.convert import convert
 from model.commands.evaluate import evaluate
 from model.commands.explain import ReadSequence, explain_command
+from model.commands.pseudonymise import pseudonymise
 from model.commands.similar import similar
 from model.commands.together import together
 from model.commands.train import train
@@ -14,6 +15,7 @@ from model.commands.train import train
 def commands(app: typer.Typer, read: ReadSequence) -> None:
     """Add the model's commands to an app that knows how to read a user's sequence."""
     app.command()(convert)
+    app.command()(pseudonymise)
     app.command()(train)
     app.command()(evaluate)
     app.command()(similar)

@@ -68,6 +68,26 @@ def test_the_manifest_says_how_it_was_made(trained: Path) -> None:
     assert START_MS < fields["data"]["trained_until_ms"] < fields["data"]["selected_until_ms"]
 
 
+def test_no_user_and_no_session_is_named_in_an_artifact_or_a_checkpoint(
+    log: Path, tmp_path: Path
+) -> None:
+    named = tmp_path / "named.jsonl"
+    events = [json.loads(line) for line in log.read_text().splitlines()]
+    for event in events:
+        event["user_id"] = f"shopper:{event['user_id']}"
+        event["session_id"] = f"session:{event['user_id']}"
+    named.write_text("".join(json.dumps(event) + "\n" for event in events))
+    where = ("--out", tmp_path / "shop", "--checkpoints", tmp_path / "checkpoints")
+    result = run("train", named, *where, *SMALL)
+
+    assert result.exit_code == 0, result.output
+    written = [path for folder in where[1::2] for path in Path(folder).iterdir()]
+    assert {path.suffix for path in written} == {".json", ".onnx", ".safetensors", ".pt"}
+    said = b"".join(path.read_bytes() for path in written) + result.output.encode()
+    assert b"i0" in said  # items are named
+    assert b"shopper:" not in said and b"session:" not in said
+
+
 def test_inspect_shows_a_person_the_same(trained: Path) -> None:
     lines = run("artifact", "inspect", trained).stdout.splitlines()
 

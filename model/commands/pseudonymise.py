@@ -1,0 +1,64 @@
+"""The command that rewrites event logs with pseudonyms for users."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from model.commands.common import Events, need_training
+
+if TYPE_CHECKING:
+    from model.pseudonyms import Pseudonyms
+
+
+def pseudonymise(
+    events: Events,
+    key: Annotated[Path, typer.Option(help="A file with the secret, of 16 bytes and more.")],
+    out: Annotated[Path, typer.Option(help="The event log to write: .jsonl, .csv or .parquet.")],
+) -> None:
+    """Write event logs again, as one, with users, sessions and event ids under pseudonyms.
+
+    The same key gives the same pseudonyms, here and in a producer. Columns that are not in the
+    contract are left out, for they may name anybody.
+    """
+    from model.formats.output import EVENT_SUFFIXES, write_events
+    from model.pseudonyms import Pseudonyms
+
+    if out.suffix not in EVENT_SUFFIXES:
+        raise typer.BadParameter(f"--out {out}: expected a name with {' or '.join(EVENT_SUFFIXES)}")
+    if out.exists():
+        raise typer.BadParameter(f"--out {out}: is there already; name another file")
+    names = Pseudonyms.from_file(key)
+    need_training()
+    rows = 0
+
+    def counted() -> Iterator[dict[str, Any]]:
+        nonlocal rows
+        for path in events:
+            for event in rewritten(path, names):
+                rows += 1
+                yield event
+
+    write_events(counted(), out)
+    typer.echo(f"{out}: {rows:,} rows under pseudonyms")
+
+
+def rewritten(path: Path, names: "Pseudonyms") -> Iterator[dict[str, Any]]:
+    """The rows of a log under pseudonyms, in their order, some at a time; raises ``DataError``."""
+    import polars as pl
+
+    from model.data.log_files import COLUMNS, open_log_file, polars_errors
+    from model.pseudonyms import FIELDS
+
+    def pseudonyms(ids: pl.Series) -> pl.Series:
+        known = ids.drop_nulls().unique()
+        named = [names(identity) for identity in known]
+        return ids.replace_strict(known, named, default=None, return_dtype=pl.String)
+
+    frame = open_log_file(path).frame.select(COLUMNS)
+    with polars_errors(path):
+        for batch in frame.collect_batches(maintain_order=True):
+            renamed = batch.with_columns(pseudonyms(batch[field]).alias(field) for field in FIELDS)
+            for row in renamed.iter_rows(named=True):
+                yield {name: value for name, value in row.items() if value is not None}
