@@ -24,7 +24,7 @@ demo: $(DEMO_SETUP) ## broker, shoppers, worker and scores, live; SECONDS=20 end
 
 .PHONY: test
 test: $(SETUP) ## every test that needs no real Kafka
-	.venv/bin/pytest -m 'not kafka' -rs $(ARGS)
+	.venv/bin/pytest -m 'not kafka' -rs -n logical --dist loadfile $(ARGS)
 
 .PHONY: test-kafka
 test-kafka: $(SETUP) ## the tests on a real Kafka: that of LATELY_TEST_BOOTSTRAP, or one from Maven

@@ -1,8 +1,12 @@
 """What the model's commands share: their arguments, and how they speak."""
 
 import json
+import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 
 import typer
@@ -37,6 +41,19 @@ def need_privacy() -> None:
 
     if find_spec("opacus") is None:
         raise ModelError("opacus is not installed; pip install 'lately[train,private]'")
+
+
+@contextmanager
+def place_of(folder: Path) -> Iterator[Path]:
+    """Where this process writes an artifact to: of several, all but the first one throw it away.
+
+    ``RANK`` is what ``torchrun`` and ``accelerate launch`` tell each process.
+    """
+    if int(os.environ.get("RANK", "0")) == 0:
+        yield folder
+        return
+    with TemporaryDirectory() as scratch:
+        yield Path(scratch) / folder.name
 
 
 def write_json(path: Path | None, figures: dict[str, Any]) -> None:

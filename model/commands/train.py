@@ -11,6 +11,7 @@ from model.commands.common import (
     JsonFile,
     need_privacy,
     need_training,
+    place_of,
     say,
     write_json,
 )
@@ -129,9 +130,9 @@ def train(
     known = read_items(items) if items else {}
     log = EventLog.open(events)
     say(f"{log.rows:,} rows, {log.duplicates:,} duplicates, {log.forgotten:,} forgotten")
-    with progress("training", PARTS) as tell:
-        artifact = run(log, plan, out, items=known, overwrite=overwrite, report=_reporter(tell))
-    figures = artifact.read_object("metrics.json")
+    with place_of(out) as folder, progress("training", PARTS) as tell:
+        artifact = run(log, plan, folder, items=known, overwrite=overwrite, report=_reporter(tell))
+        figures = artifact.read_object("metrics.json")
     write_json(json_file, figures)
     if unused := artifact.manifest.made.get("titles_unused"):
         say(f"note: {unused}")

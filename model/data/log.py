@@ -1,7 +1,7 @@
 """The event log and the item list: read, checked, cleaned, and cut by time.
 
-Polars reads the log lazily, so one larger than memory can be scanned; only dropping duplicates
-holds the keys of all rows.
+Polars reads the log lazily, so one larger than memory can be scanned and counted; dropping
+duplicates and sorting hold all rows, so a log for which there is no room is refused before that.
 """
 
 import csv
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from model.data.attributes import attributes, further_columns, naming_columns
 from model.data.log_files import COLUMNS, FORGET, open_log_file, polars_errors
+from model.data.memory import refuse_beyond_memory
 from model.errors import DataError
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ class EventLog:
             for number, file in enumerate(files)
         ]
         rows, wishes = sum(file.rows for file in files), sum(file.wishes for file in files)
+        refuse_beyond_memory(", ".join(map(str, paths)), rows)
         asked_for = pl.concat(frames)
         allowed = _without_forgotten(asked_for) if wishes else asked_for
         n_allowed = _count(allowed) if wishes else rows

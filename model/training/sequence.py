@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 from accelerate import Accelerator
+from accelerate.utils import DistributedDataParallelKwargs
 from torch import nn
 
 from model.artifact import ATTRIBUTES
@@ -57,8 +58,7 @@ class Run:
         self.titles = read_titles(parts, plan)
         self.values = value_names(parts.catalogue, parts.attributes)
         self.share = SEARCHING if plan.refit else 1.0  # of the time that the search takes
-        on_gpu = plan.device != "cpu"
-        self.accelerator = Accelerator(cpu=not on_gpu, mixed_precision="bf16" if on_gpu else "no")
+        self.accelerator = accelerate(plan.device)
         self.learnt = Batches(parts.learnt, parts.learnt_labels, plan.config)
         self.held_out = Batches(parts.whole, parts.held_out_labels, plan.config, HELD_OUT_OVERLAP)
 
@@ -124,6 +124,17 @@ class Run:
         if self.plan.checkpoints is None:
             return None
         return Checkpoint(self.plan.checkpoints / f"{name}.pt", self.parts.fingerprint)
+
+
+def accelerate(device: str) -> Accelerator:
+    """One process alone, or one of several, as ``torchrun`` or ``accelerate launch`` started it."""
+    on_gpu = device != "cpu"
+    several = DistributedDataParallelKwargs(
+        broadcast_buffers=False,  # tables as large as the catalogue, which never change
+        find_unused_parameters=True,  # a batch may have nothing to say of the next items
+    )
+    precision = "bf16" if on_gpu else "no"
+    return Accelerator(cpu=not on_gpu, mixed_precision=precision, kwargs_handlers=[several])
 
 
 def build(

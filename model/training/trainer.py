@@ -175,10 +175,11 @@ class Trainer:
             self._since = 0
 
     def _spent(self) -> float:
-        """The share of the minutes that is over, 0 if nobody set any."""
+        """The share of the minutes that is over, 0 if nobody set any; all processes agree."""
         if self._minutes is None:
             return 0.0
-        return (time.monotonic() - self._started_s) / 60 / self._minutes
+        share = torch.tensor([(time.monotonic() - self._started_s) / 60 / self._minutes])
+        return float(self._accelerator.gather(share.to(self._accelerator.device)).max())
 
     def _progress(self, validation: Validation | None) -> Progress:
         done = min(1.0, max(self._step / max(1, self._most_steps), self._spent()))

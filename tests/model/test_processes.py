@@ -1,0 +1,50 @@
+"""Several processes learn one model together, each from a share of the batches."""
+
+import itertools
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from model.artifact import Artifact
+from model.synthetic import Shop
+
+pytestmark = pytest.mark.timeout(400)  # two processes that load libraries, on cores that are shared
+
+START_MS = 1_790_000_000_000
+LATELY = Path(sys.executable).parent / "lately"
+
+
+def test_two_processes_write_one_model(tmp_path: Path) -> None:
+    log, out = tmp_path / "log.jsonl", tmp_path / "shop"
+    events = itertools.islice(Shop(3, 120, 6).events(60, START_MS), 1_500)
+    log.write_text("".join(json.dumps(event) + "\n" for event in events))
+    launch = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+    train = (
+        LATELY,
+        "train",
+        "--no-refit",
+        log,
+        "--out",
+        out,
+        "--dim",
+        "8",
+        "--epochs",
+        "1",
+        "--minutes",
+        "5",
+    )
+
+    done = subprocess.run(
+        [sys.executable, *launch, *map(str, train)], capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == 0, done.stderr[-2_000:]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["log.jsonl", "shop"]  # no draft
+    learning = Artifact.open(out).read_object("metrics.json")["learning"]
+    assert [point["epoch"] for point in learning]  # judged round by round
+    # Each line of progress stands twice: both processes were there, and agreed.
+    heard = [line for line in done.stderr.splitlines() if line.startswith("epoch ")]
+    assert len(heard) == 2 * len(set(heard)) > 0
