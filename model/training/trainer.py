@@ -40,7 +40,7 @@ class Recipe:
     average_decay: float = 0.999
     clip_norm: float = 5.0
     patience: int = 2  # rounds without a better validation
-    least_gain: float = 5e-4  # of recall and MRR together: less is not worth another round
+    least_gain: float = 1e-3  # as a share of what was best: less is not worth another round
     round_steps: tuple[int, int] = (150, 2_000)  # at least and at most; an epoch in between
     weights: Weights = field(default_factory=Weights)
 
@@ -166,10 +166,8 @@ class Trainer:
                 found = validate(self._network, held_out, seed)
         self._report(self._progress(found))
         self._since += 1
-        least = (
-            -1.0 if self._best is None else self._best.validation.total + self._recipe.least_gain
-        )
-        if found.total > least:
+        best = -1.0 if self._best is None else self._best.validation.total
+        if found.total > best * (1 + self._recipe.least_gain):
             means = {name: mean.clone() for name, mean in self._average.means.items()}
             self._best = Best(found, self._step, means)
             self._since = 0

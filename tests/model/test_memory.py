@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import psutil
 import pytest
 
 from model.data import memory
@@ -37,8 +38,8 @@ def test_a_containers_limit_counts_where_it_leaves_less(
     for name, content in (("LIMIT", limit), ("USED", "2000000\n")):
         (tmp_path / name).write_text(content)
         monkeypatch.setattr(memory, name, tmp_path / name)
-    machine = memory.psutil.virtual_memory()
-    monkeypatch.setattr(memory.psutil, "virtual_memory", lambda: machine)
+    machine = psutil.virtual_memory()
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: machine)
 
     assert memory.free_bytes() == (machine.available if room is None else room)
 
@@ -47,7 +48,7 @@ def test_without_such_limits_the_machine_alone_counts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(memory, "LIMIT", tmp_path / "none")
-    machine = memory.psutil.virtual_memory()
-    monkeypatch.setattr(memory.psutil, "virtual_memory", lambda: machine)
+    machine = psutil.virtual_memory()
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: machine)
 
     assert memory.free_bytes() == machine.available
