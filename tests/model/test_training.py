@@ -48,12 +48,12 @@ def validations(said: list[Progress]) -> list[Validation]:
     return [progress.validation for progress in said if progress.validation]
 
 
-def shopping(folder: Path, n_events: int, n_shoppers: int) -> Shopping:
+def shopping(folder: Path, n_events: int, n_shoppers: int, width: int = 96) -> Shopping:
     torch.set_num_threads(1)
     path = folder / "events.jsonl"
     events = itertools.islice(Shop(3).events(n_shoppers, START_MS), n_events)
     path.write_text("".join(json.dumps(event) + "\n" for event in events))
-    plan = Plan(ArtifactConfig(horizon_s=HORIZON_S), Recipe())
+    plan = Plan(ArtifactConfig(horizon_s=HORIZON_S), Recipe(), width=width)
     return Shopping(read(EventLog.open([path]), plan, {}), plan)
 
 
@@ -67,8 +67,8 @@ def weights(model: Any) -> list[bytes]:
 
 
 def test_it_learns_what_the_made_shop_holds(tmp_path: Path) -> None:
-    shop = shopping(tmp_path, n_events=50_000, n_shoppers=1_000)
-    model, rounds = shop.train(Recipe(epochs=6, seed=1))
+    shop = shopping(tmp_path, n_events=50_000, n_shoppers=1_000, width=32)
+    model, rounds = shop.train(Recipe(epochs=4, seed=1))
     said = predict(model, shop.held_out, most=1 << 30, seed=0)
 
     # A category holds 600 / 24 = 25 items, and nine looks in ten stay within the category. Who
