@@ -63,8 +63,15 @@ def _ask(python: Path, task: Task, minutes: float, seed: int, threads: int) -> d
     with TemporaryDirectory() as scratch:
         asked, answered = Path(scratch) / "task.json", Path(scratch) / "answer.json"
         asked.write_text(json.dumps(content), encoding="utf-8")
-        # -P: or the modules beside the script would stand in the way of those it imports.
-        command = [str(python.absolute()), "-P", *map(str, (SCRIPT, asked, answered))]
+        # -P: or the modules beside the script would stand in the way of those it imports. And what
+        # its libraries warn each other of is nothing that a reader of the table could act on.
+        command = [
+            str(python.absolute()),
+            "-P",
+            "-W",
+            "ignore",
+            *map(str, (SCRIPT, asked, answered)),
+        ]
         threaded = os.environ | {"OMP_NUM_THREADS": str(threads)}
         done = subprocess.run(command, env=threaded, cwd=scratch, check=False)
         if done.returncode:
