@@ -60,11 +60,7 @@ def count(acted_on: npt.NDArray[np.int32], times_ms: Ints, items: int, now_ms: i
     ids, times_ms = acted_on[known].astype(np.int64), times_ms[known]
     weights: Floats = PER_EVENT * 2.0 ** (-(now_ms - times_ms).clip(min=0) / 1000 / HALF_LIFE_S)
     cells = times_ms // PART_MS % PARTS * items + ids
-    return smooth(np.bincount(cells, weights, minlength=PARTS * items).reshape(PARTS, items))
-
-
-def smooth(counts: Floats) -> Contexts:
-    """Counts (PARTS, V) with a hundred events more in each part, spread like those of the day."""
+    counts = np.bincount(cells, weights, minlength=PARTS * items).reshape(PARTS, items)
     whole = counts.sum(axis=0)
     prior = PRIOR_EVENTS * PER_EVENT * whole / max(whole.sum(), 1)
     return Contexts(np.rint(counts + prior).astype(np.int64))

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from model.catalogue import HALF_LIFE_S, PER_EVENT
-from model.contexts import PART_MS, PARTS, Contexts, smooth
+from model.contexts import PARTS, Contexts
 from model.data.dataset import CENSORED, Histories, Labels
 
 if TYPE_CHECKING:
@@ -48,14 +48,15 @@ def release(
     spread = noise * BOUND
     acted = acted_on(histories, items, now_ms).sum(axis=0)
     came = came_true(histories, labels).sum(axis=0)
-    acted = np.maximum(acted + rng.normal(scale=spread, size=acted.shape), 0)
+    acted = np.maximum(acted + rng.normal(scale=spread, size=acted.shape), 0) * PER_EVENT
     yes, known = came + rng.normal(scale=spread, size=came.shape)
     rates = np.where(known > 0, yes / np.where(known > 0, known, 1), 0).clip(0, 1)
-    return Release(smooth(acted.reshape(PARTS, items) * PER_EVENT), rates)
+    # The parts of the day are not told apart: it would take four times as many noisy numbers.
+    return Release(Contexts(np.tile(np.rint(acted / PARTS).astype(np.int64), (PARTS, 1))), rates)
 
 
 def acted_on(histories: Histories, items: int, now_ms: int) -> "csr_array":
-    """What each user adds to the counts of items by part of the day: (U, PARTS · V), length ≤ 1.
+    """What each user adds to the counts of items: (U, V), of a length of 1 at most.
 
     An event adds one half for each half-life before ``now_ms``; who would then add a vector longer
     than 1 adds one of length 1.
@@ -65,9 +66,9 @@ def acted_on(histories: Histories, items: int, now_ms: int) -> "csr_array":
     known = histories.items >= 0
     users, times_ms = users_of(histories)[known], histories.times_ms[known]
     weights = 2.0 ** (-(now_ms - times_ms).clip(min=0) / 1000 / HALF_LIFE_S)
-    cells = times_ms // PART_MS % PARTS * items + histories.items[known]
-    shape = (len(histories.offsets) - 1, PARTS * items)
-    table = csr_array((weights, (users, cells)), shape=shape)  # what stands twice is summed
+    shape = (len(histories.offsets) - 1, items)
+    places = (users, histories.items[known])
+    table = csr_array((weights, places), shape=shape)  # what stands twice is summed
     lengths = np.sqrt(table.power(2).sum(axis=1))
     return csr_array(diags_array(1 / np.maximum(lengths, 1)) @ table)
 
