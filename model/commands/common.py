@@ -43,6 +43,11 @@ def need_privacy() -> None:
         raise ModelError("opacus is not installed; pip install 'lately[train,private]'")
 
 
+def processes() -> int:
+    """How many were started together, by ``torchrun`` or ``accelerate launch``."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
 @contextmanager
 def place_of(folder: Path) -> Iterator[Path]:
     """Where this process writes an artifact to: of several, all but the first one throw it away.

@@ -12,6 +12,7 @@ from model.commands.common import (
     need_privacy,
     need_training,
     place_of,
+    processes,
     say,
     write_json,
 )
@@ -98,6 +99,9 @@ def train(
         raise typer.BadParameter(f"--from: {network} always starts afresh; leave it out")
     if dim % 2:
         raise typer.BadParameter(f"--dim {dim}: expected an even number")
+    if processes() > 1 and (dp_epsilon or TRAININGS[network] != SEQUENCE_TRAINING):
+        which = "--dp-epsilon" if dp_epsilon else network
+        raise typer.BadParameter(f"{which} trains in one process, {processes()} were started")
     if dp_epsilon is not None:
         _refuse_with_privacy(network, start, checkpoints, minutes, items, refit)
         need_privacy()

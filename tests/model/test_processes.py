@@ -7,8 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
+import typer
+from typer.testing import CliRunner
 
 from model.artifact import Artifact
+from model.commands.train import train
 from model.synthetic import Shop
 
 pytestmark = pytest.mark.timeout(400)  # two processes that load libraries, on cores that are shared
@@ -45,6 +48,22 @@ def test_two_processes_write_one_model(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["log.jsonl", "shop"]  # no draft
     learning = Artifact.open(out).read_object("metrics.json")["learning"]
     assert [point["epoch"] for point in learning]  # judged round by round
-    # Each line of progress stands twice: both processes were there, and agreed.
-    heard = [line for line in done.stderr.splitlines() if line.startswith("epoch ")]
-    assert len(heard) == 2 * len(set(heard)) > 0
+    # Each tells its own loss, for each has batches of its own, and both judge the same network.
+    rounds = [line for line in done.stderr.splitlines() if line.startswith("epoch ")]
+    judged = [line.partition("held out")[2] for line in rounds]
+    assert len(set(rounds)) == len(rounds) == 2
+    assert judged[0] == judged[1] != ""
+
+
+@pytest.mark.parametrize("words", [["--dp-epsilon", "8"], ["--network", "path"]])
+def test_what_one_process_must_do_alone_is_refused_in_several(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    app = typer.Typer()
+    app.command()(train)
+
+    done = CliRunner().invoke(app, ["log.jsonl", "--out", str(tmp_path / "out"), *words])
+
+    assert done.exit_code == 2
+    assert "trains in one process, 2 were started" in " ".join(done.output.split())
