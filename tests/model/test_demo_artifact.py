@@ -1,6 +1,8 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from model.artifact import METRICS, Artifact, verify
 from model.demo_artifact_build import EVENTS_SEED, FOLDER, N_EVENTS, SHOP_SEED, build
 from model.synthetic import Shop
@@ -39,6 +41,7 @@ def test_its_manifest_says_how_to_make_it_again() -> None:
     assert f"Shop({SHOP_SEED}), events seed {EVENTS_SEED}" in made["by"]
 
 
+@pytest.mark.timeout(400)  # libraries to load and a model to export, one core shared
 def test_making_it_replaces_the_older_one(tmp_path: Path) -> None:
     folder = tmp_path / "demo_artifact"
 
