@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-import psutil
-
 from model.errors import DataError
 
 # Measured: 2 million rows of 69 bytes took 0.9 GB beyond the libraries, to clean them, read them
@@ -24,6 +22,8 @@ def refuse_beyond_memory(name: str, rows: int) -> None:
 
 def free_bytes() -> int:
     """What the machine can still give, or what a container's limit leaves, if that is less."""
+    import psutil  # late: it comes with the training, and a worker has none
+
     free = int(psutil.virtual_memory().available)
     try:
         limit = LIMIT.read_text().strip()
