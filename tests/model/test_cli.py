@@ -257,7 +257,7 @@ def test_figures_that_cannot_be_written_are_one_line(
 
 
 def test_the_commands_load_nothing_heavy_until_they_run() -> None:
-    heavy = {"torch", "transformers", "polars", "onnxruntime", "sklearn"}
+    heavy = {"torch", "transformers", "polars", "onnxruntime", "sklearn", "psutil", "opacus"}
     code = f"import sys, model.cli; print(*{heavy} & sys.modules.keys())"
 
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
