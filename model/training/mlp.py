@@ -7,7 +7,6 @@ log of the chance itself, whatever was drawn.
 """
 
 import math
-import time
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -24,6 +23,7 @@ from model.metrics import mrr_at, recall_at
 from model.networks.candidates import NOBODY, nearest
 from model.networks.mlp import MlpConfig, MlpModel
 from model.serving.mlp import MlpGraph
+from model.training.epochs import Epochs
 from model.training.fitting import Fitted
 from model.training.judging import CUTOFF, Predictions, Validation
 from model.training.losses import COUNT_POWER, intent_loss
@@ -113,74 +113,41 @@ class Draws:
         return Draw(codes, torch.log(ANY * share + per_place * times))
 
 
-class _Training:
+class _Training(Epochs):
+    network: MlpModel
+
     def __init__(
         self, network: MlpModel, parts: Parts, plan: Plan, report: Callable[[Progress], None]
     ) -> None:
-        self.network, self.parts, self.plan, self.report = network, parts, plan, report
-        self.recipe = plan.recipe
-        self.events = np.flatnonzero(parts.learnt_labels.next_items >= 0)
+        recipe = plan.recipe
+        events = np.flatnonzero(parts.learnt_labels.next_items >= 0)
+        if len(events):
+            events = np.tile(events, -(-LEAST_EVENTS // len(events)))
+        rate, decay = recipe.learning_rate, recipe.weight_decay
+        super().__init__(
+            network,
+            torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=decay),
+            recipe,
+            report,
+            events=events,
+            batch=BATCH,
+            epoch_events=EPOCH_EVENTS,
+            most_epochs=EPOCHS,
+        )
+        self.parts, self.plan = parts, plan
         self.held_out = np.flatnonzero(parts.held_out_labels.next_items != NO_NEXT)
         self.draws = Draws(network, parts.counts)
         self.intents = _intent_columns(plan)
-        self.optimizer = torch.optim.AdamW(
-            network.parameters(),
-            lr=self.recipe.learning_rate,
-            weight_decay=self.recipe.weight_decay,
-        )
-        if len(self.events):
-            self.events = np.tile(self.events, -(-LEAST_EVENTS // len(self.events)))
-        per_epoch = -(-min(len(self.events), EPOCH_EVENTS) // BATCH)
-        self.epochs = min(self.recipe.epochs, EPOCHS)
-        self.steps = self.epochs * per_epoch
-        self.step, self.loss = 0, 0.0
-        self.started_s = time.monotonic()
+        torch.manual_seed(recipe.seed)  # dropout and the draws have no generator of their own
 
-    def run(self) -> None:
-        """Train in place; leave the weights of the epoch that was best on held-out events."""
-        torch.manual_seed(self.recipe.seed)
-        rng = np.random.default_rng(self.recipe.seed)
-        best, weights, since = Validation(-1.0, -1.0), self.network.state_dict(), 0
-        for epoch in range(1, self.epochs + 1):
-            self._epoch(epoch, rng)
-            found = self._validate()
-            self.report(Progress(epoch, self._done(), self.loss, found))
-            since += 1
-            if found > best:
-                best, since = found, 0
-                weights = {name: v.clone() for name, v in self.network.state_dict().items()}
-            if since >= self.recipe.patience or self._done() >= 1:
-                break
-        self.network.load_state_dict(weights)
-
-    def _epoch(self, epoch: int, rng: np.random.Generator) -> None:
-        self.network.train()
-        for events in batches(rng.permutation(self.events)[:EPOCH_EVENTS], BATCH):
-            if self._done() >= 1:
-                return
-            loss = self._loss(np.sort(events))
-            for group in self.optimizer.param_groups:
-                group["lr"] = self.recipe.learning_rate * self._rate()
-            self.optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.clip_norm)
-            self.optimizer.step()
-            self.step += 1
-            self.loss = loss.item() if self.step == 1 else 0.98 * self.loss + 0.02 * loss.item()
-            self.report(Progress(epoch, self._done(), self.loss, None))
-
-    def _done(self) -> float:
-        by_steps = self.step / self.steps
-        if self.recipe.minutes is None:
-            return by_steps
-        return max(by_steps, (time.monotonic() - self.started_s) / 60 / self.recipe.minutes)
-
-    def _rate(self) -> float:
+    def rate(self, done: float) -> float:
         """Linear warm-up, then half a cosine down to nothing."""
         warm = min(1.0, (self.step + 1) / min(self.recipe.warm_up_steps, 1 + self.steps // 10))
-        return warm * 0.5 * (1 + math.cos(math.pi * min(1.0, self._done())))
+        return warm * 0.5 * (1 + math.cos(math.pi * done))
 
-    def _loss(self, events: Ints) -> Tensor:
+    def cost(self, events: Ints) -> Tensor:
+        """The loss of a batch: the heads against what was drawn, and the intents."""
+        events = np.sort(events)
         learnt, labels, device = self.parts.learnt, self.parts.learnt_labels, self.network.device
         windows = _tensors(windows_until(learnt, events, self.plan.config), device)
         targets = torch.from_numpy(labels.next_items[events].astype(np.int64)).to(device)
@@ -191,7 +158,8 @@ class _Training:
         happened = torch.from_numpy(labels.intents[events]).to(device)
         return loss + self.recipe.weights.intent * intent_loss(intents, happened)
 
-    def _validate(self) -> Validation:
+    def validate(self) -> Validation:
+        """How well a sample of the held-out events is predicted."""
         events = sample(self.held_out, VALIDATION_EVENTS, self.recipe.seed)
         ranks = predict(self.network, self.parts, self.plan, events).ranks
         return Validation(recall_at(ranks, CUTOFF), mrr_at(ranks, CUTOFF))

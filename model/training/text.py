@@ -4,23 +4,24 @@ Three ways to tune it. ``top``: its last layer and the heads. ``all``: every lay
 small matrix beside each large one (Hu et al., "LoRA", ICLR 2022), merged before it is saved.
 """
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from model.data.dataset import CENSORED, NO_NEXT, Histories, Labels
+from model.data.dataset import NO_NEXT, Histories, Labels
 from model.errors import DataError
 from model.features import FIRST_ITEM
 from model.metrics import mrr_at, recall_at
 from model.networks.text import Last, TextModel
 from model.texts import TextEncoder
+from model.training.epochs import Epochs
 from model.training.fitting import Fitted
 from model.training.judging import CUTOFF, Predictions, Validation
 from model.training.losses import Negatives, category_loss, intent_loss, next_item_loss
+from model.training.moments import batches, sample, useful
 from model.training.parts import Parts, Plan
 from model.training.text_network import build
 from model.training.trainer import Progress
@@ -50,87 +51,57 @@ def fit(parts: Parts, plan: Plan, report: Callable[[Progress], None]) -> Fitted:
     network = build(parts, plan, TextEncoder.open(plan.encoder, plan.device))
     nn.Module.to(network, plan.device)
     _Training(network, parts, plan, report).run()
-    said = predict(network, parts, plan, _judged(parts.held_out_labels, plan.recipe.seed))
+    said = predict(
+        network, parts, plan, sample(useful(parts.held_out_labels), JUDGED_EVENTS, plan.recipe.seed)
+    )
     nn.Module.to(network, "cpu")
     return Fitted(network, said)
 
 
-class _Training:
+class _Training(Epochs):
+    network: TextModel
+
     def __init__(
         self, network: TextModel, parts: Parts, plan: Plan, report: Callable[[Progress], None]
     ) -> None:
-        self.network, self.parts, self.plan, self.report = network, parts, plan, report
-        self.recipe = plan.recipe
-        self.generator = torch.Generator().manual_seed(self.recipe.seed)
-        torch.manual_seed(self.recipe.seed)  # dropout has no generator of its own
-        self.events = _useful(parts.learnt_labels)
+        seed = plan.recipe.seed
+        torch.manual_seed(seed)  # dropout and LoRA have no generator of their own
+        choose(network, plan.tune)
+        super().__init__(
+            network,
+            _optimizer(network, plan),
+            plan.recipe,
+            report,
+            events=useful(parts.learnt_labels),
+            batch=BATCH,
+            epoch_events=EPOCH_EVENTS,
+            most_epochs=MOST_EPOCHS,
+        )
+        self.parts, self.plan = parts, plan
+        asked = np.flatnonzero(parts.held_out_labels.next_items != NO_NEXT)
+        self.held_out = sample(asked, VALIDATION_EVENTS, seed)
         self.negatives = Negatives(torch.from_numpy(parts.counts), self.recipe.weights.draws)
+        self.generator = torch.Generator().manual_seed(seed)
         self.weights = yes_weights(parts.learnt_labels).to(network.device)
         self.categories = torch.from_numpy(parts.catalogue.item_categories).to(network.device)
-        choose(network, plan.tune)
-        self.optimizer = _optimizer(network, plan)
-        self.rates = [group["lr"] for group in self.optimizer.param_groups]
-        self.epochs = min(self.recipe.epochs, MOST_EPOCHS)
-        self.steps = self.epochs * -(-min(len(self.events), EPOCH_EVENTS) // BATCH)
-        self.step, self.loss = 0, 0.0
-        self.started_s = time.monotonic()
 
     def run(self) -> None:
         """Train in place; leave the network in eval mode, with the best epoch's weights."""
-        rng = np.random.default_rng(self.recipe.seed)
-        held_out = _sample(
-            np.flatnonzero(self.parts.held_out_labels.next_items != NO_NEXT),
-            VALIDATION_EVENTS,
-            self.recipe.seed,
-        )
-        best, weights, since = Validation(-1.0, -1.0), self._weights(), 0
-        for epoch in range(1, self.epochs + 1):
-            self._epoch(epoch, rng)
-            ranks = predict(self.network, self.parts, self.plan, held_out).ranks
-            found = Validation(recall_at(ranks, CUTOFF), mrr_at(ranks, CUTOFF))
-            self.report(Progress(epoch, self._done(), self.loss, found))
-            since += 1
-            if found > best:
-                best, weights, since = found, self._weights(), 0
-            if since >= self.recipe.patience or self._done() >= 1:
-                break
-        self.network.load_state_dict(weights, strict=False)
+        super().run()
         merge(self.network)
         nn.Module.eval(self.network)
 
-    def _weights(self) -> dict[str, Tensor]:
-        """A copy of what is being tuned."""
-        named = self.network.named_parameters()
-        return {name: p.detach().clone() for name, p in named if p.requires_grad}
-
-    def _epoch(self, epoch: int, rng: np.random.Generator) -> None:
-        self.network.train()
-        for events in _batches(rng.permutation(self.events)[:EPOCH_EVENTS], BATCH):
-            if self._done() >= 1:
-                return
-            loss = self._loss(events)
-            for group, full in zip(self.optimizer.param_groups, self.rates, strict=True):
-                group["lr"] = full * self._rate()
-            self.optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.clip_norm)
-            self.optimizer.step()
-            self.step += 1
-            self.loss = loss.item() if self.step == 1 else 0.98 * self.loss + 0.02 * loss.item()
-            self.report(Progress(epoch, self._done(), self.loss, None))
-
-    def _done(self) -> float:
-        by_steps = self.step / self.steps
-        if self.recipe.minutes is None:
-            return by_steps
-        return max(by_steps, (time.monotonic() - self.started_s) / 60 / self.recipe.minutes)
-
-    def _rate(self) -> float:
+    def rate(self, done: float) -> float:
         """Linear warm-up, then linear down to nothing, as BERT was tuned by its authors."""
-        done = min(1.0, self._done())
         return min(1.0, (done + 1 / self.steps) / WARM_UP) * (1 - done)
 
-    def _loss(self, events: Ints) -> Tensor:
+    def validate(self) -> Validation:
+        """How well a sample of the held-out events is predicted."""
+        ranks = predict(self.network, self.parts, self.plan, self.held_out).ranks
+        return Validation(recall_at(ranks, CUTOFF), mrr_at(ranks, CUTOFF))
+
+    def cost(self, events: Ints) -> Tensor:
+        """The loss of a batch: intents, and next item and category where there is a next one."""
         network, labels = self.network, self.parts.learnt_labels
         last = _last(network, self.parts.learnt, events, self.plan)
         states = network.read(last, trim=True)
@@ -203,7 +174,7 @@ def predict(network: TextModel, parts: Parts, plan: Plan, events: Ints) -> Predi
     nn.Module.eval(network)
     ranks, logits = [np.zeros(0, np.int64)], [np.zeros((0, len(plan.config.intents)), np.float32)]
     next_items = parts.held_out_labels.next_items[events].astype(np.int64)
-    for rows in _batches(np.arange(len(events)), BATCH):
+    for rows in batches(np.arange(len(events)), BATCH):
         last = _last(network, parts.whole, events[rows], plan)
         shares, _, intents, _ = network.answer(network.read(last, trim=True), last)
         targets = torch.from_numpy(next_items[rows]).to(network.device)
@@ -236,22 +207,3 @@ def _optimizer(network: TextModel, plan: Plan) -> torch.optim.Optimizer:
         {"params": [network.bias], "lr": plan.recipe.learning_rate, "weight_decay": 0.0},
     ]
     return torch.optim.AdamW(groups, weight_decay=plan.recipe.weight_decay)
-
-
-def _useful(labels: Labels) -> Ints:
-    known = (labels.intents != CENSORED).any(axis=1)
-    return np.flatnonzero((labels.next_items != NO_NEXT) | known)
-
-
-def _judged(labels: Labels, seed: int) -> Ints:
-    return _sample(_useful(labels), JUDGED_EVENTS, seed)
-
-
-def _sample(events: Ints, most: int, seed: int) -> Ints:
-    """At most so many of the events, the same ones for a seed, in their order."""
-    return np.sort(np.random.default_rng(seed).permutation(events)[:most])
-
-
-def _batches(events: Ints, size: int) -> Iterator[Ints]:
-    for start in range(0, len(events), size):
-        yield events[start : start + size]

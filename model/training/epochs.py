@@ -1,0 +1,102 @@
+"""The epochs: passes over newly drawn events at a rate that falls, ended by held-out events.
+
+For networks that learn from single events. The sequence networks learn from whole windows at a full
+rate, see ``model.training.trainer``.
+"""
+
+import time
+from abc import abstractmethod
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from model.training.judging import Validation
+from model.training.moments import batches
+from model.training.trainer import Progress, Recipe
+
+Ints = npt.NDArray[np.int64]
+
+
+class Epochs:
+    """A training in place; who extends it says what a batch costs, and how good the network is."""
+
+    def __init__(
+        self,
+        network: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        recipe: Recipe,
+        report: Callable[[Progress], None],
+        *,
+        events: Ints,
+        batch: int,
+        epoch_events: int,
+        most_epochs: int,
+    ) -> None:
+        """Draw at most ``epoch_events`` of the events for each epoch."""
+        self.network, self.optimizer, self.recipe, self.report = network, optimizer, recipe, report
+        self._events, self._batch, self._epoch_events = events, batch, epoch_events
+        self._rates = [group["lr"] for group in optimizer.param_groups]
+        self._epochs = min(recipe.epochs, most_epochs)
+        self.steps = self._epochs * -(-min(len(events), epoch_events) // batch)
+        self.step, self._loss = 0, 0.0
+        self._started_s = time.monotonic()
+
+    @abstractmethod
+    def cost(self, events: Ints) -> Tensor:
+        """The loss of a batch."""
+
+    @abstractmethod
+    def rate(self, done: float) -> float:
+        """What share of the full rate a step takes, when so much of the training is done."""
+
+    @abstractmethod
+    def validate(self) -> Validation:
+        """How good the weights are by now."""
+
+    def run(self) -> None:
+        """Train; leave the weights of the epoch that was best on held-out events."""
+        rng = np.random.default_rng(self.recipe.seed)
+        best, weights, since = Validation(-1.0, -1.0), self._weights(), 0
+        for epoch in range(1, self._epochs + 1):
+            self._pass(epoch, rng)
+            found = self.validate()
+            self.report(Progress(epoch, self._done(), self._loss, found))
+            since += 1
+            if found > best:
+                best, weights, since = found, self._weights(), 0
+            if since >= self.recipe.patience or self._done() >= 1:
+                break
+        self.network.load_state_dict(weights, strict=False)
+
+    def _weights(self) -> dict[str, Tensor]:
+        """A copy of what is being trained."""
+        named = self.network.named_parameters()
+        return {name: p.detach().clone() for name, p in named if p.requires_grad}
+
+    def _pass(self, epoch: int, rng: np.random.Generator) -> None:
+        self.network.train()
+        for events in batches(rng.permutation(self._events)[: self._epoch_events], self._batch):
+            if self._done() >= 1:
+                return
+            self._update(self.cost(events))
+            self.report(Progress(epoch, self._done(), self._loss, None))
+
+    def _update(self, loss: Tensor) -> None:
+        share = self.rate(min(1.0, self._done()))
+        for group, full in zip(self.optimizer.param_groups, self._rates, strict=True):
+            group["lr"] = full * share
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.clip_norm)
+        self.optimizer.step()
+        self.step += 1
+        self._loss = loss.item() if self.step == 1 else 0.98 * self._loss + 0.02 * loss.item()
+
+    def _done(self) -> float:
+        by_steps = self.step / self.steps
+        if self.recipe.minutes is None:
+            return by_steps
+        return max(by_steps, (time.monotonic() - self._started_s) / 60 / self.recipe.minutes)
