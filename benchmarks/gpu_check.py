@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 
 from benchmarks.scorer import make_artifact
+from model.artifact import Artifact
 from model.scorer import Score
 from model.sequence import Sequence
 from model.serving import Measurable, choose_cap, measure_service_curve
@@ -26,20 +27,26 @@ SIZES = (1, 16, 64, 256, 1024, 4096)
 def main(arguments: list[str] | None = None) -> int:
     """Check, measure, print."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu_check", description=__doc__)
+    parser.add_argument("--artifact", type=Path, help="check this one, instead of a made one")
     parser.add_argument("--items", type=int, default=50_000)
     parser.add_argument("--width", type=int, default=64)
     parser.add_argument("--users", type=int, default=600)
     parser.add_argument("--device", default="cuda")
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder:
-        artifact = make_artifact(Path(folder) / "artifact", options.items, options.width)
+        artifact = (
+            Artifact.open(options.artifact)
+            if options.artifact
+            else make_artifact(Path(folder) / "artifact", options.items, options.width)
+        )
         engines: dict[str, Measurable] = {
             options.device: TorchScorer(artifact, options.device),
             "cpu, torch": TorchScorer(artifact),
             "cpu, ONNX Runtime": OnnxScorer(artifact),
         }
     name = torch.cuda.get_device_name() if options.device.startswith("cuda") else "the CPU"
-    print(f"{name}, torch {torch.__version__}; {options.items} items, width {options.width}")
+    items = len(artifact.read_catalogue())
+    print(f"{name}, torch {torch.__version__}; {artifact.config.network}, {items} items")
     users = engines[options.device].sample(options.users)
     fine = all([_parity(engines, users), _determinism(engines[options.device], users)])
     for engine, scorer in engines.items():

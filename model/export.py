@@ -12,7 +12,7 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from model.artifact import GRAPH
-from model.config import ArtifactConfig
+from model.config import PADDING_MULTIPLE, ArtifactConfig
 from model.errors import ArtifactError
 from model.features import FIRST_ITEM, WEEK_HOURS, Codes, Padded
 from model.networks.network import Network, Servable
@@ -62,14 +62,18 @@ def export_onnx(
     program.model.metadata_props.update({key: str(count) for key, count in made_for.items()})
     program.save(path, external_data=False)
     _check(graph, path, _sample(network, config, rows=_CHECKED_ROWS))
+    _check(graph, path, _sample(network, config, rows=_CHECKED_ROWS, width=PADDING_MULTIPLE))
     return path
 
 
-def _sample(network: Network, config: ArtifactConfig, rows: int) -> Padded:
-    """Random codes of every kind, lengths from 1 to ``max_length``, the widest padding."""
+def _sample(
+    network: Network, config: ArtifactConfig, rows: int, width: int | None = None
+) -> Padded:
+    """Random codes of every kind, padded to ``width``, the widest by default, of all lengths."""
     draw = np.random.default_rng(rows)
-    shape = (rows, config.padded_length)
-    lengths = np.linspace(1, config.max_length, rows).astype(np.int32)
+    shape = (rows, width or config.padded_length)
+    longest = min(config.max_length, shape[1])
+    lengths = np.linspace(1, longest, rows).astype(np.int32)
     real = np.arange(shape[1]) < lengths[:, None]
 
     def codes(low: int, high: int) -> Codes:
@@ -89,7 +93,14 @@ def _inputs(graph: Servable, sample: Padded) -> dict[str, Codes]:
 
 def _check(graph: Servable, path: Path, sample: Padded) -> None:
     inputs = _inputs(graph, sample)
-    ours = dict(zip(graph.outputs, session_of(path).run(graph.outputs, inputs), strict=True))
+    try:
+        answers = session_of(path).run(graph.outputs, inputs)
+    except Exception as error:  # the runtime's errors have no narrower type
+        raise ArtifactError(
+            f"{path}: ONNX Runtime does not take windows {sample.items.shape[1]} wide ({error}); "
+            f"torch {torch.__version__} exports this network wrongly, try a newer one"
+        ) from error
+    ours = dict(zip(graph.outputs, answers, strict=True))
     with torch.inference_mode():
         said = graph(*map(torch.from_numpy, inputs.values()))
     theirs = {name: out.numpy() for name, out in zip(graph.outputs, said, strict=True)}

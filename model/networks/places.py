@@ -41,8 +41,10 @@ def deepest(max_length: int) -> int:
 
 def buckets(at: Tensor | None, length: int, device: torch.device) -> Tensor:
     """Which bucket of depths ``at`` (B, T), or each position, is in: (1 or B, T)."""
-    starts = torch.tensor(BUCKET_STARTS, device=device)
-    return (positions(at, length, device)[..., None] >= starts).sum(-1)
+    place = positions(at, length, device)
+    # One by one: a tensor of the starts would be a copy from the host, which no CUDA graph takes.
+    passed = [(place >= start).long() for start in BUCKET_STARTS]
+    return torch.stack(passed).sum(0)
 
 
 def occurrences(items: Tensor) -> Tensor:

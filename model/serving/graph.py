@@ -9,6 +9,7 @@ from model.config import ArtifactConfig
 from model.networks.network import Servable
 from model.networks.places import FIRST_ITEM
 from model.networks.sequence import SequenceModel
+from model.serving.adding import add_at
 from model.serving.answers import Outputs
 
 GROUPED_FROM = 8192  # items; below, one TopK over all of them is as fast
@@ -100,8 +101,8 @@ class ServingGraph(Servable):
         ruled, rows = self.rules(ruled, codes)
         told = (ruled[..., None] * rows).sum(1)  # (B, L, M)
         window = (codes - FIRST_ITEM).clamp(min=0)  # nothing to copy: adds 0 to item 0
-        shares = shares.scatter_add(1, window, copied)
-        shares = shares.scatter_add(1, self.places[codes].flatten(1).long(), told.flatten(1))
+        shares = add_at(shares, window, copied)
+        shares = add_at(shares, self.places[codes].long(), told)
         # Summed one after another: ReduceSum adds in an order that depends on the padding.
         given = copied + (ruled * self.sums[:, codes].transpose(0, 1)).sum(1)  # (B, L)
         return shares, 1 + torch.cumsum(given, dim=1)[:, -1:]

@@ -8,6 +8,7 @@ from model.networks.candidates import NOBODY, once
 from model.networks.mlp import MlpModel
 from model.networks.network import Servable
 from model.networks.places import FIRST_ITEM
+from model.serving.adding import add_at
 from model.serving.answers import Outputs
 
 _NEVER = -1e30  # finite, so that no NaN can come of it
@@ -50,10 +51,10 @@ class MlpGraph(Servable):
         top_items = places.gather(1, best)
         kinds = self.network.item_attribute[codes]
         nothing = shares.new_zeros(shares.shape[0], self.categories + 1)
-        by_kind = nothing.scatter_add(1, kinds, shares)
+        by_kind = add_at(nothing, kinds, shares)
         left = 1 - by_kind[:, :1]  # items without a category count nowhere
         categories = by_kind[:, 1:] / left.clamp(min=torch.finfo(shares.dtype).tiny)
-        whole = shares.new_zeros(shares.shape[0], self.items).scatter_add(1, places, shares)
+        whole = add_at(shares.new_zeros(shares.shape[0], self.items), places, shares)
         return top_items, top_probs, categories, intents, whole, vectors
 
     def share(

@@ -8,6 +8,7 @@ from model.features import FIRST_ITEM
 from model.networks.candidates import decays
 from model.networks.network import Servable
 from model.networks.path import OTHER, OVER_FROM, SAME_CATEGORY, SAME_ITEM, PathModel
+from model.serving.adding import add_at
 from model.serving.answers import Outputs
 from model.serving.mlp import widen
 from model.visits import OUTPUTS, RELATIONS
@@ -87,9 +88,9 @@ class PathGraph(Servable):
 
         on_shelf = (network.item_attribute[FIRST_ITEM:] == last) * network.on_shelf  # (B, V)
         whole = other * network.popularity + alike * on_shelf
-        whole = whole.scatter_add(1, (codes - FIRST_ITEM).clamp(min=0), again * weights)
+        whole = add_at(whole, (codes - FIRST_ITEM).clamp(min=0), again * weights)
         shelves = torch.arange(len(self.by_category), device=items.device)
         kinds = other * self.by_category + alike * (shelves == last)
-        kinds = kinds.scatter_add(1, network.item_attribute[codes], again * weights)
+        kinds = add_at(kinds, network.item_attribute[codes], again * weights)
         left = (1 - kinds[:, :1]).clamp(min=torch.finfo(kinds.dtype).tiny)
         return whole, kinds[:, 1:] / left

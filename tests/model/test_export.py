@@ -1,5 +1,8 @@
 """The export: what the graph says of itself, and that a wrong one is not let through."""
 
+from pathlib import Path
+
+import onnx
 import pytest
 import torch
 
@@ -47,3 +50,19 @@ def test_a_graph_that_answers_otherwise_than_torch_is_refused(tiny_artifact: Art
         other.get_parameter("intent.2.bias").add_(0.01)
     with pytest.raises(ArtifactError, match=r"intent_logits is off by 1\.\de-02 from torch"):
         _check(other.serving(tiny_artifact.config), path, sample)
+
+
+def test_a_graph_of_one_width_is_refused(tiny_artifact: Artifact, tmp_path: Path) -> None:
+    # What torch 2.11 makes of a GRU: the window's length is a number in the graph.
+    network = load_network(tiny_artifact)
+    graph = onnx.load(tiny_artifact.path(GRAPH))
+    for put in graph.graph.input:
+        if len(put.type.tensor_type.shape.dim) == 2:
+            put.type.tensor_type.shape.dim[1].dim_value = tiny_artifact.config.padded_length
+    path = tmp_path / GRAPH
+    onnx.save(graph, path)
+    serving = network.serving(tiny_artifact.config)
+    _check(serving, path, _sample(network, tiny_artifact.config, rows=8))
+
+    with pytest.raises(ArtifactError, match="does not take windows 4 wide"):
+        _check(serving, path, _sample(network, tiny_artifact.config, rows=8, width=4))
