@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
+from benchmarks.quality.joining import join
 from benchmarks.quality.plots import figures
 from benchmarks.quality.report import table
 from model.evaluation.plots import write
@@ -24,11 +25,15 @@ def main(
     reports: Annotated[list[Path], typer.Argument(metavar="REPORT.json...")],
     page: Annotated[Path, typer.Option(help="The page; what stands above its mark stays.")] = PAGE,
 ) -> None:
-    """Put what ``--json`` wrote below the page's mark, in the order given."""
+    """Put what ``--json`` wrote below the page's mark, in the order given.
+
+    Reports on one folder, of other seeds, stand there as one.
+    """
     above, mark, _ = page.read_text(encoding="utf-8").partition(MARK)
     if not mark:
         raise typer.BadParameter(f"{page} has no line {MARK}")
-    sections = [_section(json.loads(path.read_text(encoding="utf-8")), page) for path in reports]
+    found = [json.loads(path.read_text(encoding="utf-8")) for path in reports]
+    sections = [_section(report, page) for report in join(found)]
     page.write_text("\n\n".join([above.rstrip(), MARK, *sections]) + "\n", encoding="utf-8")
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from benchmarks.quality import document, plots
+from benchmarks.quality.joining import join
 from benchmarks.quality.report import table
 
 pytestmark = pytest.mark.timeout(400)  # libraries to load, one core shared
@@ -120,3 +121,28 @@ def test_the_published_figures_of_the_same_questions_are_bars_too() -> None:
 
     who = [label.get_text() for label in left.get_yticklabels()]
     assert "COTREC, from memory (published)" in who
+
+
+def test_reports_on_other_seeds_of_one_folder_are_one() -> None:
+    one = NEW | {"seeds": [0], "runs": [{"P@20": 49.0, "MRR@20": 21.0}], "learning": [POINTS]}
+    one["peers"] = {"RecTools SASRec": PEER | {"runs": [{"P@20": 40.0, "MRR@20": 25.0}]}}
+    peers = PEER | {"epochs": 5.0, "runs": [{"P@20": 42.0, "MRR@20": 23.0}] * 2}
+    two = NEW | {"seeds": [1, 2], "train_s": 90.0, "peers": {"RecTools SASRec": peers}}
+    (joined,) = join([one, two])
+
+    # Medians over the three runs, not over the two reports.
+    assert joined["seeds"] == [0, 1, 2]
+    assert joined["model"] == {"P@20": 49.0, "MRR@20": 21.0}
+    assert joined["train_s"] == 90.0
+    assert joined["peers"]["RecTools SASRec"]["P@20"] == 42.0
+    assert joined["peers"]["RecTools SASRec"]["epochs"] == 5.0
+    assert len(joined["learning"]) == 3
+
+
+def test_reports_on_other_folders_stay_apart() -> None:
+    assert join([OLD, OLD | {"path": "/elsewhere"}]) == [OLD, OLD | {"path": "/elsewhere"}]
+
+
+def test_reports_with_other_questions_are_not_joined() -> None:
+    with pytest.raises(ValueError, match="questions differs"):
+        join([NEW, NEW | {"questions": 1}])
