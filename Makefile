@@ -30,6 +30,13 @@ test: $(SETUP) ## every test that needs no real Kafka
 test-kafka: $(SETUP) ## the tests on a real Kafka: that of LATELY_TEST_BOOTSTRAP, or one from Maven
 	.venv/bin/pytest -m kafka -rs $(ARGS)
 
+CHAOS := .chaos
+.PHONY: chaos
+chaos: $(SETUP) ## break real workers in every way; SEED=7 FAULT=broker-restart for one run, MINUTES=10 for a mix
+	@mkdir -p $(CHAOS)
+	.venv/bin/python -m tests.chaos $(if $(FAULT),--fault $(FAULT)) $(if $(SEED),--seed $(SEED)) \
+		$(if $(MINUTES),--minutes $(MINUTES)) --keep $(CHAOS) --out $(CHAOS)/results.jsonl
+
 .PHONY: lint
 lint: $(SETUP) ## style, types, who imports whom, and the files of deploy/
 	.venv/bin/ruff check .

@@ -5,6 +5,7 @@ import asyncio
 import structlog
 from aiokafka.errors import KafkaError
 
+from stream.failpoints import passed
 from stream.lane import Lane
 from stream.metrics import Metrics
 from stream.pipeline import Pipeline
@@ -46,5 +47,6 @@ class Committer:
                 kept = False
             self._metrics.commits["ok" if kept else "failed"].inc()
             if kept:
+                passed("committed")
                 self._committed.update(news)
                 self._pipeline.committed(news)

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from model.scorer import Score
 from stream.batch import Batch, Share
 from stream.events import DeadLetter
+from stream.failpoints import passed
 from stream.metrics import Metrics
 from stream.publishing import (
     NO_HEADERS,
@@ -63,10 +64,12 @@ class Outlet:
             if records:
                 deliveries = await self._publisher.send(topics.scores, share.number, records)
                 sent.append((topics.scores, deliveries))
+                passed("scores_sent")
             if share.dead:
                 target = share.number % topics.dead_partitions
                 letters = [dead_letter_record(topics.events, share.number, d) for d in share.dead]
                 sent.append((topics.dead, await self._publisher.send(topics.dead, target, letters)))
+                passed("dead_sent")
         return sent
 
     def _score_records(
@@ -88,6 +91,7 @@ class Outlet:
         """Wait until the broker has what was sent; raises DeliveryError if it does not take it."""
         for topic, deliveries in sent:
             await acknowledged(topic, deliveries)
+        passed("acknowledged")
         self._observe(batch, scores)
 
     async def write_changelog(self, batch: Batch) -> Written:
@@ -98,6 +102,7 @@ class Outlet:
             if share.changes:
                 records = [(key, value, NO_HEADERS) for key, value in share.changes.items()]
                 sent.append((share, await self._publisher.send(changelog, share.number, records)))
+                passed("changelog_sent")
         return [(share, await acknowledged(changelog, deliveries)) for share, deliveries in sent]
 
     async def write_disk(self, written: Written) -> None:
@@ -107,6 +112,7 @@ class Outlet:
     def _write_disk(self, written: Written) -> None:
         for share, changelog_offset in written:
             self._store.write(share.number, share.changes.items(), changelog_offset)
+            passed("state_put")
 
     def _observe(self, batch: Batch, scores: Sequence[Score | Exception]) -> None:
         for quality, n in Counter(s.quality for s in scores if isinstance(s, Score)).items():

@@ -10,6 +10,7 @@ from typing import NoReturn
 import structlog
 
 from model.errors import ModelError
+from stream import failpoints
 from stream.errors import LatelyError
 from stream.settings import WorkerSettings
 from stream.worker import Worker
@@ -28,6 +29,7 @@ async def _run(settings: WorkerSettings) -> None:
     # every few hundred objects, takes time and finds none.
     gc.set_threshold(50_000, 50, 100)
     try:
+        failpoints.arm(os.environ)
         await Worker(settings).run()
     except LatelyError as error:
         _end(error.exit_code, str(error))

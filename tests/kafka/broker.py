@@ -61,13 +61,21 @@ def find_jars() -> Path:
     return JARS
 
 
+def new_cluster_id() -> str:
+    """A random id, as Kafka wants it."""
+    return base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+
+
 class Broker:
     """A broker on free ports with its data in ``folder``; constructing it only stores things."""
 
-    def __init__(self, folder: Path, settings: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, folder: Path, settings: dict[str, str] | None = None, cluster_id: str | None = None
+    ) -> None:
         self._folder = folder
         self._port, self._controller_port = free_port(), free_port()
         self._settings = settings or {}
+        self._cluster_id = cluster_id or new_cluster_id()
         self._command: list[str] = []
         self._process: Process | None = None
 
@@ -76,24 +84,39 @@ class Broker:
         """HOST:PORT to connect to."""
         return f"127.0.0.1:{self._port}"
 
-    def start(self) -> None:
+    @property
+    def controller(self) -> str:
+        """HOST:PORT of its controller."""
+        return f"127.0.0.1:{self._controller_port}"
+
+    def configure(self, settings: dict[str, str]) -> None:
+        """Set more properties, before `start`."""
+        self._settings = {**self._settings, **settings}
+
+    def start(self, wait: bool = True) -> None:
         """Format the storage, start, and wait until it listens."""
         jars = find_jars()
         self._folder.mkdir(parents=True, exist_ok=True)
         config = self._folder / "server.properties"
         config.write_text("".join(f"{k}={v}\n" for k, v in self._properties().items()))
         java = ["java", *JAVA, "-cp", f"{jars}/*"]
-        cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         # With "=", for one in 64 ids starts like an option.
-        format_storage = ["kafka.tools.StorageTool", "format", f"--cluster-id={cluster_id}"]
+        format_storage = ["kafka.tools.StorageTool", "format", f"--cluster-id={self._cluster_id}"]
         format_storage += ["-c", str(config)]
         subprocess.run([*java, *format_storage], capture_output=True, check=True)
         self._command = [*java, "kafka.Kafka", str(config)]
-        self.resume()
+        self.resume(wait)
 
-    def resume(self) -> None:
+    def resume(self, wait: bool = True) -> None:
         """Start it with the data that it has, and wait until it listens."""
-        process = self._process = Process(self._command, self._folder / "broker.log")
+        self._process = Process(self._command, self._folder / "broker.log")
+        if wait:
+            self.wait_listening()
+
+    def wait_listening(self) -> None:
+        """Wait until it listens; of several brokers one alone may not get so far."""
+        process = self._process
+        assert process is not None, "it was started"
         wait_until(lambda: listens(self.bootstrap) or process.exit_code is not None, START_S)
         if process.exit_code is not None or not listens(self.bootstrap):
             raise RuntimeError(f"the broker did not start:\n{process.tail()}")

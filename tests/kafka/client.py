@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from typing import Any, TypeVar
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
 from aiokafka.errors import GroupCoordinatorNotAvailableError
 
 from tests.kafka.message import Message
@@ -22,8 +22,9 @@ CHUNK = 200  # messages produced between two looks at the clock
 class Client:
     """One connection to the broker, on an event loop in a thread of its own."""
 
-    def __init__(self, bootstrap: str) -> None:
+    def __init__(self, bootstrap: str, replication: int = 1) -> None:
         self.bootstrap = bootstrap
+        self._replication = replication
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
@@ -55,12 +56,24 @@ class Client:
     def create_topic(self, name: str, partitions: int, **configs: str) -> None:
         """Make a topic; ``cleanup_policy="compact"`` becomes ``cleanup.policy=compact``."""
         settings = {key.replace("_", "."): value for key, value in configs.items()}
-        topic = NewTopic(name, partitions, 1, topic_configs=settings)
+        topic = NewTopic(name, partitions, self._replication, topic_configs=settings)
         self._call(self._admin.create_topics([topic]))
 
     def delete_topics(self, *names: str) -> None:
         """Remove topics."""
         self._call(self._admin.delete_topics(list(names)))
+
+    def brokers(self) -> int:
+        """How many brokers the cluster says that it has."""
+        return len(self._call(self._admin.describe_cluster())["brokers"])
+
+    def delete_records(self, topic: str, before: dict[int, int]) -> None:
+        """Delete the records of these partitions below an offset."""
+        wanted = {
+            TopicPartition(topic, partition): RecordsToDelete(before_offset=offset)
+            for partition, offset in before.items()
+        }
+        self._call(self._admin.delete_records(wanted))
 
     def topics(self) -> set[str]:
         """The names of all topics."""

@@ -13,14 +13,20 @@ from itertools import cycle
 from pathlib import Path
 from typing import Any
 
+import msgspec
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
 from model.scorer import Score
-from stream import worker
+from stream import outlet, recovery, worker
 from stream.batch import Batch
+from stream.batching import MicroBatcher, Taken
 from stream.cli import main
+from stream.errors import DeliveryError
 from stream.events import Event
-from stream.outlet import Outlet, Written
+from stream.outlet import Outlet, Sent, Written
 from stream.partition import Partition
 from stream.pipeline import Pipeline
+from stream.publishing import Delivery, Publisher, acknowledged
 from stream.settings import WorkerSettings
 from stream.state import Outcome, Rules, UserState
 
@@ -137,7 +143,137 @@ def poisoned() -> None:
     worker._load_scorer = load_fragile
 
 
-MUTANTS = {mutant.__name__: mutant for mutant in (faithful, forgetful, hasty, disorderly, poisoned)}
+def gullible() -> None:
+    """Takes a producer's retry for news: event ids are not looked at."""
+    apply = UserState.apply
+
+    def apply_all(self: UserState, event: Event, rules: Rules) -> Outcome:
+        return apply(self, msgspec.structs.replace(event, event_id=None), rules)
+
+    UserState.apply = apply_all  # type: ignore[method-assign]
+
+
+def premature() -> None:
+    """Writes the changelog before the scores, and crashes between the two."""
+    send = Outlet.send
+
+    async def send_late(self: Outlet, batch: Batch, scores: Sequence[Any]) -> Sent:
+        await self.write_changelog(batch)
+        if batch.rows:
+            crash_once()
+        return await send(self, batch, scores)
+
+    Outlet.send = send_late  # type: ignore[method-assign]
+
+
+def lossy() -> None:
+    """Takes an event of a user whose score is on its way for one that the score covers."""
+    add, take, done = MicroBatcher.add, MicroBatcher.take, MicroBatcher.done
+    flying: set[bytes] = set()
+
+    def add_others(self: MicroBatcher, now_s: float, partition: int, event: Event) -> None:
+        if event.key not in flying:
+            add(self, now_s, partition, event)
+
+    def take_and_remember(self: MicroBatcher) -> list[Taken]:
+        taken = take(self)
+        flying.update(key for _, key, _ in taken)
+        return taken
+
+    def done_and_forget(self: MicroBatcher) -> None:
+        flying.clear()
+        done(self)
+
+    MicroBatcher.add = add_others  # type: ignore[method-assign]
+    MicroBatcher.take = take_and_remember  # type: ignore[method-assign]
+    MicroBatcher.done = done_and_forget  # type: ignore[method-assign]
+
+
+def unfenced() -> None:
+    """Goes on with what it has in flight after its partitions are another's.
+
+    The changelog takes eight seconds once it is asked for by a file beside the state directory.
+    """
+    write = Outlet.write_changelog
+    slow = Path(sys.argv[sys.argv.index("--state-dir") + 1] + ".slow")
+
+    async def write_late(self: Outlet, batch: Batch) -> Written:
+        await asyncio.sleep(8.0 if slow.exists() else 0.0)  # noqa: ASYNC240 - a look, once a batch
+        return await write(self, batch)
+
+    async def let_go(self: worker.Worker) -> None:
+        self._pipeline._partitions = {}
+        self._pipeline._batcher.drop_partitions()
+        self._pipeline._in_flight.clear()
+
+    Outlet.write_changelog = write_late  # type: ignore[method-assign]
+    worker.Worker.revoke = let_go  # type: ignore[method-assign]
+
+
+def deaf() -> None:
+    """Does not hear that the broker refuses a record."""
+
+    async def say_yes(topic: str, deliveries: Sequence[Any]) -> int:
+        try:
+            return await acknowledged(topic, deliveries)
+        except DeliveryError:
+            return -1
+
+    outlet.acknowledged = say_yes  # type: ignore[attr-defined]
+
+
+def misdirected() -> None:
+    """Sends the scores of a partition to the next one."""
+    send = Publisher.send
+
+    async def send_elsewhere(
+        self: Publisher, topic: str, partition: int, records: Any
+    ) -> list[Delivery]:
+        there = (partition + 1) % 4 if topic.endswith(".scores") else partition
+        return await send(self, topic, there, records)
+
+    Publisher.send = send_elsewhere  # type: ignore[method-assign]
+
+
+def undead() -> None:
+    """Keeps the actions of whoever asked to be forgotten."""
+
+    def keep(self: UserState, offset: int) -> None:
+        self.applied_offset = offset
+
+    UserState._forget = keep  # type: ignore[method-assign]
+
+
+def stale() -> None:
+    """Rebuilds its state from the middle of the changelog."""
+
+    class Hurried(AIOKafkaConsumer):  # type: ignore[misc]
+        async def seek_to_beginning(self, *partitions: TopicPartition) -> bool:
+            for partition, end in (await self.end_offsets(partitions)).items():
+                self.seek(partition, end // 2)
+            return True
+
+    recovery.AIOKafkaConsumer = Hurried  # type: ignore[attr-defined]
+
+
+MUTANTS = {
+    mutant.__name__: mutant
+    for mutant in (
+        faithful,
+        forgetful,
+        hasty,
+        disorderly,
+        poisoned,
+        gullible,
+        premature,
+        lossy,
+        unfenced,
+        deaf,
+        misdirected,
+        undead,
+        stale,
+    )
+}
 
 if __name__ == "__main__":
     MUTANTS[sys.argv.pop(1)]()

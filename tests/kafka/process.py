@@ -44,6 +44,11 @@ class Process:
         )
 
     @property
+    def pid(self) -> int:
+        """The number that the system knows it by."""
+        return self._popen.pid
+
+    @property
     def exit_code(self) -> int | None:
         """None while it runs; minus the signal's number when a signal ended it."""
         return self._popen.poll()

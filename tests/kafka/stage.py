@@ -65,10 +65,13 @@ class Stage:
             shutil.rmtree(worker.state_dir, ignore_errors=True)
 
     def start(self, name: str = "a", mutant: str | None = None, **settings: str) -> Worker:
-        """Start a worker; the same name again is the same worker, come back to its state."""
+        """Start a worker; the same name again is the same worker, come back to its state.
+
+        It reaches the broker as we do, or as ``bootstrap`` among the settings says.
+        """
         self.interruptions += 1
         worker = Worker(
-            self.client.bootstrap,
+            settings.pop("bootstrap", self.client.bootstrap),
             self.artifact,
             self.folder / f"state-{name}",
             self.folder / f"worker-{name}.log",

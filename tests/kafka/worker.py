@@ -22,7 +22,10 @@ def environment(settings: Settings) -> dict[str, str]:
 
 
 class Worker(Process):
-    """A worker; ``mutant`` names a defect of `tests.kafka.mutants` to run it with."""
+    """A worker; ``mutant`` names a defect of `tests.kafka.mutants` to run it with.
+
+    Or one of another such module: ``tests.chaos.sabotage slow``.
+    """
 
     def __init__(
         self,
@@ -36,12 +39,10 @@ class Worker(Process):
     ) -> None:
         self.http = http or f"127.0.0.1:{free_port()}"
         self.state_dir = state_dir
+        module, _, name = (mutant or "").rpartition(" ")
+        defect = [sys.executable, "-m", module or "tests.kafka.mutants", name]
         command: Sequence[str] = [
-            *(
-                [LATELY]
-                if mutant is None
-                else [sys.executable, "-m", "tests.kafka.mutants", mutant]
-            ),
+            *(defect if mutant else [LATELY]),
             "worker",
             *("--bootstrap", bootstrap),
             *("--artifact", str(artifact)),

@@ -1,0 +1,18 @@
+"""The dump: what comes back is what was written."""
+
+from pathlib import Path
+
+from tests.chaos.dump import read_evidence, write_evidence
+from tests.oracle.evidence import Evidence
+from tests.oracle.record import Record
+
+RECORD = Record(3, 17, 1_700_000_000_000, b"\xff", None, (("h", b"\x00"),))
+EVIDENCE = Evidence(
+    "events", 4, 2, [RECORD], [], [RECORD._replace(key=None, value=b"{}")], [], {0: 5}, {0: 5}, 1
+)
+
+
+def test_evidence_survives_the_way_to_another_process(tmp_path: Path) -> None:
+    write_evidence(tmp_path, EVIDENCE)
+
+    assert read_evidence(tmp_path) == EVIDENCE
