@@ -8,6 +8,7 @@ tests/stream/test_lane_contract.py fail when Faust changes what is used here.
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -43,13 +44,19 @@ class Sink(Protocol):
 
 
 class Lane:
-    """Attaches a sink to a Faust app that has a topic of events and one table."""
+    """Attaches a sink to a Faust app that has a topic of events and one table.
 
-    def __init__(self, app: faust.App, events_topic: str, sink: Sink) -> None:
+    ``answered`` is told of each heartbeat that the group answered when it was sent, in seconds of
+    ``time.monotonic``, on the consumer's thread.
+    """
+
+    def __init__(
+        self, app: faust.App, events_topic: str, sink: Sink, answered: Callable[[float], None]
+    ) -> None:
         self._app = app
         self._topic = events_topic
         self._sink = sink
-        app.transport = _transport(app, events_topic, sink)
+        app.transport = _transport(app, events_topic, sink, answered)
         # Subscribes the consumer to the topic without an agent.
         app.topics.add(app.topic(events_topic, key_type=bytes, value_type=bytes))
         tables: Any = app.tables
@@ -121,12 +128,15 @@ class Lane:
             await self._sink.revoke()
 
 
-def _transport(app: faust.App, events_topic: str, sink: Sink) -> driver.Transport:
+def _transport(
+    app: faust.App, events_topic: str, sink: Sink, answered: Callable[[float], None]
+) -> driver.Transport:
     """Faust's transport, with a consumer that feeds the sink."""
 
     class BulkConsumer(_BulkConsumer):
         topic = events_topic
         feed = staticmethod(sink.ingest)
+        heartbeat_answered = staticmethod(answered)
 
     class BulkTransport(driver.Transport):
         Consumer = BulkConsumer
@@ -138,6 +148,23 @@ class _ConsumerThread(driver.AIOKafkaConsumerThread):
     """Faust's thread with aiokafka's consumer in it, who waits for records as long as we like."""
 
     logger = _faust_log
+
+    async def on_start(self) -> None:
+        """Start the consumer, and see when its heartbeats are answered."""
+        await super().on_start()
+        coordinator: Any = self._ensure_consumer()._coordinator
+        beat = coordinator._do_heartbeat
+        bulk: Any = self.consumer
+        answered = bulk.heartbeat_answered
+
+        async def beat_and_tell() -> bool:
+            sent_s = time.monotonic()
+            success: bool = await beat()
+            if success:
+                answered(sent_s)
+            return success
+
+        coordinator._do_heartbeat = beat_and_tell
 
     def _create_worker_consumer(self, transport: Any) -> Any:
         consumer: Any = super()._create_worker_consumer(transport)
@@ -152,6 +179,7 @@ class _BulkConsumer(driver.Consumer):
     logger = _faust_log
     topic: str
     feed: Callable[[int, Sequence[Message]], Awaitable[None]]
+    heartbeat_answered: Callable[[float], None]
 
     def __post_init__(self) -> None:
         # Counts assignments. Not Faust's generation: a static member that rejoins keeps that.
@@ -169,6 +197,7 @@ class _BulkConsumer(driver.Consumer):
         """
         self._epoch += 1
         self._next_offset.clear()
+        self.heartbeat_answered(time.monotonic())
         await super().on_partitions_assigned(assigned, generation_id)
 
     async def _drain_messages(self, fetcher: Any) -> None:

@@ -24,6 +24,7 @@ from stream.state import Rules
 from stream.store import StateStore
 from stream.users import Users
 
+UNKNOWN_S = 0.02  # between two looks at whether the partitions are ours
 CHUNK = 1000  # messages validated and folded before the event loop gets its turn
 _SCORABLE = frozenset({"applied", "late", "future", "forgotten"})
 
@@ -55,6 +56,7 @@ class Pipeline:
         publisher: Publisher,
         store: StateStore,
         metrics: Metrics,
+        may_write: Callable[[], bool],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._limits = limits
@@ -66,12 +68,14 @@ class Pipeline:
         self._outlet = Outlet(topics, encoder, publisher, store, metrics)
         self._store = store
         self._metrics = metrics
+        self._may_write = may_write
         self._clock = clock
 
         self._partitions: dict[int, Partition] = {}
         self._epoch = 0  # of the assignment; a batch of an earlier one may finish nothing
         self._in_flight: deque[Batch] = deque()
         self._tail: Task[None] | None = None  # the batch before the next one
+        self._finishing: set[Task[None]] = set()
         self._sending = Lock()  # first come, first served: batches are sent in their order
         self._wake = asyncio.Event()
         self._room = asyncio.Event()
@@ -106,6 +110,13 @@ class Pipeline:
         finally:
             self._batcher.draining = False
         return not self._has_failed
+
+    async def settle(self, timeout_s: float) -> bool:
+        """After `revoke`: wait until nothing is on its way any more; False if time runs out."""
+        if not self._finishing:
+            return True
+        _, unsettled = await asyncio.wait(set(self._finishing), timeout=timeout_s)
+        return not unsettled
 
     def revoke(self) -> None:
         """Let go of all partitions; what is unfinished comes again to whoever owns them next."""
@@ -212,9 +223,11 @@ class Pipeline:
     def _start(self, batch: Batch) -> None:
         self._in_flight.append(batch)
         self._tail = asyncio.create_task(self._finish(batch, self._epoch, self._tail))
+        self._finishing.add(self._tail)
         self._tail.add_done_callback(self._finished)
 
     def _finished(self, task: Task[None]) -> None:
+        self._finishing.discard(task)
         error = None if task.cancelled() else task.exception()
         if error is not None:
             self.give_up(error)
@@ -234,13 +247,13 @@ class Pipeline:
         """
         scores = await self._score(batch)
         async with self._sending:
-            if epoch != self._epoch:
+            if not await self._is_ours(epoch):
                 return
             sent = await self._outlet.send(batch, scores)
         await self._outlet.settle(batch, scores, sent)
         if previous is not None:
             await previous
-        if epoch != self._epoch:
+        if not await self._is_ours(epoch):
             return
         written = await self._outlet.write_changelog(batch)
         if epoch != self._epoch:
@@ -248,6 +261,12 @@ class Pipeline:
         await self._outlet.write_disk(written)
         if epoch == self._epoch:
             self._in_flight.popleft()
+
+    async def _is_ours(self, epoch: int) -> bool:
+        """Wait while nobody knows whose the partitions are; whether they are still ours."""
+        while epoch == self._epoch and not self._may_write():
+            await asyncio.sleep(UNKNOWN_S)
+        return epoch == self._epoch
 
     async def _score(self, batch: Batch) -> list[Score | Exception]:
         try:

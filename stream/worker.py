@@ -24,6 +24,7 @@ from stream.errors import BrokerError, DamagedState, LatelyError, SettingsError
 from stream.events import Message, Validator
 from stream.health import Health, HealthServer
 from stream.lane import Lane
+from stream.lease import Lease
 from stream.lookout import Lookout
 from stream.metrics import Metrics
 from stream.outlet import Topics
@@ -53,6 +54,7 @@ class Worker:
         self._settings = settings
         self._metrics = Metrics(CollectorRegistry())
         self._health = Health(time.monotonic())
+        self._lease = Lease(settings.session_timeout_s)
         self._store = StateStore(
             settings.state_dir / settings.group, lambda cause: self._metrics.rebuilds[cause].inc()
         )
@@ -110,7 +112,8 @@ class Worker:
         stack.callback(device.close)
         self._build_pipeline(device, policy, partitions, dead_partitions)
         instance_id = settings.instance_id or _instance_id(settings.state_dir)
-        self._lane = Lane(build_app(settings, partitions, instance_id), settings.events_topic, self)
+        app = build_app(settings, partitions, instance_id)
+        self._lane = Lane(app, settings.events_topic, self, self._lease.renew)
         _log.info(
             "worker starts",
             model=f"{scorer.info.name} {scorer.info.version} on {scorer.info.device}",
@@ -190,6 +193,7 @@ class Worker:
             publisher=Publisher(self._producer),
             store=self._store,
             metrics=self._metrics,
+            may_write=self._lease.held,
         )
 
     # --- the sink of the lane ------------------------------------------------------------------
@@ -214,8 +218,15 @@ class Worker:
         """Finish and commit what can be, then let go of the partitions."""
         self._health.fails("partitions", "the group rebalances")
         self._health.fails("state", "the state is not recovered since the last rebalance")
-        await self._drain(REVOKE_DRAIN_S)
-        if self._pipeline.batches_in_flight:
+        if self._lease.held():
+            await self._drain(REVOKE_DRAIN_S)
+            settled = not self._pipeline.batches_in_flight
+            self._pipeline.revoke()
+        else:  # another may have them by now: nothing that waits may be finished
+            _log.warning("partitions lost: no heartbeat was answered for a session time-out")
+            self._pipeline.revoke()
+            settled = await self._pipeline.settle(REVOKE_DRAIN_S)
+        if not settled:
             # They could reach the changelog after the new owner's, and win. A producer that is no
             # more sends nothing.
             self._pipeline.give_up(
@@ -224,7 +235,6 @@ class Worker:
                     f"{REVOKE_DRAIN_S:g} s; start the worker again, the events come again"
                 )
             )
-        self._pipeline.revoke()
 
     # --- serve -----------------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import faust
@@ -53,7 +54,8 @@ class Reading:
     def __init__(self, directory: Path) -> None:
         self.sink = RecordingSink()
         self.app: Any = new_app(directory)
-        self.lane = Lane(self.app, "lately.events", self.sink)
+        self.answered: list[float] = []
+        self.lane = Lane(self.app, "lately.events", self.sink, self.answered.append)
         consumer: Any = self.app._new_consumer()
         consumer._getmany = self._getmany
         consumer._get_active_partitions = lambda: {TP("lately.events", 0)}
@@ -355,3 +357,42 @@ async def test_a_partition_without_a_commit_is_sought_back_to_its_start(tmp_path
     await r.consumer.perform_seek()
 
     assert thread.to_start == [TopicPartition("lately.events", 0)]
+
+
+@pytest.mark.usefixtures("no_group")
+def test_being_given_partitions_is_an_answer_of_the_group(tmp_path: Path) -> None:
+    @on_a_loop
+    async def scenario() -> None:
+        async with reading(tmp_path) as r:
+            await r.rebalance(fetch_times_out=True)
+
+            assert len(r.answered) == 1
+
+    scenario()
+
+
+@pytest.mark.parametrize("success", [True, False])
+def test_only_a_heartbeat_that_is_answered_counts_from_when_it_was_sent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, success: bool
+) -> None:
+    @on_a_loop
+    async def scenario() -> None:
+        async with reading(tmp_path) as r:
+            times_s = iter([7.0, 100.0])
+
+            async def start(thread: Any) -> None:
+                thread._consumer = SimpleNamespace(_coordinator=SimpleNamespace(_do_heartbeat=beat))
+
+            async def beat() -> bool:
+                return success
+
+            monkeypatch.setattr(driver.AIOKafkaConsumerThread, "on_start", start)
+            clock = SimpleNamespace(monotonic=lambda: next(times_s))
+            monkeypatch.setattr("stream.lane.time", clock)
+            thread = r.consumer._new_consumer_thread()
+            await thread.on_start()
+
+            assert await thread._consumer._coordinator._do_heartbeat() == success
+            assert r.answered == [7.0] * success
+
+    scenario()

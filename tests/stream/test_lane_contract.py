@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiokafka.consumer.group_coordinator import GroupCoordinator
 from faust.app.base import App
 from faust.tables.manager import TableManager
 from faust.tables.recovery import Recovery
@@ -76,7 +77,8 @@ def test_a_method_that_the_lane_calls_or_replaces_has_its_parameters(
         *(driver.Consumer._drain_messages, driver.Consumer._wait_next_records),
         *(driver.Consumer.perform_seek, driver.Consumer.on_partitions_assigned),
         *(driver.Consumer.verify_all_partitions_active, Recovery._seek_offsets, Recovery._wait),
-        driver.AIOKafkaConsumerThread.call_thread,
+        *(driver.AIOKafkaConsumerThread.call_thread, driver.AIOKafkaConsumerThread.on_start),
+        GroupCoordinator._do_heartbeat,
     ],
     ids=lambda function: function.__qualname__,
 )
@@ -86,6 +88,10 @@ def test_what_is_awaited_is_a_coroutine(function: Callable[..., Any]) -> None:
 
 def source(function: Callable[..., Any]) -> str:
     return inspect.getsource(getattr(function, "fun", function))  # of a service's task too
+
+
+def test_heartbeats_go_through_the_one_method_that_the_lane_watches() -> None:
+    assert "await self._do_heartbeat()" in source(GroupCoordinator._heartbeat_routine)
 
 
 def test_the_fetcher_leaves_the_reading_to_the_consumer() -> None:

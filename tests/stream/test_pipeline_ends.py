@@ -88,6 +88,47 @@ async def test_a_batch_revoked_before_its_scores_are_acknowledged_writes_nothing
         assert (w.stored(), w.failure()) == (None, None)
 
 
+def test_nothing_is_sent_while_nobody_knows_whose_the_partitions_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipeline_module, "UNKNOWN_S", 0)  # looks again at once
+
+    @on_a_loop
+    async def scenario() -> None:
+        async with world(tmp_path) as w:
+            w.ours = False
+            await w.feed(click("u1", 0))
+            assert w.topics == []
+
+            w.ours = True  # a heartbeat was answered
+            await settle()
+            assert w.topics == ["scores"]
+            w.ours = False
+            await w.acknowledge("scores")
+            assert w.topics == ["scores"]
+
+            w.ours = True
+            await settle()
+            assert w.topics == ["scores", "changelog"]
+
+    scenario()
+
+
+@on_a_loop
+async def test_partitions_that_are_lost_meanwhile_get_nothing(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        await w.feed(click("u1", 0))
+        w.ours = False
+        await w.acknowledge("scores")
+        assert not await w.pipeline.settle(0.0)
+
+        w.pipeline.revoke()
+        w.ours = True  # of the next assignment
+
+        assert await w.pipeline.settle(5.0)
+        assert (w.topics, w.failure()) == (["scores"], None)
+
+
 @pytest.mark.parametrize("held", ["changelog", "disk"])
 def test_a_batch_revoked_before_the_disk_has_it_does_no_harm(tmp_path: Path, held: str) -> None:
     @on_a_loop

@@ -64,6 +64,7 @@ class World:
         self.disk = ManualExecutor()
         asyncio.get_running_loop().set_default_executor(self.disk)
         self.now_s = 0.0
+        self.ours = True  # whether the lease is held
         self.metrics = Metrics(CollectorRegistry())
         self.pipeline = Pipeline(
             topics=TOPICS,
@@ -75,6 +76,7 @@ class World:
             publisher=self.publisher,
             store=store,
             metrics=self.metrics,
+            may_write=lambda: self.ours,
             clock=lambda: self.now_s,
         )
         self.assign(partitions)
