@@ -100,9 +100,9 @@ class Reloader:
             async with asyncio.timeout(LOAD_S):
                 model = await asyncio.to_thread(self._load)
         except TimeoutError:
-            self._refuse(f"{self._folder}: not loaded within {LOAD_S:g} s; look at the disk")
+            self._refuse(f"{self._folder} is not loaded within {LOAD_S:g} s; look at the disk")
         except Exception as error:  # noqa: BLE001 - whatever it is, the old model can go on
-            self._refuse(str(error) or type(error).__name__)
+            self._refuse(f"{type(error).__name__}: {error}")
         else:
             if await asyncio.to_thread(Sight.of, self._folder) != sight:
                 self._tried = None  # half of one artifact, half of another: look again
@@ -122,11 +122,9 @@ class Reloader:
 
     def _refuse(self, reason: str) -> None:
         self._metrics.model_reloads["refused"].inc()
-        _log.warning(
-            "new model refused, the old one goes on; a changed folder or SIGHUP is tried again",
-            reason=" ".join(reason.split()),
-            model=_name(self._serving),
-        )
+        # The reason is part of the text, for a text that was there a moment ago is held back.
+        line = f"new model refused, the old one goes on: {' '.join(reason.split())}"
+        _log.warning(line, model=_name(self._serving))
 
 
 def _name(info: ModelInfo) -> str:

@@ -134,7 +134,7 @@ def test_a_bad_one_is_refused_in_one_line_and_not_tried_again(shelf: Shelf) -> N
     assert (shelf.count("ok"), shelf.count("refused")) == (0, 1)
     (line,) = logs
     assert line["log_level"] == "warning"
-    assert line["reason"] == "bad2 is no good; export it again"
+    assert line["event"].endswith("goes on: ValueError: bad2 is no good; export it again")
     assert line["model"] == "echo v1 on cpu"
 
 
