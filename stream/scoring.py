@@ -132,17 +132,18 @@ def _sound(scores: Batch[Score], wanted: int) -> list[Score | Exception]:
 
 
 def _error(score: Score) -> ScoringError | None:
-    for name, pairs in (
-        ("items", score.items),
-        ("categories", score.categories),
-        ("intent", score.intent.items()),
-    ):
+    # Plain loops: this runs for every score. What is not a number is not within bounds either.
+    for name, pairs in (("items", score.items), ("categories", score.categories)):
         for _, p in pairs:
-            if not 0.0 <= p <= 1.0:  # nor is what is not a number
+            if not 0.0 <= p <= 1.0:
                 return _no_probability(name, p)
-    for p in _numbers(score.path or {}):
+    for p in score.intent.values():
         if not 0.0 <= p <= 1.0:
-            return _no_probability("visit", p)
+            return _no_probability("intent", p)
+    if score.path is not None:
+        for p in _numbers(score.path):
+            if not 0.0 <= p <= 1.0:
+                return _no_probability("visit", p)
     if score.vector is not None and not all(map(isfinite, score.vector)):
         return ScoringError("the user's vector is not finite; train and export the model again")
     return None
