@@ -82,14 +82,14 @@ def _answer(scorer: Scorer, sequences: Batch[Sequence], level: Level) -> list[Sc
 def score_or_isolate(scorer: Scorer, sequences: Batch[Sequence]) -> list[Score | Exception]:
     """Score the batch; if it fails, halve it until whoever makes it fail is alone.
 
-    One poison user among n costs about 2·log2(n) more calls; the others get their scores. A score
-    that must not leave, such as one that is not a number, is replaced by an error at no call more.
+    One poison user among n costs about 2·log2(n) more calls; the others get their scores. Who gets
+    a score that must not leave, such as one that is not a number, is asked for once more, alone.
     Raises ScoringError when the memory is not enough for one user alone: that is not their fault.
     """
     if not sequences:
         return []
     try:
-        return _sound(scorer.score(sequences), len(sequences))
+        scores = _sound(scorer.score(sequences), len(sequences))
     except Exception as error:  # whatever it is, the batch mates must not pay
         if len(sequences) == 1:
             if isinstance(error, MemoryError):
@@ -102,6 +102,11 @@ def score_or_isolate(scorer: Scorer, sequences: Batch[Sequence]) -> list[Score |
         return score_or_isolate(scorer, sequences[:middle]) + score_or_isolate(
             scorer, sequences[middle:]
         )
+    if len(sequences) > 1:
+        for place, score in enumerate(scores):
+            if isinstance(score, Exception):
+                scores[place : place + 1] = score_or_isolate(scorer, [sequences[place]])
+    return scores
 
 
 def try_out(scorer: Scorer, sequences: Batch[Sequence]) -> None:

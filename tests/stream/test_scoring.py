@@ -110,14 +110,28 @@ class Saying(EchoScorer):
         GOOD._replace(path={"stages": {"browsing": 0.5}, "ends": 2.0}),
     ],
 )
-def test_what_is_no_probability_never_leaves_and_costs_no_second_call(bad: Score) -> None:
+def test_what_is_no_probability_never_leaves_though_it_is_asked_for_once_more(bad: Score) -> None:
     scorer = Saying("i2", bad)
 
     scores = score_or_isolate(scorer, sequences(4))
 
     assert [item(scores[index]) for index in (0, 1, 3)] == ["i0", "i1", "i3"]
     assert isinstance(scores[2], ScoringError)
-    assert scorer.batches == [4]
+    assert scorer.batches == [4, 1]  # the second time alone
+
+
+class Unsociable(EchoScorer):
+    """Says what is no number to the first of several."""
+
+    def score(self, sequences: Batch[Sequence]) -> list[Score]:
+        first, *others = super().score(sequences)
+        return [first._replace(intent={"buy": NAN}) if others else first, *others]
+
+
+def test_whom_only_the_batch_harms_is_scored_alone() -> None:
+    scores = score_or_isolate(Unsociable(), sequences(3))
+
+    assert [item(score) for score in scores] == ["i0", "i1", "i2"]
 
 
 @pytest.mark.parametrize(
