@@ -7,6 +7,7 @@ from stream.batching import Taken, Waiting
 from stream.events import DeadLetter
 from stream.partition import Partition
 from stream.publishing import AsOf
+from stream.shedding import Level
 
 
 class Row(NamedTuple):
@@ -47,6 +48,7 @@ class Batch:
 
     def __init__(self, taken: list[Taken], partitions: dict[int, Partition]) -> None:
         self.shares: dict[int, Share] = {}
+        self.level: Level = "full"
         self.oldest_s = min((waiting.since_s for _, _, waiting in taken), default=None)
         for number, key, waiting in taken:
             self._add_user(partitions[number], key, waiting)

@@ -23,6 +23,7 @@ class Waiting:
         self.last = event
 
 
+BATCH_S = 1.0  # far below every time-out, and below what there is to finish in at the end
 Taken = tuple[int, bytes, Waiting]  # partition, user id as bytes, and what the score must cover
 
 
@@ -30,7 +31,8 @@ Taken = tuple[int, bytes, Waiting]  # partition, user id as bytes, and what the 
 class BatchPolicy:
     """A batch closes at ``close_users``, or when the oldest has waited ``deadline_s``.
 
-    It takes at most ``max_users``: what is beyond the cap waits for the next one.
+    It takes at most ``max_users``, or fewer, but not below ``close_users``, while that many take
+    the device longer than ``BATCH_S``: what is beyond the cap waits for the next one.
     """
 
     close_users: int
@@ -46,7 +48,7 @@ class MicroBatcher:
     """
 
     def __init__(self, policy: BatchPolicy) -> None:
-        self.policy = policy
+        self.change(policy)
         self.draining = False  # close batches at once, whatever their size
         self._waiting: dict[int, dict[bytes, Waiting]] = {}
         self._users = 0
@@ -55,6 +57,11 @@ class MicroBatcher:
 
     def __len__(self) -> int:
         return self._users
+
+    def change(self, policy: BatchPolicy) -> None:
+        """Close by this policy from now on."""
+        self.policy = policy
+        self._cap = policy.max_users
 
     def add(self, now_s: float, partition: int, event: Event) -> None:
         """A user has a new event; its offset must be above those of the user's earlier ones."""
@@ -106,7 +113,7 @@ class MicroBatcher:
         """
         self._busy = True
         self._errand_since_s = None
-        if self._users <= self.policy.max_users:
+        if self._users <= self._cap:
             queues, self._waiting = self._waiting, {}
             taken = [
                 (partition, key, waiting)
@@ -123,11 +130,19 @@ class MicroBatcher:
     def _oldest_users(self) -> list[Taken]:
         queues = [_queue(partition, users) for partition, users in self._waiting.items()]
         by_age = merge(*queues, key=lambda taken: taken[2].since_s)
-        return list(islice(by_age, self.policy.max_users))
+        return list(islice(by_age, self._cap))
 
-    def done(self) -> None:
-        """The device is free again."""
+    def done(self, users: int = 0, seconds: float = 0.0) -> None:
+        """The device is free again; so many users took it so long.
+
+        A batch that took too long lowers the cap in proportion, any other doubles it.
+        """
         self._busy = False
+        if seconds > BATCH_S:
+            self._cap = max(self.policy.close_users, int(users * BATCH_S / seconds))
+        else:
+            self._cap = 2 * self._cap
+        self._cap = min(self._cap, self.policy.max_users)
 
     def drop_partitions(self) -> None:
         """Let go of everybody: the partitions are revoked, their events come again."""

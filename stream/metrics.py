@@ -25,6 +25,7 @@ QUALITIES: tuple[str, ...] = get_args(Quality)
 REASONS: tuple[str, ...] = get_args(Reason)
 COMMIT_RESULTS = ("ok", "failed")
 REBUILD_CAUSES = ("corrupt", "ahead")
+RELOAD_RESULTS = ("ok", "refused")
 
 # Seconds from 1 ms to 10 min: at rest an answer takes milliseconds, after an outage minutes.
 EVENT_TO_SCORE_S = (
@@ -114,6 +115,12 @@ class Metrics:
             "State directories wiped and rebuilt from the changelog.",
             "cause",
             REBUILD_CAUSES,
+        )
+        self.model_reloads = self._counters(
+            "lately_model_reloads_total",
+            "New artifacts that were put into service, or refused.",
+            "result",
+            RELOAD_RESULTS,
         )
         self.event_to_score = BatchHistogram(
             "lately_event_to_score_seconds",

@@ -3,16 +3,17 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from model.scorer import Score
+from model.scorer import ModelInfo, Score
 from stream.batch import Batch, Share
 from stream.events import DeadLetter
 from stream.failpoints import passed
 from stream.metrics import Metrics
 from stream.publishing import (
     NO_HEADERS,
+    AsOf,
     Delivery,
     Publisher,
     Record,
@@ -20,6 +21,8 @@ from stream.publishing import (
     acknowledged,
     dead_letter_record,
 )
+from stream.scoring import Scored
+from stream.shedding import Level
 from stream.store import StateStore
 
 
@@ -35,6 +38,7 @@ class Topics(NamedTuple):
 
 Sent = list[tuple[str, list[Delivery]]]  # topic, and what is on its way there
 Written = list[tuple[Share, int]]  # what a partition has in a batch, and its changelog offset
+Encode = Callable[[bytes, AsOf, Score, int, int], bytes]
 
 
 class Outlet:
@@ -43,24 +47,26 @@ class Outlet:
     def __init__(
         self,
         topics: Topics,
-        encoder: ScoreEncoder,
         publisher: Publisher,
         store: StateStore,
         metrics: Metrics,
     ) -> None:
         self._topics = topics
-        self._encoder = encoder
         self._publisher = publisher
         self._store = store
         self._metrics = metrics
+        self._encoder: ScoreEncoder | None = None
+        self._encodes: tuple[ModelInfo, Level] | None = None  # whose scores, and how degraded
 
-    async def send(self, batch: Batch, scores: Sequence[Score | Exception]) -> Sent:
+    async def send(self, batch: Batch, scored: Scored) -> Sent:
         """Hand scores and dead letters to the producer, in this order; they are not yet safe."""
         topics, now_ms = self._topics, int(time.time() * 1000)
+        encode = self._encoder_of(scored).encode
         sent: Sent = []
-        remaining = iter(scores)
+        remaining = iter(scored.scores)
         for share in batch.shares.values():
-            records = self._score_records(share, [next(remaining) for _ in share.rows], now_ms)
+            scores = [next(remaining) for _ in share.rows]
+            records = self._score_records(share, scores, encode, now_ms)
             if records:
                 deliveries = await self._publisher.send(topics.scores, share.number, records)
                 sent.append((topics.scores, deliveries))
@@ -72,10 +78,17 @@ class Outlet:
                 passed("dead_sent")
         return sent
 
+    def _encoder_of(self, scored: Scored) -> ScoreEncoder:
+        """The encoder for the model that gave these scores, which may serve no longer."""
+        source = (scored.model, scored.level)
+        if self._encoder is None or source != self._encodes:
+            self._encoder = ScoreEncoder(self._topics.events, *source)
+            self._encodes = source
+        return self._encoder
+
     def _score_records(
-        self, share: Share, scores: Sequence[Score | Exception], now_ms: int
+        self, share: Share, scores: Sequence[Score | Exception], encode: Encode, now_ms: int
     ) -> list[Record]:
-        encode = self._encoder.encode
         records: list[Record] = [(key, None, NO_HEADERS) for key in share.forgotten]
         for row, score in zip(share.rows, scores, strict=True):
             if isinstance(score, Exception):
@@ -87,12 +100,12 @@ class Outlet:
                 records.append((row.key, value, NO_HEADERS))
         return records
 
-    async def settle(self, batch: Batch, scores: Sequence[Score | Exception], sent: Sent) -> None:
+    async def settle(self, batch: Batch, scored: Scored, sent: Sent) -> None:
         """Wait until the broker has what was sent; raises DeliveryError if it does not take it."""
         for topic, deliveries in sent:
             await acknowledged(topic, deliveries)
         passed("acknowledged")
-        self._observe(batch, scores)
+        self._observe(batch, scored.scores)
 
     async def write_changelog(self, batch: Batch) -> Written:
         """Write the changelog, and wait until the broker has it."""

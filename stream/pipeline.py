@@ -10,16 +10,17 @@ from collections import Counter, deque
 from collections.abc import Callable, Container, Iterable, Sequence
 from typing import NamedTuple
 
-from model.scorer import Score
+from model.scorer import Scorer
 from stream.batch import Batch
-from stream.batching import MicroBatcher
+from stream.batching import BatchPolicy, MicroBatcher
 from stream.errors import StateError
 from stream.events import DeadLetter, Message, Validator
 from stream.metrics import Metrics
 from stream.outlet import Outlet, Topics
 from stream.partition import Partition
-from stream.publishing import Publisher, ScoreEncoder
-from stream.scoring import Device
+from stream.publishing import Publisher
+from stream.scoring import Device, Scored
+from stream.shedding import shed_level
 from stream.state import Rules
 from stream.store import StateStore
 from stream.users import Users
@@ -30,11 +31,12 @@ _SCORABLE = frozenset({"applied", "late", "future", "forgotten"})
 
 
 class Limits(NamedTuple):
-    """What bounds the memory of the pipeline."""
+    """What bounds the memory of the pipeline, and the patience of its users."""
 
     pending_users: int
     in_flight: int
     cache_users: int
+    shed_after_s: float | None = None  # see `stream.shedding`
 
 
 class Pipeline:
@@ -64,8 +66,7 @@ class Pipeline:
         self._validator = validator
         self._batcher = batcher
         self._device = device
-        encoder = ScoreEncoder(topics.events, device.info)
-        self._outlet = Outlet(topics, encoder, publisher, store, metrics)
+        self._outlet = Outlet(topics, publisher, store, metrics)
         self._store = store
         self._metrics = metrics
         self._may_write = may_write
@@ -80,6 +81,11 @@ class Pipeline:
         self._wake = asyncio.Event()
         self._room = asyncio.Event()
         self.failed: Future[None] = asyncio.get_running_loop().create_future()
+
+    def serve(self, scorer: Scorer, policy: BatchPolicy) -> None:
+        """Let this model answer from the next batch on."""
+        self._device.swap(scorer)
+        self._batcher.change(policy)
 
     # --- partitions come and go ---------------------------------------------------------------
 
@@ -208,7 +214,9 @@ class Pipeline:
                 busy = (*self._busy(partition.number), batch.keys(partition.number))
                 batch.purge(partition, partition.expired_markers(busy))
         if batch.oldest_s is not None:
-            self._metrics.batch_wait.observe(max(0.0, self._clock() - batch.oldest_s))
+            waited_s = max(0.0, self._clock() - batch.oldest_s)
+            batch.level = shed_level(waited_s, self._limits.shed_after_s)
+            self._metrics.batch_wait.observe(waited_s)
             self._metrics.batch_users.observe(len(batch.rows))
         self._room.set()
         return batch
@@ -245,12 +253,12 @@ class Pipeline:
         after 6 replays events that the recovered state already holds, and skips: their scores
         are out. Only after 7 does `positions` move past the batch.
         """
-        scores = await self._score(batch)
+        scored = await self._score(batch)
         async with self._sending:
             if not await self._is_ours(epoch):
                 return
-            sent = await self._outlet.send(batch, scores)
-        await self._outlet.settle(batch, scores, sent)
+            sent = await self._outlet.send(batch, scored)
+        await self._outlet.settle(batch, scored, sent)
         if previous is not None:
             await previous
         if not await self._is_ours(epoch):
@@ -268,15 +276,15 @@ class Pipeline:
             await asyncio.sleep(UNKNOWN_S)
         return epoch == self._epoch
 
-    async def _score(self, batch: Batch) -> list[Score | Exception]:
+    async def _score(self, batch: Batch) -> Scored:
+        start_s = time.perf_counter()
         try:
-            start_s = time.perf_counter()
-            scores = await self._device.score(batch.sequences)
-            if scores:
+            scored = await self._device.score(batch.sequences, batch.level)
+            if scored.scores:
                 self._metrics.inference.observe(time.perf_counter() - start_s)
-            return scores
+            return scored
         finally:
-            self._batcher.done()
+            self._batcher.done(len(batch.rows), time.perf_counter() - start_s)
             self._wake.set()
 
     # --- step 8: what may be committed ---------------------------------------------------------

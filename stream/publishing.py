@@ -13,6 +13,7 @@ from aiokafka.structs import RecordMetadata
 from model.scorer import ModelInfo, Score
 from stream.errors import DeliveryError
 from stream.events import DeadLetter
+from stream.shedding import Level
 
 Headers = list[tuple[str, bytes]]
 NO_HEADERS: Headers = []  # aiokafka wants a list, and does not change it
@@ -44,11 +45,15 @@ _SCORE = (
 
 
 class ScoreEncoder:
-    """Turns a score into the JSON of the scores topic (schemas/score.schema.json)."""
+    """Turns a score into the JSON of the scores topic (schemas/score.schema.json).
 
-    def __init__(self, events_topic: str, model: ModelInfo) -> None:
+    For the scores of one model, all as full or as degraded as ``level`` says.
+    """
+
+    def __init__(self, events_topic: str, model: ModelInfo, level: Level = "full") -> None:
         self._topic = orjson.dumps(events_topic)
-        self._version = model.version.encode()
+        # A degraded answer is another answer: by another id, no consumer takes it for the full one.
+        self._source = (model.version if level == "full" else f"{model.version}\0{level}").encode()
         self._model = orjson.dumps({"name": model.name, "version": model.version})
         self._horizon_s = model.horizon_s
         self._last: tuple[Score | None, bytes] = (None, b"")
@@ -72,7 +77,7 @@ class ScoreEncoder:
 
     def score_id(self, key: bytes, offset: int) -> bytes:
         """Name a score by user, source offset and model version: the same if it is sent again."""
-        text = b"%b\0%d\0%b" % (key, offset, self._version)
+        text = b"%b\0%d\0%b" % (key, offset, self._source)
         return blake2b(text, digest_size=16).hexdigest().encode()
 
     def _answer(self, score: Score) -> bytes:

@@ -165,6 +165,9 @@ class WorkerSettings(KafkaSettings):
     """All that the worker reads."""
 
     artifact: Path = Field(description="folder of the model, made by `lately train`")
+    artifact_poll_s: float = Field(
+        5.0, ge=0, le=3600, description="look so often for a new model there; 0: only on SIGHUP"
+    )
     state_dir: Path = Field(description="folder for RocksDB; one per worker")
     http: str = Field("127.0.0.1:8090", description="where /livez, /readyz and /metrics answer")
     scorer: Literal["onnx", "torch", "null"] = Field(
@@ -222,6 +225,12 @@ class WorkerSettings(KafkaSettings):
     max_pending_users: int = Field(
         50_000, ge=1, description="more users waiting than this: partitions pause"
     )
+    shed_after_ms: int | None = Field(
+        None,
+        ge=1,
+        description="users who wait longer get less: shorter lists, beyond twice that popularity, "
+        "both marked degraded; default: never",
+    )
     compression: Literal["none", "lz4", "zstd", "gzip"] = Field(
         "none", description="compression of what we write: less traffic and disk, more CPU"
     )
@@ -269,6 +278,16 @@ class WorkerSettings(KafkaSettings):
             raise ValueError(f"actions: forget is reserved for erasure; {_SET_ACTIONS}")
         if len(self.actions) > 255:
             raise ValueError(f"actions: at most 255 names; {_SET_ACTIONS}")
+        return self
+
+    @model_validator(mode="after")
+    def _shedding_leaves_time_to_close(self) -> Self:
+        after_ms, deadline_ms = self.shed_after_ms, self.batch_deadline_ms
+        if after_ms is not None and after_ms <= deadline_ms:
+            raise ValueError(
+                f"shed_after_ms: {after_ms} is within batch_deadline_ms, {deadline_ms}, so every "
+                "quiet hour would be degraded; raise --shed-after-ms or LATELY_SHED_AFTER_MS"
+            )
         return self
 
     @model_validator(mode="after")

@@ -31,7 +31,8 @@ from stream.outlet import Topics
 from stream.pipeline import Limits, Pipeline
 from stream.publishing import Publisher
 from stream.recovery import Recovery
-from stream.scoring import Device
+from stream.reloading import Model, Reloader
+from stream.scoring import Device, try_out
 from stream.security import client_options
 from stream.settings import WorkerSettings
 from stream.store import StateStore
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 REVOKE_DRAIN_S = 20.0  # well below the time that the group gives us to join again
 LEAVE_S = 2.0  # to say good-bye to the group, once everything is committed
 MAX_BATCH_USERS = 5000
+TRIED_USERS = 64  # made-up ones whom a model must score well before it serves
 _log = structlog.get_logger(__name__)
 
 
@@ -59,6 +61,7 @@ class Worker:
             settings.state_dir / settings.group, lambda cause: self._metrics.rebuilds[cause].inc()
         )
         self._stop = asyncio.Event()
+        self._look_at_artifact = asyncio.Event()
         self._pipeline: Pipeline
         self._lane: Lane
         self._committer: Committer
@@ -74,6 +77,7 @@ class Worker:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
+        loop.add_signal_handler(signal.SIGHUP, self._look_at_artifact.set)
         async with AsyncExitStack() as stack:
             starting = asyncio.create_task(self._start(stack))
             serving = await self._until_stopped(starting)
@@ -101,8 +105,13 @@ class Worker:
         self._store.lock()
         stack.callback(self._store.close_all)
         await self._serve_http(stack)
-        scorer = await asyncio.to_thread(_load_scorer, settings)
-        policy = await asyncio.to_thread(_batch_policy, settings, scorer)
+        reloader = Reloader(
+            settings.artifact,
+            lambda: _load_model(settings),
+            lambda model: self._pipeline.serve(*model),
+            self._metrics,
+        )
+        scorer, policy = await asyncio.to_thread(reloader.start)
         self._health.holds("model")
         self._metrics.set_model(scorer.info.name, scorer.info.version, scorer.info.device)
         partitions = await topics.require(settings)
@@ -128,6 +137,7 @@ class Worker:
         services = (
             self._pipeline.run(),
             self._committer.run(settings.commit_interval_s),
+            reloader.run(settings.artifact_poll_s, self._look_at_artifact),
             lookout.look(self._pipeline, self._lane),
             lookout.watch_broker(self._producer),
         )
@@ -181,7 +191,12 @@ class Worker:
                 dead_partitions,
                 settings.changelog_topic,
             ),
-            limits=Limits(settings.max_pending_users, settings.max_in_flight, settings.cache_users),
+            limits=Limits(
+                settings.max_pending_users,
+                settings.max_in_flight,
+                settings.cache_users,
+                None if settings.shed_after_ms is None else settings.shed_after_ms / 1000,
+            ),
             rules=settings.rules,
             validator=Validator(
                 frozenset(settings.actions),
@@ -277,6 +292,13 @@ def _first_error(*futures: "asyncio.Future[None]") -> BaseException | None:
         if future.done() and not future.cancelled() and future.exception() is not None:
             return future.exception()
     return None
+
+
+def _load_model(settings: WorkerSettings) -> Model:
+    """What the artifact holds now, tried out and warm; raises if anything is wrong with it."""
+    scorer = _load_scorer(settings)
+    try_out(scorer, scorer.sample(TRIED_USERS))
+    return Model(scorer, _batch_policy(settings, scorer))
 
 
 def _load_scorer(settings: WorkerSettings) -> "Measurable":

@@ -149,7 +149,8 @@ class CudaRunner:
                 self._graph(*inputs)
         torch.cuda.current_stream().wait_stream(stream)
         self._captured = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self._captured):
+        # Thread-local: the model that serves goes on while this one is loaded beside it.
+        with torch.cuda.graph(self._captured, capture_error_mode="thread_local"):
             outputs = self._graph(*inputs)
             self._outputs: list[Tensor] = [outputs[place] for place in self._places]
         self._host_outputs = [

@@ -16,7 +16,6 @@ from typing import Any
 import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from model.scorer import Score
 from stream import outlet, recovery, worker
 from stream.batch import Batch
 from stream.batching import MicroBatcher, Taken
@@ -27,8 +26,9 @@ from stream.outlet import Outlet, Sent, Written
 from stream.partition import Partition
 from stream.pipeline import Pipeline
 from stream.publishing import Delivery, Publisher, acknowledged
-from stream.settings import WorkerSettings
+from stream.scoring import Scored
 from stream.state import Outcome, Rules, UserState
+from tests.kafka.scorers import SCORERS
 
 
 def crash_once() -> None:
@@ -123,26 +123,6 @@ def disorderly() -> None:
     crash_after_commit_past(passes_unfinished)
 
 
-def poisoned() -> None:
-    """Has a model that fails on the item ``poison``, and on the whole batch that holds it."""
-    load = worker._load_scorer
-
-    def load_fragile(settings: WorkerSettings) -> Any:
-        scorer: Any = load(settings)
-        score = scorer.score
-
-        def score_or_fail(sequences: Sequence[Any]) -> list[Score]:
-            if any("poison" in sequence.items for sequence in sequences):
-                raise ValueError("cannot digest the poison")
-            scores: list[Score] = score(sequences)
-            return scores
-
-        scorer.score = score_or_fail
-        return scorer
-
-    worker._load_scorer = load_fragile
-
-
 def gullible() -> None:
     """Takes a producer's retry for news: event ids are not looked at."""
     apply = UserState.apply
@@ -157,11 +137,11 @@ def premature() -> None:
     """Writes the changelog before the scores, and crashes between the two."""
     send = Outlet.send
 
-    async def send_late(self: Outlet, batch: Batch, scores: Sequence[Any]) -> Sent:
+    async def send_late(self: Outlet, batch: Batch, scored: Scored) -> Sent:
         await self.write_changelog(batch)
         if batch.rows:
             crash_once()
-        return await send(self, batch, scores)
+        return await send(self, batch, scored)
 
     Outlet.send = send_late  # type: ignore[method-assign]
 
@@ -180,9 +160,9 @@ def lossy() -> None:
         flying.update(key for _, key, _ in taken)
         return taken
 
-    def done_and_forget(self: MicroBatcher) -> None:
+    def done_and_forget(self: MicroBatcher, users: int = 0, seconds: float = 0.0) -> None:
         flying.clear()
-        done(self)
+        done(self, users, seconds)
 
     MicroBatcher.add = add_others  # type: ignore[method-assign]
     MicroBatcher.take = take_and_remember  # type: ignore[method-assign]
@@ -263,7 +243,6 @@ MUTANTS = {
         forgetful,
         hasty,
         disorderly,
-        poisoned,
         gullible,
         premature,
         lossy,
@@ -272,6 +251,7 @@ MUTANTS = {
         misdirected,
         undead,
         stale,
+        *SCORERS,
     )
 }
 

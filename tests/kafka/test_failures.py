@@ -42,14 +42,15 @@ def test_worker_says_when_it_is_ready(open_stage: OpenStage) -> None:
     assert worker.status("/readyz") is None
 
 
+@pytest.mark.parametrize("mutant", ["poisoned", "untrue"])
 def test_user_whom_the_model_cannot_score_harms_nobody_else(
-    open_stage: OpenStage, artifact: Path, answers: Answers
+    mutant: str, open_stage: OpenStage, artifact: Path, answers: Answers
 ) -> None:
     item = items_of(artifact)[0]
     stage = open_stage()
     stage.feed([click(f"well-{n}", item) for n in range(50)])
     stage.feed([click("ill", item), click("ill", "poison", NOW_MS + 1)])
-    worker = stage.start(mutant="poisoned")
+    worker = stage.start(mutant=mutant)
     stage.wait_committed()
     worker.stop()
 
@@ -63,6 +64,31 @@ def test_user_whom_the_model_cannot_score_harms_nobody_else(
     states = [state for state in evidence.changelog if state.key != b"ill"]
     rest = evidence._replace(events=well, scores=scores, changelog=states, dead=[])
     differences = examine(rest, answers)
+    assert not differences, report(differences)
+
+
+def test_model_that_hangs_ends_the_worker_in_one_line_and_loses_nothing(
+    open_stage: OpenStage, artifact: Path, answers: Answers
+) -> None:
+    item = items_of(artifact)[0]
+    stage = open_stage({"scoring_timeout_s": "3"})
+    worker = stage.start(mutant="stuck").wait_ready()
+    stage.feed([click(f"well-{n}", item) for n in range(50)])
+    stage.wait_committed()
+    before = stage.client.committed(stage.group, stage.events)
+
+    stage.feed([click("ill", "poison"), *(click(f"mate-{n}", item) for n in range(20))])
+
+    assert worker.wait(60.0) == 1, worker.tail()
+    said = worker.errors.read_text(encoding="utf-8").splitlines()
+    (line,) = (line for line in said if line.startswith("lately: "))
+    assert not any("Traceback" in line for line in said)
+    assert "did not answer within 3 s" in line
+    assert stage.client.committed(stage.group, stage.events) == before
+    worker = stage.start()
+    stage.wait_quiet()
+    worker.stop()
+    differences = examine(stage.evidence(), answers)
     assert not differences, report(differences)
 
 

@@ -1,11 +1,16 @@
 """The answers: what the scorer says to a state, asked once and remembered."""
 
 from collections.abc import Iterable
+from typing import Literal
 
 from model.scorer import ModelInfo, Score, Scorer
 from model.sequence import Sequence
 
 BATCH = 256
+SHORT_ITEMS = 5
+
+Level = Literal["short", "cold"]
+LEVELS: tuple[Level, ...] = ("short", "cold")
 
 
 class Answers:
@@ -32,3 +37,19 @@ class Answers:
         if sequence not in self._known:
             self.learn([sequence])
         return self._known[sequence]
+
+    def degraded(self, sequence: Sequence, level: Level) -> Score:
+        """What is said to it under overload: its best items, or the answer of somebody new."""
+        if level == "cold":
+            return self.of(Sequence((), (), (), sequence.now_ms))._replace(quality="degraded")
+        score = self.of(sequence)
+        return score._replace(items=score.items[:SHORT_ITEMS], quality="degraded")
+
+
+def by_version(answers: Answers | Iterable[Answers]) -> dict[str, Answers]:
+    """The answers of one model, or of each that served in a run, by the version that scores name.
+
+    The first stands for a version that is none of them.
+    """
+    each = [answers] if isinstance(answers, Answers) else answers
+    return {one.info.version: one for one in each}

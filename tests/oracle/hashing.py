@@ -30,7 +30,10 @@ def event_digest(event_id: str) -> bytes:
     return hashlib.blake2b(event_id.encode(), digest_size=8).digest()
 
 
-def score_id(user_id: str, offset: int, model_version: str) -> str:
-    """The id of a score: equal for the same user, source offset and model version."""
-    text = f"{user_id}\0{offset}\0{model_version}"
+def score_id(user_id: str, offset: int, model_version: str, level: str = "") -> str:
+    """The id of a score: equal for the same user, source offset and model version.
+
+    That of a degraded one has how it is degraded in it, too: ``short`` or ``cold``.
+    """
+    text = f"{user_id}\0{offset}\0{model_version}" + (f"\0{level}" if level else "")
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()

@@ -13,6 +13,7 @@ class Rules(NamedTuple):
     ttl_ms: int = 30 * 86_400_000
     sequence_length: int = 50
     dedupe_window: int = 64
+    sheds: bool = False  # whether a score may be degraded
 
 
 DEFAULT_RULES = Rules()

@@ -3,14 +3,15 @@
 import json
 import math
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jsonschema
 
-from model.scorer import Score
-from tests.oracle.answers import Answers
+from model.scorer import ModelInfo, Score
+from model.sequence import Sequence
+from tests.oracle.answers import LEVELS, Answers
 from tests.oracle.evidence import Difference, Evidence
 from tests.oracle.hashing import score_id
 from tests.oracle.ledger import Ledger, Step, User
@@ -21,8 +22,12 @@ SCHEMAS = Path(__file__).parents[2] / "stream" / "schemas"
 _WORDS = json.loads((SCHEMAS / "score.schema.json").read_text(encoding="utf-8"))
 _SCHEMA = jsonschema.Draft202012Validator(_WORDS)
 
+Models = Mapping[str, Answers]  # by version; never empty
 
-def check_scores(evidence: Evidence, ledger: Ledger, answers: Answers) -> Iterator[Difference]:
+
+def check_scores(
+    evidence: Evidence, ledger: Ledger, models: Models, *, may_degrade: bool
+) -> Iterator[Difference]:
     """Compare the scores topic with the fold, user by user."""
     records: dict[User, list[Record]] = defaultdict(list)
     for record in evidence.scores:
@@ -32,9 +37,10 @@ def check_scores(evidence: Evidence, ledger: Ledger, answers: Answers) -> Iterat
         found = records[user][-1].value
         yield Difference("O2 scores", _name(user), found, "no score: no valid event there")
     documents = {user: [_parse(r) for r in found] for user, found in records.items()}
-    _learn_all(documents, ledger, answers)
+    _learn_all(documents, ledger, models)
+    expect = _Expectation(evidence, models, may_degrade)
     for user, steps in ledger.steps.items():
-        yield from _check_user(evidence, answers, user, steps, documents.get(user, []))
+        yield from _check_user(expect, user, steps, documents.get(user, []))
 
 
 def _parse(record: Record) -> Any:
@@ -45,20 +51,77 @@ def _parse(record: Record) -> Any:
         return record.value
 
 
-def _learn_all(documents: dict[User, list[Any]], ledger: Ledger, answers: Answers) -> None:
-    wanted = []
+def _answers_for(document: Any, models: Models) -> Answers:
+    """Those of the model that the score names; of the first where it names none of them."""
+    try:
+        return models[document["model"]["version"]]
+    except (TypeError, KeyError):
+        return next(iter(models.values()))
+
+
+def _learn_all(documents: dict[User, list[Any]], ledger: Ledger, models: Models) -> None:
+    wanted: dict[str, list[Sequence]] = defaultdict(list)
     for user, found in documents.items():
         states = {step.offset: step.state for step in ledger.steps.get(user, [])}
-        offsets = {_offset(document) for document in found}
-        wanted += [states[o].sequence() for o in offsets if o in states and states[o].actions]
-    answers.learn(wanted)
+        for document in found:
+            state = states.get(_offset(document))
+            if state is not None and state.actions:
+                version = _answers_for(document, models).info.version
+                wanted[version].append(state.sequence())
+    for version, sequences in wanted.items():
+        models[version].learn(sequences)
+
+
+class _Expectation(NamedTuple):
+    """All it takes to say what a score must be."""
+
+    evidence: Evidence
+    models: Models
+    may_degrade: bool
+
+    def of(self, user: User, step: Step, document: Any) -> dict[str, Any]:
+        """What the document must hold, where that can be foretold."""
+        answers = _answers_for(document, self.models)
+        sequence = step.state.sequence()
+        source = (user[1], step.offset, answers.info.version)
+        if self.may_degrade and document.get("quality") == "degraded":
+            for level in LEVELS:
+                name = score_id(*source, level)
+                if document.get("score_id") == name:
+                    score = answers.degraded(sequence, level)
+                    return self._document(user, step, answers.info, name, score)
+        score = answers.of(sequence)
+        return self._document(user, step, answers.info, score_id(*source), score)
+
+    def _document(
+        self, user: User, step: Step, info: ModelInfo, name: str, score: Score
+    ) -> dict[str, Any]:
+        partition, user_id = user
+        as_of_ts = step.state.as_of_ts
+        return {
+            "score_id": name,
+            "user_id": user_id,
+            "as_of": {
+                "topic": self.evidence.events_topic,
+                "partition": partition,
+                "offset": step.offset,
+                "ts": as_of_ts,
+            },
+            "valid_until": as_of_ts + info.horizon_s * 1000,
+            "model": {"name": info.name, "version": info.version},
+            "items": [{"item_id": item, "score": p} for item, p in score.items],
+            "categories": [{"category": name, "score": p} for name, p in score.categories],
+            "intent": {**score.intent, "horizon_s": info.horizon_s},
+            "n_events": len(step.state.actions),
+            "quality": score.quality,
+        }
 
 
 def _check_user(
-    evidence: Evidence, answers: Answers, user: User, steps: list[Step], documents: list[Any]
+    expect: _Expectation, user: User, steps: list[Step], documents: list[Any]
 ) -> Iterator[Difference]:
     by_offset = {step.offset: step for step in steps}
-    seen: dict[int, Any] = {}
+    seen: dict[tuple[int, str], Any] = {}
     for document in documents:
         if document is None:
             continue
@@ -68,19 +131,17 @@ def _check_user(
             yield Difference("O2 scores", _name(user), document, "a score of an event that counts")
             continue
         where = f"{_name(user)}, score of offset {offset}"
-        again = seen.setdefault(offset, document)
+        # The model or the wait may be another after an interruption; then the id is, too.
+        again = seen.setdefault((offset, str(document.get("score_id"))), document)
         if _timeless(document) != _timeless(again):
             yield Difference("O3 same score", where, document, again)
         elif again is document:
-            yield from _check_content(evidence, answers, where, user, step, document)
-    yield from _check_order(evidence, user, steps, documents)
+            yield from _check_content(where, expect.of(user, step, document), document)
+    yield from _check_order(expect.evidence, user, steps, documents)
     yield from _check_last(user, steps[-1], documents)
 
 
-def _check_content(
-    evidence: Evidence, answers: Answers, where: str, user: User, step: Step, document: Any
-) -> Iterator[Difference]:
-    expected = _expected(evidence, answers, user, step)
+def _check_content(where: str, expected: dict[str, Any], document: Any) -> Iterator[Difference]:
     for field, wanted in expected.items():
         found = document.get(field)
         if not _same(found, wanted):
@@ -88,30 +149,6 @@ def _check_content(
     scored_at = document.get("scored_at")
     if not isinstance(scored_at, int) or isinstance(scored_at, bool) or scored_at <= 0:
         yield Difference("O2 scores", f"{where}, scored_at", scored_at, "milliseconds, an integer")
-
-
-def _expected(evidence: Evidence, answers: Answers, user: User, step: Step) -> dict[str, Any]:
-    partition, user_id = user
-    info, sequence = answers.info, step.state.sequence()
-    score: Score = answers.of(sequence)
-    as_of_ts = step.state.as_of_ts
-    return {
-        "score_id": score_id(user_id, step.offset, info.version),
-        "user_id": user_id,
-        "as_of": {
-            "topic": evidence.events_topic,
-            "partition": partition,
-            "offset": step.offset,
-            "ts": as_of_ts,
-        },
-        "valid_until": as_of_ts + info.horizon_s * 1000,
-        "model": {"name": info.name, "version": info.version},
-        "items": [{"item_id": item, "score": p} for item, p in score.items],
-        "categories": [{"category": name, "score": p} for name, p in score.categories],
-        "intent": {**score.intent, "horizon_s": info.horizon_s},
-        "n_events": len(sequence.items),
-        "quality": score.quality,
-    }
 
 
 def _same(found: Any, wanted: Any) -> bool:

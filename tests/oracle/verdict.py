@@ -1,10 +1,10 @@
 """The verdict: all checks over one run's evidence, and a report a person can act on."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import chain
 
-from tests.oracle.answers import Answers
+from tests.oracle.answers import Answers, by_version
 from tests.oracle.dead_check import check_dead_letters
 from tests.oracle.evidence import Difference, Evidence
 from tests.oracle.ledger import keep
@@ -15,14 +15,20 @@ from tests.oracle.state_check import check_state
 SHOWN = 3
 
 
-def examine(evidence: Evidence, answers: Answers, rules: Rules = DEFAULT_RULES) -> list[Difference]:
-    """Every difference between what is there and what should be; empty when all is right."""
+def examine(
+    evidence: Evidence, answers: Answers | Sequence[Answers], rules: Rules = DEFAULT_RULES
+) -> list[Difference]:
+    """Every difference between what is there and what should be; empty when all is right.
+
+    Where several models served, ``answers`` are those of each: a score must be that of the one
+    whose version it names.
+    """
     ledger = keep(evidence.events, evidence.n_partitions, rules)
     return list(
         chain(
             check_commits(evidence),
             check_state(evidence, ledger),
-            check_scores(evidence, ledger, answers),
+            check_scores(evidence, ledger, by_version(answers), may_degrade=rules.sheds),
             check_dead_letters(evidence, ledger),
         )
     )

@@ -15,7 +15,8 @@ from model.scorer import ModelInfo, Score
 from model.sequence import Sequence as Actions
 from stream.events import Event, Message
 from stream.publishing import Delivery, Publisher, Record
-from stream.scoring import Device, score_or_isolate
+from stream.scoring import Device, Scored, _answer
+from stream.shedding import Level
 
 NOW_MS = 1_790_000_000_000
 
@@ -101,12 +102,13 @@ class ManualDevice(Device):
         """Score what lies here, and all that comes."""
         self._free.set()
 
-    async def score(self, sequences: Sequence[Actions]) -> list[Score | Exception]:
-        """Score when free."""
+    async def score(self, sequences: Sequence[Actions], level: Level = "full") -> Scored:
+        """Score when free, by the model that was there when the batch came."""
+        scorer = self._scorer
         await self._free.wait()
         if self.error is not None:
             raise self.error
-        return score_or_isolate(self._scorer, sequences)
+        return Scored(scorer.info, level, _answer(scorer, sequences, level))
 
 
 class Sent(NamedTuple):

@@ -154,6 +154,55 @@ def test_a_revoked_user_waits_no_more_and_the_device_stays_busy(batcher: MicroBa
     assert batcher.next_wakeup() == 10.2 + 0.2
 
 
+# --- a slow device -------------------------------------------------------------------------------
+
+WIDE = BatchPolicy(close_users=2, max_users=8, deadline_s=0.2)
+
+
+def next_batch(batcher: MicroBatcher) -> int:
+    """How many of twenty who wait are taken."""
+    batcher.drop_partitions()
+    for n in range(20):
+        add(batcher, 10.0, f"u{n}", n)
+    return len(batcher.take())
+
+
+def test_a_batch_that_took_too_long_makes_the_next_one_smaller_in_proportion() -> None:
+    batcher = MicroBatcher(WIDE)
+
+    assert next_batch(batcher) == 8
+    batcher.done(8, seconds=2.0)
+    assert next_batch(batcher) == 8 / 2.0  # what would have taken one second
+
+
+def test_a_batch_is_never_smaller_than_what_closes_it() -> None:
+    batcher = MicroBatcher(WIDE)
+    batcher.done(8, seconds=100.0)
+
+    assert next_batch(batcher) == WIDE.close_users  # smaller ones would be slower for each user
+
+
+def test_a_device_that_is_fast_again_gets_twice_as_many_until_the_cap() -> None:
+    batcher = MicroBatcher(WIDE)
+    batcher.done(8, seconds=100.0)
+
+    taken = []
+    for _ in range(4):
+        taken.append(next_batch(batcher))
+        batcher.done(taken[-1], seconds=0.1)
+
+    assert taken == [2, 4, 8, 8]
+
+
+def test_another_model_brings_a_policy_of_its_own() -> None:
+    batcher = MicroBatcher(WIDE)
+    batcher.done(8, seconds=100.0)
+
+    batcher.change(BatchPolicy(close_users=3, max_users=7, deadline_s=0.2))
+
+    assert next_batch(batcher) == 7
+
+
 # --- everything else -----------------------------------------------------------------------------
 
 

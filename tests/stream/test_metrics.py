@@ -28,6 +28,7 @@ FIXED_NAMES = {
     "lately_commits_total": {"result"},
     "lately_recovery_seconds_count": set(),
     "lately_rebuilds_total": {"cause"},
+    "lately_model_reloads_total": {"result"},
     "lately_model_info": {"name", "version", "device"},
 }
 

@@ -30,6 +30,7 @@ from stream.publishing import (
     acknowledged,
     dead_letter_record,
 )
+from stream.shedding import Level
 from tests.stream.fakes import NOW_MS, FakeMessage, click
 
 
@@ -120,6 +121,14 @@ def test_the_same_score_sent_again_has_the_same_id_and_another_event_or_model_an
 
     assert ENCODER.score_id(b"u1", 1) == ids[0]
     assert len(set(ids)) == 4
+
+
+def test_answers_of_each_step_of_shedding_have_ids_of_their_own() -> None:
+    levels: tuple[Level, ...] = ("full", "short", "cold")
+    ids = {ScoreEncoder("lately.events", MODEL, level).score_id(b"u1", 1) for level in levels}
+
+    assert len(ids) == 3  # equal ids, equal answers
+    assert ENCODER.score_id(b"u1", 1) in ids
 
 
 def test_a_user_named_like_the_separator_does_not_take_anothers_id() -> None:

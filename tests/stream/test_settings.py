@@ -114,6 +114,9 @@ def test_every_setting_says_what_it_is(settings: type[KafkaSettings]) -> None:
         ("max_message_bytes", "10"),
         ("batch_deadline_ms", "60001"),
         ("batch_users", "0"),
+        ("artifact_poll_s", "-1"),
+        ("shed_after_ms", "0"),
+        ("shed_after_ms", "200"),  # no longer than a batch takes to close in a quiet hour
         ("commit_interval_s", "0"),
         ("commit_interval_s", "nan"),
         ("delivery_timeout_s", "inf"),
