@@ -118,6 +118,7 @@ class KafkaSettings(Settings):
     events_topic: str = Field("lately.events", description="topic to read events from")
     scores_topic: str = Field("lately.scores", description="topic to write scores to")
     dead_topic: str = Field("lately.events.dead", description="topic of dead letters")
+    receipts_topic: str = Field("lately.receipts", description="topic of receipts for `forget`")
     group: str = Field("lately", description="consumer group; also names the changelog")
     idempotence: bool = Field(
         True, description="idempotent producer; off only for brokers that cannot"
@@ -140,12 +141,19 @@ class KafkaSettings(Settings):
 
     @model_validator(mode="after")
     def _topics_differ(self) -> Self:
-        topics = [self.events_topic, self.scores_topic, self.dead_topic, self.changelog_topic]
+        topics = [
+            self.events_topic,
+            self.scores_topic,
+            self.dead_topic,
+            self.receipts_topic,
+            self.changelog_topic,
+        ]
         for topic in topics:
             if topics.count(topic) > 1:
                 raise ValueError(
-                    f"events_topic, scores_topic, dead_topic and the changelog must differ, and "
-                    f"{topic} is two of them; set --events-topic, --scores-topic or --dead-topic"
+                    f"events_topic, scores_topic, dead_topic, receipts_topic and the changelog "
+                    f"must differ, and {topic} is two of them; set --events-topic, "
+                    f"--scores-topic, --dead-topic or --receipts-topic"
                 )
         return self
 
