@@ -169,11 +169,16 @@ class KafkaSettings(Settings):
         return self
 
 
-class WorkerSettings(KafkaSettings):
+class StateSettings(KafkaSettings):
+    """Where a worker keeps its state, beside its Kafka."""
+
+    state_dir: Path = Field(description="folder for RocksDB; one per worker")
+
+
+class WorkerSettings(StateSettings):
     """All that the worker reads."""
 
     artifact: Path = Field(description="folder of the model, made by `lately train`")
-    state_dir: Path = Field(description="folder for RocksDB; one per worker")
     http: str = Field("127.0.0.1:8090", description="where /livez, /readyz and /metrics answer")
     scorer: Literal["onnx", "torch", "null"] = Field(
         "onnx", description="engine: onnx (CPU), torch (GPU if there is one), null (benchmarks)"
