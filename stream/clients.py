@@ -147,7 +147,7 @@ async def open_reader(settings: KafkaSettings, topic: str, flag: str) -> AsyncIt
         await consumer.start()
         if topic not in await consumer.topics():  # asks for all: asking for one may create it
             raise _missing(settings, topic, flag)
-        numbers = sorted(await _partitions(consumer, topic))
+        numbers = sorted(await partitions_of(consumer, topic))
         yield TopicReader(consumer, [TopicPartition(topic, number) for number in numbers])
     except (KafkaError, TimeoutError) as error:
         raise BrokerError(
@@ -158,7 +158,8 @@ async def open_reader(settings: KafkaSettings, topic: str, flag: str) -> AsyncIt
         await consumer.stop()
 
 
-async def _partitions(consumer: AIOKafkaConsumer, topic: str) -> Iterable[int]:
+async def partitions_of(consumer: AIOKafkaConsumer, topic: str) -> Iterable[int]:
+    """The partitions of a topic that there is; the consumer reads its first one from now on."""
     # The client knows the partitions of what it reads, and of nothing else.
     first = TopicPartition(topic, 0)
     consumer.assign([first])

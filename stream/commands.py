@@ -8,7 +8,7 @@ import typer
 from model.cli import commands as model_commands
 from model.sequence import Sequence
 from stream.options import with_settings
-from stream.settings import KafkaSettings, StateSettings, WorkerSettings
+from stream.settings import DoctorSettings, KafkaSettings, StateSettings, WorkerSettings
 
 app = typer.Typer(
     help="What each shopper is into, lately: a streaming scorer for online shops.",
@@ -206,6 +206,15 @@ def rebuild_state(
     from stream.state_commands import rebuild_state as run
 
     run(settings, partitions or [], as_json=as_json)
+
+
+@app.command()
+@with_settings(DoctorSettings)
+def doctor(settings: DoctorSettings, as_json: Json = False) -> None:
+    """Look at all that a worker needs, and say how to mend what is wrong."""
+    from stream.doctor import doctor as run
+
+    raise typer.Exit(run(settings, as_json=as_json))
 
 
 @app.command()

@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
@@ -169,6 +169,24 @@ class KafkaSettings(Settings):
         return self
 
 
+def _host_and_port(address: str) -> str:
+    host, colon, port = address.rpartition(":")
+    if not (host and colon and port.isdigit() and int(port) < 65536):
+        raise ValueError(f"{address!r} is not HOST:PORT")
+    return address
+
+
+HttpAddress = Annotated[str, AfterValidator(_host_and_port)]
+
+
+class DoctorSettings(KafkaSettings):
+    """What `lately doctor` looks at: what a worker has, as far as it is given."""
+
+    artifact: Path | None = Field(None, description="folder of the model")
+    state_dir: Path | None = Field(None, description="folder for RocksDB")
+    http: HttpAddress = Field("127.0.0.1:8090", description="where the worker answers")
+
+
 class StateSettings(KafkaSettings):
     """Where a worker keeps its state, beside its Kafka."""
 
@@ -179,7 +197,9 @@ class WorkerSettings(StateSettings):
     """All that the worker reads."""
 
     artifact: Path = Field(description="folder of the model, made by `lately train`")
-    http: str = Field("127.0.0.1:8090", description="where /livez, /readyz and /metrics answer")
+    http: HttpAddress = Field(
+        "127.0.0.1:8090", description="where /livez, /readyz and /metrics answer"
+    )
     scorer: Literal["onnx", "torch", "null"] = Field(
         "onnx", description="engine: onnx (CPU), torch (GPU if there is one), null (benchmarks)"
     )
@@ -282,11 +302,4 @@ class WorkerSettings(StateSettings):
             raise ValueError(f"actions: forget is reserved for erasure; {_SET_ACTIONS}")
         if len(self.actions) > 255:
             raise ValueError(f"actions: at most 255 names; {_SET_ACTIONS}")
-        return self
-
-    @model_validator(mode="after")
-    def _http_names_a_port(self) -> Self:
-        host, colon, port = self.http.rpartition(":")
-        if not (host and colon and port.isdigit() and int(port) < 65536):
-            raise ValueError(f"http: {self.http!r} is not HOST:PORT; set --http or LATELY_HTTP")
         return self

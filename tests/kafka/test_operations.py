@@ -186,3 +186,31 @@ def test_state_is_shown_verified_and_rebuilt(open_stage: OpenStage, load: MakeLo
     assert strange.code == 1 and "has no partition 7" in strange.err
     assert lately(stage, "state", "verify", state_dir=disk).code == 0
     assert wait_until(stage.committed_all, 5.0)
+
+
+def test_the_doctor_finds_nothing_wrong_beside_a_worker_and_names_what_is(
+    open_stage: OpenStage,
+) -> None:
+    stage = open_stage()
+    stage.feed([click("ann")])
+    worker = stage.start().wait_ready()
+    stage.wait_committed()
+    here = {
+        "artifact": str(stage.artifact),
+        "state_dir": str(worker.state_dir),
+        "http": worker.http,
+    }
+
+    well = lately(stage, "doctor", "--json", **here)
+    found = {check["what"]: check for check in well.json["checks"] if check["status"] == "PASS"}
+    assert well.code == 0, well.out
+    assert {"broker", "topics", "access", "group", "lag", "artifact", "state", "http"} <= set(found)
+    assert "with 1 members" in found["group"]["found"]
+    assert "held" in found["lock"]["found"] and "is ready" in found["http"]["found"]
+
+    worker.stop()
+    stage.feed([click("ann", 1)])
+    ill = lately(stage, "doctor", scores_topic=f"{stage.scores}.elsewhere")
+    assert ill.code == 1
+    assert "FAIL  topics" in ill.out and "lately topics --create" in ill.out
+    assert "WARN  lag        1 events in 1 partitions are not committed" in ill.out
