@@ -54,6 +54,7 @@ def _lately(job: Job) -> Start:
             "LATELY_EVENTS_TOPIC": job.source,
             "LATELY_SCORES_TOPIC": job.output,
             "LATELY_DEAD_TOPIC": f"{job.source}.dead",
+            "LATELY_RECEIPTS_TOPIC": f"{job.source}.receipts",
             "LATELY_GROUP": job.group,
             "LATELY_LOG_LEVEL": "warning",
             # Fewer than the users of one partition, so that nobody comes twice while waiting.

@@ -162,6 +162,7 @@ async def _topics(bootstrap: str, partitions: int, folder: Path) -> AsyncIterato
         events_topic=source,
         scores_topic=output,
         dead_topic=f"{source}.dead",
+        receipts_topic=f"{source}.receipts",
         group=group,
     )
     await create(settings, partitions)

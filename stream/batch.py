@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from model.sequence import Sequence
 from stream.batching import Taken, Waiting
-from stream.events import DeadLetter
+from stream.events import DeadLetter, Event
 from stream.partition import Partition
 from stream.publishing import AsOf
 from stream.shedding import Level
@@ -30,6 +30,7 @@ class Share:
         self.rows: list[Row] = []
         self.sequences: list[Sequence] = []  # one per row
         self.forgotten: list[bytes] = []
+        self.forgets: list[Event] = []  # each owes a receipt
         self.dead: list[DeadLetter] = []
         self.changes: dict[bytes, bytes | None] = {}
 
@@ -72,6 +73,10 @@ class Batch:
         state = partition.users.get(key)
         share.reach_back(waiting.first.offset)
         share.changes[key] = state.to_bytes()
+        if partition.forgets:
+            # With the user, and not before: the batch that withdraws the score says so. The user
+            # has waited since the forget or longer, so it holds the commit back as well.
+            share.forgets += partition.forgets.pop(key, ())
         if state.forgotten:
             share.forgotten.append(key)
             partition.markers[key] = state.applied_offset

@@ -8,7 +8,7 @@ import typer
 from model.cli import commands as model_commands
 from model.sequence import Sequence
 from stream.options import with_settings
-from stream.settings import KafkaSettings, WorkerSettings
+from stream.settings import DoctorSettings, KafkaSettings, StateSettings, WorkerSettings
 
 app = typer.Typer(
     help="What each shopper is into, lately: a streaming scorer for online shops.",
@@ -91,6 +91,130 @@ def watch(
     from stream.watch import watch as show
 
     show(settings, user, from_beginning=from_beginning, as_json=as_json)
+
+
+@app.command()
+@with_settings(KafkaSettings)
+def forget(
+    settings: KafkaSettings,
+    users: Annotated[list[str] | None, typer.Argument(help="User ids.", metavar="USER…")] = None,
+    file: Annotated[
+        Path | None, typer.Option(help="More of them, one a line; - reads standard input.")
+    ] = None,
+    timeout_s: Annotated[float, typer.Option(min=0, help="How long to wait for receipts.")] = 30.0,
+    wait: Annotated[bool, typer.Option(help="Wait for the worker's receipts.")] = True,
+    as_json: Json = False,
+) -> None:
+    """Forget users: send the events, and wait for a receipt of each."""
+    from stream.forget import forget as send
+
+    send(settings, users or [], file, timeout_s=timeout_s, wait=wait, as_json=as_json)
+
+
+dead = typer.Typer(help="Look at dead letters, and send them once more.", no_args_is_help=True)
+app.add_typer(dead, name="dead")
+Reason = Annotated[str | None, typer.Option(help="Only letters of this reason.")]
+
+
+@dead.command("list")
+@with_settings(KafkaSettings)
+def list_letters(
+    settings: KafkaSettings,
+    reason: Reason = None,
+    limit: Annotated[int, typer.Option(min=0, help="How many of the newest.")] = 10,
+    as_json: Json = False,
+) -> None:
+    """Count dead letters by reason, and name the newest."""
+    from stream.dead import list_letters as run
+
+    run(settings, reason=reason, limit=limit, as_json=as_json)
+
+
+@dead.command("show")
+@with_settings(KafkaSettings)
+def show_letter(
+    settings: KafkaSettings,
+    place: Annotated[str, typer.Argument(help="PARTITION:OFFSET, as `list` shows it.")],
+    as_json: Json = False,
+) -> None:
+    """Show one dead letter whole: why, headers, key and value."""
+    from stream.dead import show_letter as run
+
+    run(settings, place, as_json=as_json)
+
+
+@dead.command("replay")
+@with_settings(KafkaSettings)
+def replay_letters(
+    settings: KafkaSettings,
+    places: Annotated[list[str] | None, typer.Argument(help="PARTITION:OFFSET of each.")] = None,
+    reason: Reason = None,
+    everything: Annotated[bool, typer.Option("--all", help="All that are there.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Send nothing, only say.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Send dead letters back into the events topic, as the messages they were."""
+    from stream.dead import replay_letters as run
+
+    run(
+        settings,
+        places or [],
+        reason=reason,
+        everything=everything,
+        dry_run=dry_run,
+        as_json=as_json,
+    )
+
+
+state = typer.Typer(help="Look at a worker's state, verify it, rebuild it.", no_args_is_help=True)
+app.add_typer(state, name="state")
+
+
+@state.command("get")
+@with_settings(StateSettings)
+def get_user(
+    settings: StateSettings,
+    user: Annotated[str, typer.Argument(help="The user's id.")],
+    as_json: Json = False,
+) -> None:
+    """Show what the disk holds of a user, also while a worker runs."""
+    from stream.state_commands import get_user as run
+
+    run(settings, user, as_json=as_json)
+
+
+@state.command("verify")
+@with_settings(StateSettings)
+def verify_state(settings: StateSettings, as_json: Json = False) -> None:
+    """Compare the disk of a stopped worker with the changelog, user by user."""
+    from stream.state_commands import verify_state as run
+
+    raise typer.Exit(run(settings, as_json=as_json))
+
+
+@state.command("rebuild")
+@with_settings(StateSettings)
+def rebuild_state(
+    settings: StateSettings,
+    partitions: Annotated[
+        list[int] | None,
+        typer.Option("-p", "--partition", min=0, help="Only this one; may be given again."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Wipe the disk of a stopped worker, and rebuild it from the changelog."""
+    from stream.state_commands import rebuild_state as run
+
+    run(settings, partitions or [], as_json=as_json)
+
+
+@app.command()
+@with_settings(DoctorSettings)
+def doctor(settings: DoctorSettings, as_json: Json = False) -> None:
+    """Look at all that a worker needs, and say how to mend what is wrong."""
+    from stream.doctor import doctor as run
+
+    raise typer.Exit(run(settings, as_json=as_json))
 
 
 @app.command()

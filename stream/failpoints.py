@@ -15,6 +15,7 @@ PLACES = (
     "scores_sent",
     "dead_sent",
     "acknowledged",
+    "receipts_sent",
     "changelog_sent",
     "state_put",
     "committed",

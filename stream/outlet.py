@@ -21,19 +21,23 @@ from stream.publishing import (
     acknowledged,
     dead_letter_record,
 )
+from stream.receipts import ReceiptEncoder
 from stream.scoring import Scored
 from stream.shedding import Level
 from stream.store import StateStore
 
 
 class Topics(NamedTuple):
-    """Where the events come from, and where what becomes of them goes."""
+    """Where the events of a group come from, and where what becomes of them goes."""
 
     events: str
     scores: str
     dead: str
     dead_partitions: int
+    receipts: str
+    receipt_partitions: int
     changelog: str
+    group: str
 
 
 Sent = list[tuple[str, list[Delivery]]]  # topic, and what is on its way there
@@ -42,7 +46,7 @@ Encode = Callable[[bytes, AsOf, Score, int, int], bytes]
 
 
 class Outlet:
-    """Sends scores and dead letters, then the changelog, then writes the disk."""
+    """Sends scores and dead letters, then receipts, then the changelog, then writes the disk."""
 
     def __init__(
         self,
@@ -52,6 +56,7 @@ class Outlet:
         metrics: Metrics,
     ) -> None:
         self._topics = topics
+        self._receipts = ReceiptEncoder(topics.events, topics.group)
         self._publisher = publisher
         self._store = store
         self._metrics = metrics
@@ -101,11 +106,29 @@ class Outlet:
         return records
 
     async def settle(self, batch: Batch, scored: Scored, sent: Sent) -> None:
-        """Wait until the broker has what was sent; raises DeliveryError if it does not take it."""
+        """Wait until the broker has what was sent, and then the receipts for what was forgotten.
+
+        Raises DeliveryError if it does not take them.
+        """
         for topic, deliveries in sent:
             await acknowledged(topic, deliveries)
         passed("acknowledged")
+        for topic, deliveries in await self._send_receipts(batch):
+            await acknowledged(topic, deliveries)
         self._observe(batch, scored.scores)
+
+    async def _send_receipts(self, batch: Batch) -> Sent:
+        """Say whose scores are withdrawn; only now, when the broker has the nulls."""
+        topics, now_ms = self._topics, int(time.time() * 1000)
+        sent: Sent = []
+        for share in batch.shares.values():
+            if share.forgets:
+                target = share.number % topics.receipt_partitions
+                receipts = [self._receipts.encode(share.number, e, now_ms) for e in share.forgets]
+                deliveries = await self._publisher.send(topics.receipts, target, receipts)
+                sent.append((topics.receipts, deliveries))
+                passed("receipts_sent")
+        return sent
 
     async def write_changelog(self, batch: Batch) -> Written:
         """Write the changelog, and wait until the broker has it."""

@@ -2,13 +2,14 @@
 
 from collections.abc import Container, Iterable
 
-from stream.events import DeadLetter
+from stream.events import DeadLetter, Event
 from stream.users import Users
 
 
 class Partition:
     """What of a partition is not yet safe, but for the users who wait (`stream.batching`).
 
+    ``forgets`` are the obeyed ``forget`` events of users who wait, by key: each owes a receipt.
     ``markers`` are the forgotten users: key → offset of the ``forget``. Once that offset is
     committed no replay can bring the user back, and the marker may go.
     """
@@ -18,6 +19,7 @@ class Partition:
         self.users = users
         self.next_offset = -1  # of the source: everything below it was read; -1: nothing was
         self.dead: list[DeadLetter] = []
+        self.forgets: dict[bytes, list[Event]] = {}
         self.markers = {key: users.get(key).applied_offset for key in markers}
         self.committed = -1
 

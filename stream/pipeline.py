@@ -21,7 +21,7 @@ from stream.partition import Partition
 from stream.publishing import Publisher
 from stream.scoring import Device, Scored
 from stream.shedding import shed_level
-from stream.state import Rules
+from stream.state import Outcome, Rules
 from stream.store import StateStore
 from stream.users import Users
 
@@ -175,11 +175,16 @@ class Pipeline:
             self._batcher.add_errand(now_s)
         partition.next_offset = messages[-1].offset + 1
         partition.users.make_room(self._busy(number))
-        self._count(outcomes, dead)
+        counts = Counter(outcomes)
+        if counts["forgotten"]:
+            for event, outcome in zip(events, outcomes, strict=True):
+                if outcome == "forgotten":
+                    partition.forgets.setdefault(event.key, []).append(event)
+        self._count(counts, dead)
 
-    def _count(self, outcomes: Sequence[str], dead: Sequence[DeadLetter]) -> None:
+    def _count(self, counts: Counter[Outcome], dead: Sequence[DeadLetter]) -> None:
         metrics = self._metrics
-        for outcome, n in Counter(outcomes).items():
+        for outcome, n in counts.items():
             metrics.events[outcome].inc(n)
             if outcome in ("replayed", "duplicate"):
                 metrics.duplicates_skipped.inc(n)
@@ -245,11 +250,12 @@ class Pipeline:
         """Take one batch from the device to the disk.
 
         4. Score, off the event loop; then the device is free for the next batch.
-        5. Publish scores and dead letters, and wait until the broker has them all.
+        5. Publish scores and dead letters, and wait until the broker has them all; then the
+           receipts of those who are forgotten, and wait for these.
         6. Write the changelog, after the batch before, and wait until the broker has it.
         7. Write RocksDB, together with the changelog offset.
 
-        A crash after 5 sends the scores of this batch once more, with the same ids. A crash
+        A crash after 5 sends scores and receipts of this batch again, with the same ids. A crash
         after 6 replays events that the recovered state already holds, and skips: their scores
         are out. Only after 7 does `positions` move past the batch.
         """

@@ -45,11 +45,12 @@ class Finding:
 
 
 def names(settings: KafkaSettings) -> tuple[str, ...]:
-    """The topics of these settings: events, scores, dead letters, changelog."""
+    """The topics of these settings: events, scores, dead letters, receipts, changelog."""
     return (
         settings.events_topic,
         settings.scores_topic,
         settings.dead_topic,
+        settings.receipts_topic,
         settings.changelog_topic,
     )
 
@@ -59,7 +60,7 @@ def judge(settings: KafkaSettings, topics: Mapping[str, Topic]) -> list[Finding]
 
     Events, scores and changelog need one number of partitions: a user's event, state and score
     stand under one partition number. The latest score and state of a user live for ever
-    (``compact``); events and dead letters must not be compacted, for each of them counts.
+    (``compact``); events, dead letters and receipts must not be compacted, for each counts.
     """
     findings = [_exists(name, topics, settings) for name in names(settings)]
     for name in (settings.scores_topic, settings.changelog_topic):
@@ -68,6 +69,7 @@ def judge(settings: KafkaSettings, topics: Mapping[str, Topic]) -> list[Finding]
     findings += _policy(settings.scores_topic, topics, settings, {"compact", "compact,delete"})
     findings += _policy(settings.changelog_topic, topics, settings, {"compact"})
     findings += _policy(settings.dead_topic, topics, settings, {"delete"})
+    findings += _policy(settings.receipts_topic, topics, settings, {"delete"})
     findings += _dead_letters_fit(topics, settings)
     return findings
 

@@ -13,7 +13,7 @@ from stream.event_log import EventLog, EventLogError
 from stream.events import Message, Validator
 from stream.settings import WorkerSettings
 from stream.state import UserState
-from stream.store import read_value
+from stream.store import view
 
 
 @dataclass(slots=True)
@@ -91,6 +91,7 @@ def read_user(state_dir: Path, user: str) -> Actions:
 
 def _states(state_dir: Path, key: bytes) -> Iterator[tuple[str, UserState]]:
     for partition in sorted(state_dir.glob("*/partition-*")):
-        value = read_value(partition, key)
+        with view(partition) as stored:
+            value = stored.get(key)
         if value is not None:
             yield str(partition.relative_to(state_dir)), UserState.from_bytes(value)

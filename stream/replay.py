@@ -2,14 +2,13 @@
 
 import asyncio
 import json
-import logging
 import math
 import sys
 import time
 from asyncio import Future
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,14 +16,12 @@ from typing import Any, Protocol
 
 import orjson
 
-from stream.errors import BrokerError, LatelyError, SettingsError, TopicsError
+from stream.errors import LatelyError, SettingsError
 from stream.event_log import Entry, EventLog
-from stream.security import client_options
 from stream.settings import KafkaSettings
 
 MAX_IN_FLIGHT = 10_000  # events sent but not acknowledged
 PATIENCE_S = 60.0  # for the acknowledgement of an event
-STOP_S = 5.0
 STEP_S = 0.5
 TELL_EVERY_S = 0.2
 LINE_EVERY_S = 5.0
@@ -195,7 +192,9 @@ def parse_speed(text: str) -> float:
 
 
 async def _replay(settings: KafkaSettings, log: EventLog, pace: Pace, now: bool) -> Summary:
-    async with _producer(settings) as producer:
+    from stream.clients import open_producer
+
+    async with open_producer(settings) as producer:
         now_ms, started_s = time.time_ns() // 1_000_000, time.monotonic()
         shift_ms = pace.shift_ms(now_ms, log.last_ms) if now else 0
         with _progress(log.events) as tell:
@@ -210,43 +209,6 @@ async def _replay(settings: KafkaSettings, log: EventLog, pace: Pace, now: bool)
         first_ms=log.first_ms + shift_ms,
         last_ms=log.last_ms + shift_ms,
     )
-
-
-@asynccontextmanager
-async def _producer(settings: KafkaSettings) -> AsyncIterator[Producer]:
-    from aiokafka import AIOKafkaProducer
-    from aiokafka.errors import KafkaError
-
-    # It would say the same as our one line, over and over.
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
-    producer = AIOKafkaProducer(
-        **client_options(settings),
-        acks="all",
-        enable_idempotence=settings.idempotence,
-        linger_ms=5,
-        max_batch_size=256 * 1024,
-    )
-    try:
-        await producer.start()
-        # Ask for all topics: asking for one by name may create it.
-        cluster = await producer.client.fetch_all_metadata()
-        if settings.events_topic not in cluster.topics():
-            raise TopicsError(
-                f"{settings.bootstrap} has no topic {settings.events_topic}; "
-                "run `lately topics --create`, or set --events-topic"
-            )
-        yield producer
-    except (KafkaError, TimeoutError) as error:
-        why = str(error) or f"no acknowledgement in {PATIENCE_S:g} s"
-        raise BrokerError(
-            f"no Kafka that takes events at {settings.bootstrap} ({why}); "
-            "is it running? Set --bootstrap or LATELY_BOOTSTRAP, and replay again"
-        ) from error
-    finally:
-        # It would wait without end for a broker that is gone.
-        with suppress(TimeoutError):
-            async with asyncio.timeout(STOP_S):
-                await producer.stop()
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
@@ -118,6 +118,7 @@ class KafkaSettings(Settings):
     events_topic: str = Field("lately.events", description="topic to read events from")
     scores_topic: str = Field("lately.scores", description="topic to write scores to")
     dead_topic: str = Field("lately.events.dead", description="topic of dead letters")
+    receipts_topic: str = Field("lately.receipts", description="topic of receipts for `forget`")
     group: str = Field("lately", description="consumer group; also names the changelog")
     idempotence: bool = Field(
         True, description="idempotent producer; off only for brokers that cannot"
@@ -140,12 +141,19 @@ class KafkaSettings(Settings):
 
     @model_validator(mode="after")
     def _topics_differ(self) -> Self:
-        topics = [self.events_topic, self.scores_topic, self.dead_topic, self.changelog_topic]
+        topics = [
+            self.events_topic,
+            self.scores_topic,
+            self.dead_topic,
+            self.receipts_topic,
+            self.changelog_topic,
+        ]
         for topic in topics:
             if topics.count(topic) > 1:
                 raise ValueError(
-                    f"events_topic, scores_topic, dead_topic and the changelog must differ, and "
-                    f"{topic} is two of them; set --events-topic, --scores-topic or --dead-topic"
+                    f"events_topic, scores_topic, dead_topic, receipts_topic and the changelog "
+                    f"must differ, and {topic} is two of them; set --events-topic, "
+                    f"--scores-topic, --dead-topic or --receipts-topic"
                 )
         return self
 
@@ -161,15 +169,40 @@ class KafkaSettings(Settings):
         return self
 
 
-class WorkerSettings(KafkaSettings):
+def _host_and_port(address: str) -> str:
+    host, colon, port = address.rpartition(":")
+    if not (host and colon and port.isdigit() and int(port) < 65536):
+        raise ValueError(f"{address!r} is not HOST:PORT")
+    return address
+
+
+HttpAddress = Annotated[str, AfterValidator(_host_and_port)]
+
+
+class DoctorSettings(KafkaSettings):
+    """What `lately doctor` looks at: what a worker has, as far as it is given."""
+
+    artifact: Path | None = Field(None, description="folder of the model")
+    state_dir: Path | None = Field(None, description="folder for RocksDB")
+    http: HttpAddress = Field("127.0.0.1:8090", description="where the worker answers")
+
+
+class StateSettings(KafkaSettings):
+    """Where a worker keeps its state, beside its Kafka."""
+
+    state_dir: Path = Field(description="folder for RocksDB; one per worker")
+
+
+class WorkerSettings(StateSettings):
     """All that the worker reads."""
 
     artifact: Path = Field(description="folder of the model, made by `lately train`")
     artifact_poll_s: float = Field(
         5.0, ge=0, le=3600, description="look so often for a new model there; 0: only on SIGHUP"
     )
-    state_dir: Path = Field(description="folder for RocksDB; one per worker")
-    http: str = Field("127.0.0.1:8090", description="where /livez, /readyz and /metrics answer")
+    http: HttpAddress = Field(
+        "127.0.0.1:8090", description="where /livez, /readyz and /metrics answer"
+    )
     scorer: Literal["onnx", "torch", "null"] = Field(
         "onnx", description="engine: onnx (CPU), torch (GPU if there is one), null (benchmarks)"
     )
@@ -288,11 +321,4 @@ class WorkerSettings(KafkaSettings):
                 f"shed_after_ms: {after_ms} is within batch_deadline_ms, {deadline_ms}, so every "
                 "quiet hour would be degraded; raise --shed-after-ms or LATELY_SHED_AFTER_MS"
             )
-        return self
-
-    @model_validator(mode="after")
-    def _http_names_a_port(self) -> Self:
-        host, colon, port = self.http.rpartition(":")
-        if not (host and colon and port.isdigit() and int(port) < 65536):
-            raise ValueError(f"http: {self.http!r} is not HOST:PORT; set --http or LATELY_HTTP")
         return self

@@ -14,7 +14,7 @@ from typing import IO, Any
 
 import rocksdict
 
-from stream.errors import DamagedState, StateError
+from stream.errors import DamagedState, LatelyError, StateError
 from stream.state import is_forgotten
 
 _USER, _MARKER, _OFFSET = b"u", b"f", b"mchangelog_offset"
@@ -50,7 +50,8 @@ class StateStore:
             _probe(self._directory / "probe")
         except BlockingIOError:
             raise StateError(
-                f"{self._directory}: another worker uses it; give each worker a --state-dir"
+                f"{self._directory}: another worker uses it; stop it, or give each "
+                "worker its own --state-dir"
             ) from None
         except OSError as error:
             raise StateError(
@@ -142,11 +143,7 @@ class StateStore:
 
     def users(self, partition: int) -> Iterator[tuple[bytes, bytes]]:
         """Every user and value of a partition, by key."""
-        pairs: Any = self._partitions[partition].items(from_key=_USER)
-        for key, value in pairs:
-            if not key.startswith(_USER):
-                return
-            yield key[1:], value
+        return _pairs(self._partitions[partition], _USER)
 
     def _path(self, partition: int) -> Path:
         return self._directory / f"partition-{partition}"
@@ -184,10 +181,32 @@ class StateStore:
             ) from error
 
 
-def read_value(partition: Path, key: bytes) -> bytes | None:
-    """The value of one user in a partition's folder, also while a worker has it open.
+class PartitionView:
+    """A partition that is looked at and not changed; see `view`."""
 
-    It is what RocksDB had written when we looked. Raises StateError if it cannot be read.
+    def __init__(self, database: rocksdict.Rdict) -> None:
+        self._database = database
+
+    def get(self, key: bytes) -> bytes | None:
+        """The value of one user."""
+        value: bytes | None = self._database.get(_USER + key)
+        return value
+
+    def changelog_offset(self) -> int | None:
+        """The offset of the last changelog record that is in here; None when empty."""
+        value = self._database.get(_OFFSET)
+        return None if value is None else int(value)
+
+    def users(self) -> Iterator[tuple[bytes, bytes]]:
+        """Every user and value, by key."""
+        return _pairs(self._database, _USER)
+
+
+@contextmanager
+def view(partition: Path) -> Iterator[PartitionView]:
+    """Look into a partition's folder, also while a worker has it open.
+
+    It is what RocksDB had written when we looked. Raises StateError for what cannot be read.
     """
     try:
         database = rocksdict.Rdict(
@@ -196,29 +215,34 @@ def read_value(partition: Path, key: bytes) -> bytes | None:
             access_type=rocksdict.AccessType.read_only(),
         )
         try:
-            value: bytes | None = database.get(_USER + key)
+            yield PartitionView(database)
         finally:
             database.close()
+    except LatelyError:
+        raise
     except Exception as error:  # RocksDB's have no narrower type
         raise StateError(
             f"{partition}: RocksDB cannot read it ({error}); try again: a worker that writes may "
             "have moved a file, or name a --state-dir of ours"
         ) from error
-    return value
+
+
+def _pairs(database: rocksdict.Rdict, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """What stands under a prefix, which the keys are given without."""
+    cursor = database.iter()
+    cursor.seek(prefix)
+    while cursor.valid():
+        key: Any = cursor.key()
+        if not key.startswith(prefix):
+            break
+        value: Any = cursor.value()
+        yield key[1:], value
+        cursor.next()
+    cursor.status()  # raises if it ended because of damage, which otherwise looks like the end
 
 
 def _markers(database: rocksdict.Rdict) -> set[bytes]:
-    found: set[bytes] = set()
-    cursor = database.iter()
-    cursor.seek(_MARKER)
-    while cursor.valid():
-        key: Any = cursor.key()
-        if not key.startswith(_MARKER):
-            break
-        found.add(key[1:])
-        cursor.next()
-    cursor.status()  # raises if it ended because of damage, which otherwise looks like the end
-    return found
+    return {key for key, _ in _pairs(database, _MARKER)}
 
 
 def _probe(path: Path) -> None:

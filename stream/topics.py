@@ -62,6 +62,7 @@ async def create(
         others = {
             settings.scores_topic: _COMPACT,
             settings.dead_topic: _dead_letter_config(topics[settings.events_topic]),
+            settings.receipts_topic: _KEEP_ALL,
             settings.changelog_topic: _COMPACT,
         }
         return made + await _make(admin, topics, others, partitions, replication)

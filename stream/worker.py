@@ -116,10 +116,10 @@ class Worker:
         self._metrics.set_model(scorer.info.name, scorer.info.version, scorer.info.device)
         partitions = await topics.require(settings)
         self._producer = await self._start_producer(stack)
-        dead_partitions = len(await self._producer.partitions_for(settings.dead_topic))
+        ours = await self._name_topics()
         device = Device(scorer, settings.scoring_timeout_s)
         stack.callback(device.close)
-        self._build_pipeline(device, policy, partitions, dead_partitions)
+        self._build_pipeline(device, policy, partitions, ours)
         instance_id = settings.instance_id or _instance_id(settings.state_dir)
         app = build_app(settings, partitions, instance_id)
         self._lane = Lane(app, settings.events_topic, self, self._lease.renew)
@@ -171,8 +171,22 @@ class Worker:
         self._health.holds("broker")
         return producer
 
+    async def _name_topics(self) -> Topics:
+        """Our topics, with the number of partitions of those that may have any."""
+        settings, producer = self._settings, self._producer
+        return Topics(
+            settings.events_topic,
+            settings.scores_topic,
+            settings.dead_topic,
+            len(await producer.partitions_for(settings.dead_topic)),
+            settings.receipts_topic,
+            len(await producer.partitions_for(settings.receipts_topic)),
+            settings.changelog_topic,
+            settings.group,
+        )
+
     def _build_pipeline(
-        self, device: Device, policy: BatchPolicy, partitions: int, dead_partitions: int
+        self, device: Device, policy: BatchPolicy, partitions: int, ours: Topics
     ) -> None:
         settings = self._settings
         numbers = list(range(partitions))
@@ -184,13 +198,7 @@ class Worker:
             self._metrics.recovery.observe,
         )
         self._pipeline = Pipeline(
-            topics=Topics(
-                settings.events_topic,
-                settings.scores_topic,
-                settings.dead_topic,
-                dead_partitions,
-                settings.changelog_topic,
-            ),
+            topics=ours,
             limits=Limits(
                 settings.max_pending_users,
                 settings.max_in_flight,

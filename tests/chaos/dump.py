@@ -9,7 +9,7 @@ from tests.oracle.evidence import Evidence
 from tests.oracle.record import Record
 
 FILE = "evidence.msgpack"
-_TOPICS = ("events", "changelog", "scores", "dead")
+_TOPICS = ("events", "changelog", "scores", "dead", "receipts")
 
 
 def write_evidence(folder: Path, evidence: Evidence) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-CHECKS = ("O1", "O2", "O3", "O4", "O5", "O6", "O7", "O8")
+CHECKS = ("O1", "O2", "O3", "O4", "O5", "O6", "O7", "O8", "O9")
 _HEAD = ("fault", "runs", "events", *CHECKS, "ready s", "lag 0 s", "verdict")
 
 

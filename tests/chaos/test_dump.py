@@ -8,7 +8,19 @@ from tests.oracle.record import Record
 
 RECORD = Record(3, 17, 1_700_000_000_000, b"\xff", None, (("h", b"\x00"),))
 EVIDENCE = Evidence(
-    "events", 4, 2, [RECORD], [], [RECORD._replace(key=None, value=b"{}")], [], {0: 5}, {0: 5}, 1
+    events_topic="events",
+    n_partitions=4,
+    n_dead_partitions=2,
+    n_receipt_partitions=3,
+    events=[RECORD],
+    changelog=[],
+    scores=[RECORD._replace(key=None, value=b"{}")],
+    dead=[],
+    receipts=[RECORD],
+    committed={0: 5},
+    ends={0: 5},
+    group="shop",
+    interruptions=1,
 )
 
 

@@ -22,7 +22,7 @@ def test_table_sums_differences_and_shows_the_slowest_recovery() -> None:
     assert head.startswith("| fault | runs | events | O1 |")
     assert disk.endswith("| 0.0 | 0.0 | FAILED on seed 0 |")
     assert row == (
-        "| broker-restart | 2 | 12,000 | 2 | 0 | 0 | 0 | 0 | 0 | 0 | 0 | 1.5 | 9.0 |"
+        "| broker-restart | 2 | 12,000 | 2 | 0 | 0 | 0 | 0 | 0 | 0 | 0 | 0 | 1.5 | 9.0 |"
         " FAILED on seed 1 |"
     )
 

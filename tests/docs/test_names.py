@@ -49,7 +49,7 @@ def test_a_command_that_is_written_of_exists_with_its_options(line: str) -> None
     command = find(typer.main.get_command(app), words)
 
     assert command is not None
-    options = {name for parameter in command.params for name in parameter.opts}
+    options = {o for p in command.params for o in (*p.opts, *p.secondary_opts)}
     assert {word for word in words if word.startswith("--")} <= options | {"--help"}
 
 

@@ -13,6 +13,7 @@ from tests.oracle.evidence import Evidence
 
 PARTITIONS = 4
 DEAD_PARTITIONS = 2  # fewer than the source has, which is allowed
+RECEIPT_PARTITIONS = 3
 DEAD_BYTES = 2 << 20  # a dead letter is its message and more
 QUIET_S = 90.0
 ERASED_S = 15.0
@@ -34,12 +35,14 @@ class Stage:
         self.client, self.folder, self.artifact = client, folder, artifact
         self.group = f"lately-{name}"
         self.events, self.scores, self.dead = (f"{name}.{t}" for t in ("events", "scores", "dead"))
+        self.receipts = f"{name}.receipts"
         self.changelog = f"{self.group}-state-changelog"
         self.settings: Settings = {
             "group": self.group,
             "events_topic": self.events,
             "scores_topic": self.scores,
             "dead_topic": self.dead,
+            "receipts_topic": self.receipts,
             **settings,
         }
         self.interruptions = -1  # the first start replays nothing
@@ -55,12 +58,15 @@ class Stage:
         self.client.create_topic(self.scores, self._partitions, **compact)
         self.client.create_topic(self.changelog, self._partitions, **compact)
         self.client.create_topic(self.dead, DEAD_PARTITIONS, max_message_bytes=str(DEAD_BYTES))
+        self.client.create_topic(self.receipts, RECEIPT_PARTITIONS)
 
     def close(self) -> None:
         """End the workers and remove what they left; the logs stay for a look."""
         for worker in self._workers:
             worker.close()
-        self.client.delete_topics(self.events, self.scores, self.dead, self.changelog)
+        self.client.delete_topics(
+            self.events, self.scores, self.dead, self.receipts, self.changelog
+        )
         for worker in self._workers:
             shutil.rmtree(worker.state_dir, ignore_errors=True)
 
@@ -135,11 +141,14 @@ class Stage:
             events_topic=self.events,
             n_partitions=self._partitions,
             n_dead_partitions=DEAD_PARTITIONS,
+            n_receipt_partitions=RECEIPT_PARTITIONS,
             events=self.client.read(self.events),
             changelog=self.client.read(self.changelog),
             scores=self.client.read(self.scores),
             dead=self.client.read(self.dead),
+            receipts=self.client.read(self.receipts),
             committed=self.client.committed(self.group, self.events),
             ends=self.client.ends(self.events),
+            group=self.group,
             interruptions=max(0, self.interruptions),
         )

@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
 
 README = ROOT / "README.md"
 EVENTS, SCORES, DEAD = "lately.events", "lately.scores", "lately.events.dead"
-TOPICS = {EVENTS, SCORES, DEAD, "lately-state-changelog"}
+TOPICS = {EVENTS, SCORES, DEAD, "lately.receipts", "lately-state-changelog"}
 PATIENCE_S = 30.0
 INTERRUPTED = 130  # how Java ends by Ctrl-C
 TOOLS = {

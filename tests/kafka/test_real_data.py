@@ -37,6 +37,7 @@ class Walk:
         self.client, self.folder = client, folder
         self.group = f"lately-{name}"
         self.events, self.scores, self.dead = (f"{name}.{t}" for t in ("events", "scores", "dead"))
+        self.receipts = f"{name}.receipts"
         self.changelog = f"{self.group}-state-changelog"
         settings = {
             "bootstrap": client.bootstrap,
@@ -44,6 +45,7 @@ class Walk:
             "events_topic": self.events,
             "scores_topic": self.scores,
             "dead_topic": self.dead,
+            "receipts_topic": self.receipts,
             "http": f"127.0.0.1:{free_port()}",
         }
         self.shell = Shell(folder, settings, DATA=str(data))
@@ -70,12 +72,15 @@ class Walk:
             events_topic=self.events,
             n_partitions=PARTITIONS,
             n_dead_partitions=PARTITIONS,
+            n_receipt_partitions=PARTITIONS,
             events=self.client.read(self.events),
             changelog=self.client.read(self.changelog),
             scores=self.client.read(self.scores),
             dead=self.client.read(self.dead),
+            receipts=self.client.read(self.receipts),
             committed=self.client.committed(self.group, self.events),
             ends=self.client.ends(self.events),
+            group=self.group,
         )
 
     def metrics(self, name: str) -> dict[str, int]:
@@ -87,7 +92,7 @@ class Walk:
     def close(self) -> None:
         """End what runs, and remove the topics."""
         self.shell.close()
-        ours = {self.events, self.scores, self.dead, self.changelog}
+        ours = {self.events, self.scores, self.dead, self.receipts, self.changelog}
         self.client.delete_topics(*ours & self.client.topics())
 
 

@@ -25,6 +25,7 @@ def settings(bootstrap: str) -> KafkaSettings:
         events_topic=f"{name}.events",
         scores_topic=f"{name}.scores",
         dead_topic=f"{name}.dead",
+        receipts_topic=f"{name}.receipts",
     )
 
 
@@ -59,6 +60,7 @@ def test_each_thing_wrong_is_found_and_the_worker_does_not_start(
     client.create_topic(settings.events_topic, 4, cleanup_policy="compact")
     client.create_topic(settings.scores_topic, 4, cleanup_policy="delete")
     client.create_topic(settings.dead_topic, 1)
+    client.create_topic(settings.receipts_topic, 1, cleanup_policy="compact")
     client.create_topic(settings.changelog_topic, 3, cleanup_policy="compact")
     assert wait_until(lambda: all_made(settings, client), 10.0)
 
@@ -68,9 +70,10 @@ def test_each_thing_wrong_is_found_and_the_worker_does_not_start(
         (settings.events_topic, "cleanup.policy", "FAIL"),
         (settings.scores_topic, "cleanup.policy", "FAIL"),
         (settings.dead_topic, "max.message.bytes", "WARN"),
+        (settings.receipts_topic, "cleanup.policy", "FAIL"),
         (settings.changelog_topic, "partitions", "FAIL"),
     }
-    with pytest.raises(TopicsError, match=r"partitions: found 3, expected 4.*\(and 2 more"):
+    with pytest.raises(TopicsError, match=r"partitions: found 3, expected 4.*\(and 3 more"):
         asyncio.run(require(settings))
 
 
@@ -80,6 +83,7 @@ def test_a_changelog_made_by_the_worker_is_compacted(
     client.create_topic(settings.events_topic, 2)
     client.create_topic(settings.scores_topic, 2, cleanup_policy="compact")
     client.create_topic(settings.dead_topic, 2, max_message_bytes=str(1_048_588 + 8_192))
+    client.create_topic(settings.receipts_topic, 1)
 
     asyncio.run(require(settings))
 

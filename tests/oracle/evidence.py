@@ -16,12 +16,15 @@ class Evidence(NamedTuple):
     events_topic: str
     n_partitions: int
     n_dead_partitions: int
+    n_receipt_partitions: int
     events: list[Record]
     changelog: list[Record]
     scores: list[Record]
     dead: list[Record]
+    receipts: list[Record]
     committed: dict[int, int]  # next offset to read, by partition; absent: never committed
     ends: dict[int, int]  # log end offset of the events topic, by partition
+    group: str
     interruptions: int = 0
 
 

@@ -11,13 +11,15 @@ from model.sequence import Sequence
 from tests.oracle.answers import Answers
 from tests.oracle.evidence import Evidence
 from tests.oracle.fold import State
-from tests.oracle.hashing import partition_of, score_id
+from tests.oracle.hashing import partition_of, receipt_id, score_id
 from tests.oracle.ledger import Ledger, keep
 from tests.oracle.record import Record
 from tests.oracle.rules import DEFAULT_RULES
 
 TOPIC = "events"
 DEAD_PARTITIONS = 2
+RECEIPT_PARTITIONS = 3
+GROUP = "shop"
 
 
 class CountingScorer:
@@ -91,12 +93,15 @@ def work(events: list[Record], n_partitions: int = 4, merge: int = 3) -> Evidenc
         TOPIC,
         n_partitions,
         DEAD_PARTITIONS,
+        RECEIPT_PARTITIONS,
         events,
         changelog,
         scores,
         dead_letters(ledger),
+        receipts(ledger, events),
         dict(ends),
         ends,
+        GROUP,
     )
 
 
@@ -139,4 +144,31 @@ def dead_letters(ledger: Ledger) -> list[Record]:
             ),
         )
         for number, ((partition, offset), (reason, message)) in enumerate(ledger.dead.items())
+    ]
+
+
+def receipts(ledger: Ledger, events: Batch[Record]) -> list[Record]:
+    """One receipt for each forget event."""
+    stamped = {(event.partition, event.offset): event.timestamp_ms for event in events}
+    return [
+        Record(
+            partition % RECEIPT_PARTITIONS,
+            number,
+            0,
+            f"{partition}-{offset}".encode(),
+            json.dumps(
+                {
+                    "receipt_id": receipt_id(TOPIC, partition, offset, GROUP),
+                    "forget": {
+                        "topic": TOPIC,
+                        "partition": partition,
+                        "offset": offset,
+                        "ts": stamped[partition, offset],
+                    },
+                    "forgotten_at": 1_700_000_000_000,
+                    "group": GROUP,
+                }
+            ).encode(),
+        )
+        for number, (partition, offset) in enumerate(ledger.forgets)
     ]

@@ -1,4 +1,4 @@
-"""Hashes of the wire contract: Kafka's default partitioner, event id digests, score ids."""
+"""Hashes of the wire contract: Kafka's default partitioner, event id digests, our own ids."""
 
 import hashlib
 
@@ -28,6 +28,12 @@ def partition_of(key: bytes, n_partitions: int) -> int:
 def event_digest(event_id: str) -> bytes:
     """The 8 bytes by which a user's value remembers an event id."""
     return hashlib.blake2b(event_id.encode(), digest_size=8).digest()
+
+
+def receipt_id(topic: str, partition: int, offset: int, group: str) -> str:
+    """The id of a receipt: equal for the same forget event and group."""
+    text = f"{topic}\0{partition}\0{offset}\0{group}"
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
 def score_id(user_id: str, offset: int, model_version: str, level: str = "") -> str:

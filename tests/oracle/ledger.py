@@ -27,6 +27,16 @@ class Ledger(NamedTuple):
     dead: dict[tuple[int, int], tuple[Reason, Record]]  # by (partition, offset)
     outcomes: Counter[str]
 
+    @property
+    def forgets(self) -> list[tuple[int, int]]:
+        """Where the wishes to be forgotten stand: (partition, offset)."""
+        return [
+            (partition, step.offset)
+            for (partition, _), steps in self.steps.items()
+            for step in steps
+            if step.outcome == "forgotten"
+        ]
+
 
 def keep(events: Iterable[Record], n_partitions: int, rules: Rules) -> Ledger:
     """Fold the log; records of one partition must come in offset order."""

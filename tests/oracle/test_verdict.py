@@ -235,6 +235,52 @@ def test_dead_letter_that_is_not_as_it_should_be_is_found(
     assert found(evidence._replace(dead=[first, change(second)])) == {"O4 dead letters"}
 
 
+def edit_receipt(evidence: Evidence, change: Callable[[dict[str, Any]], Any]) -> Evidence:
+    first, *others = evidence.receipts
+    document = json.loads(first.value or b"")
+    change(document)
+    changed = first._replace(value=json.dumps(document).encode())
+    return evidence._replace(receipts=[changed, *others])
+
+
+def test_missing_extra_or_repeated_receipt_is_found() -> None:
+    evidence = work(log())
+    first, second = evidence.receipts  # of C, and of the user of partition 3
+    of_no_wish = first._replace(key=b"2-2")  # an event of C, but a click
+
+    assert found(evidence._replace(receipts=[first])) == {"O9 receipts"}
+    assert found(evidence._replace(receipts=[first, second, of_no_wish])) == {"O9 receipts"}
+    assert found(evidence._replace(receipts=[first, second, second])) == {"O9 receipts"}
+    twice = evidence._replace(receipts=[first, second, second], interruptions=1)
+    assert found(twice) == set()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda d: d.update(receipt_id="0" * 32),
+        lambda d: d.update(group="other"),
+        lambda d: d.update(user_id="user-1"),
+        lambda d: d["forget"].update(offset=0),
+        lambda d: d["forget"].update(topic="other"),
+        lambda d: d["forget"].update(ts=1),
+        lambda d: d.pop("forgotten_at"),
+    ],
+)
+def test_receipt_with_a_wrong_field_is_found(change: Callable[[Any], Any]) -> None:
+    assert found(edit_receipt(work(log()), change)) == {"O9 receipts"}
+
+
+@pytest.mark.parametrize(
+    "changes", [{"value": b"?"}, {"value": None}, {"partition": 1}, {"headers": (("a", b"b"),)}]
+)
+def test_receipt_that_is_not_as_it_should_be_is_found(changes: dict[str, Any]) -> None:
+    evidence = work(log())
+    first, second = evidence.receipts
+
+    assert found(evidence._replace(receipts=[first._replace(**changes), second])) == {"O9 receipts"}
+
+
 def test_commit_short_of_the_end_is_found() -> None:
     evidence = work(log())
 

@@ -8,6 +8,7 @@ from tests.oracle.answers import Answers, by_version
 from tests.oracle.dead_check import check_dead_letters
 from tests.oracle.evidence import Difference, Evidence
 from tests.oracle.ledger import keep
+from tests.oracle.receipt_check import check_receipts
 from tests.oracle.rules import DEFAULT_RULES, Rules
 from tests.oracle.score_check import check_scores
 from tests.oracle.state_check import check_state
@@ -30,6 +31,7 @@ def examine(
             check_state(evidence, ledger),
             check_scores(evidence, ledger, by_version(answers), may_degrade=rules.sheds),
             check_dead_letters(evidence, ledger),
+            check_receipts(evidence, ledger),
         )
     )
 

@@ -45,6 +45,7 @@ def settings_for(bootstrap: str, name: str) -> KafkaSettings:
         events_topic=name,
         scores_topic=f"{name}.scores",
         dead_topic=f"{name}.dead",
+        receipts_topic=f"{name}.receipts",
         group=name,
     )
 

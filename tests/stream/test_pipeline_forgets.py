@@ -1,9 +1,14 @@
-"""Forgetting: state, waiting work and score go, nobody comes back, and at last the marker goes."""
+"""Forgetting: state, waiting work and score go, with a receipt; nobody comes back.
+
+At last the marker goes.
+"""
 
 import json
 from pathlib import Path
+from typing import Any
 
-from tests.stream.fakes import click, forget, settle
+from stream.batching import BatchPolicy
+from tests.stream.fakes import NOW_MS, click, forget, settle
 from tests.stream.world import LATER, World, on_a_loop, world
 
 
@@ -166,3 +171,107 @@ async def test_who_is_forgotten_twice_is_deleted_after_the_second(tmp_path: Path
         await w.acknowledge_all()
 
         assert w.stored() is None
+
+
+def receipts(w: World, partition: int = 0) -> dict[str, dict[str, Any]]:
+    """The receipts that the broker has, by key; none twice."""
+    log = [(key.decode(), json.loads(value or b"")) for key, value in w.publisher.log("receipts")]
+    assert len(dict(log)) == len(log)
+    return dict(log)
+
+
+@on_a_loop
+async def test_a_receipt_tells_the_event_the_group_and_no_user(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        await w.feed(forget("u1", 7), partition=1)
+        await w.acknowledge_all()
+
+        (key, receipt), *_ = receipts(w).items()
+        assert key == "1-7"
+        assert receipt["forget"] == {"topic": "events", "partition": 1, "offset": 7, "ts": NOW_MS}
+        assert receipt["group"] == "shop"
+        assert set(receipt) == {"receipt_id", "forget", "forgotten_at", "group"}
+
+
+@on_a_loop
+async def test_a_receipt_waits_for_the_broker_to_have_the_null(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        await w.feed(click("u1", 0), forget("u1", 1))
+        assert w.topics == ["scores"]
+
+        await w.acknowledge("scores")
+        assert w.topics == ["scores", "receipts"]
+
+
+@on_a_loop
+async def test_nothing_is_committed_or_kept_before_the_receipt_is_acknowledged(
+    tmp_path: Path,
+) -> None:
+    async with world(tmp_path) as w:
+        await w.feed(forget("u1", 0))
+        await w.acknowledge("scores")
+        assert (w.position, w.stored()) == (0, None)
+
+        await w.acknowledge("receipts")
+        assert w.topics == ["scores", "receipts", "changelog"]
+        await w.acknowledge_all()
+        assert w.position == 1
+
+
+@on_a_loop
+async def test_who_is_forgotten_and_comes_back_at_once_has_a_receipt_and_a_score(
+    tmp_path: Path,
+) -> None:
+    async with world(tmp_path, policy=LATER) as w:
+        await w.feed(forget("u1", 0), click("u1", 1), forget("u1", 2), click("u1", 3))
+        await w.pipeline.drain(timeout_s=0.01)
+        await w.acknowledge_all()
+
+        assert list(receipts(w)) == ["0-0", "0-2"]
+        assert len(w.publisher.log("scores")) == 1
+
+
+@on_a_loop
+async def test_a_receipt_comes_with_its_user_and_not_with_an_earlier_batch(tmp_path: Path) -> None:
+    one_by_one = BatchPolicy(close_users=1, max_users=1, deadline_s=0.0)
+    async with world(tmp_path, policy=one_by_one) as w:
+        w.device.hold()
+        await w.feed(click("u0", 0), click("u1", 1), forget("u2", 2))
+        w.device.release()
+        await settle()
+        # u0 and u1 each fill a batch: theirs owe no receipt, and u2's score still stands.
+        sent = [s for s in w.publisher.sent if s.topic == "scores"]
+        assert [s.keys for s in sent[:2]] == [[b"u0"], [b"u1"]]
+        assert receipts(w) == {}
+
+        await w.acknowledge_all()
+        assert list(receipts(w)) == ["0-2"]
+        assert w.position == 3
+
+
+@on_a_loop
+async def test_a_replayed_forget_has_no_second_receipt(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        await forgotten(w)
+        w.pipeline.revoke()
+        w.assign()
+        await w.feed(click("u1", 0), forget("u1", 1))
+        await w.acknowledge_all()
+
+        assert list(receipts(w)) == ["0-1"]
+
+
+@on_a_loop
+async def test_a_receipt_lost_with_its_worker_comes_again_with_the_same_id(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        for _ in range(2):  # the second is the next owner's, from the last commit
+            await w.feed(forget("u1", 0))
+            await w.acknowledge("scores")
+            w.pipeline.revoke()  # with the receipt on its way: the changelog is never written
+            await w.acknowledge("receipts")
+            w.assign()
+
+        assert "changelog" not in w.topics
+        first, second = [v for _, v in w.publisher.log("receipts")]
+        assert first is not None and second is not None
+        assert json.loads(first)["receipt_id"] == json.loads(second)["receipt_id"]

@@ -14,6 +14,7 @@ def fitting() -> dict[str, Topic]:
         "lately.events": Topic(4, "delete", EVENT_BYTES),
         "lately.scores": Topic(4, "compact", EVENT_BYTES),
         "lately.events.dead": Topic(1, "delete", EVENT_BYTES + 8192),
+        "lately.receipts": Topic(2, "delete", EVENT_BYTES),
         "lately-state-changelog": Topic(4, "compact", EVENT_BYTES),
     }
 
@@ -31,10 +32,12 @@ def test_topics_that_fit_pass_every_check() -> None:
     findings = judge(SETTINGS, fitting())
 
     assert {finding.status for finding in findings} == {"PASS"}
-    assert len(findings) == 4 + 2 + 4 + 1  # exist, partitions, policies, size of dead letters
+    assert len(findings) == 5 + 2 + 5 + 1  # exist, partitions, policies, size of dead letters
 
 
-@pytest.mark.parametrize("name", ["lately.events", "lately.scores", "lately.events.dead"])
+@pytest.mark.parametrize(
+    "name", ["lately.events", "lately.scores", "lately.events.dead", "lately.receipts"]
+)
 def test_a_missing_topic_is_made_by_our_own_command(name: str) -> None:
     topics = fitting()
     del topics[name]
@@ -65,8 +68,9 @@ def test_another_number_of_partitions_than_events_has_means_making_it_anew(name:
     assert finding.fix.endswith("`lately topics --create`")
 
 
-def test_the_dead_letter_topic_may_have_partitions_of_its_own_number() -> None:
-    topics = fitting() | {"lately.events.dead": Topic(9, "delete", EVENT_BYTES + 8192)}
+@pytest.mark.parametrize("name", ["lately.events.dead", "lately.receipts"])
+def test_dead_letters_and_receipts_may_have_partitions_of_their_own_number(name: str) -> None:
+    topics = fitting() | {name: Topic(9, "delete", EVENT_BYTES + 8192)}
 
     assert failures(topics) == []
 
@@ -79,6 +83,7 @@ def test_the_dead_letter_topic_may_have_partitions_of_its_own_number() -> None:
         ("lately-state-changelog", "delete", "compact"),
         ("lately-state-changelog", "compact,delete", "compact"),  # would expire users' state
         ("lately.events.dead", "compact", "delete"),
+        ("lately.receipts", "compact", "delete"),
     ],
 )
 def test_a_wrong_cleanup_policy_names_the_command_that_mends_it(
@@ -117,5 +122,5 @@ def test_what_the_broker_does_not_tell_is_skipped_and_said() -> None:
     findings = judge(SETTINGS, {name: Topic(4) for name in fitting()})
 
     skipped = [finding for finding in findings if finding.status == "SKIP"]
-    assert [finding.found for finding in skipped] == ["not told by the broker"] * 5
+    assert [finding.found for finding in skipped] == ["not told by the broker"] * 6
     assert {finding.status for finding in findings} == {"PASS", "SKIP"}

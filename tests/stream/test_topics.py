@@ -26,6 +26,7 @@ def test_what_is_missing_is_made_once(settings: KafkaSettings) -> None:
         "lately.events",
         "lately.scores",
         "lately.events.dead",
+        "lately.receipts",
         "lately-state-changelog",
     ]
     assert asyncio.run(create(settings)) == []
@@ -38,7 +39,7 @@ def test_a_worker_is_told_the_first_thing_wrong_and_how_many_more(settings: Kafk
 
     assert str(refusal.value) == (
         "lately.events: exists: found no such topic, expected a topic; "
-        "run `lately topics --create` (and 2 more: `lately topics`)"
+        "run `lately topics --create` (and 3 more: `lately topics`)"
     )
 
 

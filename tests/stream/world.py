@@ -19,7 +19,7 @@ from stream.store import StateStore
 from tests.stream.fakes import EchoScorer, ManualDevice, ManualExecutor, ManualPublisher, settle
 
 P = ParamSpec("P")
-TOPICS = Topics("events", "scores", "dead", 2, "changelog")
+TOPICS = Topics("events", "scores", "dead", 2, "receipts", 2, "changelog", "shop")
 RULES = Rules(
     sequence_length=5,
     dedupe_window=3,
