@@ -19,6 +19,7 @@ import orjson
 
 from stream.errors import BrokerError, LatelyError, SettingsError, TopicsError
 from stream.event_log import Entry, EventLog
+from stream.refusal import raise_refusal
 from stream.security import client_options
 from stream.settings import KafkaSettings
 
@@ -237,10 +238,12 @@ async def _producer(settings: KafkaSettings) -> AsyncIterator[Producer]:
             )
         yield producer
     except (KafkaError, TimeoutError) as error:
+        advice = await raise_refusal(settings)
+        advice = advice or "is it running? Set --bootstrap or LATELY_BOOTSTRAP"
         why = str(error) or f"no acknowledgement in {PATIENCE_S:g} s"
         raise BrokerError(
             f"no Kafka that takes events at {settings.bootstrap} ({why}); "
-            "is it running? Set --bootstrap or LATELY_BOOTSTRAP, and replay again"
+            f"{advice}, and replay again"
         ) from error
     finally:
         # It would wait without end for a broker that is gone.

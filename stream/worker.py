@@ -31,6 +31,7 @@ from stream.outlet import Topics
 from stream.pipeline import Limits, Pipeline
 from stream.publishing import Publisher
 from stream.recovery import Recovery
+from stream.refusal import DENIED, denial
 from stream.reloading import Model, Reloader
 from stream.scoring import Device, try_out
 from stream.security import client_options
@@ -220,7 +221,12 @@ class Worker:
         else:
             self._health.fails("partitions", "the group has more workers than partitions")
         self._store.close_others(partitions)
-        await self._recovery.recover(partitions)
+        try:
+            await self._recovery.recover(partitions)
+        except DENIED as error:
+            # Not raised here: Faust would write of a crash of its own.
+            self._pipeline.give_up(BrokerError(denial(error)))
+            return
         self._pipeline.assign(partitions)
         self._committer.start_over()
         self._health.holds("state")
