@@ -128,7 +128,7 @@ def test_a_token_that_goes_missing_is_a_connection_that_fails_and_comes_again(
         (b"canary\x01auth=other", "holds no bearer token"),
         (b"canary canary", "holds no bearer token"),
         (b"canary\xff", "holds no bearer token"),
-        (jwt(-90.0).encode(), "ended 9. s ago; write a fresh one"),
+        (jwt(-90.0).encode(), r"ended \d+ s ago; write a fresh one"),
     ],
 )
 def test_what_is_no_token_is_refused_and_not_shown(
@@ -146,7 +146,7 @@ def test_what_is_no_token_is_refused_and_not_shown(
 
 def test_a_token_that_has_not_ended_is_taken(tmp_path: Path) -> None:
     file = tmp_path / "token"
-    file.write_text(jwt(90.0))
+    file.write_text(jwt(3600.0))
 
     assert client_options(bearer(file))["sasl_mechanism"] == "OAUTHBEARER"
 
