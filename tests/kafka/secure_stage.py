@@ -21,7 +21,7 @@ class SecureStage(Stage):
         super().__init__(client, name, folder, artifact, {"batch_deadline_ms": "20"})
         self._broker = broker
 
-    def enter(self, listener: str, credentials: Settings) -> Worker:
+    def enter(self, listener: str, credentials: Settings, mutant: str | None = None) -> Worker:
         """Start a worker that comes in by this listener."""
         self.interruptions += 1
         worker = Worker(
@@ -30,6 +30,7 @@ class SecureStage(Stage):
             self.folder / "state",
             self.folder / "worker.log",
             {**self.settings, **credentials},
+            mutant,
         )
         return self.watch(worker)
 

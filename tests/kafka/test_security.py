@@ -147,7 +147,7 @@ def test_a_worker_outlives_its_token_when_the_file_holds_the_next(
     stage: SecureStage, secure_broker: SecureBroker, artifact: Path, tmp_path: Path
 ) -> None:
     # The broker ends a connection when its token does; the worker then comes in by the next one.
-    lives_s = 45
+    lives_s = 90
     ends_s = time.time() + lives_s
     settings = token(secure_broker, tmp_path, secure_broker.tokens.token("oauth", lives_s))
     item = items_of(artifact)[0]
@@ -196,9 +196,27 @@ def test_canaries_reach_no_log_no_metric_and_no_settings_page(
     assert f'lately_dead_letters_total{{reason="not_json"}} {1.0}' in metrics
     assert len(stage.client.read(stage.dead)) == len(bad)
     logs = worker.log.read_text(encoding="utf-8") + worker.errors.read_text(encoding="utf-8")
-    assert "debug" in logs
+    assert "faust" in logs  # libraries are heard when debugging
     assert "scram256" in page
     for canary in (CANARY, PASSWORD):
         assert canary not in logs
         assert canary not in metrics
         assert canary not in page
+
+
+def test_a_worker_that_fails_by_a_shoppers_id_does_not_say_it(
+    stage: SecureStage, secure_broker: SecureBroker, artifact: Path
+) -> None:
+    settings = secure_broker.sasl("SCRAM-SHA-256", "scram256") | {"log_level": "debug"}
+    stage.feed([click(CANARY, items_of(artifact)[0])])
+
+    worker = stage.enter("sasl", settings, mutant="talkative")
+    code = worker.wait(END_S)
+
+    logs = worker.log.read_text(encoding="utf-8") + worker.errors.read_text(encoding="utf-8")
+    assert code == 1, logs
+    assert "lately: KeyError at mutants.py:" in logs
+    assert "Traceback" in logs  # of debug: the lines of code, without their values
+    assert CANARY not in logs
+    assert PASSWORD not in logs
+    assert stage.client.committed(stage.group, stage.events) == {}

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from model import artifact
 from model.artifact import (
     CATALOGUE,
     GRAPH,
@@ -22,7 +21,7 @@ from model.artifact import (
 from model.catalogue import Catalogue
 from model.config import ArtifactConfig
 from model.errors import ArtifactError
-from model.manifest import render
+from model.manifest import parse_object, render
 from model.serving import load_scorer, onnx
 from model.serving.onnx import OnnxScorer
 
@@ -117,17 +116,17 @@ def test_no_byte_is_parsed_before_every_hash_is_checked(
     copy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     parsed: list[str] = []
-    parse, session_of = artifact.parse_object, onnx.session_of
+    session_of = onnx.session_of
 
     def parse_and_tell(content: bytes, max_bytes: int) -> dict[str, Any]:
         parsed.append("json")
-        return parse(content, max_bytes)
+        return parse_object(content, max_bytes)
 
     def open_and_tell(graph: Path) -> Any:
         parsed.append("graph")
         return session_of(graph)
 
-    monkeypatch.setattr(artifact, "parse_object", parse_and_tell)
+    monkeypatch.setattr("model.artifact.parse_object", parse_and_tell)
     monkeypatch.setattr(onnx, "session_of", open_and_tell)
     load_scorer(copy)
     assert {"json", "graph"} == set(parsed)
