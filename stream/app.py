@@ -1,10 +1,12 @@
 """The Faust app: one table of users, one group, and none of Faust's services that we do not use."""
 
+import uuid
 from pathlib import Path
 
 import faust
+from faust.auth import OAuthCredentials
 
-from stream.security import ssl_context
+from stream.security import client_options
 from stream.settings import KafkaSettings, WorkerSettings
 
 _FETCH_BYTES = 4 << 20  # per partition and request; 1 MiB halves the throughput of a catch-up
@@ -51,14 +53,24 @@ def _data_directory(state_dir: Path) -> Path:
 
 
 def _credentials(settings: KafkaSettings) -> faust.types.auth.CredentialsT | None:
-    secure = settings.security_protocol.endswith("SSL")
-    context = ssl_context(settings) if secure else None
-    if settings.security_protocol.startswith("SASL"):
-        assert settings.sasl_password is not None, "the settings are validated"
+    """What every client of ours enters with, in Faust's words: refused alike, too."""
+    options = client_options(settings)
+    context = options.get("ssl_context")
+    if "sasl_oauth_token_provider" in options:
+        return OAuthCredentials(oauth_cb=options["sasl_oauth_token_provider"], ssl_context=context)
+    if "sasl_mechanism" in options:
         return faust.SASLCredentials(
-            username=settings.sasl_username,
-            password=settings.sasl_password.get_secret_value(),
-            mechanism=settings.sasl_mechanism,
+            username=options["sasl_plain_username"],
+            password=options["sasl_plain_password"],
+            mechanism=options["sasl_mechanism"],
             ssl_context=context,
         )
-    return faust.SSLCredentials(context=context) if secure else None
+    return None if context is None else faust.SSLCredentials(context=context)
+
+
+def instance_id_of(state_dir: Path) -> str:
+    """A name that stays with the state directory: a worker started again is the same member."""
+    path = state_dir / "instance_id"
+    if not path.exists():
+        path.write_text(uuid.uuid4().hex, encoding="ascii")
+    return path.read_text(encoding="ascii").strip()

@@ -11,11 +11,13 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from stream.errors import BrokerError, TopicsError
+from stream.refusal import raise_refusal
 from stream.security import client_options
 from stream.settings import KafkaSettings
 
 PATIENCE_S = 60.0  # for the acknowledgement of a record, or the next records of a topic
 STOP_S = 5.0
+_IS_IT_RUNNING = "is it running? Set --bootstrap or LATELY_BOOTSTRAP"
 _FETCH_WAIT_MS = 20  # the embedded broker answers a fetch that has to wait only after half of that
 
 
@@ -43,9 +45,9 @@ async def open_producer(settings: KafkaSettings) -> AsyncIterator[AIOKafkaProduc
         yield producer
     except (KafkaError, TimeoutError) as error:
         why = str(error) or f"no acknowledgement in {PATIENCE_S:g} s"
+        advice = await raise_refusal(settings) or _IS_IT_RUNNING
         raise BrokerError(
-            f"no Kafka that takes events at {settings.bootstrap} ({why}); "
-            "is it running? Set --bootstrap or LATELY_BOOTSTRAP, and try again"
+            f"no Kafka that takes events at {settings.bootstrap} ({why}); {advice}, and try again"
         ) from error
     finally:
         # It would wait without end for a broker that is gone.
@@ -150,9 +152,9 @@ async def open_reader(settings: KafkaSettings, topic: str, flag: str) -> AsyncIt
         numbers = sorted(await partitions_of(consumer, topic))
         yield TopicReader(consumer, [TopicPartition(topic, number) for number in numbers])
     except (KafkaError, TimeoutError) as error:
+        advice = await raise_refusal(settings) or _IS_IT_RUNNING
         raise BrokerError(
-            f"{settings.bootstrap}: cannot read {topic} ({error!r}); is Kafka running? Set "
-            "--bootstrap or LATELY_BOOTSTRAP, and try again"
+            f"{settings.bootstrap}: cannot read {topic} ({error!r}); {advice}, and try again"
         ) from error
     finally:
         await consumer.stop()

@@ -7,6 +7,7 @@ import typer
 
 from model.cli import commands as model_commands
 from model.sequence import Sequence
+from stream.config_page import ShownSettings, show
 from stream.options import with_settings
 from stream.settings import DoctorSettings, KafkaSettings, StateSettings, WorkerSettings
 
@@ -27,6 +28,8 @@ def _read_sequence(source: str, state_dir: Path | None) -> Sequence:
 
 
 model_commands(app, _read_sequence)
+config = typer.Typer(help="What is set.", no_args_is_help=True)
+app.add_typer(config, name="config")
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -91,6 +94,14 @@ def watch(
     from stream.watch import watch as show
 
     show(settings, user, from_beginning=from_beginning, as_json=as_json)
+
+
+@config.command("show")
+@with_settings(ShownSettings)
+def config_show(settings: ShownSettings, context: typer.Context, as_json: Json = False) -> None:
+    """Show each setting, and where it comes from; secrets as asterisks."""
+    given = {name for name, value in context.params.items() if value is not None}
+    show(settings, given, as_json=as_json)
 
 
 @app.command()

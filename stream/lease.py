@@ -1,7 +1,13 @@
 """The lease: for how long after a heartbeat the group must take our partitions for ours."""
 
+import asyncio
 import time
 from collections.abc import Callable
+from typing import Any
+
+from aiokafka import AIOKafkaProducer
+
+LOOK_EVERY_S = 0.02
 
 
 class Lease:
@@ -24,3 +30,20 @@ class Lease:
     def held(self) -> bool:
         """Whether the partitions are still ours for certain."""
         return self._clock() < self._ends_s
+
+
+def hold_back(producer: AIOKafkaProducer, held: Callable[[], bool]) -> None:
+    """Let no request leave a started producer while the lease is not held.
+
+    A process that stood still may wake with a request half made. The private method of aiokafka
+    that makes them is watched by tests/stream/test_lease.py.
+    """
+    sender: Any = producer._sender
+    send = sender._send_produce_req
+
+    async def send_if_ours(*arguments: Any) -> None:
+        while not held():
+            await asyncio.sleep(LOOK_EVERY_S)
+        await send(*arguments)
+
+    sender._send_produce_req = send_if_ours

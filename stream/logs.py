@@ -1,6 +1,7 @@
 """Log lines on stderr: ours and those of Faust, mode and aiokafka, for people or for programs.
 
-No line names a shopper: fields that would are withheld here, whoever wrote the line.
+No line names a shopper: fields that would, and texts of exceptions that may, are withheld here,
+whoever wrote the line.
 """
 
 import logging
@@ -12,6 +13,8 @@ from typing import Any, Literal, TextIO
 import orjson
 import structlog
 from structlog.typing import Processor
+
+from stream.tracebacks import format_traceback, said, write_traceback
 
 REPEAT_S = 10.0
 WITHHELD = frozenset({"user_id", "user", "key"})
@@ -49,6 +52,16 @@ class RepeatLimit(logging.Filter):
         return True
 
 
+def _hide_texts(record: logging.LogRecord) -> bool:
+    """Let libraries log an exception as an argument, as mode does, without its text."""
+    if isinstance(record.args, tuple):
+        record.args = tuple(
+            said(argument) if isinstance(argument, BaseException) else argument
+            for argument in record.args
+        )
+    return True
+
+
 def _template(record: logging.LogRecord) -> str:
     # structlog hands the fields over as the message; its "event" is the template.
     if isinstance(record.msg, dict):
@@ -80,6 +93,7 @@ def configure(
     ]
     handler = logging.StreamHandler(stream)
     handler.addFilter(RepeatLimit(clock=clock))
+    handler.addFilter(_hide_texts)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
@@ -111,13 +125,8 @@ def configure(
 
 def _renderers(log_format: Literal["plain", "json"], colors: bool) -> list[Processor]:
     if log_format == "json":
-        return [structlog.processors.format_exc_info, _to_json]
-    # Not the traceback of rich, structlog's default: it prints local variables, so shoppers.
-    return [
-        structlog.dev.ConsoleRenderer(
-            colors=colors, exception_formatter=structlog.dev.plain_traceback
-        )
-    ]
+        return [structlog.processors.ExceptionRenderer(format_traceback), _to_json]
+    return [structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=write_traceback)]
 
 
 def _to_json(_logger: object, _method: str, fields: MutableMapping[str, Any]) -> str:

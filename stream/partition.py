@@ -23,6 +23,16 @@ class Partition:
         self.markers = {key: users.get(key).applied_offset for key in markers}
         self.committed = -1
 
+    @property
+    def oldest_unsafe(self) -> int:
+        """The offset of the first dead letter that waits, else of the next message to read."""
+        return self.dead[0].message.offset if self.dead else self.next_offset
+
+    def is_committed(self, offset: int) -> bool:
+        """Everything below is committed; whether forget markers may go for it."""
+        self.committed = max(self.committed, offset)
+        return any(marker < offset for marker in self.markers.values())
+
     def expired_markers(self, busy: tuple[Container[bytes], ...]) -> list[bytes]:
         """Forget markers to delete, of users who are still forgotten and not in ``busy``."""
         passed = [key for key, offset in self.markers.items() if offset < self.committed]

@@ -25,7 +25,7 @@ from stream.state import Outcome, Rules
 from stream.store import StateStore
 from stream.users import Users
 
-UNKNOWN_S = 0.02  # between two looks at whether the partitions are ours
+LOOK_EVERY_S = 0.02  # whether the partitions are still ours
 CHUNK = 1000  # messages validated and folded before the event loop gets its turn
 _SCORABLE = frozenset({"applied", "late", "future", "forgotten"})
 
@@ -92,12 +92,10 @@ class Pipeline:
     def assign(self, partitions: Iterable[int]) -> None:
         """Start afresh with these partitions; their state is recovered and open in the store."""
         self._epoch += 1
-        numbers = set(partitions)
+        numbers, store = set(partitions), self._store
         limit = self._limits.cache_users // max(1, len(numbers))
         self._partitions = {
-            number: Partition(
-                number, Users(number, self._store, limit), self._store.markers(number)
-            )
+            number: Partition(number, Users(number, store, limit), store.markers(number))
             for number in numbers
         }
 
@@ -106,9 +104,7 @@ class Pipeline:
         self._batcher.draining = True
         try:
             async with asyncio.timeout(timeout_s):
-                while (
-                    len(self._batcher) or self._in_flight or self._dead()
-                ) and not self._has_failed:
+                while self._is_busy() and not self._has_failed:
                     self._wake.set()
                     await asyncio.sleep(0.005)
         except TimeoutError:
@@ -279,7 +275,7 @@ class Pipeline:
     async def _is_ours(self, epoch: int) -> bool:
         """Wait while nobody knows whose the partitions are; whether they are still ours."""
         while epoch == self._epoch and not self._may_write():
-            await asyncio.sleep(UNKNOWN_S)
+            await asyncio.sleep(LOOK_EVERY_S)
         return epoch == self._epoch
 
     async def _score(self, batch: Batch) -> Scored:
@@ -297,32 +293,22 @@ class Pipeline:
 
     def positions(self) -> dict[int, int]:
         """Per partition, the source offset below which everything is safe; none for one unread."""
-        return {
-            number: self._position(partition)
-            for number, partition in self._partitions.items()
-            if partition.next_offset >= 0
-        }
+        read = (partition for partition in self._partitions.values() if partition.next_offset >= 0)
+        return {partition.number: self._position(partition) for partition in read}
 
     def _position(self, partition: Partition) -> int:
         number = partition.number
-        starts = [
-            share.start
-            for batch in self._in_flight
-            if (share := batch.shares.get(number)) is not None and share.start is not None
-        ]
+        flying = [s.start for b in self._in_flight if (s := b.shares.get(number)) is not None]
+        starts = [start for start in flying if start is not None]
         starts += [waiting.first.offset for waiting in self._batcher.oldest(number)]
-        starts += [dead.message.offset for dead in partition.dead[:1]]
-        return min(starts, default=partition.next_offset)
+        return min(starts, default=partition.oldest_unsafe)
 
     def committed(self, offsets: dict[int, int]) -> None:
         """These offsets are committed: forget markers below them are needed no more."""
-        for number, offset in offsets.items():
-            partition = self._partitions.get(number)
-            if partition is not None:
-                partition.committed = max(partition.committed, offset)
-                if any(marker < offset for marker in partition.markers.values()):
-                    self._batcher.add_errand(self._clock())
-                    self._wake.set()
+        for number in offsets.keys() & self._partitions.keys():
+            if self._partitions[number].is_committed(offsets[number]):
+                self._batcher.add_errand(self._clock())
+                self._wake.set()
 
     # --- what can be seen from outside -------------------------------------------------------
 
@@ -347,8 +333,9 @@ class Pipeline:
         flying = [row.waiting.first.timestamp_ms for batch in self._in_flight for row in batch.rows]
         return min(waiting + flying, default=None)
 
-    def _dead(self) -> bool:
-        return any(partition.dead for partition in self._partitions.values())
+    def _is_busy(self) -> bool:
+        dead = any(partition.dead for partition in self._partitions.values())
+        return bool(len(self._batcher) or self._in_flight or dead)
 
     @property
     def _has_failed(self) -> bool:

@@ -79,9 +79,9 @@ def _exists(name: str, topics: Mapping[str, Topic], settings: KafkaSettings) -> 
         return Finding("PASS", name, "exists", f"{topics[name].partitions} partitions", "a topic")
     if name == settings.changelog_topic:
         return Finding("SKIP", name, "exists", "none yet", "the worker to make it")
-    return Finding(
-        "FAIL", name, "exists", "no such topic", "a topic", "run `lately topics --create`"
-    )
+    # A broker does not show what one may not use.
+    fix = "run `lately topics --create`, or let us see it: deploy/kafka/acls.sh"
+    return Finding("FAIL", name, "exists", "no such topic", "a topic", fix)
 
 
 def _partitions(name: str, topics: Mapping[str, Topic], settings: KafkaSettings) -> list[Finding]:

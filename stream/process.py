@@ -5,14 +5,16 @@ import gc
 import logging
 import os
 import sys
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import structlog
 
 from model.errors import ModelError
 from stream import failpoints
 from stream.errors import LatelyError
+from stream.refusal import DENIED, denial
 from stream.settings import WorkerSettings
+from stream.tracebacks import place, said
 from stream.worker import Worker
 
 _log = structlog.get_logger(__name__)
@@ -28,6 +30,7 @@ async def _run(settings: WorkerSettings) -> None:
     # Users live long and hold no cycles: to look through all of them for garbage, as Python would
     # every few hundred objects, takes time and finds none.
     gc.set_threshold(50_000, 50, 100)
+    asyncio.get_running_loop().set_exception_handler(_on_lost_exception)
     try:
         failpoints.arm(os.environ)
         await Worker(settings).run()
@@ -35,11 +38,17 @@ async def _run(settings: WorkerSettings) -> None:
         _end(error.exit_code, str(error))
     except ModelError as error:
         _end(1, str(error))
+    except DENIED as error:
+        _end(1, denial(error))
     except Exception as error:  # noqa: BLE001 - whatever it is, it ends in one line
         _log.debug("the worker failed", exc_info=error)
-        kind = type(error).__name__
-        _end(1, f"{kind}: {error}; this is a defect, see --log-level debug")
+        _end(1, f"{said(error)} at {place(error)}; this is a defect, see --log-level debug")
     _end(0)
+
+
+def _on_lost_exception(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    # asyncio's own line shows the exception's text, and with it perhaps a shopper.
+    _log.error("nobody awaited a task that failed", exc_info=context.get("exception"))
 
 
 def _end(code: int, line: str = "") -> NoReturn:

@@ -13,6 +13,7 @@ from aiokafka.structs import RecordMetadata
 from model.scorer import ModelInfo, Score
 from stream.errors import DeliveryError
 from stream.events import DeadLetter
+from stream.refusal import DENIED, denial
 from stream.shedding import Level
 
 Headers = list[tuple[str, bytes]]
@@ -158,6 +159,8 @@ async def acknowledged(topic: str, deliveries: Sequence[Delivery]) -> int:
 
 
 def _undelivered(topic: str, error: KafkaError) -> DeliveryError:
+    if isinstance(error, DENIED):
+        return DeliveryError(f"{denial(error)}; nothing after our last records is committed")
     return DeliveryError(
         f"{topic}: the broker did not take our records ({type(error).__name__}: {error}); nothing "
         "after them is committed, start the worker again once the broker is well"

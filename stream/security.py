@@ -1,18 +1,48 @@
 """How every Kafka client of ours gets in: addresses, TLS and SASL, from the settings."""
 
+import asyncio
+import math
+import re
 import ssl
+import time
+from base64 import urlsafe_b64decode
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Any
+
+import msgspec
+from aiokafka.abc import AbstractTokenProvider
+from aiokafka.errors import KafkaConnectionError
 
 from stream.errors import SettingsError
 from stream.settings import KafkaSettings
+
+_TOKEN = re.compile(r"[A-Za-z0-9\-._~+/]+=*")  # what RFC 6750 lets a bearer token be
+
+
+class FileToken(AbstractTokenProvider):  # type: ignore[misc]
+    """The token in a file, read again at each authentication: whoever issues it rotates it."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    async def token(self) -> str:
+        """The token as of now.
+
+        Raises KafkaConnectionError where there is none, so that the client tries again later: a
+        file that is missing while it is replaced must not end a worker.
+        """
+        try:
+            return await asyncio.to_thread(read_token, self._path)
+        except SettingsError as error:
+            raise KafkaConnectionError(str(error)) from None
 
 
 def client_options(settings: KafkaSettings) -> dict[str, Any]:
     """The keyword arguments that every aiokafka client takes to reach and enter Kafka.
 
-    Raises SettingsError for a certificate that cannot be read, and for a password that would
-    cross a network in the clear.
+    Raises SettingsError for a certificate or token that cannot be read, and for a password or
+    token that would cross a network in the clear.
     """
     options: dict[str, Any] = {
         "bootstrap_servers": settings.bootstrap,
@@ -21,12 +51,61 @@ def client_options(settings: KafkaSettings) -> dict[str, Any]:
     if settings.security_protocol.endswith("SSL"):
         options["ssl_context"] = ssl_context(settings)
     if settings.security_protocol.startswith("SASL"):
-        _refuse_clear_password(settings)
-        assert settings.sasl_password is not None, "the settings are validated"
-        options["sasl_mechanism"] = settings.sasl_mechanism
-        options["sasl_plain_username"] = settings.sasl_username
-        options["sasl_plain_password"] = settings.sasl_password.get_secret_value()
+        _refuse_clear_secret(settings)
+        options |= _sasl_options(settings)
     return options
+
+
+def _sasl_options(settings: KafkaSettings) -> dict[str, Any]:
+    if settings.sasl_mechanism == "OAUTHBEARER":
+        assert settings.sasl_token_file is not None, "the settings are validated"
+        read_token(settings.sasl_token_file)  # refuse to start without one
+        return {
+            "sasl_mechanism": settings.sasl_mechanism,
+            "sasl_oauth_token_provider": FileToken(settings.sasl_token_file),
+        }
+    assert settings.sasl_password is not None, "the settings are validated"
+    return {
+        "sasl_mechanism": settings.sasl_mechanism,
+        "sasl_plain_username": settings.sasl_username,
+        "sasl_plain_password": settings.sasl_password.get_secret_value(),
+    }
+
+
+def read_token(path: Path) -> str:
+    """The bearer token in a file. Raises SettingsError when there is none; it never shows one."""
+    try:
+        token = path.read_text(encoding="ascii").strip()
+    except OSError as error:
+        raise SettingsError(
+            f"sasl_token_file: cannot read {path} ({error.strerror}); "
+            "set LATELY_SASL_TOKEN_FILE to a file that holds the token"
+        ) from error
+    except UnicodeDecodeError:
+        token = ""
+    if not _TOKEN.fullmatch(token):
+        raise SettingsError(
+            f"sasl_token_file: {path} holds no bearer token; write the token into it, as it came, "
+            "and nothing else"
+        )
+    if (ended_s := time.time() - _expiry_s(token)) > 0:
+        raise SettingsError(
+            f"sasl_token_file: the token in {path} ended {ended_s:,.0f} s ago; write a fresh one"
+        )
+    return token
+
+
+def _expiry_s(token: str) -> float:
+    """When a JWT ends; never, for a token of another kind.
+
+    aiokafka does not see that a broker refuses a token, and would go on with a connection that is
+    none: better not to try with one that has ended, and to wait for the next.
+    """
+    try:
+        _, claims, _ = token.split(".")
+        return float(msgspec.json.decode(urlsafe_b64decode(claims + "=="))["exp"])
+    except (ValueError, TypeError, KeyError, msgspec.MsgspecError):
+        return math.inf
 
 
 def ssl_context(settings: KafkaSettings) -> ssl.SSLContext:
@@ -60,14 +139,14 @@ def _why(error: OSError) -> str:
     return error.strerror or str(error)
 
 
-def _refuse_clear_password(settings: KafkaSettings) -> None:
+def _refuse_clear_secret(settings: KafkaSettings) -> None:
     if settings.security_protocol != "SASL_PLAINTEXT":
         return
     for broker in settings.bootstrap.split(","):
         host = broker.strip().rpartition(":")[0].strip("[]")
         if not _is_loopback(host):
             raise SettingsError(
-                f"security_protocol: SASL_PLAINTEXT would send the password to {host} in the "
+                f"security_protocol: SASL_PLAINTEXT would send what proves us to {host} in the "
                 "clear; set LATELY_SECURITY_PROTOCOL=SASL_SSL"
             )
 

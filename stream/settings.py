@@ -108,12 +108,15 @@ class KafkaSettings(Settings):
     ssl_ca_file: Path | None = Field(None, description="certificate authorities to trust (PEM)")
     ssl_cert_file: Path | None = Field(None, description="client certificate (PEM)")
     ssl_key_file: Path | None = Field(None, description="key of the client certificate (PEM)")
-    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"] = Field(
         "PLAIN", description="SASL mechanism"
     )
     sasl_username: str | None = Field(None, description="SASL user")
     sasl_password: SecretStr | None = Field(
         None, description="SASL password; better a file, by LATELY_SASL_PASSWORD_FILE"
+    )
+    sasl_token_file: Path | None = Field(
+        None, description="file with the token of OAUTHBEARER, read again at each authentication"
     )
     events_topic: str = Field("lately.events", description="topic to read events from")
     scores_topic: str = Field("lately.scores", description="topic to write scores to")
@@ -159,9 +162,15 @@ class KafkaSettings(Settings):
 
     @model_validator(mode="after")
     def _sasl_is_whole(self) -> Self:
-        if self.security_protocol.startswith("SASL") and not (
-            self.sasl_username and self.sasl_password
-        ):
+        if not self.security_protocol.startswith("SASL"):
+            return self
+        if self.sasl_mechanism == "OAUTHBEARER":
+            if self.sasl_token_file is None:
+                raise ValueError(
+                    "sasl_mechanism is OAUTHBEARER, but there is no token; "
+                    "set LATELY_SASL_TOKEN_FILE"
+                )
+        elif not (self.sasl_username and self.sasl_password):
             raise ValueError(
                 f"security_protocol is {self.security_protocol}, but there is no user and "
                 "password; set LATELY_SASL_USERNAME and LATELY_SASL_PASSWORD_FILE"

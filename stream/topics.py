@@ -4,14 +4,20 @@ import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import (
+    GroupAuthorizationFailedError,
+    KafkaError,
+    TopicAlreadyExistsError,
+    for_code,
+)
 
 from stream.errors import BrokerError, SettingsError, TopicsError
 from stream.preflight import DEAD_LETTER_HEADROOM_BYTES, Finding, Topic, judge, names
+from stream.refusal import DENIED, denial, quiet_client, raise_refusal
 from stream.security import client_options
 from stream.settings import KafkaSettings
 
@@ -86,9 +92,22 @@ async def require(settings: KafkaSettings) -> int:
             if finding.status == "WARN":
                 logging.getLogger(__name__).warning("%s", finding)
         partitions = topics[settings.events_topic].partitions
+        await _may_join(admin, settings)
         changelog = {settings.changelog_topic: _COMPACT}
         await _make(admin, topics, changelog, partitions, await _default_replication(admin))
         return partitions
+
+
+async def _may_join(admin: AIOKafkaAdminClient, settings: KafkaSettings) -> None:
+    """Raise GroupAuthorizationFailedError where the group is not ours to join: Faust waits on."""
+    if settings.security_protocol == "PLAINTEXT":
+        return  # where nobody proves who they are, rights are of no use
+    try:
+        await admin.list_consumer_group_offsets(settings.group)
+    except DENIED as error:
+        raise GroupAuthorizationFailedError(settings.group) from error
+    except KafkaError:
+        return  # its coordinator may be starting
 
 
 def topics(
@@ -145,10 +164,13 @@ async def _admin(settings: KafkaSettings) -> AsyncIterator[AIOKafkaAdminClient]:
         **client_options(settings), request_timeout_ms=int(PATIENCE_S * 1000)
     )
     try:
-        with _quiet_client():
+        with quiet_client():
             await _connect(admin, settings)
             yield admin
+    except DENIED as error:
+        raise BrokerError(f"{settings.bootstrap}: {denial(error)}") from error
     except (KafkaError, OSError) as error:
+        await raise_refusal(settings)
         raise BrokerError(
             f"{settings.bootstrap}: the broker broke off ({error!r}); see its log and try again"
         ) from error
@@ -157,6 +179,7 @@ async def _admin(settings: KafkaSettings) -> AsyncIterator[AIOKafkaAdminClient]:
 
 
 async def _connect(admin: AIOKafkaAdminClient, settings: KafkaSettings) -> None:
+    advice = ""
     try:
         async with asyncio.timeout(PATIENCE_S):
             while True:
@@ -164,26 +187,14 @@ async def _connect(admin: AIOKafkaAdminClient, settings: KafkaSettings) -> None:
                     await admin.start()
                     return
                 except KafkaError:
+                    advice = await raise_refusal(settings)
                     await asyncio.sleep(0.25)  # a broker may be starting beside us
     except TimeoutError:
-        advice = "start it or set --bootstrap"
-        if settings.security_protocol != "PLAINTEXT":
-            advice += f", and check that it takes {settings.security_protocol} and our credentials"
+        does = "lets us in" if advice else "answers"
         raise BrokerError(
-            f"{settings.bootstrap}: no Kafka broker answers within {PATIENCE_S:.0f} s; {advice}"
+            f"{settings.bootstrap}: no Kafka broker {does} within {PATIENCE_S:.0f} s; "
+            + (advice or "start it or set --bootstrap")
         ) from None
-
-
-@contextmanager
-def _quiet_client() -> Iterator[None]:
-    """Errors come to the user as one line of ours, not as the client's log of every attempt."""
-    logger = logging.getLogger("aiokafka")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
 
 
 async def _look(admin: AIOKafkaAdminClient, settings: KafkaSettings) -> dict[str, Topic]:
@@ -266,7 +277,8 @@ async def _make(
         if code not in (0, TopicAlreadyExistsError.errno):  # another worker may have been faster
             reason = message or for_code(code).__name__
             raise TopicsError(
-                f"{name}: the broker does not create it ({reason}); create it by hand"
+                f"{name}: the broker does not create it ({reason}); create it by hand, or let us: "
+                "deploy/kafka/acls.sh"
             )
     made = [topic.name for topic in missing]
     async with asyncio.timeout(PATIENCE_S):

@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 
 from stream.errors import BrokerError, TopicsError
+from stream.refusal import raise_refusal
 from stream.security import client_options
 from stream.settings import KafkaSettings
 from stream.watch_view import LatestUsers, OneUser, Scored, View, plain_line
@@ -109,11 +110,12 @@ async def read_scores(
             records = [record for batch in fetched.values() for record in batch]
             yield [_parse(record) for record in sorted(records, key=lambda r: r.timestamp)]
     except KafkaError as error:
+        advice = await raise_refusal(settings)
         # Of nobody there, the client has much to say, and nothing that helps.
         why = "" if isinstance(error, KafkaConnectionError) else f" ({error})"
         raise BrokerError(
             f"no Kafka to talk to at {settings.bootstrap}{why}; "
-            "is it running? Set --bootstrap or LATELY_BOOTSTRAP"
+            + (advice or "is it running? Set --bootstrap or LATELY_BOOTSTRAP")
         ) from error
     finally:
         await consumer.stop()

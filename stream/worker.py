@@ -4,10 +4,8 @@ import asyncio
 import logging
 import signal
 import time
-import uuid
 from collections.abc import Sequence
 from contextlib import AsyncExitStack, suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -17,20 +15,21 @@ from aiokafka.partitioner import DefaultPartitioner
 from prometheus_client import CollectorRegistry
 
 from stream import topics
-from stream.app import build_app
+from stream.app import build_app, instance_id_of
 from stream.batching import BatchPolicy, MicroBatcher
 from stream.committer import Committer
 from stream.errors import BrokerError, DamagedState, LatelyError, SettingsError
 from stream.events import Message, Validator
 from stream.health import Health, HealthServer
 from stream.lane import Lane
-from stream.lease import Lease
+from stream.lease import Lease, hold_back
 from stream.lookout import Lookout
 from stream.metrics import Metrics
 from stream.outlet import Topics
 from stream.pipeline import Limits, Pipeline
 from stream.publishing import Publisher
 from stream.recovery import Recovery
+from stream.refusal import DENIED, denial
 from stream.reloading import Model, Reloader
 from stream.scoring import Device, try_out
 from stream.security import client_options
@@ -43,6 +42,7 @@ if TYPE_CHECKING:
     from model.serving.curve import Measurable
 
 REVOKE_DRAIN_S = 20.0  # well below the time that the group gives us to join again
+LOST_SETTLE_S = 2.0  # for what was sent before, when partitions are lost already
 LEAVE_S = 2.0  # to say good-bye to the group, once everything is committed
 MAX_BATCH_USERS = 5000
 TRIED_USERS = 64  # made-up ones whom a model must score well before it serves
@@ -120,7 +120,7 @@ class Worker:
         device = Device(scorer, settings.scoring_timeout_s)
         stack.callback(device.close)
         self._build_pipeline(device, policy, partitions, ours)
-        instance_id = settings.instance_id or _instance_id(settings.state_dir)
+        instance_id = settings.instance_id or instance_id_of(settings.state_dir)
         app = build_app(settings, partitions, instance_id)
         self._lane = Lane(app, settings.events_topic, self, self._lease.renew)
         _log.info(
@@ -168,6 +168,7 @@ class Worker:
             raise BrokerError(
                 f"{settings.bootstrap}: cannot start a producer ({error}); look at the broker"
             ) from error
+        hold_back(producer, self._lease.held)
         self._health.holds("broker")
         return producer
 
@@ -228,7 +229,12 @@ class Worker:
         else:
             self._health.fails("partitions", "the group has more workers than partitions")
         self._store.close_others(partitions)
-        await self._recovery.recover(partitions)
+        try:
+            await self._recovery.recover(partitions)
+        except DENIED as error:
+            # Not raised here: Faust would write of a crash of its own.
+            self._pipeline.give_up(BrokerError(denial(error)))
+            return
         self._pipeline.assign(partitions)
         self._committer.start_over()
         self._health.holds("state")
@@ -241,21 +247,20 @@ class Worker:
         """Finish and commit what can be, then let go of the partitions."""
         self._health.fails("partitions", "the group rebalances")
         self._health.fails("state", "the state is not recovered since the last rebalance")
+        budget_s = REVOKE_DRAIN_S
         if self._lease.held():
-            await self._drain(REVOKE_DRAIN_S)
-            settled = not self._pipeline.batches_in_flight
-            self._pipeline.revoke()
+            await self._drain(budget_s)
         else:  # another may have them by now: nothing that waits may be finished
             _log.warning("partitions lost: no heartbeat was answered for a session time-out")
-            self._pipeline.revoke()
-            settled = await self._pipeline.settle(REVOKE_DRAIN_S)
-        if not settled:
-            # They could reach the changelog after the new owner's, and win. A producer that is no
+            budget_s = LOST_SETTLE_S
+        self._pipeline.revoke()
+        if not await self._pipeline.settle(budget_s):
+            # What is on its way could arrive after the new owner's, and win. A producer that is no
             # more sends nothing.
             self._pipeline.give_up(
                 LatelyError(
                     f"partitions are revoked, and the broker has not acknowledged our batches for "
-                    f"{REVOKE_DRAIN_S:g} s; start the worker again, the events come again"
+                    f"{budget_s:g} s; start the worker again, the events come again"
                 )
             )
 
@@ -337,11 +342,3 @@ def _batch_policy(settings: WorkerSettings, scorer: "Measurable") -> BatchPolicy
     curve = measure_service_curve(scorer)
     users = settings.batch_users or choose_cap(curve)
     return BatchPolicy(users, max(users, MAX_BATCH_USERS), settings.batch_deadline_ms / 1000)
-
-
-def _instance_id(state_dir: Path) -> str:
-    """A name that stays with the state directory: a worker started again is the same member."""
-    path = state_dir / "instance_id"
-    if not path.exists():
-        path.write_text(uuid.uuid4().hex, encoding="ascii")
-    return path.read_text(encoding="ascii").strip()

@@ -12,7 +12,12 @@ from tests.docs.blocks import Block, blocks
 
 ROOT = Path(__file__).parents[2]
 SCHEMAS = ROOT / "stream" / "schemas"
-DOCUMENTS = [ROOT / "README.md", ROOT / "benchmarks" / "README.md", *(ROOT / "docs").rglob("*.md")]
+DOCUMENTS = [
+    ROOT / "README.md",
+    ROOT / "SECURITY.md",
+    ROOT / "benchmarks" / "README.md",
+    *(ROOT / "docs").rglob("*.md"),
+]
 SOURCES = [path for folder in ("stream", "model") for path in (ROOT / folder).rglob("*.py")]
 A_HASH = "0" * 32
 

@@ -2,12 +2,13 @@
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import typer
 import yaml
 from prometheus_client import CollectorRegistry
+from pydantic import SecretStr
 
 from stream.commands import app
 from stream.metrics import REASONS, Metrics
@@ -16,10 +17,15 @@ from tests.docs.blocks import blocks
 
 ROOT = Path(__file__).parents[2]
 README, OPERATIONS = ROOT / "README.md", ROOT / "docs" / "operations.md"
-OTHERS = ("cold-start", "privacy", "real-data", "scoring-options", "understanding")
+OTHERS = ("cold-start", "privacy", "real-data", "scoring-options", "security", "understanding")
 DOCUMENTS = [README, OPERATIONS, *(ROOT / "docs" / f"{name}.md" for name in OTHERS)]
 # Read by the tests, or by the shell of a document, and not by a setting.
 OTHER_VARIABLES = {"LATELY_TEST_BOOTSTRAP", "LATELY_DATA_DIR"}
+SECRET_FILES = {
+    f"LATELY_{name.upper()}_FILE"
+    for name, field in WorkerSettings.model_fields.items()
+    if SecretStr in get_args(field.annotation)
+}
 
 
 def texts() -> str:
@@ -55,7 +61,8 @@ def test_a_command_that_is_written_of_exists_with_its_options(line: str) -> None
 
 def test_options_and_variables_are_settings() -> None:
     fields = set(WorkerSettings.model_fields)
-    variables = set(re.findall(r"\bLATELY_[A-Z_]*[A-Z]\b", texts())) - OTHER_VARIABLES
+    variables = set(re.findall(r"\bLATELY_[A-Z_]*[A-Z]\b", texts()))
+    variables -= OTHER_VARIABLES | SECRET_FILES
     written = re.findall(r"`(--[a-z-]+)", OPERATIONS.read_text(encoding="utf-8"))
     of_other_tools = {"--create", "--property"}
 

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
 
 from tests.kafka.process import Process, wait_until
@@ -70,9 +71,15 @@ class Broker:
     """A broker on free ports with its data in ``folder``; constructing it only stores things."""
 
     def __init__(
-        self, folder: Path, settings: dict[str, str] | None = None, cluster_id: str | None = None
+        self,
+        folder: Path,
+        settings: dict[str, str] | None = None,
+        cluster_id: str | None = None,
+        format_options: Sequence[str] = (),
+        java_options: Sequence[str] = (),
     ) -> None:
         self._folder = folder
+        self._format_options, self._java_options = format_options, java_options
         self._port, self._controller_port = free_port(), free_port()
         self._settings = settings or {}
         self._cluster_id = cluster_id or new_cluster_id()
@@ -99,10 +106,10 @@ class Broker:
         self._folder.mkdir(parents=True, exist_ok=True)
         config = self._folder / "server.properties"
         config.write_text("".join(f"{k}={v}\n" for k, v in self._properties().items()))
-        java = ["java", *JAVA, "-cp", f"{jars}/*"]
+        java = ["java", *JAVA, *self._java_options, "-cp", f"{jars}/*"]
         # With "=", for one in 64 ids starts like an option.
         format_storage = ["kafka.tools.StorageTool", "format", f"--cluster-id={self._cluster_id}"]
-        format_storage += ["-c", str(config)]
+        format_storage += ["-c", str(config), *self._format_options]
         subprocess.run([*java, *format_storage], capture_output=True, check=True)
         self._command = [*java, "kafka.Kafka", str(config)]
         self.resume(wait)

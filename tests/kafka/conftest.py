@@ -15,6 +15,7 @@ from tests.kafka.broker import Broker, Unavailable
 from tests.kafka.client import Client
 from tests.kafka.load import Load
 from tests.kafka.message import Message
+from tests.kafka.secure_broker import SecureBroker
 from tests.kafka.stage import Stage
 from tests.kafka.worker import Settings
 from tests.oracle.answers import Answers
@@ -38,6 +39,26 @@ def bootstrap(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield broker.bootstrap
     finally:
         broker.stop()
+
+
+@pytest.fixture(scope="session")
+def secure_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecureBroker]:
+    """A Kafka of our own that lets nobody in who does not prove who they are."""
+    try:
+        broker = SecureBroker(tmp_path_factory.mktemp("secure"))
+        broker.start()
+    except Unavailable as reason:
+        pytest.skip(f"no secure Kafka of our own: {reason}")
+    yield broker
+    broker.stop()
+
+
+@pytest.fixture(scope="session")
+def secure_client(secure_broker: SecureBroker) -> Iterator[Client]:
+    """A connection to its open listener, as a superuser."""
+    client = Client(secure_broker.bootstrap)
+    yield client
+    client.close()
 
 
 @pytest.fixture(scope="session")

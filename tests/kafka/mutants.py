@@ -21,7 +21,7 @@ from stream.batch import Batch
 from stream.batching import MicroBatcher, Taken
 from stream.cli import main
 from stream.errors import DeliveryError
-from stream.events import Event
+from stream.events import Event, Message
 from stream.outlet import Outlet, Sent, Written
 from stream.partition import Partition
 from stream.pipeline import Pipeline
@@ -236,6 +236,15 @@ def stale() -> None:
     recovery.AIOKafkaConsumer = Hurried  # type: ignore[attr-defined]
 
 
+def talkative() -> None:
+    """Ends of an exception whose text is a shopper's id, raised where Faust sees it first."""
+
+    async def ingest(self: Pipeline, number: int, messages: Sequence[Message]) -> None:
+        raise KeyError(messages[0].key)
+
+    Pipeline.ingest = ingest  # type: ignore[method-assign]
+
+
 MUTANTS = {
     mutant.__name__: mutant
     for mutant in (
@@ -252,6 +261,7 @@ MUTANTS = {
         undead,
         stale,
         *SCORERS,
+        talkative,
     )
 }
 

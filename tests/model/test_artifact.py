@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -20,7 +21,8 @@ from model.artifact import (
 from model.catalogue import Catalogue
 from model.config import ArtifactConfig
 from model.errors import ArtifactError
-from model.manifest import render
+from model.manifest import parse_object, render
+from model.serving import load_scorer, onnx
 from model.serving.onnx import OnnxScorer
 
 CONFIG = ArtifactConfig()
@@ -108,6 +110,38 @@ def test_a_flipped_bit_in_any_file_is_refused(copy: Path, data: st.DataObject) -
         path.write_bytes(content)
 
     assert line.startswith(path.name)
+
+
+def test_no_byte_is_parsed_before_every_hash_is_checked(
+    copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parsed: list[str] = []
+    session_of = onnx.session_of
+
+    def parse_and_tell(content: bytes, max_bytes: int) -> dict[str, Any]:
+        parsed.append("json")
+        return parse_object(content, max_bytes)
+
+    def open_and_tell(graph: Path) -> Any:
+        parsed.append("graph")
+        return session_of(graph)
+
+    monkeypatch.setattr("model.artifact.parse_object", parse_and_tell)
+    monkeypatch.setattr(onnx, "session_of", open_and_tell)
+    load_scorer(copy)
+    assert {"json", "graph"} == set(parsed)
+
+    for path in sorted(copy.iterdir()):
+        if path.name == MANIFEST:
+            continue
+        parsed.clear()
+        content = path.read_bytes()
+        path.write_bytes(bytes([content[0] ^ 1]) + content[1:])
+        with pytest.raises(ArtifactError, match="has sha256"):
+            load_scorer(copy)
+        path.write_bytes(content)
+
+        assert parsed == [], path.name  # but for the manifest, which holds the hashes
 
 
 def test_a_wrong_hash_names_both_hashes_and_what_to_do(plain: Path) -> None:

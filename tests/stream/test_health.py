@@ -1,6 +1,7 @@
 """Liveness is the heartbeat, readiness is every condition; both over HTTP too."""
 
 import asyncio
+from ipaddress import ip_address
 from typing import get_args
 
 import aiohttp
@@ -10,6 +11,7 @@ from prometheus_client import CollectorRegistry
 from stream.errors import SettingsError
 from stream.health import Condition, Health, HealthServer
 from stream.metrics import Metrics
+from stream.settings import WorkerSettings
 
 
 def ready_health() -> Health:
@@ -100,6 +102,12 @@ def test_metrics_say_ready_when_readyz_does() -> None:
 @pytest.mark.parametrize("path", ["/", "/state", "/debug", "/metrics/"])
 def test_nothing_else_is_served(path: str) -> None:
     assert asyncio.run(ask(path, ready_health()))[0] == 404
+
+
+def test_unless_told_otherwise_only_this_machine_is_answered() -> None:
+    host, _, _ = WorkerSettings.model_fields["http"].default.rpartition(":")
+
+    assert ip_address(host).is_loopback
 
 
 def test_a_taken_port_is_a_setting_to_change() -> None:

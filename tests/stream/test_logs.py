@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import structlog
+from aiokafka.errors import KafkaConnectionError
 
 from stream.logs import RepeatLimit, configure
 
@@ -135,14 +136,38 @@ def test_a_shopper_is_never_named_even_by_a_traceback(log_format: Any) -> None:
     log = structlog.get_logger("stream")
 
     log.info("scored", user_id="canary-7", key=b"canary-7")
+    user = "canary-7"
     try:
-        canary = "canary-7"
-        raise RuntimeError("scoring failed") if canary else AssertionError
-    except RuntimeError:
+        state_of(user)
+    except RuntimeError as error:
         log.exception("batch failed")
+        # As mode does when a service of Faust's crashes.
+        logging.getLogger("faust").exception("Crashed reason=%r", error.__cause__)
 
-    assert "RuntimeError: scoring failed" in output.getvalue()
-    assert "canary-7" not in output.getvalue().replace('canary = "canary-7"', "")
+    assert "KeyError" in output.getvalue()
+    assert "RuntimeError" in output.getvalue()
+    assert "in state_of" in output.getvalue()
+    assert "canary-7" not in output.getvalue()
+
+
+def state_of(user: str) -> int:
+    states: dict[str, int] = {}
+    try:
+        return states[user]
+    except KeyError as error:
+        raise RuntimeError(f"no state of {user}") from error
+
+
+def test_what_a_broker_says_is_told_for_it_names_no_shopper() -> None:
+    output = io.StringIO()
+    configure("plain", "info", output)
+
+    try:
+        raise KafkaConnectionError("no route to broker-1:9092")
+    except KafkaConnectionError:
+        logging.getLogger("stream").exception("no broker")
+
+    assert "no route to broker-1:9092" in output.getvalue()
 
 
 def test_plain_lines_have_no_colours_off_a_terminal() -> None:

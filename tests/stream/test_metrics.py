@@ -56,6 +56,21 @@ def test_every_fixed_name_is_exported_with_its_labels(registry: CollectorRegistr
     assert {name: labels.get(name) for name in FIXED_NAMES} == FIXED_NAMES
 
 
+def test_no_label_has_a_value_that_a_message_brings(registry: CollectorRegistry) -> None:
+    # Each label's values are ours: words of the code, numbers of partitions, the model.
+    ours = {"outcome", "quality", "reason", "result", "cause", "partition", "le"}
+    text = busy_metrics(registry).render().decode()
+
+    labels = {
+        name
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+        for name in sample.labels
+    }
+
+    assert labels - ours == {"name", "version", "device"}
+
+
 def test_reasons_and_qualities_are_those_of_the_schemas() -> None:
     schemas = files("stream") / "schemas"
     dead = json.loads((schemas / "dead_letter.schema.json").read_text())

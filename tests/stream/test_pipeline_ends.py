@@ -91,7 +91,7 @@ async def test_a_batch_revoked_before_its_scores_are_acknowledged_writes_nothing
 def test_nothing_is_sent_while_nobody_knows_whose_the_partitions_are(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pipeline_module, "UNKNOWN_S", 0)  # looks again at once
+    monkeypatch.setattr(pipeline_module, "LOOK_EVERY_S", 0)  # looks again at once
 
     @on_a_loop
     async def scenario() -> None:

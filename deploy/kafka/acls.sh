@@ -1,0 +1,54 @@
+#!/bin/sh
+# The least that each of our principals needs of Kafka, as access control lists.
+#
+#   acls.sh ROLE PRINCIPAL      ROLE: worker, producer, consumer, topics
+#   acls.sh worker User:lately
+#
+# `worker` is `lately worker`; `producer` whoever sends events, `lately replay` too; `consumer`
+# whoever reads scores, `lately watch` too; `topics` is `lately topics --create`. Run it again for
+# another principal. What is allowed twice is there once; nothing is taken away.
+#
+# BOOTSTRAP       broker to talk to (localhost:9092)
+# COMMAND_CONFIG  file with the settings by which an administrator comes in (none)
+# KAFKA_ACLS      the program (kafka-acls.sh); `echo` shows what would be done
+# LATELY_EVENTS_TOPIC, LATELY_SCORES_TOPIC, LATELY_DEAD_TOPIC, LATELY_GROUP, as for the worker
+set -euf # -f: a class path may hold a star
+
+events=${LATELY_EVENTS_TOPIC:-lately.events}
+scores=${LATELY_SCORES_TOPIC:-lately.scores}
+dead=${LATELY_DEAD_TOPIC:-lately.events.dead}
+group=${LATELY_GROUP:-lately}
+changelog=$group-state-changelog
+
+usage() {
+    echo "acls.sh: $1; usage: acls.sh worker|producer|consumer|topics User:NAME" >&2
+    exit 2
+}
+
+[ $# -eq 2 ] || usage "found $# arguments, expected 2"
+role=$1 principal=$2
+case $principal in User:?*) ;; *) usage "the principal $principal does not begin with User:" ;; esac
+
+allow() { # OPERATIONS (comma separated) RESOURCE…: literal names, so that no other is met
+    operations=$1
+    shift
+    for operation in $(echo "$operations" | tr , ' '); do set -- "$@" --operation "$operation"; done
+    # KAFKA_ACLS may be a program with arguments.
+    ${KAFKA_ACLS:-kafka-acls.sh} --bootstrap-server "${BOOTSTRAP:-localhost:9092}" \
+        ${COMMAND_CONFIG:+--command-config "$COMMAND_CONFIG"} --add \
+        --allow-principal "$principal" --resource-pattern-type literal "$@"
+}
+
+case $role in
+worker)
+    # Reading includes looking; DescribeConfigs lets it check cleanup.policy and message sizes.
+    allow Read,DescribeConfigs --topic "$events"
+    allow Write,DescribeConfigs --topic "$scores" --topic "$dead"
+    allow Read,Write,DescribeConfigs --topic "$changelog"
+    allow Read --group "$group"
+    ;;
+producer) allow Write --topic "$events" ;;
+consumer) allow Read --topic "$scores" ;; # without a group: `lately watch` joins none
+topics) allow Create,Describe,DescribeConfigs --topic "$events" --topic "$scores" --topic "$dead" --topic "$changelog" ;;
+*) usage "no role $role" ;;
+esac

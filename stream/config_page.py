@@ -1,0 +1,74 @@
+"""The page of settings: what each one is, and where that comes from; never what a secret is."""
+
+import json
+import os
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any, NamedTuple, get_args
+
+from pydantic import Field, SecretStr
+
+from stream.settings import ENV_PREFIX, WorkerSettings
+
+HIDDEN = "********"
+
+
+class ShownSettings(WorkerSettings):
+    """All settings of all commands, none of which has to be given to be looked at."""
+
+    artifact: Path | None = Field(  # type: ignore[assignment]
+        None, description=WorkerSettings.model_fields["artifact"].description
+    )
+    state_dir: Path | None = Field(  # type: ignore[assignment]
+        None, description=WorkerSettings.model_fields["state_dir"].description
+    )
+
+
+class Row(NamedTuple):
+    """One setting; ``source`` is a flag, a variable, a file that a variable names, or `default`."""
+
+    name: str
+    value: str | None
+    source: str
+
+
+def rows(settings: ShownSettings, flags: Collection[str]) -> list[Row]:
+    """Every setting by name; ``flags`` are those given on the command line."""
+    return [
+        Row(name, _text(getattr(settings, name)), _source(name, field.annotation, flags))
+        for name, field in type(settings).model_fields.items()
+    ]
+
+
+def _text(value: Any) -> str | None:
+    if value is None:
+        return None
+    if isinstance(value, SecretStr):
+        return HIDDEN
+    if isinstance(value, tuple):
+        return ",".join(value)
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _source(name: str, annotation: Any, flags: Collection[str]) -> str:
+    variable = f"{ENV_PREFIX}{name.upper()}"
+    if name in flags:
+        return f"flag --{name.replace('_', '-')}"
+    if variable in os.environ:
+        return f"environment {variable}"
+    if SecretStr in get_args(annotation) and f"{variable}_FILE" in os.environ:
+        return f"file {os.environ[f'{variable}_FILE']} by {variable}_FILE"
+    return "default"
+
+
+def show(settings: ShownSettings, flags: Collection[str], *, as_json: bool) -> None:
+    """The command `lately config show`."""
+    found = rows(settings, flags)
+    if as_json:
+        page = {row.name: {"value": row.value, "source": row.source} for row in found}
+        print(json.dumps(page, indent=2))
+        return
+    name_width = max(len(row.name) for row in found)
+    value_width = max(len(row.value or "-") for row in found)
+    for row in found:
+        print(f"{row.name:{name_width}}  {row.value or '-':{value_width}}  {row.source}")
