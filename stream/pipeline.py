@@ -266,7 +266,8 @@ class Pipeline:
         if not await self._is_ours(epoch):
             return
         written = await self._outlet.write_changelog(batch)
-        if epoch != self._epoch:
+        # Another's records may lie before ours by now, which our disk would then never read.
+        if not await self._is_ours(epoch):
             return
         await self._outlet.write_disk(written)
         if epoch == self._epoch:
@@ -301,7 +302,7 @@ class Pipeline:
         flying = [s.start for b in self._in_flight if (s := b.shares.get(number)) is not None]
         starts = [start for start in flying if start is not None]
         starts += [waiting.first.offset for waiting in self._batcher.oldest(number)]
-        return min(starts, default=partition.oldest_unsafe)
+        return min([*starts, partition.oldest_unsafe])
 
     def committed(self, offsets: dict[int, int]) -> None:
         """These offsets are committed: forget markers below them are needed no more."""

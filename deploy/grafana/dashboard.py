@@ -221,6 +221,11 @@ PROCESS = Row(
             unit="bytes",
         ),
         Panel(
+            "Model reloads",
+            "New artifacts taken into service, or refused, in all.",
+            {"{{result}}": f"sum by (result) (lately_model_reloads_total{HERE})"},
+        ),
+        Panel(
             "Model",
             "Which model scores, and on what device.",
             {"{{name}} {{version}} on {{device}}": f"lately_model_info{HERE}"},

@@ -130,6 +130,7 @@ def test_a_token_that_goes_missing_is_a_connection_that_fails_and_comes_again(
         (b"canary\xff", "holds no bearer token"),
         (jwt(-90.0).encode(), r"ended \d+ s ago; write a fresh one"),
     ],
+    ids=["missing", "empty", "control", "space", "bytes", "ended"],  # a name may hold no time
 )
 def test_what_is_no_token_is_refused_and_not_shown(
     tmp_path: Path, content: bytes | None, said: str
