@@ -16,6 +16,11 @@ class Checkpoint:
     path: Path
     fingerprint: str  # of the data and of how it is learnt from
 
+    @classmethod
+    def of(cls, folder: Path | None, name: str, fingerprint: str) -> "Checkpoint | None":
+        """The one of this name in the folder; None without a folder."""
+        return None if folder is None else cls(folder / f"{name}.pt", fingerprint)
+
     def load(self) -> dict[str, Any] | None:
         """What was saved, None if nothing was; raises ``DataError`` if it is of another run."""
         if not self.path.exists():

@@ -7,17 +7,28 @@ rate, see ``model.training.trainer``.
 import time
 from abc import abstractmethod
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from model.training.checkpoint import Checkpoint
 from model.training.judging import Validation
 from model.training.moments import batches
 from model.training.trainer import Progress, Recipe
 
 Ints = npt.NDArray[np.int64]
+
+
+class _At(NamedTuple):
+    """How far a training has come: epochs done, since the best one, and what that one was."""
+
+    epoch: int
+    since: int
+    best: Validation
+    weights: dict[str, Tensor]
 
 
 class Epochs:
@@ -34,6 +45,7 @@ class Epochs:
         batch: int,
         epoch_events: int,
         most_epochs: int,
+        checkpoint: Checkpoint | None,
     ) -> None:
         """Draw at most ``epoch_events`` of the events for each epoch."""
         self.network, self.optimizer, self.recipe, self.report = network, optimizer, recipe, report
@@ -42,6 +54,7 @@ class Epochs:
         self._epochs = min(recipe.epochs, most_epochs)
         self.steps = self._epochs * -(-min(len(events), epoch_events) // batch)
         self.step, self._loss = 0, 0.0
+        self._checkpoint = checkpoint
         self._started_s = time.monotonic()
 
     @abstractmethod
@@ -57,26 +70,58 @@ class Epochs:
         """How good the weights are by now."""
 
     def run(self) -> None:
-        """Train; leave the weights of the epoch that was best on held-out events."""
-        rng = np.random.default_rng(self.recipe.seed)
-        best, weights, since = Validation(-1.0, -1.0), self._weights(), 0
-        for epoch in range(1, self._epochs + 1):
-            self._pass(epoch, rng)
+        """Train; leave the weights of the epoch that was best on held-out events.
+
+        Goes on after the epoch that the checkpoint holds, if it holds one.
+        """
+        at = self._resumed() or _At(0, 0, Validation(-1.0, -1.0), self._weights())
+        while at.epoch < self._epochs and at.since < self.recipe.patience and self._done() < 1:
+            epoch = at.epoch + 1
+            self._pass(epoch)
             found = self.validate()
+            better = found > at.best
+            at = _At(
+                epoch,
+                0 if better else at.since + 1,
+                found if better else at.best,
+                self._weights() if better else at.weights,
+            )
+            self._keep(at)
             self.report(Progress(epoch, self._done(), self._loss, found))
-            since += 1
-            if found > best:
-                best, weights, since = found, self._weights(), 0
-            if since >= self.recipe.patience or self._done() >= 1:
-                break
-        self.network.load_state_dict(weights, strict=False)
+        self.network.load_state_dict(at.weights, strict=False)
+
+    def _keep(self, at: "_At") -> None:
+        if self._checkpoint is not None:
+            spent_s = time.monotonic() - self._started_s
+            self._checkpoint.save(
+                {
+                    "numbers": [at.epoch, at.since, self.step, self._loss, spent_s],
+                    "best": [tuple(at.best), at.weights],
+                    "weights": self._weights(),
+                    "optimizer": self.optimizer.state_dict(),
+                }
+            )
+
+    def _resumed(self) -> "_At | None":
+        state = self._checkpoint and self._checkpoint.load()
+        if not state:
+            return None
+        epoch, since, self.step, self._loss, spent_s = state["numbers"]
+        self._started_s -= spent_s
+        self.network.load_state_dict(state["weights"], strict=False)
+        self.optimizer.load_state_dict(state["optimizer"])
+        best, weights = state["best"]
+        return _At(epoch, since, Validation(*best), weights)
 
     def _weights(self) -> dict[str, Tensor]:
         """A copy of what is being trained."""
         named = self.network.named_parameters()
         return {name: p.detach().clone() for name, p in named if p.requires_grad}
 
-    def _pass(self, epoch: int, rng: np.random.Generator) -> None:
+    def _pass(self, epoch: int) -> None:
+        # By seed and epoch, so that a training that goes on draws what it would have drawn.
+        rng = np.random.default_rng([self.recipe.seed, epoch])
+        torch.manual_seed(int(rng.integers(1 << 62)))
         self.network.train()
         for events in batches(rng.permutation(self._events)[: self._epoch_events], self._batch):
             if self._done() >= 1:

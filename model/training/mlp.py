@@ -23,6 +23,7 @@ from model.metrics import mrr_at, recall_at
 from model.networks.candidates import NOBODY, nearest
 from model.networks.mlp import MlpConfig, MlpModel
 from model.serving.mlp import MlpGraph
+from model.training.checkpoint import Checkpoint
 from model.training.epochs import Epochs
 from model.training.fitting import Fitted
 from model.training.judging import CUTOFF, Predictions, Validation
@@ -133,12 +134,12 @@ class _Training(Epochs):
             batch=BATCH,
             epoch_events=EPOCH_EVENTS,
             most_epochs=EPOCHS,
+            checkpoint=Checkpoint.of(plan.checkpoints, plan.config.network, parts.fingerprint),
         )
         self.parts, self.plan = parts, plan
         self.held_out = np.flatnonzero(parts.held_out_labels.next_items != NO_NEXT)
         self.draws = Draws(network, parts.counts)
         self.intents = _intent_columns(plan)
-        torch.manual_seed(recipe.seed)  # dropout and the draws have no generator of their own
 
     def rate(self, done: float) -> float:
         """Linear warm-up, then half a cosine down to nothing."""

@@ -117,13 +117,8 @@ class Run:
     ) -> Trainer:
         recipe = self.plan.recipe
         minutes = recipe.minutes and recipe.minutes * share
-        checkpoint = self._checkpoint(name)
+        checkpoint = Checkpoint.of(self.plan.checkpoints, name, self.parts.fingerprint)
         return Trainer(objective, batches, recipe, report, self.accelerator, minutes, checkpoint)
-
-    def _checkpoint(self, name: str) -> Checkpoint | None:
-        if self.plan.checkpoints is None:
-            return None
-        return Checkpoint(self.plan.checkpoints / f"{name}.pt", self.parts.fingerprint)
 
 
 def accelerate(device: str) -> Accelerator:

@@ -17,6 +17,7 @@ from model.features import FIRST_ITEM
 from model.metrics import mrr_at, recall_at
 from model.networks.text import Last, TextModel
 from model.texts import TextEncoder
+from model.training.checkpoint import Checkpoint
 from model.training.epochs import Epochs
 from model.training.fitting import Fitted
 from model.training.judging import CUTOFF, Predictions, Validation
@@ -65,7 +66,7 @@ class _Training(Epochs):
         self, network: TextModel, parts: Parts, plan: Plan, report: Callable[[Progress], None]
     ) -> None:
         seed = plan.recipe.seed
-        torch.manual_seed(seed)  # dropout and LoRA have no generator of their own
+        torch.manual_seed(seed)  # LoRA has no generator of its own
         choose(network, plan.tune)
         super().__init__(
             network,
@@ -76,12 +77,12 @@ class _Training(Epochs):
             batch=BATCH,
             epoch_events=EPOCH_EVENTS,
             most_epochs=MOST_EPOCHS,
+            checkpoint=Checkpoint.of(plan.checkpoints, plan.config.network, parts.fingerprint),
         )
         self.parts, self.plan = parts, plan
         asked = np.flatnonzero(parts.held_out_labels.next_items != NO_NEXT)
         self.held_out = sample(asked, VALIDATION_EVENTS, seed)
         self.negatives = Negatives(torch.from_numpy(parts.counts), self.recipe.weights.draws)
-        self.generator = torch.Generator().manual_seed(seed)
         self.weights = yes_weights(parts.learnt_labels).to(network.device)
         self.categories = torch.from_numpy(parts.catalogue.item_categories).to(network.device)
 
@@ -119,7 +120,7 @@ class _Training(Epochs):
     def _item_loss(self, last: Last, states: Tensor, rows: Tensor, targets: Tensor) -> Tensor:
         network = self.network
         negatives, correction = (
-            part.to(network.device) for part in self.negatives.draw(self.generator)
+            part.to(network.device) for part in self.negatives.draw(torch.default_generator)
         )
         queries, bias = network.generate(states[rows]), network.bias
         vectors = network.item_vectors[FIRST_ITEM:]

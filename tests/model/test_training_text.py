@@ -3,6 +3,7 @@
 import itertools
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -146,6 +147,39 @@ def test_the_same_seed_gives_the_same_weights(parts: Parts, plan: Plan) -> None:
 
     one, other = (network.state_dict() for network in networks)  # type: ignore[attr-defined]
     assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def weights(network: Any) -> dict[str, bytes]:
+    return {name: p.detach().numpy().tobytes() for name, p in network.named_parameters()}
+
+
+@pytest.mark.parametrize("tune", ["all", "lora"])
+def test_a_training_that_was_broken_off_goes_on_as_if_it_had_not_been(
+    parts: Parts, plan: Plan, tmp_path: Path, tune: str
+) -> None:
+    plan = replace(plan, recipe=Recipe(epochs=3, learning_rate=5e-3), tune=tune)
+    whole = fit(parts, plan, lambda _: None).network
+
+    def break_off(progress: Progress) -> None:
+        if progress.validation and progress.epoch == 2:
+            raise KeyboardInterrupt
+
+    broken = replace(plan, checkpoints=tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        fit(parts, broken, break_off)
+    heard: list[Progress] = []
+    again = fit(parts, broken, heard.append).network
+
+    assert {progress.epoch for progress in heard} == {3}
+    assert weights(again) == weights(whole)
+
+
+def test_a_checkpoint_of_another_log_is_refused(parts: Parts, plan: Plan, tmp_path: Path) -> None:
+    plan = replace(plan, recipe=Recipe(epochs=1), checkpoints=tmp_path)
+    fit(parts, plan, lambda _: None)
+
+    with pytest.raises(DataError, match=r"bert\.pt: is of another log or other settings; remove"):
+        fit(parts._replace(fingerprint="other"), plan, lambda _: None)
 
 
 def test_a_rare_yes_weighs_the_root_of_its_rarity_at_most_ten() -> None:
