@@ -7,7 +7,8 @@ LatelyError
 ├── StateError          the operator: the state directory cannot be used
 │   └── DamagedState    nobody: the partition is wiped, and rebuilt at the next start
 ├── ScoringError        the model's owner: the scorer broke its contract
-└── DeliveryError       the operator: the broker did not take a record; it comes again
+├── DeliveryError       the operator: the broker did not take a record; it comes again
+└── FencedError         nobody: another wrote into our changelog; the next start mends it
 
 A bad message is none of these: it becomes a dead letter (`stream.events`), and the stream goes on.
 """
@@ -54,3 +55,7 @@ class ScoringError(LatelyError):
 
 class DeliveryError(LatelyError):
     """The broker did not take a record: nothing after it may be committed."""
+
+
+class FencedError(LatelyError):
+    """Another worker wrote into a changelog that is ours: ours may be the one that is too late."""

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from model.scorer import ModelInfo, Score
 from stream.batch import Batch, Share
+from stream.errors import FencedError
 from stream.events import DeadLetter
 from stream.failpoints import passed
 from stream.metrics import Metrics
@@ -57,6 +58,7 @@ class Outlet:
     ) -> None:
         self._topics = topics
         self._receipts = ReceiptEncoder(topics.events, topics.group)
+        self._ends: dict[int, int] = {}  # next offset of our changelogs, where we have written
         self._publisher = publisher
         self._store = store
         self._metrics = metrics
@@ -139,7 +141,26 @@ class Outlet:
                 records = [(key, value, NO_HEADERS) for key, value in share.changes.items()]
                 sent.append((share, await self._publisher.send(changelog, share.number, records)))
                 passed("changelog_sent")
-        return [(share, await acknowledged(changelog, deliveries)) for share, deliveries in sent]
+        written = []
+        for share, deliveries in sent:
+            last = await acknowledged(changelog, deliveries)
+            self._look_for_others(share.number, last, sum(sent.records for sent in deliveries))
+            written.append((share, last))
+        return written
+
+    def start_over(self) -> None:
+        """Partitions are assigned anew: where their changelogs end now, others may have said."""
+        self._ends.clear()
+
+    def _look_for_others(self, partition: int, last: int, records: int) -> None:
+        """Our records follow one another in a changelog that is ours alone."""
+        expected, self._ends[partition] = self._ends.get(partition), last + 1
+        if expected is not None and last + 1 - records != expected:
+            raise FencedError(
+                f"{self._topics.changelog}: somebody else wrote to partition {partition} at "
+                f"offset {expected}, where only we should; start the worker again, and it mends "
+                "what came too late"
+            )
 
     async def write_disk(self, written: Written) -> None:
         """Write what is in the changelog to disk, with its offset there, off the event loop."""

@@ -92,6 +92,7 @@ class Pipeline:
     def assign(self, partitions: Iterable[int]) -> None:
         """Start afresh with these partitions; their state is recovered and open in the store."""
         self._epoch += 1
+        self._outlet.start_over()
         numbers, store = set(partitions), self._store
         limit = self._limits.cache_users // max(1, len(numbers))
         self._partitions = {
@@ -237,8 +238,7 @@ class Pipeline:
 
     def _finished(self, task: Task[None]) -> None:
         self._finishing.discard(task)
-        error = None if task.cancelled() else task.exception()
-        if error is not None:
+        if not task.cancelled() and (error := task.exception()) is not None:
             self.give_up(error)
         self._wake.set()
 

@@ -1,17 +1,21 @@
 """Recovery: brings the state on disk up to its changelog, in bulk."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, cast
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import OffsetOutOfRangeError
 
+from stream.events import Message
+from stream.publishing import NO_HEADERS, Publisher, acknowledged
+from stream.state import applied_offset_of
 from stream.store import StateStore
 
 _FETCH_BYTES = 4 << 20  # per partition and request
 _PROGRESS_EVERY_S = 5.0
+Values = dict[bytes, bytes | None]  # by user id as bytes; None deletes
 _log = structlog.get_logger(__name__)
 
 
@@ -29,11 +33,15 @@ class Recovery:
         changelog: str,
         client_options: Mapping[str, Any],
         observe_s: Callable[[float], None],
+        publisher: Publisher | None,
     ) -> None:
+        """Without a publisher nothing is written to the changelog."""
         self._store = store
         self._changelog = changelog
         self._client_options = client_options
         self._observe_s = observe_s
+        self._publisher = publisher
+        self._stale: dict[int, set[bytes]] = {}
 
     async def recover(self, partitions: Iterable[int]) -> None:
         """Open these partitions, and bring them up to date."""
@@ -41,7 +49,7 @@ class Recovery:
         numbers = sorted(partitions)
         for number in numbers:
             self._store.open(number)
-        records = 0
+        records, self._stale = 0, {number: set() for number in numbers}
         if numbers:
             consumer = AIOKafkaConsumer(
                 **self._client_options,
@@ -55,6 +63,7 @@ class Recovery:
                 records = await self._read(consumer, numbers)
             finally:
                 await consumer.stop()
+        await self._mend()
         took_s = time.perf_counter() - start_s
         self._observe_s(took_s)
         _log.info("state recovered", partitions=numbers, records=records, took_s=round(took_s, 2))
@@ -76,7 +85,7 @@ class Recovery:
                 await self._start_over(consumer, error.args[0])
                 continue
             for tp, messages in fetched.items():
-                changes = {message.key: message.value for message in messages}
+                changes = self._changes(tp.partition, messages)
                 self._store.write(tp.partition, changes.items(), messages[-1].offset)
                 records += len(messages)
             behind = {tp for tp in behind if not await _at_end(consumer, tp)}
@@ -84,6 +93,23 @@ class Recovery:
                 said_s = time.monotonic()
                 _log.info("recovering state", records=records, partitions_left=len(behind))
         return records
+
+    def _changes(self, partition: int, messages: Sequence[Message]) -> Values:
+        keys = list(dict.fromkeys(cast("bytes", message.key) for message in messages))
+        known = dict(zip(keys, self._store.get_many(partition, keys), strict=True))
+        changes, stale = newest(known, messages)
+        self._stale[partition] = (self._stale[partition] - changes.keys()) | stale
+        return changes
+
+    async def _mend(self) -> None:
+        """Write what counts behind what came too late, or compaction would leave the latter."""
+        for partition, keys in self._stale.items():
+            if keys and self._publisher is not None:
+                values = self._store.get_many(partition, ordered := sorted(keys))
+                records = [(key, v, NO_HEADERS) for key, v in zip(ordered, values, strict=True)]
+                sent = await self._publisher.send(self._changelog, partition, records)
+                await acknowledged(self._changelog, sent)
+                _log.warning("changelog mended", partition=partition, users=len(keys))
 
     async def _start_over(
         self, consumer: AIOKafkaConsumer, out_of_range: Mapping[TopicPartition, int]
@@ -95,6 +121,28 @@ class Recovery:
             if offset is not None:
                 self._store.wipe(tp.partition, "ahead")
             await consumer.seek_to_beginning(tp)
+
+
+def newest(known: Values, messages: Iterable[Message]) -> tuple[Values, set[bytes]]:
+    """The values that users come to, given those on disk, and whose last record does not count.
+
+    A record of less of the log than one before it was written too late, by a worker that had lost
+    the partition and did not know yet.
+    """
+    applied = {key: applied_offset_of(value) for key, value in known.items() if value is not None}
+    changes: Values = {}
+    stale: set[bytes] = set()
+    for message in messages:
+        key, value = cast("bytes", message.key), message.value
+        if value is not None:
+            offset = applied_offset_of(value)
+            if offset < applied.get(key, -1):
+                stale.add(key)
+                continue
+            applied[key] = offset
+        changes[key] = value
+        stale.discard(key)
+    return changes, stale
 
 
 async def _at_end(consumer: AIOKafkaConsumer, tp: TopicPartition) -> bool:

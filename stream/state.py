@@ -18,6 +18,7 @@ from stream.events import FORGET, Event
 FORMAT_VERSION = 1
 _VERSION_BYTE = bytes([FORMAT_VERSION])
 EVENT_ID_BYTES = 8
+_INTEGER_BYTES = {0xCC: 1, 0xCD: 2, 0xCE: 4, 0xCF: 8}  # by MessagePack's first byte
 
 Outcome = Literal["applied", "late", "future", "duplicate", "replayed", "forgotten"]
 
@@ -230,6 +231,19 @@ def _first_later(times_ms: list[int], ts_ms: int) -> int:
 def _split(event_ids: bytes) -> Iterable[bytes]:
     for start in range(0, len(event_ids), EVENT_ID_BYTES):
         yield event_ids[start : start + EVENT_ID_BYTES]
+
+
+def applied_offset_of(value: bytes) -> int:
+    """The last source offset applied, from the bytes alone: the first number of the array.
+
+    -1 for bytes of another format, which whoever decodes them refuses.
+    """
+    if value[:2] != _VERSION_BYTE + b"\x98":  # MessagePack array of eight
+        return -1
+    width = _INTEGER_BYTES.get(value[2])
+    if width is None:
+        return value[2] if value[2] < 0x80 else -1
+    return int.from_bytes(value[3 : 3 + width], "big")
 
 
 def is_forgotten(value: bytes) -> bool:

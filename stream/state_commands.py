@@ -139,7 +139,7 @@ async def _rebuild(
 ) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     recovery = Recovery(
-        store, settings.changelog_topic, client_options(settings), lambda took_s: None
+        store, settings.changelog_topic, client_options(settings), lambda took_s: None, None
     )
     async with open_reader(settings, settings.changelog_topic, _FLAG) as reader:
         # Before anything is wiped: that what rebuilds it is there.

@@ -197,6 +197,7 @@ class Worker:
             settings.changelog_topic,
             client_options(settings),
             self._metrics.recovery.observe,
+            publisher := Publisher(self._producer),
         )
         self._pipeline = Pipeline(
             topics=ours,
@@ -214,7 +215,7 @@ class Worker:
             ),
             batcher=MicroBatcher(policy),
             device=device,
-            publisher=Publisher(self._producer),
+            publisher=publisher,
             store=self._store,
             metrics=self._metrics,
             may_write=self._lease.held,

@@ -138,6 +138,16 @@ class Run:
         """Between these two moments this worker lies if it says that it is ready."""
         self._unwell.append((name, start_s, end_s))
 
+    def revive(self) -> None:
+        """Start again who has ended by itself, as a supervisor does; or one, if nobody runs."""
+        for name, worker in list(self.workers.items()):
+            if worker.exit_code is not None:
+                self.say(f"worker {name} has ended with {worker.exit_code}: {worker.tail(1)}")
+                self.workers.pop(name)
+                self.start(name)
+        if not self.workers:
+            self.start()
+
     def healed(self) -> None:
         """From now on everything is well again: recovery counts from here."""
         self.say("healed")
@@ -147,11 +157,11 @@ class Run:
 
     def finish(self) -> Result:
         """Feed the rest, wait for quiet, ask the oracle."""
-        if not self.workers:
-            self.start()
+        self.revive()
         self.stage.feed(self.take(len(self.messages)))
         ready_s = self._wait_ready()
-        self.stage.wait_quiet(GIVEN_S + READY_S)
+        wait_until(self._quiet, GIVEN_S + READY_S)
+        self.stage.wait_quiet(GIVEN_S)
         quiet_s = time.monotonic() - self._healed_s
         self.say(f"quiet, {quiet_s:.1f} s after the heal")
         self._count("O7", int(ready_s > GIVEN_S + READY_S), "not ready in time")
@@ -190,6 +200,10 @@ class Run:
             watch.close()
         self.stage.close()
         (self.folder / "timeline.txt").write_text("\n".join(self.notes) + "\n", encoding="utf-8")
+
+    def _quiet(self) -> bool:
+        self.revive()
+        return self.stage.committed_all()
 
     def _wait_ready(self) -> float:
         def ready() -> bool:

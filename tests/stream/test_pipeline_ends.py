@@ -7,7 +7,7 @@ import pytest
 from aiokafka.errors import KafkaTimeoutError
 
 from stream import pipeline as pipeline_module
-from stream.errors import DamagedState, DeliveryError, ScoringError, StateError
+from stream.errors import DamagedState, DeliveryError, FencedError, ScoringError, StateError
 from stream.state import UserState
 from tests.stream.fakes import FakeMessage, click, settle
 from tests.stream.world import LATER, LIMITS, World, on_a_loop, world
@@ -112,6 +112,40 @@ def test_nothing_is_sent_while_nobody_knows_whose_the_partitions_are(
             assert w.topics == ["scores", "changelog"]
 
     scenario()
+
+
+@on_a_loop
+async def test_a_stranger_in_our_changelog_ends_the_worker(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        await w.feed(click("u1", 0))
+        await w.acknowledge_all()
+        await w.publisher.send("changelog", 0, [(b"u2", b"late", [])])
+        await w.acknowledge_all()
+        assert w.failure() is None
+
+        await w.feed(click("u1", 1))
+        await w.acknowledge_all()
+
+        assert isinstance(w.failure(), FencedError)
+        assert w.position == 1  # what the stranger may have spoilt is not committed
+
+
+@on_a_loop
+async def test_what_others_wrote_before_the_partitions_were_ours_is_no_matter(
+    tmp_path: Path,
+) -> None:
+    async with world(tmp_path) as w:
+        await w.feed(click("u1", 0))
+        await w.acknowledge_all()
+        w.pipeline.revoke()
+        await w.publisher.send("changelog", 0, [(b"u2", b"another's", [])])
+        await w.acknowledge_all()
+
+        w.assign()
+        await w.feed(click("u1", 1))
+        await w.acknowledge_all()
+
+        assert w.failure() is None
 
 
 @on_a_loop

@@ -12,8 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stream import recovery as recovery_module
-from stream.recovery import Recovery
+from stream.recovery import Recovery, newest
+from stream.state import UserState
 from stream.store import StateStore
+from tests.stream.fakes import ManualPublisher
 
 
 class Change(NamedTuple):
@@ -117,8 +119,75 @@ def store(tmp_path: Path, causes: list[str]) -> Iterator[StateStore]:
 
 def recover(store: StateStore, *partitions: int) -> list[float]:
     took_s: list[float] = []
-    asyncio.run(Recovery(store, "changelog", {}, took_s.append).recover(partitions))
+    asyncio.run(Recovery(store, "changelog", {}, took_s.append, None).recover(partitions))
     return took_s
+
+
+def state(offset: int, item: str = "i") -> bytes:
+    """A user's value that has come to this offset of the source."""
+    user = UserState()
+    user.applied_offset, user.items, user.times_ms = offset, [item], [offset]
+    user.kinds, user.actions = ["click"], bytearray([0])
+    return user.to_bytes()
+
+
+@pytest.mark.parametrize("on_disk", [False, True])
+def test_a_record_of_less_of_the_log_came_too_late_and_does_not_count(
+    store: StateStore, changelog: Changelog, on_disk: bool
+) -> None:
+    # Across fetches (two records each) as within one, and against what is on disk.
+    records = [
+        *(Change(0, b"u1", state(70_000)), Change(1, b"u2", state(8))),
+        *(Change(2, b"u1", state(300)), Change(3, b"u2", state(9))),
+        *(Change(4, b"u3", state(5)), Change(5, b"u3", state(4))),
+    ]
+    if on_disk:
+        changelog.write(0, *records[:2])
+        recover(store, 0)
+        store.close(0)
+    changelog.write(0, *records)
+
+    recover(store, 0)
+
+    assert dict(store.users(0)) == {b"u1": state(70_000), b"u2": state(9), b"u3": state(5)}
+
+
+def test_what_came_too_late_is_mended_in_the_changelog(
+    store: StateStore, changelog: Changelog
+) -> None:
+    changelog.write(
+        0,
+        *(Change(0, b"u1", state(7)), Change(1, b"u2", state(8)), Change(2, b"u1", state(3))),
+        *(Change(3, b"u2", state(5)), Change(4, b"u2", state(9))),
+    )
+
+    async def mend() -> list[tuple[bytes, bytes | None]]:
+        publisher = ManualPublisher()
+        recovery = Recovery(store, "changelog", {}, lambda took_s: None, publisher)
+        task = asyncio.create_task(recovery.recover([0]))
+        while not publisher.unanswered("changelog"):
+            await asyncio.sleep(0)
+        assert not task.done()  # the partition is not ours to work on before
+        publisher.unanswered("changelog")[0].acknowledge()
+        await task
+        return publisher.log("changelog", 0)
+
+    assert asyncio.run(mend()) == [(b"u1", state(7))]
+
+
+@given(st.lists(st.tuples(st.sampled_from([b"a", b"b"]), st.integers(0, 1 << 40)), max_size=30))
+def test_whatever_the_order_the_furthest_state_counts(records: list[tuple[bytes, int]]) -> None:
+    messages: Any = [
+        Change(place, key, state(offset)) for place, (key, offset) in enumerate(records)
+    ]
+    changes, stale = newest({b"a": state(50), b"b": None}, messages)
+
+    for key, start in ((b"a", 50), (b"b", -1)):
+        offsets = [offset for name, offset in records if name == key]
+        furthest = max([start, *offsets])
+        assert changes.get(key, state(50)) == state(furthest) or not offsets
+        # Stale, when the last record is not the furthest: whoever reads only that is wrong.
+        assert (key in stale) == bool(offsets and offsets[-1] < furthest)
 
 
 def test_an_empty_disk_takes_the_last_value_of_each_user(

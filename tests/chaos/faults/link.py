@@ -61,6 +61,3 @@ def _lose(run: Run, *ways: str) -> None:
     flowing.result()
     run.healed()
     time.sleep(2.0)
-    if run.workers["a"].exit_code is not None:
-        run.say("worker a has ended by itself")
-        run.workers.pop("a").close()
