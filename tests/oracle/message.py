@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, NamedTuple, NoReturn
 
@@ -122,7 +123,9 @@ def _is_text(value: object, shortest: int, longest: int) -> bool:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return abs(value) <= sys.float_info.max  # 1e999 is JSON, and no number that anybody can hold
 
 
 def _event_id(header: bytes | None, field: str | None) -> str | None:

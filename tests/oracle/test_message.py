@@ -47,6 +47,7 @@ def reason_of(message: Record) -> str:
         (record(user_id=""), "bad_schema"),
         (record(event_id=17), "bad_schema"),
         (record(price="9.99"), "bad_schema"),
+        (record(price=10**400), "bad_schema"),
         (record(quantity=True), "bad_schema"),
         (record(action="view", ts="yesterday"), "unknown_action"),
         (record(ts="absent"), "bad_time"),
