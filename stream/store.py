@@ -66,11 +66,11 @@ class StateStore:
         """
         if partition in self._partitions:
             return
-        try:
-            with self._watched(partition, "open"):
-                self._open(partition)
-        except DamagedState:
-            self.wipe(partition, "corrupt")
+        with suppress(DamagedState), self._watched(partition, "open"):
+            self._open(partition)
+            return
+        # Only now: the error's traceback held a cursor, and with it RocksDB's lock.
+        self.wipe(partition, "corrupt")
 
     def close(self, partition: int) -> None:
         """Close a partition; what it holds stays on disk."""

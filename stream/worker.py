@@ -232,13 +232,15 @@ class Worker:
         self._store.close_others(partitions)
         try:
             await self._recovery.recover(partitions)
+            self._pipeline.assign(partitions)
         except DENIED as error:
             # Not raised here: Faust would write of a crash of its own.
             self._pipeline.give_up(BrokerError(denial(error)))
-            return
-        self._pipeline.assign(partitions)
-        self._committer.start_over()
-        self._health.holds("state")
+        except LatelyError as error:
+            self._pipeline.give_up(error)
+        else:
+            self._committer.start_over()
+            self._health.holds("state")
 
     async def ingest(self, partition: int, messages: Sequence[Message]) -> None:
         """Take fetched records."""

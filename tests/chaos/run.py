@@ -207,6 +207,7 @@ class Run:
 
     def _wait_ready(self) -> float:
         def ready() -> bool:
+            self.revive()
             return any(worker.status("/readyz") == 200 for worker in self.workers.values())
 
         wait_until(ready, GIVEN_S + READY_S)

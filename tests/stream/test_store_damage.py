@@ -202,3 +202,24 @@ def test_a_disk_that_takes_no_more_is_a_state_error_and_moves_no_offset(shop: Sh
     assert one_line(error)
     assert store.changelog_offset(0) == USERS - 1
     store.close_all()  # the worker ends, and nothing else may go wrong on its way out
+
+
+def test_damage_that_shows_when_forget_markers_are_read_is_rebuilt(shop: Shop) -> None:
+    # So many that their first block holds nothing else: what is read by key before is whole.
+    store = shop.open()
+    forgotten = UserState()
+    forgotten.forgotten = True
+    gone = [(os.urandom(20), forgotten.to_bytes()) for _ in range(3_000)]
+    store.wipe(0, "corrupt")
+    store.write(0, gone, changelog_offset=7)
+    store._partitions[0].flush()
+    store.close_all()
+    (file,) = shop.files("*.sst")
+    content = bytearray(file.read_bytes())
+    content[100] ^= 0xFF
+    file.write_bytes(content)
+
+    store = shop.open()
+
+    assert store.changelog_offset(0) is None
+    assert shop.causes == ["corrupt", "corrupt"]
