@@ -11,12 +11,14 @@
 # BOOTSTRAP       broker to talk to (localhost:9092)
 # COMMAND_CONFIG  file with the settings by which an administrator comes in (none)
 # KAFKA_ACLS      the program (kafka-acls.sh); `echo` shows what would be done
-# LATELY_EVENTS_TOPIC, LATELY_SCORES_TOPIC, LATELY_DEAD_TOPIC, LATELY_GROUP, as for the worker
+# LATELY_EVENTS_TOPIC, LATELY_SCORES_TOPIC, LATELY_DEAD_TOPIC, LATELY_RECEIPTS_TOPIC and
+# LATELY_GROUP, as for the worker
 set -euf # -f: a class path may hold a star
 
 events=${LATELY_EVENTS_TOPIC:-lately.events}
 scores=${LATELY_SCORES_TOPIC:-lately.scores}
 dead=${LATELY_DEAD_TOPIC:-lately.events.dead}
+receipts=${LATELY_RECEIPTS_TOPIC:-lately.receipts}
 group=${LATELY_GROUP:-lately}
 changelog=$group-state-changelog
 
@@ -43,12 +45,15 @@ case $role in
 worker)
     # Reading includes looking; DescribeConfigs lets it check cleanup.policy and message sizes.
     allow Read,DescribeConfigs --topic "$events"
-    allow Write,DescribeConfigs --topic "$scores" --topic "$dead"
+    allow Write,DescribeConfigs --topic "$scores" --topic "$dead" --topic "$receipts"
     allow Read,Write,DescribeConfigs --topic "$changelog"
     allow Read --group "$group"
     ;;
 producer) allow Write --topic "$events" ;;
 consumer) allow Read --topic "$scores" ;; # without a group: `lately watch` joins none
-topics) allow Create,Describe,DescribeConfigs --topic "$events" --topic "$scores" --topic "$dead" --topic "$changelog" ;;
+topics)
+    set -- --topic "$events" --topic "$scores" --topic "$dead" --topic "$receipts"
+    allow Create,Describe,DescribeConfigs "$@" --topic "$changelog"
+    ;;
 *) usage "no role $role" ;;
 esac
