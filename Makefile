@@ -28,7 +28,7 @@ test: $(SETUP) ## every test that needs no real Kafka
 
 .PHONY: test-kafka
 test-kafka: $(SETUP) ## the tests on a real Kafka: that of LATELY_TEST_BOOTSTRAP, or one from Maven
-	.venv/bin/pytest -m kafka -rs $(ARGS)
+	.venv/bin/pytest -m kafka -rs -n 2 --dist loadfile $(ARGS)
 
 CHAOS := .chaos
 .PHONY: chaos

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import GroupCoordinatorNotAvailableError
 
 from tests.kafka.message import Message
@@ -66,6 +67,12 @@ class Client:
     def brokers(self) -> int:
         """How many brokers the cluster says that it has."""
         return len(self._call(self._admin.describe_cluster())["brokers"])
+
+    def alter_topic(self, name: str, **configs: str) -> None:
+        """Set configurations of a topic, named as `create_topic` has them."""
+        settings = {key.replace("_", "."): value for key, value in configs.items()}
+        resource = ConfigResource(ConfigResourceType.TOPIC, name, settings)
+        self._call(self._admin.alter_configs([resource]))
 
     def delete_records(self, topic: str, before: dict[int, int]) -> None:
         """Delete the records of these partitions below an offset."""

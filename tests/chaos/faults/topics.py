@@ -15,6 +15,7 @@ def changelog_truncated(run: Run) -> None:
     run.kill()
     client, changelog = run.cluster.client, run.stage.changelog
     run.kept_changelog = client.read(changelog)
+    client.alter_topic(changelog, cleanup_policy="compact,delete")  # else Kafka deletes nothing
     client.delete_records(changelog, client.ends(changelog))
     run.say("the changelog is emptied")
     run.healed()
