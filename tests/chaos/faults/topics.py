@@ -17,6 +17,7 @@ def changelog_truncated(run: Run) -> None:
     run.kept_changelog = client.read(changelog)
     client.alter_topic(changelog, cleanup_policy="compact,delete")  # else Kafka deletes nothing
     client.delete_records(changelog, client.ends(changelog))
+    client.alter_topic(changelog, cleanup_policy="compact")
     run.say("the changelog is emptied")
     run.healed()
 
