@@ -147,8 +147,8 @@ def premature() -> None:
 
 
 def lossy() -> None:
-    """Takes an event of a user whose score is on its way for one that the score covers."""
-    add, take, done = MicroBatcher.add, MicroBatcher.take, MicroBatcher.done
+    """Takes an event of a user of the batch before for one that its score covers."""
+    add, take = MicroBatcher.add, MicroBatcher.take
     flying: set[bytes] = set()
 
     def add_others(self: MicroBatcher, now_s: float, partition: int, event: Event) -> None:
@@ -157,16 +157,12 @@ def lossy() -> None:
 
     def take_and_remember(self: MicroBatcher) -> list[Taken]:
         taken = take(self)
+        flying.clear()
         flying.update(key for _, key, _ in taken)
         return taken
 
-    def done_and_forget(self: MicroBatcher, users: int = 0, seconds: float = 0.0) -> None:
-        flying.clear()
-        done(self, users, seconds)
-
     MicroBatcher.add = add_others  # type: ignore[method-assign]
     MicroBatcher.take = take_and_remember  # type: ignore[method-assign]
-    MicroBatcher.done = done_and_forget  # type: ignore[method-assign]
 
 
 def unfenced() -> None:
