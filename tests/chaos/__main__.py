@@ -10,6 +10,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Annotated
 
+import pytest
 import typer
 
 from tests.chaos import result
@@ -109,7 +110,7 @@ def _run(run: Run, fault: Fault) -> Result:
         run.stage.open()
         fault.inject(run)
         return run.finish()
-    except Exception as error:  # noqa: BLE001 - a run that breaks off is a result, too
+    except (Exception, pytest.skip.Exception) as error:  # noqa: BLE001 - breaking off is a result
         said = f"{type(error).__name__}: {error}"
         run.say(said)
         return Result(run.fault, run.seed, run.stage.fed, run.differences, 0, 0, run.first, said)
