@@ -48,6 +48,7 @@ def test_dead_letters_get_room_for_events_larger_than_usual(
     settings: KafkaSettings, client: Client
 ) -> None:
     client.create_topic(settings.events_topic, 2, max_message_bytes=str(3_000_000))
+    assert wait_until(lambda: settings.events_topic in client.topics(), 30)  # all may see it
 
     asyncio.run(create(settings))
 
