@@ -1,13 +1,14 @@
-"""The lease: for how long after a heartbeat the group must take our partitions for ours."""
+"""The lease: for how long our partitions are ours for certain, and no request leaves without it."""
 
 import asyncio
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from aiokafka import AIOKafkaProducer
+if TYPE_CHECKING:
+    from aiokafka import AIOKafkaProducer
 
-LOOK_EVERY_S = 0.02
+LOOK_EVERY_S = 0.02  # whether it is held again
 
 
 class Lease:
@@ -32,7 +33,7 @@ class Lease:
         return self._clock() < self._ends_s
 
 
-def hold_back(producer: AIOKafkaProducer, held: Callable[[], bool]) -> None:
+def hold_back(producer: "AIOKafkaProducer", held: Callable[[], bool]) -> None:
     """Let no request leave a started producer while the lease is not held.
 
     A process that stood still may wake with a request half made. The private method of aiokafka

@@ -154,8 +154,11 @@ class Outlet:
 
     def _look_for_others(self, partition: int, last: int, records: int) -> None:
         """Our records follow one another in a changelog that is ours alone."""
-        expected, self._ends[partition] = self._ends.get(partition), last + 1
-        if expected is not None and last + 1 - records != expected:
+        first, expected = last + 1 - records, self._ends.pop(partition, None)
+        if first < 0:  # a repeated request, of which the broker no longer knows the place
+            return
+        self._ends[partition] = last + 1
+        if expected not in (None, first):
             raise FencedError(
                 f"{self._topics.changelog}: somebody else wrote to partition {partition} at "
                 f"offset {expected}, where only we should; start the worker again, and it mends "

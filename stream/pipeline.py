@@ -15,6 +15,7 @@ from stream.batch import Batch
 from stream.batching import BatchPolicy, MicroBatcher
 from stream.errors import StateError
 from stream.events import DeadLetter, Message, Validator
+from stream.lease import LOOK_EVERY_S
 from stream.metrics import Metrics
 from stream.outlet import Outlet, Topics
 from stream.partition import Partition
@@ -25,7 +26,6 @@ from stream.state import Outcome, Rules
 from stream.store import StateStore
 from stream.users import Users
 
-LOOK_EVERY_S = 0.02  # whether the partitions are still ours
 CHUNK = 1000  # messages validated and folded before the event loop gets its turn
 _SCORABLE = frozenset({"applied", "late", "future", "forgotten"})
 
@@ -317,11 +317,6 @@ class Pipeline:
     def partitions(self) -> frozenset[int]:
         """The partitions we hold."""
         return frozenset(self._partitions)
-
-    @property
-    def batches_in_flight(self) -> int:
-        """Batches that are closed and not yet on disk."""
-        return len(self._in_flight)
 
     @property
     def waiting_users(self) -> int:

@@ -238,7 +238,7 @@ def applied_offset_of(value: bytes) -> int:
 
     -1 for bytes of another format, which whoever decodes them refuses.
     """
-    if value[:2] != _VERSION_BYTE + b"\x98":  # MessagePack array of eight
+    if value[:2] != _VERSION_BYTE + b"\x98" or len(value) < 3:  # MessagePack array of eight
         return -1
     width = _INTEGER_BYTES.get(value[2])
     if width is None:

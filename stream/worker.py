@@ -250,14 +250,15 @@ class Worker:
         """Finish and commit what can be, then let go of the partitions."""
         self._health.fails("partitions", "the group rebalances")
         self._health.fails("state", "the state is not recovered since the last rebalance")
-        budget_s = REVOKE_DRAIN_S
-        if self._lease.held():
+        ours = self._lease.held()
+        budget_s = REVOKE_DRAIN_S if ours else LOST_SETTLE_S
+        deadline_s = time.monotonic() + budget_s
+        if ours:
             await self._drain(budget_s)
         else:  # another may have them by now: nothing that waits may be finished
             _log.warning("partitions lost: no heartbeat was answered for a session time-out")
-            budget_s = LOST_SETTLE_S
         self._pipeline.revoke()
-        if not await self._pipeline.settle(budget_s):
+        if not await self._pipeline.settle(max(0.0, deadline_s - time.monotonic())):
             # What is on its way could arrive after the new owner's, and win. A producer that is no
             # more sends nothing.
             self._pipeline.give_up(

@@ -131,6 +131,21 @@ async def test_a_stranger_in_our_changelog_ends_the_worker(tmp_path: Path) -> No
 
 
 @on_a_loop
+async def test_records_whose_place_the_broker_forgot_are_nobody_else_s(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        await w.feed(click("u1", 0))
+        await w.acknowledge_all()
+        await w.feed(click("u1", 1))
+        await w.acknowledge("scores")
+        w.publisher.unanswered("changelog")[0]._replace(offset=-1).acknowledge()  # a retry
+        await settle()
+        await w.feed(click("u1", 2))
+        await w.acknowledge_all()
+
+        assert (w.failure(), w.position) == (None, 3)
+
+
+@on_a_loop
 async def test_what_others_wrote_before_the_partitions_were_ours_is_no_matter(
     tmp_path: Path,
 ) -> None:

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stream.state import Rules, UnknownFormat, UserState, is_forgotten
+from stream.state import Rules, UnknownFormat, UserState, applied_offset_of, is_forgotten
 from tests.stream.fakes import event
 
 GOLDEN = json.loads((Path(__file__).parent / "golden/state-v1.json").read_text(encoding="utf-8"))
@@ -146,3 +146,23 @@ def test_columns_that_do_not_fit_together_are_damaged(column: int, value: object
 def test_other_bytes_are_refused_as_unknown_and_in_no_other_way(value: bytes) -> None:
     with contextlib.suppress(UnknownFormat):
         UserState.from_bytes(value)
+
+
+@golden
+def test_the_applied_offset_is_read_from_the_bytes_alone(case: dict[str, Any]) -> None:
+    value = bytes.fromhex(case["bytes"])
+
+    assert applied_offset_of(value) == UserState.from_bytes(value).applied_offset
+
+
+@given(st.integers(0, (1 << 64) - 1))
+def test_an_applied_offset_of_any_width_is_read(offset: int) -> None:
+    state = UserState()
+    state.applied_offset = offset
+
+    assert applied_offset_of(state.to_bytes()) == offset
+
+
+@pytest.mark.parametrize("value", [b"", b"\x01", b"\x01\x98", b"\x02\x98\x05", b"a"])
+def test_bytes_of_another_format_have_no_applied_offset(value: bytes) -> None:
+    assert applied_offset_of(value) == -1
