@@ -21,22 +21,15 @@ from tests.chaos.sabotage import flag_of
 from tests.kafka.broker import ROOT
 from tests.kafka.message import Message
 from tests.kafka.process import wait_until
+from tests.kafka.profiles import PROFILES
 from tests.kafka.stage import Stage
-from tests.kafka.worker import Settings, Worker
+from tests.kafka.worker import Worker
 from tests.oracle.record import Record
 
 PER_S = 1500  # events a second while something is done to the worker
 READY_S = 60.0  # a machine that is busy with other work takes its time
 GIVEN_S = 30.0  # from the heal until ready, beyond what the restore takes
 ORACLE_S = 300.0
-# Small batches, evictions and pauses have a part in it, by seed.
-PROFILES: list[Settings] = [
-    {},
-    {"batch_deadline_ms": "10", "batch_users": "32", "max_in_flight": "8"},
-    {"batch_deadline_ms": "50", "cache_users": "60", "max_pending_users": "30"},
-    {"batch_deadline_ms": "0", "max_in_flight": "1"},
-    {"batch_deadline_ms": "25", "batch_users": "64", "commit_interval_s": "2"},
-]
 
 
 class Run:

@@ -2,7 +2,6 @@
 
 import shutil
 import time
-from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
 from random import Random
@@ -11,8 +10,8 @@ import pytest
 
 from tests.kafka.conftest import MakeLoad, OpenStage
 from tests.kafka.message import Message
+from tests.kafka.profiles import PROFILES
 from tests.kafka.stage import Stage
-from tests.kafka.worker import Settings, Worker
 from tests.oracle.answers import Answers
 from tests.oracle.ledger import keep
 from tests.oracle.rules import DEFAULT_RULES
@@ -23,15 +22,6 @@ pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
 SEEDS = range(5)
 PER_S = 2500  # events a second while something happens to the worker
 SESSION_S = "6"  # the shortest that a broker takes, unless it is told otherwise
-
-# Each seed runs with settings of its own, so that small batches, evictions and pauses have a part.
-PROFILES: list[Settings] = [
-    {},
-    {"batch_deadline_ms": "10", "batch_users": "32", "max_in_flight": "8"},
-    {"batch_deadline_ms": "50", "cache_users": "60", "max_pending_users": "30"},
-    {"batch_deadline_ms": "0", "max_in_flight": "1"},
-    {"batch_deadline_ms": "25", "batch_users": "64", "commit_interval_s": "2"},
-]
 
 
 def assert_nothing_differs(stage: Stage, answers: Answers) -> None:
@@ -44,13 +34,6 @@ def cut(messages: Sequence[Message], pieces: int) -> list[Sequence[Message]]:
     return [messages[start : start + size] for start in range(0, len(messages), size)]
 
 
-def outcomes_of(worker: Worker) -> Counter[str]:
-    """Events by outcome, as the worker's metrics have them."""
-    lines = worker.text("/metrics").splitlines()
-    counts = [line.split('"') for line in lines if line.startswith("lately_events_total{")]
-    return Counter({outcome: int(float(count[2:])) for _, outcome, count in counts})
-
-
 @pytest.mark.parametrize("seed", SEEDS)
 def test_undisturbed(seed: int, open_stage: OpenStage, load: MakeLoad, answers: Answers) -> None:
     stage, messages = open_stage(PROFILES[seed]), load(seed)
@@ -58,7 +41,7 @@ def test_undisturbed(seed: int, open_stage: OpenStage, load: MakeLoad, answers: 
     worker = stage.start().wait_ready()
     stage.flow(messages[len(messages) // 4 :], per_s=5000).result()
     stage.wait_quiet()
-    counted = outcomes_of(worker)
+    counted = worker.outcomes()
     worker.stop()
 
     evidence = stage.evidence()

@@ -4,6 +4,7 @@ import os
 import sys
 import urllib.error
 import urllib.request
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -67,6 +68,12 @@ class Worker(Process):
         with urllib.request.urlopen(f"http://{self.http}{path}", timeout=5) as answer:
             body: bytes = answer.read()
             return body.decode()
+
+    def outcomes(self) -> Counter[str]:
+        """Events by outcome, as its metrics have them."""
+        lines = self.text("/metrics").splitlines()
+        counts = [line.split('"') for line in lines if line.startswith("lately_events_total{")]
+        return Counter({outcome: int(float(count[2:])) for _, outcome, count in counts})
 
     def wait_ready(self) -> "Worker":
         """Wait until it says that it is ready."""
