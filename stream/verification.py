@@ -5,6 +5,8 @@ from dataclasses import asdict, dataclass
 from hashlib import blake2b
 from typing import Any, ClassVar
 
+from stream.state import applied_offset_of
+
 _DIGEST_BYTES = 16
 
 
@@ -64,14 +66,18 @@ class Verification:
         self._partition = partition
         self._offset = offset
         self._expected: dict[bytes, bytes | None] = {}
+        self._applied: dict[bytes, int] = {}
         self._later: set[bytes] = set()
 
     def add(self, offset: int, key: bytes, value: bytes | None) -> None:
         """One record of the changelog."""
         if self._offset is None or offset > self._offset:
             self._later.add(key)
-        else:
-            self._expected[key] = None if value is None else _digest(value)
+        elif value is None:
+            self._expected[key] = None
+        elif (applied := applied_offset_of(value)) >= self._applied.get(key, -1):
+            self._applied[key] = applied  # less would have come too late: see recovery.newest
+            self._expected[key] = _digest(value)
 
     def compare(self, users: Iterable[tuple[bytes, bytes]], end: int) -> Row:
         """What the disk has against what it must have; ``end`` is the changelog's."""

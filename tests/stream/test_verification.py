@@ -1,9 +1,16 @@
 """What a disk must hold by its changelog, up to its own offset."""
 
+from stream.state import UserState
 from stream.verification import Row, Verification
 
 Log = list[tuple[int, bytes, bytes | None]]
 LOG: Log = [(0, b"a", b"1"), (1, b"b", b"1"), (2, b"a", b"2"), (4, b"c", b"1"), (5, b"b", None)]
+
+
+def state(applied_offset: int) -> bytes:
+    user = UserState()
+    user.applied_offset = applied_offset
+    return user.to_bytes()
 
 
 def compared(disk: dict[bytes, bytes], offset: int | None, log: Log = LOG, end: int = 6) -> Row:
@@ -38,6 +45,13 @@ def test_what_compaction_took_away_behind_a_later_value_cannot_be_told() -> None
     row = compared({b"a": b"2", b"b": b"1"}, offset=2, log=compacted)
 
     assert (row.equal, row.untold, row.fits) == (1, 1, True)
+
+
+def test_a_record_that_came_too_late_is_not_what_the_disk_must_hold() -> None:
+    furthest, late = (state(offset) for offset in (9, 4))
+    row = compared({b"a": furthest}, offset=1, log=[(0, b"a", furthest), (1, b"a", late)], end=2)
+
+    assert (row.equal, row.fits) == (1, True)
 
 
 def test_a_disk_ahead_of_its_changelog_does_not_fit() -> None:
