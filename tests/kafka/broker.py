@@ -1,7 +1,7 @@
 """The broker: one real Apache Kafka, in KRaft mode, for as long as the tests run."""
 
 import base64
-import os
+import fcntl
 import shutil
 import signal
 import socket
@@ -47,11 +47,20 @@ def find_jars() -> Path:
     """Kafka's jars, fetched by Maven the first time; raises Unavailable when that cannot be."""
     if not shutil.which("java"):
         raise Unavailable("no java: install Java 17, or set LATELY_TEST_BOOTSTRAP")
-    if JARS.is_dir():
-        return JARS
+    JARS.parent.mkdir(exist_ok=True)
+    # In a fresh clone every process of the tests comes here at once: one fetches, the rest wait.
+    with (JARS.parent / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not JARS.is_dir():
+            _fetch_jars()
+    return JARS
+
+
+def _fetch_jars() -> None:
     if not shutil.which("mvn"):
         raise Unavailable(f"no mvn, and no jars in {JARS}: install Maven")
-    fresh = JARS.with_name(f"libs-{os.getpid()}")
+    fresh = JARS.with_name("libs-unfinished")
+    shutil.rmtree(fresh, ignore_errors=True)
     fetch = ["mvn", "-q", "-B", "-f", str(POM), "dependency:copy-dependencies"]
     done = subprocess.run(
         [*fetch, f"-DoutputDirectory={fresh}"], capture_output=True, text=True, check=False
@@ -59,7 +68,6 @@ def find_jars() -> Path:
     if done.returncode:
         raise Unavailable(f"mvn failed: {(done.stdout + done.stderr).strip()[-500:]}")
     fresh.rename(JARS)  # at once, so that half a fetch is never taken for the whole
-    return JARS
 
 
 def new_cluster_id() -> str:
