@@ -11,6 +11,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from stream.errors import BrokerError, TopicsError
+from stream.headers import read_any_header
 from stream.refusal import raise_refusal
 from stream.security import client_options
 from stream.settings import KafkaSettings
@@ -138,6 +139,7 @@ async def open_reader(settings: KafkaSettings, topic: str, flag: str) -> AsyncIt
     Raises TopicsError where there is no such topic, BrokerError for what Kafka raises meanwhile.
     """
     _silence_client()
+    read_any_header()
     consumer = AIOKafkaConsumer(
         **client_options(settings),
         auto_offset_reset="earliest",

@@ -15,6 +15,7 @@ import msgspec
 
 FORGET = "forget"
 MAX_TS_MS = 253_402_300_799_999  # the last millisecond of the year 9999
+MAX_DEPTH = 8  # objects and arrays within each other, the message itself being the first
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 # ISO 8601, calendar date and time of day with a zone; `fromisoformat` alone takes more than that.
@@ -34,6 +35,9 @@ Reason = Literal[
     "unscorable",
 ]
 
+# Texts, closed or not, and brackets outside of them.
+_TEXT_OR_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*+"?|[][{}]', re.DOTALL)
+
 _Id = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
 
 
@@ -44,7 +48,7 @@ class Message(Protocol):
     timestamp: int  # milliseconds since the epoch
     key: bytes | None
     value: bytes | None
-    headers: Sequence[tuple[str, bytes]]
+    headers: Sequence[tuple[str, bytes | None]]
 
 
 class Payload(msgspec.Struct, frozen=True, gc=False):
@@ -116,12 +120,10 @@ class Validator:
             values = [message.value for message in messages]
             # One look at the whole list: whatever is unusual about it takes the slow way.
             if max(map(len, values)) <= self.max_message_bytes:  # type: ignore[arg-type]
-                for value in values:
-                    if not value.isascii():  # type: ignore[union-attr]
-                        value.decode()  # type: ignore[union-attr]  # the parser skips what it ignores
+                _check_texts(values)  # type: ignore[arg-type]
                 payloads = [_decode(value) for value in values]  # type: ignore[arg-type]
                 return self._plain(payloads, messages), []
-        except (Invalid, TypeError, ValueError, RecursionError):
+        except (Invalid, TypeError, ValueError):
             pass
         return self._one_by_one(messages, partition)
 
@@ -198,6 +200,23 @@ class Validator:
         return expected
 
 
+def _check_texts(values: Sequence[bytes]) -> None:
+    """Raise ValueError where a value is no UTF-8, for the parser skips what it ignores, or deep."""
+    together = b"".join(values)
+    if not together.isascii():
+        for value in values:
+            value.decode()
+    # An event has one bracket, so a deep one shows in the sum.
+    if _brackets(together) >= len(values) + MAX_DEPTH and any(
+        _brackets(value) > MAX_DEPTH for value in values
+    ):
+        raise ValueError("maybe nested too deep")
+
+
+def _brackets(value: bytes) -> int:
+    return value.count(b"{") + value.count(b"[")
+
+
 _decode = msgspec.json.Decoder(Payload).decode
 _decode_but_time = msgspec.json.Decoder(PayloadWithBadTime).decode
 
@@ -209,30 +228,38 @@ def _parse(value: bytes | None, max_bytes: int) -> Payload:
     if len(value) > max_bytes:
         raise Invalid("too_large", f"{len(value)} bytes, the limit is {max_bytes}")
     try:
-        value.decode()
+        text = value.decode()
+    except UnicodeDecodeError as error:
+        raise Invalid("not_utf8", f"byte {error.start} is not UTF-8") from error
+    _refuse_depth(text)
+    try:
         return _decode(value)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        _refuse_what_is_not_json(value)
+    except msgspec.DecodeError:
+        _refuse_what_is_not_json(value, text)
     try:
         return _decode_but_time(value)
     except msgspec.ValidationError as error:
         raise Invalid("bad_schema", str(error)) from error
-    except RecursionError as error:
-        raise Invalid("not_json", "nested too deep") from error
 
 
-def _refuse_what_is_not_json(value: bytes) -> None:
-    try:
-        text = value.decode()
-    except UnicodeDecodeError as error:
-        raise Invalid("not_utf8", f"byte {error.start} is not UTF-8") from error
+def _refuse_depth(text: str) -> None:
+    if text.count("{") + text.count("[") <= MAX_DEPTH:
+        return
+    depth = 0
+    for match in _TEXT_OR_BRACKET.finditer(text):
+        depth += {"{": 1, "[": 1, "}": -1, "]": -1}.get(match[0], 0)
+        if depth > MAX_DEPTH:
+            raise Invalid("too_large", f"nested more than {MAX_DEPTH} levels deep")
+
+
+def _refuse_what_is_not_json(value: bytes, text: str) -> None:
     if text.startswith("\ufeff"):
         raise Invalid("not_json", "starts with a byte order mark")
     try:
         msgspec.json.decode(value)
     except msgspec.ValidationError:
         return  # JSON, but for a number that no float holds
-    except (msgspec.DecodeError, RecursionError) as error:
+    except msgspec.DecodeError as error:
         raise Invalid("not_json", str(error)) from error
 
 

@@ -21,6 +21,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 from stream.events import Message
+from stream.headers import read_any_header
 
 FETCH_WAIT_MS = 100
 _log = structlog.get_logger(__name__)
@@ -167,6 +168,7 @@ class _ConsumerThread(driver.AIOKafkaConsumerThread):
         coordinator._do_heartbeat = beat_and_tell
 
     def _create_worker_consumer(self, transport: Any) -> Any:
+        read_any_header()
         consumer: Any = super()._create_worker_consumer(transport)
         # Faust fixes 1.5 s. Kafka answers as soon as there is a record, but some brokers do not.
         consumer._fetch_max_wait_ms = FETCH_WAIT_MS

@@ -64,7 +64,7 @@ class Letter:
 
     def said(self, name: str) -> str:
         """One of our own headers; the message may have had one of that name before it."""
-        return dict(self.headers[-len(OURS) :]).get(name, b"").decode(errors="replace")
+        return (dict(self.headers[-len(OURS) :]).get(name) or b"").decode(errors="replace")
 
     @property
     def source(self) -> tuple[str, int]:

@@ -16,7 +16,7 @@ from stream.events import DeadLetter
 from stream.refusal import DENIED, denial
 from stream.shedding import Level
 
-Headers = list[tuple[str, bytes]]
+Headers = list[tuple[str, bytes | None]]
 NO_HEADERS: Headers = []  # aiokafka wants a list, and does not change it
 
 

@@ -11,12 +11,16 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import GroupCoordinatorNotAvailableError
+from aiokafka.producer.message_accumulator import BatchBuilder
+from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
 
-from tests.kafka.message import Message
+from stream.headers import read_any_header
+from tests.kafka.message import BinaryName, Message
 from tests.oracle.record import Record
 
 T = TypeVar("T")
 CALL_S = 60.0
+LAX_BATCH_BYTES = 1 << 18
 CHUNK = 200  # messages produced between two looks at the clock
 
 
@@ -41,11 +45,14 @@ class Client:
             max_request_size=4 << 20,
         )
         await self._producer.start()
+        self._lax_producer = AIOKafkaProducer(bootstrap_servers=self.bootstrap)
+        await self._lax_producer.start()
         return admin
 
     def close(self) -> None:
         """Hang up."""
         self._call(self._producer.stop())
+        self._call(self._lax_producer.stop())
         self._call(self._admin.close())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(CALL_S)
@@ -109,14 +116,17 @@ class Client:
 
     async def _produce_to(self, topic: str, partition: int, messages: list[Message]) -> None:
         # By batches of our own: send() refuses a record that has neither key nor value.
-        sent, batch = [], self._producer.create_batch()
+        lax = any(isinstance(name, BinaryName) for m in messages for name, _ in m.headers)
+        producer = self._lax_producer if lax else self._producer
+        new_batch = _lax_batch if lax else producer.create_batch
+        sent, batch = [], new_batch()
         for m in messages:
             fields = {"key": m.key, "value": m.value, "timestamp": m.timestamp_ms}
             if batch.append(**fields, headers=list(m.headers)) is None:
-                sent.append(await self._producer.send_batch(batch, topic, partition=partition))
-                batch = self._producer.create_batch()
+                sent.append(await producer.send_batch(batch, topic, partition=partition))
+                batch = new_batch()
                 batch.append(**fields, headers=list(m.headers))
-        sent.append(await self._producer.send_batch(batch, topic, partition=partition))
+        sent.append(await producer.send_batch(batch, topic, partition=partition))
         await asyncio.gather(*sent)
 
     def read(self, topic: str, timeout_s: float = CALL_S) -> list[Record]:
@@ -124,6 +134,7 @@ class Client:
         return asyncio.run_coroutine_threadsafe(self._read(topic), self._loop).result(timeout_s)
 
     async def _read(self, topic: str) -> list[Record]:
+        read_any_header()
         consumer = AIOKafkaConsumer(
             bootstrap_servers=self.bootstrap,
             enable_auto_commit=False,
@@ -177,3 +188,18 @@ class Client:
             for tp, found in offsets.items()
             if tp.topic == topic and found.offset >= 0
         }
+
+
+def _lax_batch() -> BatchBuilder:
+    """A batch that takes any header name, for a producer that is not idempotent."""
+    batch = BatchBuilder(LAX_BATCH_BYTES, 0)
+    batch._builder = _DefaultRecordBatchBuilderPy(
+        magic=2,
+        compression_type=0,
+        is_transactional=0,
+        producer_id=-1,
+        producer_epoch=-1,
+        base_sequence=-1,
+        batch_size=LAX_BATCH_BYTES,
+    )
+    return batch

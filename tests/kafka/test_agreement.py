@@ -1,22 +1,18 @@
 """The stream's validator and fold against the oracle's, on whole loads; needs no broker."""
 
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
 
 import pytest
 
-from stream.events import Validator
 from stream.state import Rules, UserState
 from tests.kafka.load import Load
+from tests.kafka.verdicts import PARTITIONS, VALIDATOR, Fetched
 from tests.oracle.fold import State
-from tests.oracle.hashing import partition_of
 from tests.oracle.ledger import keep
 from tests.oracle.record import Record
 from tests.oracle.rules import DEFAULT_RULES
 from tests.oracle.value import decode
 
-PARTITIONS = 4
 ITEMS = [f"i{number}" for number in range(200)]
 RULES = Rules(
     sequence_length=DEFAULT_RULES.sequence_length,
@@ -25,22 +21,6 @@ RULES = Rules(
     max_future_ms=DEFAULT_RULES.max_future_ms,
     ttl_ms=DEFAULT_RULES.ttl_ms,
 )
-VALIDATOR = Validator(
-    frozenset(DEFAULT_RULES.actions),
-    DEFAULT_RULES.max_message_bytes,
-    lambda key: partition_of(key, PARTITIONS),
-)
-
-
-@dataclass(slots=True)
-class Fetched:
-    """A record as the consumer gives it to the stream."""
-
-    offset: int
-    timestamp: int
-    key: bytes | None
-    value: bytes | None
-    headers: Sequence[tuple[str, bytes]]
 
 
 def partitions_of(seed: int) -> dict[int, list[Fetched]]:

@@ -43,7 +43,7 @@ def check_dead_letters(evidence: Evidence, ledger: Ledger) -> Iterator[Differenc
 def _check_letter(
     place: Place, reason: str, message: Record, letter: Record, n_partitions: int
 ) -> Iterator[Difference]:
-    headers = {name: value.decode(errors="replace") for name, value in letter.headers}
+    headers = {name: (value or b"").decode(errors="replace") for name, value in letter.headers}
     if headers.get("lately.reason") != reason:
         found = f"{headers.get('lately.reason')}: {headers.get(_ORIGIN + 'message')}"
         yield Difference("O4 dead letters", f"{_name(place)}, reason", found, reason)
@@ -63,7 +63,7 @@ def _check_letter(
 
 
 def _place(letter: Record) -> Place:
-    headers = {name: value.decode(errors="replace") for name, value in letter.headers}
+    headers = {name: (value or b"").decode(errors="replace") for name, value in letter.headers}
     topic, partition, offset = (
         headers.get(_ORIGIN + part, "?") for part in ("topic", "partition", "offset")
     )

@@ -24,7 +24,7 @@ Reason = Literal[
 
 FORGET = "forget"
 MAX_TS = 253_402_300_799_999  # 9999-12-31T23:59:59.999Z
-MAX_DEPTH = 1000  # JSON readers give up near here; the load stays far from it on both sides
+MAX_DEPTH = 8  # the object of the message is the first
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _ZONED = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d+))?(?:Z|([+-])(\d\d):(\d\d))"
@@ -74,7 +74,7 @@ def _object(value: bytes | None, rules: Rules) -> dict[str, Any]:
     except UnicodeDecodeError:
         raise Dead("not_utf8") from None
     if _depth(text) > MAX_DEPTH:
-        raise Dead("not_json")
+        raise Dead("too_large")
     try:
         body = json.loads(text, parse_constant=_refuse)
         # A lone surrogate (\ud800) is no character: such text has no UTF-8 to be a key of.
@@ -91,12 +91,17 @@ def _refuse(constant: str) -> NoReturn:
 
 
 def _depth(text: str) -> int:
-    if text.count("[") + text.count("{") <= MAX_DEPTH:
-        return 0
+    # By the brackets outside of texts, in whatever is UTF-8: it is found before JSON is looked for.
     deepest = depth = 0
-    for character in re.sub(r'"(?:[^"\\]|\\.)*"', "", text):
-        depth += (character in "[{") - (character in "]}")
-        deepest = max(deepest, depth)
+    in_text = escaped = False
+    for character in text:
+        if in_text:
+            in_text = escaped or character != '"'
+            escaped = character == "\\" and not escaped
+        else:
+            in_text = character == '"'
+            depth += (character in "[{") - (character in "]}")
+            deepest = max(deepest, depth)
     return deepest
 
 

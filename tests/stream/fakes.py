@@ -29,7 +29,7 @@ class FakeMessage:
     key: bytes | None = b"u1"
     offset: int = 0
     timestamp: int = NOW_MS
-    headers: Sequence[tuple[str, bytes]] = ()
+    headers: Sequence[tuple[str, bytes | None]] = ()
 
 
 def click(user: str = "u1", offset: int = 0, **fields: Any) -> FakeMessage:

@@ -205,15 +205,25 @@ def test_a_whole_surrogate_pair_is_a_character() -> None:
 
 
 @pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"a":', "}")])
-def test_nesting_has_a_floor(opening: str, closing: str) -> None:
+@pytest.mark.parametrize("neighbours", [0, 50])
+def test_nesting_has_a_floor(opening: str, closing: str, neighbours: int) -> None:
     validator = Validator(frozenset({"click"}), 1_000_000, lambda key: HOME)
+    plain = [with_text("note", "0")] * neighbours
 
     def dead_at(depth: int) -> list[str]:
         message = with_text("note", opening * depth + "0" + closing * depth)
-        return [dead.reason for dead in validator.validate([message], HOME)[1]]
+        return [dead.reason for dead in validator.validate([*plain, message], HOME)[1]]
 
-    assert dead_at(100) == []
-    assert dead_at(50_000) == ["not_json"]
+    # The event is the first of 8 levels.
+    assert dead_at(7) == []
+    assert dead_at(8) == ["too_large"]
+    assert dead_at(50_000) == ["too_large"]
+
+
+def test_brackets_within_a_text_are_no_nesting() -> None:
+    message = with_text("note", r'"[[[[[[[[[[[[\\\"[[[[[["')
+
+    assert VALIDATOR.validate([message], HOME)[1] == []
 
 
 @pytest.mark.parametrize("value", [b"null", b"[]", b'"click"', b"1", b"true", b"{}"])

@@ -210,7 +210,7 @@ class Shop:
         for sent in self.publisher.sent:
             if sent.topic == "dead" and sent.answer.done():
                 for _, _, headers in sent.records:
-                    texts = {name: int(text) for name, text in headers if name.endswith(PLACE)}
+                    texts = {n: int(text or b"") for n, text in headers if n.endswith(PLACE)}
                     found[texts[PLACE[0]]].add(texts[PLACE[1]])
         return found
 

@@ -1,0 +1,73 @@
+"""Header names: one that is no UTF-8 is read with its bytes escaped, and ends no consumer.
+
+A name is UTF-8 by Kafka's protocol, but no broker looks. aiokafka raises in the middle of a fetch,
+and would do so again after every restart. Batches that it reads are read as before; only one that
+it cannot read is read again, by its slower parser.
+"""
+
+from typing import Any
+
+from aiokafka.consumer import fetcher
+from aiokafka.errors import CorruptRecordException
+from aiokafka.record import default_records, memory_records
+
+
+class _Text(bytearray):
+    """Bytes whose every slice decodes: those that are no UTF-8 become their hexadecimal escapes."""
+
+    def __getitem__(self, at: Any) -> Any:
+        found = super().__getitem__(at)
+        return _Text(found) if isinstance(at, slice) else found
+
+    def decode(self, encoding: str = "utf-8", errors: str = "backslashreplace") -> str:
+        return super().decode(encoding, errors)
+
+
+class _Batch(default_records._DefaultRecordBatchPy):  # type: ignore[misc]
+    def _maybe_uncompress(self) -> None:
+        super()._maybe_uncompress()
+        self._buffer: bytearray = _Text(self._buffer)
+
+
+class _Batches(memory_records._MemoryRecordsPy):  # type: ignore[misc]
+    """The batches of a fetch that are not wholly before an offset."""
+
+    def __init__(self, data: bytes, first: int) -> None:
+        super().__init__(data)
+        self._first = first
+
+    def next_batch(self) -> Any:
+        data = self._next_slice
+        batch = super().next_batch()
+        if batch is None or batch.magic < 2:
+            return batch
+        return self.next_batch() if batch.next_offset <= self._first else _Batch(data)
+
+
+class _Fetched(memory_records.MemoryRecords):  # type: ignore[misc]
+    """What a fetch brought, which remembers its bytes."""
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(data)
+        self.data = data
+
+
+class _Records(fetcher.PartitionRecords):  # type: ignore[misc]
+    """The records of a fetch, which goes on behind the last good one where a name is no text."""
+
+    def __next__(self) -> Any:
+        try:
+            return super().__next__()
+        except (UnicodeDecodeError, CorruptRecordException):  # as the parser in C or Python says
+            self._again()
+            return super().__next__()
+
+    def _again(self) -> None:
+        self._records: Any = _Batches(self._records.data, self.next_fetch_offset)
+        self._records_iterator = self._unpack_records()
+
+
+def read_any_header() -> None:
+    """Make every consumer of this process take any header name."""
+    fetcher.MemoryRecords = _Fetched
+    fetcher.PartitionRecords = _Records
