@@ -51,6 +51,23 @@ lint: $(SETUP) ## style, types, who imports whom, and the files of deploy/
 bench: $(SETUP) ## the engine beside a stock Faust agent and Quix Streams, on one Kafka
 	.venv/bin/python -m benchmarks
 
+FUZZ_S := $(or $(SECONDS),60)
+.PHONY: fuzz
+fuzz: $(SETUP) ## messages led by coverage, worker against oracle, on Linux; SECONDS=600 for longer
+	@mkdir -p $(CHAOS)
+	.venv/bin/python -m tests.chaos.coverage_fuzz $(CHAOS)/corpus -max_total_time=$(FUZZ_S) \
+		-max_len=1000 -timeout=10 -artifact_prefix=$(CHAOS)/ -print_final_stats=1 -verbosity=0
+
+.PHONY: audit
+audit: .venv-audit/.complete ## known weaknesses of the pins; exits 2 where nobody here knows of any
+	@.venv-audit/bin/python requirements/audit.py requirements/all.txt
+
+.PHONY: sbom
+sbom: .venv-audit/.complete ## dist/lately.cdx.json: what is in the product, as CycloneDX has it
+	@mkdir -p dist
+	.venv-audit/bin/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible \
+		--short-PURLs -o dist/lately.cdx.json requirements/base.txt
+
 .PHONY: rectools
 rectools: .venv-rectools/.complete ## make .venv-rectools, for the peer in benchmarks/quality
 
@@ -72,6 +89,7 @@ pins: $(SETUP) ## choose versions anew after a change of pyproject.toml; ARGS=--
 	$(COMPILE) pyproject.toml requirements/build.in --extra gpu -c requirements/all.txt \
 		-o requirements/gpu.txt
 	$(COMPILE) requirements/uv.in -c requirements/all.txt -o requirements/uv.txt
+	$(COMPILE) requirements/audit.in -c requirements/all.txt -o requirements/audit.txt
 	cp requirements/all.txt requirements/rectools.txt
 	$(COMPILE) requirements/rectools.in -o requirements/rectools.txt
 
@@ -81,6 +99,10 @@ pins: $(SETUP) ## choose versions anew after a change of pyproject.toml; ARGS=--
 
 .venv-demo/.complete: requirements/demo.txt $(PINS)
 	@requirements/install.sh .venv-demo requirements/demo.txt
+	@touch $@
+
+.venv-audit/.complete: requirements/audit.txt requirements/install.sh requirements/uv.txt
+	@requirements/install.sh .venv-audit requirements/audit.txt bare
 	@touch $@
 
 .venv-rectools/.complete: requirements/rectools.txt requirements/install.sh requirements/uv.txt

@@ -20,7 +20,9 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 # ISO 8601, calendar date and time of day with a zone; `fromisoformat` alone takes more than that.
 _ISO_8601 = re.compile(
-    r"\d{4}-?\d{2}-?\d{2}[Tt ]\d{2}:?\d{2}(:?\d{2}([.,]\d+)?)?([Zz]|[+-]\d{2}(:?\d{2})?)?", re.ASCII
+    r"\d{4}-?\d{2}-?\d{2}[Tt ]\d{2}:?\d{2}(:?\d{2}([.,]\d+)?)?"
+    r"([Zz]|[+-]([01]\d|2[0-3])(:?[0-5]\d)?)?",
+    re.ASCII,
 )
 
 Reason = Literal[
@@ -218,6 +220,7 @@ def _brackets(value: bytes) -> int:
 
 
 _decode = msgspec.json.Decoder(Payload).decode
+_read_syntax = msgspec.json.Decoder(msgspec.Raw).decode  # whatever types and numbers are in it
 _decode_but_time = msgspec.json.Decoder(PayloadWithBadTime).decode
 
 
@@ -256,9 +259,7 @@ def _refuse_what_is_not_json(value: bytes, text: str) -> None:
     if text.startswith("\ufeff"):
         raise Invalid("not_json", "starts with a byte order mark")
     try:
-        msgspec.json.decode(value)
-    except msgspec.ValidationError:
-        return  # JSON, but for a number that no float holds
+        _read_syntax(value)
     except msgspec.DecodeError as error:
         raise Invalid("not_json", str(error)) from error
 

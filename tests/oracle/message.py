@@ -26,8 +26,13 @@ FORGET = "forget"
 MAX_TS = 253_402_300_799_999  # 9999-12-31T23:59:59.999Z
 MAX_DEPTH = 8  # the object of the message is the first
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+# ISO 8601, extended or basic, to the minute or finer, with a zone; "t", "z" and " " by RFC 3339.
 _ZONED = re.compile(
-    r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d+))?(?:Z|([+-])(\d\d):(\d\d))"
+    r"(?P<year>\d{4})(?P<dash>-?)(?P<month>\d\d)(?P=dash)(?P<day>\d\d)[Tt ]"
+    r"(?P<hour>\d\d)(?P<colon>:?)(?P<minute>\d\d)"
+    r"((?P=colon)(?P<second>\d\d)([.,](?P<fraction>\d+))?)?"
+    r"([Zz]|(?P<sign>[+-])(?P<hours>[01]\d|2[0-3])(:?(?P<minutes>[0-5]\d))?)",
+    re.ASCII,
 )
 
 
@@ -156,17 +161,17 @@ def _iso_ms(text: str) -> int:
     found = _ZONED.fullmatch(text)
     if not found:
         raise Dead("bad_time")
-    *clock, fraction, sign, hours, minutes = found.groups()
-    year, month, day, hour, minute, second = map(int, clock)
+    parts = ("year", "month", "day", "hour", "minute", "second")
+    year, month, day, hour, minute, second = (int(found[part] or 0) for part in parts)
     try:
         moment = datetime(year, month, day, hour, minute, second, tzinfo=UTC)
-        if sign:
-            offset = timedelta(hours=int(hours), minutes=int(minutes))
-            moment = moment - offset if sign == "+" else moment + offset
+        if found["sign"]:
+            offset = timedelta(hours=int(found["hours"]), minutes=int(found["minutes"] or 0))
+            moment = moment - offset if found["sign"] == "+" else moment + offset
     except (ValueError, OverflowError):
         raise Dead("bad_time") from None
     seconds = (moment - _EPOCH) // timedelta(seconds=1)
-    ms = seconds * 1000 + int((fraction or "0")[:3].ljust(3, "0"))
+    ms = seconds * 1000 + int((found["fraction"] or "0")[:3].ljust(3, "0"))
     if not 0 <= ms <= MAX_TS:
         raise Dead("bad_time")
     return ms
