@@ -58,6 +58,8 @@ def test_a_zoned_time_of_iso_8601_is_milliseconds(text: str, ts_ms: int) -> None
         "2026-02-30T12:00:00Z",
         "2026-01-31T12:00:60Z",
         "2026-01-31T12:00:00+24:00",
+        "2026-01-31T12:00:00+05:75",
+        "2026-01-31T12:00:00-88:00",
     ],
 )
 def test_a_time_without_a_zone_or_outside_the_range_is_bad_time(text: str) -> None:

@@ -179,7 +179,17 @@ def test_a_byte_that_is_not_utf8_is_found_in_whatever_field(field_name: str) -> 
 
 @pytest.mark.parametrize(
     "value",
-    [None, b"", b"   ", b"{", b"click", b"{'a': 1}", b"{}{}", b'\xef\xbb\xbf{"user_id": "u1"}'],
+    [
+        None,
+        b"",
+        b"   ",
+        b"{",
+        b"click",
+        b"{'a': 1}",
+        b"{}{}",
+        b'{"a":1e999}x',
+        b'\xef\xbb\xbf{"user_id": "u1"}',
+    ],
 )
 def test_what_is_not_json_is_called_so(value: bytes | None) -> None:
     assert only_dead(FakeMessage(value)).reason == "not_json"
