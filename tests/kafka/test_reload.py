@@ -4,18 +4,16 @@ import json
 import shutil
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import onnx
 import pytest
-from onnx import numpy_helper
 
-from model.artifact import CATALOGUE, GRAPH, MANIFEST
 from model.serving import load_scorer
 from model.serving.options import ItemList, ScoringOptions
-from tests.kafka.artifact import edit_json, items_of, rewrite, write_sibling
+from tests.kafka.artifact import items_of, write_sibling
+from tests.kafka.bad_models import make_bad, switch
 from tests.kafka.conftest import MakeLoad, OpenStage
 from tests.kafka.process import wait_until
 from tests.kafka.worker import Worker
@@ -32,72 +30,6 @@ PIECE, PER_S = 600, 300
 def sibling(artifact: Path, tmp_path: Path) -> Path:
     """Another good model."""
     return write_sibling(artifact, tmp_path / "sibling")
-
-
-def break_file(folder: Path) -> None:
-    path = folder / GRAPH
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
-    path.write_bytes(content)
-
-
-def empty(folder: Path) -> None:
-    shutil.rmtree(folder)
-    folder.mkdir()
-    (folder / MANIFEST).write_text('{"name": "of another program"}')
-
-
-def other_format(folder: Path) -> None:
-    edit_json(folder / MANIFEST, lambda found: found.update(format_version=99))
-
-
-# What is done to a copy of a good one, and a word of the line that refuses it.
-BROKEN: dict[str, Callable[[Path], object]] = {
-    "is missing": lambda folder: (folder / GRAPH).unlink(),
-    "bytes, manifest expects": lambda folder: (folder / GRAPH).write_bytes(b"half"),
-    "has sha256": break_file,
-    "has format_version None": empty,
-    "has format_version 99": other_format,
-}
-
-
-def rename_items(draft: Path) -> None:
-    edit_json(
-        draft / CATALOGUE, lambda found: found.update(items=[f"new-{i}" for i in found["items"]])
-    )
-
-
-def lose_numbers(draft: Path) -> None:
-    graph = onnx.load(draft / GRAPH)
-    (bias,) = (i for i in graph.graph.initializer if i.name == "network.intent.2.bias")
-    bias.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(bias) * float("nan"), bias.name))
-    onnx.save(graph, draft / GRAPH)
-
-
-# Whole artifacts that cannot serve here all the same.
-UNFIT: dict[str, Callable[[Path], None]] = {
-    "names no item of the catalogue": rename_items,
-    "not a number": lose_numbers,
-}
-
-
-def make_bad(source: Path, folder: Path) -> dict[str, Path]:
-    """A bad artifact of each kind, by the word that its refusal must have."""
-    made = {}
-    for number, (word, change) in enumerate(BROKEN.items()):
-        made[word] = folder / f"broken-{number}"
-        shutil.copytree(source, made[word])
-        change(made[word])
-    for number, (word, change) in enumerate(UNFIT.items()):
-        made[word] = rewrite(source, folder / f"unfit-{number}", change, name="unfit")
-    return made
-
-
-def switch(link: Path, target: Path) -> None:
-    """Let the link lead elsewhere, from one moment to the next."""
-    fresh = link.with_suffix(".next")
-    fresh.symlink_to(target)
-    fresh.rename(link)
 
 
 def reloads(worker: Worker, result: str) -> int:

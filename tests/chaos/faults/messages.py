@@ -39,13 +39,13 @@ def _message(good: Message, user: str, body: Body) -> Message:
     return Message(partition_of(key, 4), good.timestamp_ms, key, json.dumps(body).encode())
 
 
-@fault(events=12_000)
+@fault(events=42_000)
 def fuzz(run: Run) -> None:
-    """Nonsense of thirty kinds among the good messages: it is dead once each, no good one is."""
+    """Twenty thousand messages of nonsense, as many good ones: each bad one is dead once."""
     run.start().wait_ready()
     mixed = [
         fuzzed(run.random, message) if run.random.random() < 0.5 else message
-        for message in run.take(10_000)
+        for message in run.take(40_000)
     ]
     run.say(f"{len(KINDS)} kinds of nonsense")
     run.stage.feed(mixed)
