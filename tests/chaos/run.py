@@ -54,6 +54,7 @@ class Run:
         self.notes: list[str] = []
         self.differences: dict[str, int] = {}
         self.first = ""
+        self.models = [artifact]  # that may serve
         self.kept_changelog: list[Record] = []  # what a fault has deleted from the topic
         self._alone_since: dict[str, dict[int, int]] = {}  # offsets that a lone worker began at
         self._watches: list[tuple[str, Readiness]] = []
@@ -148,8 +149,8 @@ class Run:
 
     # --- what comes after the fault -----------------------------------------------------------
 
-    def finish(self) -> Result:
-        """Feed the rest, wait for quiet, ask the oracle."""
+    def finish(self, oracle_s: float = ORACLE_S) -> Result:
+        """Feed the rest, wait for quiet, ask the oracle, which may take so long."""
         self.revive()
         self.stage.feed(self.take(len(self.messages)))
         ready_s = self._wait_ready()
@@ -175,7 +176,7 @@ class Run:
         evidence = self.stage.evidence()
         evidence = evidence._replace(changelog=_joined(self.kept_changelog, evidence.changelog))
         write_evidence(self.folder, evidence)
-        self._ask_the_oracle()
+        self._ask_the_oracle(oracle_s)
         self._count("O6", *disk_differences(directories, evidence))
         return Result(
             self.fault,
@@ -211,13 +212,13 @@ class Run:
         if differences and not self.first:
             self.first = f"{check}: {differences} {what}"
 
-    def _ask_the_oracle(self) -> None:
+    def _ask_the_oracle(self, timeout_s: float) -> None:
         command = [sys.executable, "-m", "tests.chaos.examiner", str(self.folder)]
         answer = subprocess.run(
-            [*command, str(self.stage.artifact)],
+            [*command, *map(str, self.models)],
             capture_output=True,
             text=True,
-            timeout=ORACLE_S,
+            timeout=timeout_s,
             check=True,
             cwd=ROOT,
         )
