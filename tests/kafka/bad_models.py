@@ -56,22 +56,27 @@ def lose_numbers(draft: Path) -> None:
     onnx.save(graph, draft / GRAPH)
 
 
-# Whole artifacts that cannot serve here all the same.
+# Whole artifacts that cannot serve here all the same; the first one by a list of allowed items.
+NAMES_NO_ITEM = "names no item of the catalogue"
 UNFIT: dict[str, Callable[[Path], None]] = {
-    "names no item of the catalogue": rename_items,
+    NAMES_NO_ITEM: rename_items,
     "not a number": lose_numbers,
 }
 
 
-def make_bad(source: Path, folder: Path) -> dict[str, Path]:
-    """A bad artifact of each kind, by the word that its refusal must have."""
+def make_bad(source: Path, folder: Path, allowed_items: bool = False) -> dict[str, Path]:
+    """A bad artifact of each kind, by the word that its refusal must have.
+
+    One of them is bad only for a worker that may name ``allowed_items`` alone.
+    """
     made = {}
     for number, (word, change) in enumerate(BROKEN.items()):
         made[word] = folder / f"broken-{number}"
         shutil.copytree(source, made[word])
         change(made[word])
     for number, (word, change) in enumerate(UNFIT.items()):
-        made[word] = rewrite(source, folder / f"unfit-{number}", change, name="unfit")
+        if word != NAMES_NO_ITEM or allowed_items:
+            made[word] = rewrite(source, folder / f"unfit-{number}", change, name="unfit")
     return made
 
 

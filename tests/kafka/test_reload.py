@@ -71,7 +71,7 @@ def test_good_and_bad_models_while_events_flow(
 ) -> None:
     allowed = tmp_path / "allowed.txt"
     allowed.write_text("\n".join(items_of(artifact)))
-    bad = make_bad(sibling, tmp_path)
+    bad = make_bad(sibling, tmp_path, allowed_items=True)
     link = tmp_path / "model"
     link.symlink_to(artifact)
     stage = open_stage({"artifact_poll_s": "0.2", "allowed_items": str(allowed)})

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from tests.chaos.faults.fault import fault
 from tests.chaos.run import Run
+from tests.kafka.artifact import write_sibling
+from tests.kafka.bad_models import make_bad, switch
 
 HANG_S = "4"
 SPARE_BYTES = 24 << 20  # less than a backlog needs
@@ -62,6 +64,33 @@ def _fail(run: Run, sabotage: str) -> None:
     run.flow(3_000).result()
     run.stage.wait_committed()
     run.harm(worker, on=False)
+    run.healed()
+
+
+@fault(events=10_000)
+def model_reload(run: Run) -> None:
+    """Good and bad models follow one another, twice over, and the worker is killed in between."""
+    good = run.stage.artifact
+    sibling = write_sibling(good, run.folder / "sibling")
+    bad = make_bad(sibling, run.folder).values()
+    link = run.folder / "model"
+    link.symlink_to(good)
+    run.models = [good, sibling]
+    run.stage.artifact = link
+    settings = {"artifact_poll_s": "0.2"}
+    run.start(**settings).wait_ready()
+    for part in (1, 2):
+        for target in run.random.sample([*bad, sibling, good], len(bad) + 2):
+            flowing = run.flow(400, per_s=400)
+            run.say(f"the link leads to {target.name}")
+            switch(link, target)
+            time.sleep(run.random.uniform(0.1, 1.5))
+            flowing.result()
+        switch(link, run.random.choice(run.models))
+        time.sleep(run.random.uniform(0.0, 1.0))
+        if part == 1:
+            run.kill()
+            run.start(**settings).wait_ready()
     run.healed()
 
 

@@ -1,0 +1,57 @@
+"""What a process's memory, descriptors and threads come to over an hour."""
+
+import os
+
+import pytest
+
+from tests.chaos.soak import Outcome
+from tests.chaos.vitals import Trend, Vital, Vitals, slope, trend
+from tests.kafka.process import wait_until
+
+MB = 1_000_000
+
+
+def test_a_slope_is_that_of_the_line_through_the_points() -> None:
+    assert slope([0, 1, 2, 3], [5, 7, 9, 11]) == pytest.approx(2)
+
+
+def test_a_trend_leaves_the_warm_up_out() -> None:
+    # 100 MB in the first minute, then 0.5 MB, two descriptors and a thread more each minute.
+    warm = [Vital(60.0 * n, (200 + n) * MB // 2, 10 + 2 * n, 5 + n) for n in range(1, 11)]
+    found = trend([Vital(0.0, 0, 0, 0), *warm], warm_up_s=60)
+
+    assert found is not None
+    assert tuple(found) == pytest.approx((9.0, 105.0, 0.5, 120, 60))
+
+
+def test_nothing_is_said_of_a_process_that_did_not_outlive_its_warm_up() -> None:
+    assert trend([Vital(0.0, 1, 1, 1), Vital(2.0, 1, 1, 1)], warm_up_s=60) is None
+    assert trend([], warm_up_s=60) is None
+
+
+def test_a_living_process_is_looked_at() -> None:
+    vitals = Vitals(os.getpid())
+    try:
+        assert wait_until(lambda: bool(vitals.samples), 30)
+    finally:
+        vitals.close()
+    seen = vitals.samples[0]
+    assert seen.rss_bytes > MB
+    assert min(seen.descriptors, seen.threads) > 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({}, None),
+        ({"differences": {"O1": 0, "O4": 2}}, "O4: 2 differences"),
+        ({"trend": None}, "no worker lived long enough to see a trend"),
+        ({"trend": Trend(50, 200, 1.0, 0, 0)}, "memory grows by 1.00 MB a minute"),
+        ({"trend": Trend(50, 200, 0, 3.0, 0)}, "3.0 descriptors an hour more"),
+        ({"trend": Trend(50, 200, 0, 0, 4.5)}, "4.5 threads an hour more"),
+    ],
+)
+def test_what_is_not_as_promised_is_said(changes: dict[str, object], line: str | None) -> None:
+    steady = Outcome(0, 60.0, 9, {}, {"O1": 0}, "", 1, Trend(50, 200, 0.9, 2.9, -8), [])
+
+    assert steady._replace(**changes).failures == ([line] if line else [])  # type: ignore[arg-type]

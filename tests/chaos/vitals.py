@@ -1,0 +1,83 @@
+"""The vitals: memory, file descriptors and threads of a process for as long as it lives."""
+
+import threading
+import time
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import psutil
+
+EVERY_S = 2.0
+
+
+class Vital(NamedTuple):
+    """One look at a process."""
+
+    at_s: float
+    rss_bytes: int
+    descriptors: int
+    threads: int
+
+
+class Vitals:
+    """Looks at one process, in a thread, until it is closed or the process is gone."""
+
+    def __init__(self, pid: int) -> None:
+        self._process = psutil.Process(pid)
+        self._stop = threading.Event()
+        self.samples: list[Vital] = []
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread.start()
+
+    def _watch(self) -> None:
+        while not self._stop.wait(EVERY_S):
+            try:
+                with self._process.oneshot():
+                    self.samples.append(
+                        Vital(
+                            time.monotonic(),
+                            self._process.memory_info().rss,
+                            self._process.num_fds(),
+                            self._process.num_threads(),
+                        )
+                    )
+            except psutil.Error:
+                return
+
+    def close(self) -> None:
+        """Look no longer."""
+        self._stop.set()
+        self._thread.join(5)
+
+
+class Trend(NamedTuple):
+    """How a process fared after its warm-up."""
+
+    minutes: float
+    rss_mb: float  # in the end, 10^6 bytes
+    rss_mb_per_min: float
+    descriptors_per_hour: float
+    threads_per_hour: float
+
+
+def trend(samples: Sequence[Vital], warm_up_s: float) -> Trend | None:
+    """Lines of least squares through what came after the warm-up; None where too little did."""
+    start_s = samples[0].at_s + warm_up_s if samples else 0.0
+    warm = [sample for sample in samples if sample.at_s >= start_s]
+    if len(warm) < 2:
+        return None
+    minutes = [(sample.at_s - start_s) / 60 for sample in warm]
+    return Trend(
+        minutes[-1] - minutes[0],
+        warm[-1].rss_bytes / 1e6,
+        slope(minutes, [sample.rss_bytes / 1e6 for sample in warm]),
+        slope(minutes, [sample.descriptors for sample in warm]) * 60,
+        slope(minutes, [sample.threads for sample in warm]) * 60,
+    )
+
+
+def slope(at: Sequence[float], values: Sequence[float]) -> float:
+    """Of the line of least squares through these points."""
+    mean_at, mean = sum(at) / len(at), sum(values) / len(values)
+    spread = sum((x - mean_at) ** 2 for x in at)
+    return sum((x - mean_at) * (y - mean) for x, y in zip(at, values, strict=True)) / spread
