@@ -24,7 +24,7 @@ OUTCOMES: tuple[str, ...] = (*get_args(Outcome), "dead")
 QUALITIES: tuple[str, ...] = get_args(Quality)
 REASONS: tuple[str, ...] = get_args(Reason)
 COMMIT_RESULTS = ("ok", "failed")
-REBUILD_CAUSES = ("corrupt", "ahead")
+REBUILD_CAUSES = ("corrupt", "ahead", "old")
 RELOAD_RESULTS = ("ok", "refused")
 
 # Seconds from 1 ms to 10 min: at rest an answer takes milliseconds, after an outage minutes.

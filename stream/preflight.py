@@ -19,6 +19,7 @@ class Topic:
     partitions: int
     cleanup_policy: str | None = None
     max_message_bytes: int | None = None
+    delete_retention_ms: int | None = None  # how long tombstones outlive a compaction
 
 
 @dataclass(frozen=True, slots=True)

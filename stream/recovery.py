@@ -15,6 +15,8 @@ from stream.store import StateStore
 
 _FETCH_BYTES = 4 << 20  # per partition and request
 _PROGRESS_EVERY_S = 5.0
+DEFAULT_TOMBSTONES_MS = 24 * 3_600_000  # Kafka's default of delete.retention.ms
+_SAFE_SHARE = 0.75  # of it: clocks differ, and reading the changelog takes time
 Values = dict[bytes, bytes | None]  # by user id as bytes; None deletes
 _log = structlog.get_logger(__name__)
 
@@ -24,7 +26,8 @@ class Recovery:
 
     A partition is recovered when everything the broker said it has when it answered a fetch is
     on disk. The offset of a changelog record is written with its value, so that a recovery that
-    is cut off goes on where it was.
+    is cut off goes on where it was. A disk that was away for longer than the changelog keeps the
+    tombstones of forgotten users (``tombstones_ms``) is rebuilt, or it would bring them back.
     """
 
     def __init__(
@@ -34,6 +37,7 @@ class Recovery:
         client_options: Mapping[str, Any],
         observe_s: Callable[[float], None],
         publisher: Publisher | None,
+        tombstones_ms: int = DEFAULT_TOMBSTONES_MS,
     ) -> None:
         """Without a publisher nothing is written to the changelog."""
         self._store = store
@@ -41,6 +45,7 @@ class Recovery:
         self._client_options = client_options
         self._observe_s = observe_s
         self._publisher = publisher
+        self._old_ms = int(tombstones_ms * _SAFE_SHARE)
         self._stale: dict[int, set[bytes]] = {}
 
     async def recover(self, partitions: Iterable[int]) -> None:
@@ -49,6 +54,7 @@ class Recovery:
         numbers = sorted(partitions)
         for number in numbers:
             self._store.open(number)
+            self._wipe_if_old(number)
         records, self._stale = 0, {number: set() for number in numbers}
         if numbers:
             consumer = AIOKafkaConsumer(
@@ -64,9 +70,21 @@ class Recovery:
             finally:
                 await consumer.stop()
         await self._mend()
+        for number in numbers:
+            self._store.miss_nothing(number, from_now_on=True)
         took_s = time.perf_counter() - start_s
         self._observe_s(took_s)
         _log.info("state recovered", partitions=numbers, records=records, took_s=round(took_s, 2))
+
+    def _wipe_if_old(self, partition: int) -> None:
+        """What it has missed may be gone from the changelog: a tombstone of somebody forgotten."""
+        if self._store.changelog_offset(partition) is None:
+            return
+        age_ms = self._store.age_ms(partition)
+        if age_ms is None or age_ms > self._old_ms:
+            since = "unknown" if age_ms is None else f"{age_ms / 3_600_000:.1f}"
+            _log.warning("state is old: rebuilding", partition=partition, hours=since)
+            self._store.wipe(partition, "old")
 
     async def _read(self, consumer: AIOKafkaConsumer, numbers: list[int]) -> int:
         behind = {TopicPartition(self._changelog, number) for number in numbers}
@@ -74,7 +92,7 @@ class Recovery:
         for tp in behind:
             offset = self._store.changelog_offset(tp.partition)
             if offset is None:
-                await consumer.seek_to_beginning(tp)
+                await self._begin(consumer, tp)
             else:
                 consumer.seek(tp, offset + 1)
         records, said_s = 0, time.monotonic()
@@ -120,7 +138,11 @@ class Recovery:
             _log.warning("state does not fit its changelog: rebuilding", partition=tp.partition)
             if offset is not None:
                 self._store.wipe(tp.partition, "ahead")
-            await consumer.seek_to_beginning(tp)
+            await self._begin(consumer, tp)
+
+    async def _begin(self, consumer: AIOKafkaConsumer, tp: TopicPartition) -> None:
+        self._store.miss_nothing(tp.partition, from_now_on=False)
+        await consumer.seek_to_beginning(tp)
 
 
 def newest(known: Values, messages: Iterable[Message]) -> tuple[Values, set[bytes]]:

@@ -7,6 +7,7 @@ user id points to a forget marker, ``m`` + name holds what belongs to the partit
 import fcntl
 import os
 import shutil
+import time
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -17,9 +18,11 @@ import rocksdict
 from stream.errors import DamagedState, LatelyError, StateError
 from stream.state import is_forgotten
 
-_USER, _MARKER, _OFFSET = b"u", b"f", b"mchangelog_offset"
+_USER, _MARKER = b"u", b"f"
+_OFFSET, _WRITTEN = b"mchangelog_offset", b"mwritten_ms"
 _BLOCK_CACHE_BYTES = 128 << 20  # shared by all partitions
 _WRITE_BUFFER_BYTES = 16 << 20
+_STAMP_AFTER_MS = 60_000  # a partition that was written just now need not be again as it is closed
 _PROBE_BYTES = 1 << 20  # must fit on the disk at start: RocksDB's first write-ahead log is smaller
 
 Change = tuple[bytes, bytes | None]  # user id as bytes, new value; None deletes
@@ -30,13 +33,20 @@ class StateStore:
 
     Every write puts the users' values and the changelog offset into one atomic batch, so a
     partition on disk is exactly its changelog up to that offset. ``on_rebuild`` is told why a
-    partition was wiped: ``corrupt`` or ``ahead`` (of its changelog).
+    partition was wiped: ``corrupt``, ``ahead`` (of its changelog) or ``old``.
     """
 
-    def __init__(self, directory: Path, on_rebuild: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        on_rebuild: Callable[[str], None],
+        now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+    ) -> None:
         self._directory = directory
         self._on_rebuild = on_rebuild
+        self._now_ms = now_ms
         self._partitions: dict[int, rocksdict.Rdict] = {}
+        self._current: set[int] = set()
         self._markers: dict[int, set[bytes]] = {}  # keys of _MARKER, to find them without a read
         self._lock: IO[bytes] | None = None
         self._cache = rocksdict.Cache(_BLOCK_CACHE_BYTES)
@@ -76,8 +86,13 @@ class StateStore:
         """Close a partition; what it holds stays on disk."""
         database = self._partitions.pop(partition, None)
         if database is not None:
-            with suppress(Exception):  # on a full disk; what is missing there, the changelog has
+            # Fails on a full disk, say; what is missing there, the changelog has.
+            with suppress(Exception):
+                if partition in self._current and self._is_stale(database):
+                    database.put(_WRITTEN, self._stamp())
+            with suppress(Exception):
                 database.close()
+        self._current.discard(partition)
 
     def close_others(self, partitions: Container[int]) -> None:
         """Close the partitions that are not among these."""
@@ -103,6 +118,20 @@ class StateStore:
         with self._watched(partition, "read"):
             value = self._partitions[partition].get(_OFFSET)
         return None if value is None else int(value)
+
+    def age_ms(self, partition: int) -> int | None:
+        """How long ago it last missed nothing of its changelog; None where that is not known."""
+        with self._watched(partition, "read"):
+            value = self._partitions[partition].get(_WRITTEN)
+        return None if value is None else self._now_ms() - int(value)
+
+    def miss_nothing(self, partition: int, *, from_now_on: bool) -> None:
+        """Note that it misses nothing yet: it is empty, or has all and goes along from now on."""
+        if partition in self._partitions:
+            if from_now_on:
+                self._current.add(partition)
+            with self._watched(partition, "write"):
+                self._partitions[partition].put(_WRITTEN, self._stamp())
 
     def get(self, partition: int, key: bytes) -> bytes | None:
         """The value of one user."""
@@ -140,6 +169,8 @@ class StateStore:
                 batch.delete(_MARKER + key)
                 markers.discard(key)
         batch.put(_OFFSET, b"%d" % changelog_offset)
+        if partition in self._current:
+            batch.put(_WRITTEN, self._stamp())
         with self._watched(partition, "write"):
             database.write(batch)
 
@@ -150,6 +181,12 @@ class StateStore:
     def users(self, partition: int) -> Iterator[tuple[bytes, bytes]]:
         """Every user and value of a partition, by key."""
         return _pairs(self._partitions[partition], _USER)
+
+    def _is_stale(self, database: rocksdict.Rdict) -> bool:
+        return self._now_ms() - int(database.get(_WRITTEN) or 0) > _STAMP_AFTER_MS
+
+    def _stamp(self) -> bytes:
+        return b"%d" % self._now_ms()
 
     def _path(self, partition: int) -> Path:
         return self._directory / f"partition-{partition}"

@@ -5,6 +5,7 @@ import json
 import logging
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
+from typing import NamedTuple
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
@@ -17,6 +18,7 @@ from aiokafka.errors import (
 
 from stream.errors import BrokerError, SettingsError, TopicsError
 from stream.preflight import DEAD_LETTER_HEADROOM_BYTES, Finding, Topic, judge, names
+from stream.recovery import DEFAULT_TOMBSTONES_MS
 from stream.refusal import DENIED, denial, quiet_client, raise_refusal
 from stream.security import client_options
 from stream.settings import KafkaSettings
@@ -28,7 +30,17 @@ MAX_REPLICATION = 3
 # An overwritten or forgotten value leaves the disk within a day, whatever the traffic.
 _COMPACT = {"cleanup.policy": "compact", "max.compaction.lag.ms": str(24 * 3600 * 1000)}
 _KEEP_ALL = {"cleanup.policy": "delete"}
-_CHECKED = ("cleanup.policy", "max.message.bytes")
+_CHECKED = ("cleanup.policy", "max.message.bytes", "delete.retention.ms")
+
+
+class Required(NamedTuple):
+    """What a worker must know of its topics: partitions of events, and of the changelog its memory.
+
+    ``tombstones_ms`` is how long the changelog keeps what says that a user was forgotten.
+    """
+
+    partitions: int
+    tombstones_ms: int
 
 
 async def check(settings: KafkaSettings) -> list[Finding]:
@@ -74,8 +86,8 @@ async def create(
         return made + await _make(admin, topics, others, partitions, replication)
 
 
-async def require(settings: KafkaSettings) -> int:
-    """See that the worker may start, and return the number of partitions of the events topic.
+async def require(settings: KafkaSettings) -> Required:
+    """See that the worker may start, and return what it must know of its topics.
 
     A missing changelog is made here: it is the group's own, and nobody else's to make.
 
@@ -95,7 +107,9 @@ async def require(settings: KafkaSettings) -> int:
         await _may_join(admin, settings)
         changelog = {settings.changelog_topic: _COMPACT}
         await _make(admin, topics, changelog, partitions, await _default_replication(admin))
-        return partitions
+        known = topics.get(settings.changelog_topic)
+        told_ms = known.delete_retention_ms if known else None
+        return Required(partitions, DEFAULT_TOMBSTONES_MS if told_ms is None else told_ms)
 
 
 async def _may_join(admin: AIOKafkaAdminClient, settings: KafkaSettings) -> None:
@@ -210,6 +224,7 @@ async def _look(admin: AIOKafkaAdminClient, settings: KafkaSettings) -> dict[str
             count,
             configs.get(name, {}).get("cleanup.policy"),
             _integer(configs.get(name, {}).get("max.message.bytes")),
+            _integer(configs.get(name, {}).get("delete.retention.ms")),
         )
         for name, count in partitions.items()
     }

@@ -114,12 +114,13 @@ class Worker:
         scorer, policy = await asyncio.to_thread(reloader.start)
         self._health.holds("model")
         self._metrics.set_model(scorer.info.name, scorer.info.version, scorer.info.device)
-        partitions = await topics.require(settings)
+        required = await topics.require(settings)
+        partitions = required.partitions
         self._producer = await self._start_producer(stack)
         ours = await self._name_topics()
         device = Device(scorer, settings.scoring_timeout_s)
         stack.callback(device.close)
-        self._build_pipeline(device, policy, partitions, ours)
+        self._build_pipeline(device, policy, required, ours)
         instance_id = settings.instance_id or instance_id_of(settings.state_dir)
         app = build_app(settings, partitions, instance_id)
         self._lane = Lane(app, settings.events_topic, self, self._lease.renew)
@@ -187,10 +188,10 @@ class Worker:
         )
 
     def _build_pipeline(
-        self, device: Device, policy: BatchPolicy, partitions: int, ours: Topics
+        self, device: Device, policy: BatchPolicy, required: topics.Required, ours: Topics
     ) -> None:
         settings = self._settings
-        numbers = list(range(partitions))
+        numbers = list(range(required.partitions))
         partitioner = DefaultPartitioner()
         self._recovery = Recovery(
             self._store,
@@ -198,6 +199,7 @@ class Worker:
             client_options(settings),
             self._metrics.recovery.observe,
             publisher := Publisher(self._producer),
+            required.tombstones_ms,
         )
         self._pipeline = Pipeline(
             topics=ours,

@@ -85,7 +85,7 @@ def test_topics_have_the_partitions_asked_for(broker: EmbeddedBroker) -> None:
 
     asyncio.run(create(settings, partitions=4))
 
-    assert asyncio.run(require(settings)) == 4
+    assert asyncio.run(require(settings)).partitions == 4
 
 
 def test_two_brokers_stand_side_by_side(broker: EmbeddedBroker) -> None:

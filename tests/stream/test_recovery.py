@@ -175,6 +175,90 @@ def test_what_came_too_late_is_mended_in_the_changelog(
     assert asyncio.run(mend()) == [(b"u1", state(7))]
 
 
+HOUR_MS = 3_600_000
+
+
+@pytest.mark.parametrize(
+    ("away_hours", "brought_back"),
+    [(0, True), (17.9, True), (18.1, False), (10_000, False)],
+)
+def test_a_disk_that_was_away_longer_than_tombstones_live_is_rebuilt(
+    tmp_path: Path, changelog: Changelog, causes: list[str], away_hours: float, brought_back: bool
+) -> None:
+    # u1 was forgotten while the disk was away: of that the changelog shows nothing any more, once
+    # a day has passed and the tombstone is compacted away. Three quarters of the day are safe.
+    now_ms = 1_000_000_000_000
+    store = StateStore(tmp_path, causes.append, lambda: now_ms)
+    changelog.write(0, Change(0, b"u1", state(3)), Change(1, b"u2", state(4)))
+    recover(store, 0)
+    store.close_all()
+    changelog.write(0, Change(1, b"u2", state(4)), Change(3, b"u3", state(9)))
+    now_ms += int(away_hours * HOUR_MS)
+
+    recover(store, 0)
+
+    users = dict(store.users(0))
+    assert (b"u1" in users) is brought_back
+    assert users[b"u3"] == state(9)
+    assert causes == ([] if brought_back else ["old"])
+    store.close_all()
+
+
+def test_a_recovery_that_is_cut_off_counts_from_when_it_began(
+    tmp_path: Path, changelog: Changelog, causes: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # What was forgotten since it began to read may be compacted away a day after that.
+    now_ms = 1_000_000_000_000
+    store = StateStore(tmp_path, causes.append, lambda: now_ms)
+    changelog.write(0, *(Change(n, b"u%d" % n, state(n)) for n in range(6)))
+
+    def cut_off_after(fetches: int, passed_hours: float) -> None:
+        nonlocal now_ms
+        now_ms += int(passed_hours * HOUR_MS)
+        left = iter(range(fetches))
+        write = store.write
+
+        def full(*args: Any) -> None:
+            if next(left, None) is None:
+                raise OSError("cut off")
+            write(*args)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(store, "write", full)
+            with pytest.raises(OSError, match="cut off"):
+                recover(store, 0)
+        store.close_all()
+
+    cut_off_after(1, passed_hours=0)
+    cut_off_after(1, passed_hours=10)
+    assert causes == []
+    assert changelog.reads == [(0, 0), (0, 2)]
+    now_ms += 10 * HOUR_MS
+
+    recover(store, 0)
+
+    assert causes == ["old"]
+    assert changelog.reads == [(0, 0), (0, 2), (0, 0)]
+    store.close_all()
+
+
+def test_a_partition_that_is_followed_stays_young_without_a_change(
+    tmp_path: Path, changelog: Changelog, causes: list[str]
+) -> None:
+    now_ms = 1_000_000_000_000
+    store = StateStore(tmp_path, causes.append, lambda: now_ms)
+    changelog.write(0, Change(0, b"u1", state(3)))
+    recover(store, 0)
+    now_ms += 100 * HOUR_MS
+    store.close_all()
+    now_ms += HOUR_MS
+
+    recover(store, 0)
+
+    assert causes == []
+    store.close_all()
+
+
 @given(st.lists(st.tuples(st.sampled_from([b"a", b"b"]), st.integers(0, 1 << 40)), max_size=30))
 def test_whatever_the_order_the_furthest_state_counts(records: list[tuple[bytes, int]]) -> None:
     messages: Any = [
@@ -212,6 +296,7 @@ def test_a_disk_goes_on_after_the_last_change_that_it_has(
 ) -> None:
     store.open(0)
     store.write(0, [(b"u1", b"a")], changelog_offset=6)
+    store.miss_nothing(0, from_now_on=True)
     changelog.write(0, Change(6, b"u1", b"old"), Change(7, b"u2", b"b"))
 
     recover(store, 0)
@@ -259,6 +344,7 @@ def test_a_disk_ahead_of_its_changelog_is_wiped_rebuilt_and_counted(
 ) -> None:
     store.open(0)
     store.write(0, [(b"u1", b"of another topic")], changelog_offset=50)
+    store.miss_nothing(0, from_now_on=True)
     changelog.write(0, Change(0, b"u2", b"a"))
 
     recover(store, 0)
@@ -273,6 +359,7 @@ def test_a_changelog_that_no_longer_reaches_back_to_the_disk_is_read_from_its_st
 ) -> None:
     store.open(0)
     store.write(0, [(b"u1", b"gone since")], changelog_offset=5)
+    store.miss_nothing(0, from_now_on=True)
     changelog.write(0, Change(20, b"u2", b"a"))
     changelog.starts[0] = 20
 
@@ -288,6 +375,7 @@ def test_one_partition_that_starts_over_leaves_the_others_where_they_are(
     for partition, offset in ((0, 50), (1, 2)):
         store.open(partition)
         store.write(partition, [(b"u1", b"disk")], changelog_offset=offset)
+        store.miss_nothing(partition, from_now_on=True)
     changelog.write(0, Change(0, b"u2", b"a"))
     changelog.write(1, Change(2, b"u1", b"disk"), Change(3, b"u3", b"b"))
 
@@ -356,6 +444,7 @@ def test_wherever_the_disk_stopped_it_ends_where_the_log_does(
         done = log[:stopped_at]
         if done:
             store.write(0, done, len(done) - 1)
+            store.miss_nothing(0, from_now_on=True)
         if log:
             changelog.write(0, *(Change(n, key, value) for n, (key, value) in enumerate(log)))
 
