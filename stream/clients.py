@@ -10,9 +10,9 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from stream.errors import BrokerError, TopicsError
+from stream.errors import BrokerError
 from stream.headers import read_any_header
-from stream.refusal import raise_refusal
+from stream.refusal import DENIED, denial, missing, raise_refusal
 from stream.security import client_options
 from stream.settings import KafkaSettings
 
@@ -42,8 +42,10 @@ async def open_producer(settings: KafkaSettings) -> AsyncIterator[AIOKafkaProduc
         # Ask for all topics: asking for one by name may create it.
         cluster = await producer.client.fetch_all_metadata()
         if settings.events_topic not in cluster.topics():
-            raise _missing(settings, settings.events_topic, "--events-topic")
+            raise missing(settings, settings.events_topic, "--events-topic")
         yield producer
+    except DENIED as error:
+        raise BrokerError(f"{settings.bootstrap}: {denial(error)}") from error
     except (KafkaError, TimeoutError) as error:
         why = str(error) or f"no acknowledgement in {PATIENCE_S:g} s"
         advice = await raise_refusal(settings) or _IS_IT_RUNNING
@@ -150,9 +152,11 @@ async def open_reader(settings: KafkaSettings, topic: str, flag: str) -> AsyncIt
     try:
         await consumer.start()
         if topic not in await consumer.topics():  # asks for all: asking for one may create it
-            raise _missing(settings, topic, flag)
+            raise missing(settings, topic, flag)
         numbers = sorted(await partitions_of(consumer, topic))
         yield TopicReader(consumer, [TopicPartition(topic, number) for number in numbers])
+    except DENIED as error:
+        raise BrokerError(f"{settings.bootstrap}: {denial(error)}") from error
     except (KafkaError, TimeoutError) as error:
         advice = await raise_refusal(settings) or _IS_IT_RUNNING
         raise BrokerError(
@@ -169,12 +173,6 @@ async def partitions_of(consumer: AIOKafkaConsumer, topic: str) -> Iterable[int]
     consumer.assign([first])
     await consumer.beginning_offsets([first])
     return consumer.partitions_for_topic(topic) or ()
-
-
-def _missing(settings: KafkaSettings, topic: str, flag: str) -> TopicsError:
-    return TopicsError(
-        f"{settings.bootstrap} has no topic {topic}; run `lately topics --create`, or set {flag}"
-    )
 
 
 def _silence_client() -> None:

@@ -19,7 +19,7 @@ from aiokafka.errors import (
 )
 from aiokafka.protocol.metadata import MetadataRequest
 
-from stream.errors import BrokerError
+from stream.errors import BrokerError, TopicsError
 from stream.security import client_options
 from stream.settings import KafkaSettings
 
@@ -41,6 +41,16 @@ def denial(error: KafkaError) -> str:
     return (
         f"the broker denies us something on the {what} {named}".rstrip()
         + "; give our user the rights that deploy/kafka/acls.sh lists"
+    )
+
+
+def missing(settings: KafkaSettings, topic: str, flag: str) -> TopicsError:
+    """The error for a topic, which the option ``flag`` names, that no broker shows us."""
+    # One that asks who we are hides what we may not see.
+    hidden = "" if settings.security_protocol == "PLAINTEXT" else ", or see deploy/kafka/acls.sh"
+    return TopicsError(
+        f"{settings.bootstrap} has no topic {topic}; run `lately topics --create`, or set {flag}"
+        f"{hidden}"
     )
 
 

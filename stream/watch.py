@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 
 from stream.errors import BrokerError, TopicsError
-from stream.refusal import raise_refusal
+from stream.refusal import DENIED, denial, missing, raise_refusal
 from stream.security import client_options
 from stream.settings import KafkaSettings
 from stream.watch_view import LatestUsers, OneUser, Scored, View, plain_line
@@ -100,15 +100,14 @@ async def read_scores(
         await consumer.start()
         # Ask for all topics: asking for one by name may create it.
         if settings.scores_topic not in await consumer.topics():
-            raise TopicsError(
-                f"{settings.bootstrap} has no topic {settings.scores_topic}; "
-                "run `lately topics --create`, or set --scores-topic"
-            )
+            raise missing(settings, settings.scores_topic, "--scores-topic")
         consumer.subscribe([settings.scores_topic])
         while True:
             fetched = await consumer.getmany(timeout_ms=REFRESH_MS)
             records = [record for batch in fetched.values() for record in batch]
             yield [_parse(record) for record in sorted(records, key=lambda r: r.timestamp)]
+    except DENIED as error:
+        raise BrokerError(f"{settings.bootstrap}: {denial(error)}") from error
     except KafkaError as error:
         advice = await raise_refusal(settings)
         # Of nobody there, the client has much to say, and nothing that helps.

@@ -1,12 +1,13 @@
 #!/bin/sh
 # The least that each of our principals needs of Kafka, as access control lists.
 #
-#   acls.sh ROLE PRINCIPAL      ROLE: worker, producer, consumer, topics
+#   acls.sh ROLE PRINCIPAL      ROLE: worker, producer, consumer, eraser, mender, topics
 #   acls.sh worker User:lately
 #
 # `worker` is `lately worker`; `producer` whoever sends events, `lately replay` too; `consumer`
-# whoever reads scores, `lately watch` too; `topics` is `lately topics --create`. Run it again for
-# another principal. What is allowed twice is there once; nothing is taken away.
+# whoever reads scores, `lately watch` too; `eraser` is `lately forget`; `mender` is `lately dead`;
+# `topics` is `lately topics --create`. Run it again for another principal. What is allowed twice is
+# there once; nothing is taken away.
 #
 # BOOTSTRAP       broker to talk to (localhost:9092)
 # COMMAND_CONFIG  file with the settings by which an administrator comes in (none)
@@ -23,7 +24,7 @@ group=${LATELY_GROUP:-lately}
 changelog=$group-state-changelog
 
 usage() {
-    echo "acls.sh: $1; usage: acls.sh worker|producer|consumer|topics User:NAME" >&2
+    echo "acls.sh: $1; usage: acls.sh worker|producer|consumer|eraser|mender|topics User:NAME" >&2
     exit 2
 }
 
@@ -51,6 +52,14 @@ worker)
     ;;
 producer) allow Write --topic "$events" ;;
 consumer) allow Read --topic "$scores" ;; # without a group: `lately watch` joins none
+eraser)
+    allow Write --topic "$events"
+    allow Read --topic "$receipts"
+    ;;
+mender)
+    allow Write --topic "$events"
+    allow Read --topic "$dead"
+    ;;
 topics)
     set -- --topic "$events" --topic "$scores" --topic "$dead" --topic "$receipts"
     allow Create,Describe,DescribeConfigs "$@" --topic "$changelog"

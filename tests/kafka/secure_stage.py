@@ -1,6 +1,7 @@
 """The secure stage: a test's own topics on the secure broker, and workers that come in by it."""
 
 import subprocess
+import threading
 from pathlib import Path
 
 from tests.kafka.broker import ROOT, find_jars
@@ -38,18 +39,43 @@ class SecureStage(Stage):
         self, listener: str, credentials: Settings, *words: str
     ) -> "subprocess.CompletedProcess[str]":
         """Run another command of `lately`, coming in the same way."""
-        address = self._broker.address(listener)
         return subprocess.run(
             [LATELY, *words],
-            env={
-                **environment({**self.settings, **credentials, "bootstrap": address}),
-                "PYTHONPATH": str(ROOT),
-            },
+            env=self._environment(listener, credentials),
             capture_output=True,
             text=True,
             timeout=60,
             check=False,
         )
+
+    def first_line(
+        self, listener: str, credentials: Settings, timeout_s: float, *words: str
+    ) -> str:
+        """The first line that a command prints which would go on without end."""
+        process = subprocess.Popen(
+            [LATELY, *words],
+            env=self._environment(listener, credentials),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        # A command that says nothing must not hold us for ever.
+        patience = threading.Timer(timeout_s, process.kill)
+        patience.start()
+        try:
+            assert process.stdout is not None and process.stderr is not None
+            line = process.stdout.readline()
+            assert line, f"no line within {timeout_s:g} s: {process.stderr.read()}"
+            return line
+        finally:
+            patience.cancel()
+            process.terminate()
+            process.communicate()
+
+    def _environment(self, listener: str, credentials: Settings) -> Settings:
+        bootstrap = self._broker.address(listener)
+        settings = {**self.settings, **credentials, "bootstrap": bootstrap}
+        return {**environment(settings), "PYTHONPATH": str(ROOT)}
 
     def grant(self, role: str, user: str) -> None:
         """Run our script of access control lists."""
