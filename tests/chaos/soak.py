@@ -190,7 +190,10 @@ class Soak:
         self._run.stage.feed([_forget(key, near) for key in sorted(users)[:50] if _is_text(key)])
 
     def _exchange_model(self) -> None:
+        """A bad one is refused, and stays no longer: a worker that starts with it would end."""
         switch(self._link, self._random.choice(self._models))
+        time.sleep(3.0)
+        switch(self._link, self._random.choice(self._run.models))
 
 
 def _said(good: Message, user: str, number: int) -> Message:
