@@ -47,6 +47,7 @@ class Recovery:
         self._publisher = publisher
         self._old_ms = int(tombstones_ms * _SAFE_SHARE)
         self._stale: dict[int, set[bytes]] = {}
+        self._gone: dict[int, dict[bytes, int]] = {}  # how far those deleted had come
 
     async def recover(self, partitions: Iterable[int]) -> None:
         """Open these partitions, and bring them up to date."""
@@ -56,6 +57,7 @@ class Recovery:
             self._store.open(number)
             self._wipe_if_old(number)
         records, self._stale = 0, {number: set() for number in numbers}
+        self._gone = {number: {} for number in numbers}
         if numbers:
             consumer = AIOKafkaConsumer(
                 **self._client_options,
@@ -70,6 +72,7 @@ class Recovery:
             finally:
                 await consumer.stop()
         await self._mend()
+        self._gone = {}
         for number in numbers:
             self._store.miss_nothing(number, from_now_on=True)
         took_s = time.perf_counter() - start_s
@@ -114,8 +117,12 @@ class Recovery:
 
     def _changes(self, partition: int, messages: Sequence[Message]) -> Values:
         keys = list(dict.fromkeys(cast("bytes", message.key) for message in messages))
-        known = dict(zip(keys, self._store.get_many(partition, keys), strict=True))
-        changes, stale = newest(known, messages)
+        known = zip(keys, self._store.get_many(partition, keys), strict=True)
+        gone = self._gone[partition]
+        applied = {key: gone[key] for key in keys if key in gone}
+        applied |= {key: applied_offset_of(value) for key, value in known if value is not None}
+        changes, stale = newest(applied, messages)
+        gone |= {key: applied.get(key, -1) for key, value in changes.items() if value is None}
         self._stale[partition] = (self._stale[partition] - changes.keys()) | stale
         return changes
 
@@ -145,13 +152,13 @@ class Recovery:
         await consumer.seek_to_beginning(tp)
 
 
-def newest(known: Values, messages: Iterable[Message]) -> tuple[Values, set[bytes]]:
-    """The values that users come to, given those on disk, and whose last record does not count.
+def newest(applied: dict[bytes, int], messages: Iterable[Message]) -> tuple[Values, set[bytes]]:
+    """The values that users come to, and whose last record does not count.
 
-    A record of less of the log than one before it was written too late, by a worker that had lost
-    the partition and did not know yet.
+    ``applied`` is how far of the log each has come, and is brought up to date. A record of less
+    than one before it was written too late, by a worker that had lost the partition and did not
+    know yet.
     """
-    applied = {key: applied_offset_of(value) for key, value in known.items() if value is not None}
     changes: Values = {}
     stale: set[bytes] = set()
     for message in messages:

@@ -175,6 +175,25 @@ def test_what_came_too_late_is_mended_in_the_changelog(
     assert asyncio.run(mend()) == [(b"u1", state(7))]
 
 
+@pytest.mark.parametrize("per_fetch", [1, 2, 3, 4])
+def test_a_state_that_comes_after_a_forgotten_users_tombstone_brings_nobody_back(
+    store: StateStore, changelog: Changelog, per_fetch: int
+) -> None:
+    # The marker of the forget has come to 9; a worker that had lost the partition writes of 8.
+    marker = UserState()
+    marker.applied_offset, marker.forgotten = 9, True
+    changelog.per_fetch = per_fetch
+    changelog.write(
+        0,
+        *(Change(0, b"u1", state(7)), Change(1, b"u1", marker.to_bytes()), Change(2, b"u1", None)),
+        *(Change(3, b"u1", state(8)), Change(4, b"u2", state(3))),
+    )
+
+    recover(store, 0)
+
+    assert dict(store.users(0)) == {b"u2": state(3)}
+
+
 HOUR_MS = 3_600_000
 
 
@@ -264,7 +283,7 @@ def test_whatever_the_order_the_furthest_state_counts(records: list[tuple[bytes,
     messages: Any = [
         Change(place, key, state(offset)) for place, (key, offset) in enumerate(records)
     ]
-    changes, stale = newest({b"a": state(50), b"b": None}, messages)
+    changes, stale = newest({b"a": 50}, messages)
 
     for key, start in ((b"a", 50), (b"b", -1)):
         offsets = [offset for name, offset in records if name == key]
