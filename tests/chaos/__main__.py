@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from random import Random
 from tempfile import mkdtemp
 from typing import Annotated
 
@@ -48,7 +49,7 @@ def main(
     failed = 0
     try:
         with shared(scratch) as brokers:
-            plan = _plan(names, seed or list(range(5)), by_seed=minutes is not None)
+            plan = _plan(names, seed or list(range(5)), mix=minutes is not None)
             for fault_name, seeds in plan:
                 results: list[Result] = []
                 for number in seeds:
@@ -67,11 +68,13 @@ def main(
     raise typer.Exit(1 if failed else 0)
 
 
-def _plan(names: list[str], seeds: list[int], by_seed: bool) -> list[tuple[str, list[int]]]:
-    """Fault by fault, all seeds of each; for a mix a seed after the other, all faults of each."""
-    if by_seed:
-        return [(name, [seed]) for seed in seeds for name in names]
-    return [(name, seeds) for name in names]
+def _plan(names: list[str], seeds: list[int], mix: bool) -> list[tuple[str, list[int]]]:
+    """Fault by fault, all seeds of each; for a mix seed by seed, the faults in an order of its own."""
+    if not mix:
+        return [(name, seeds) for name in names]
+    return [
+        (name, [seed]) for seed in seeds for name in Random(f"mix {seed}").sample(names, len(names))
+    ]
 
 
 def _complain(results: list[Result]) -> int:
