@@ -69,7 +69,7 @@ def main(
 
 
 def _plan(names: list[str], seeds: list[int], mix: bool) -> list[tuple[str, list[int]]]:
-    """Fault by fault, all seeds of each; for a mix seed by seed, the faults in an order of its own."""
+    """Fault by fault, all seeds of each; a mix: seed by seed, the faults in an order of its own."""
     if not mix:
         return [(name, seeds) for name in names]
     return [
