@@ -58,6 +58,10 @@ fuzz: $(SETUP) ## messages led by coverage, worker against oracle, on Linux; SEC
 	.venv/bin/python -m tests.chaos.coverage_fuzz $(CHAOS)/corpus -max_total_time=$(FUZZ_S) \
 		-max_len=1000 -timeout=10 -artifact_prefix=$(CHAOS)/ -print_final_stats=1 -verbosity=0
 
+.PHONY: removals
+removals: $(SETUP) ## take each security control out, and see its test fail; ARGS=--kafka for all
+	.venv/bin/python -m tests.removals $(ARGS)
+
 .PHONY: audit
 audit: .venv-audit/.complete ## known weaknesses of the pins; exits 2 where nobody here knows of any
 	@.venv-audit/bin/python requirements/audit.py requirements/all.txt
