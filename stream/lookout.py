@@ -7,16 +7,18 @@ from aiokafka import AIOKafkaProducer
 
 from stream.health import Health
 from stream.lane import Lane
+from stream.memory import trim
 from stream.metrics import Metrics
 from stream.pipeline import Pipeline
 
 HEARTBEAT_S = 0.5
 LOOK_EVERY_S = 1.0
 BROKER_SILENCE_S = 5.0
+TRIM_EVERY_S = 60.0
 
 
 class Lookout:
-    """Three watches, each a task that runs until it is cancelled."""
+    """Some watches, each a task that runs until it is cancelled."""
 
     def __init__(self, health: Health, metrics: Metrics) -> None:
         self._health = health
@@ -41,6 +43,12 @@ class Lookout:
             age_s = 0.0 if oldest_ms is None else time.time() - oldest_ms / 1000
             self._metrics.oldest_unscored_age.set(max(0.0, age_s))
             await asyncio.sleep(LOOK_EVERY_S)
+
+    async def keep_memory_low(self) -> None:
+        """Give back, now and then, what is free in our heap."""
+        while True:
+            await asyncio.sleep(TRIM_EVERY_S)
+            await asyncio.to_thread(trim)
 
     async def watch_broker(self, producer: AIOKafkaProducer) -> None:
         """Ask the broker something small, again and again: readiness must tell when it is gone."""

@@ -115,19 +115,18 @@ class Worker:
         self._health.holds("model")
         self._metrics.set_model(scorer.info.name, scorer.info.version, scorer.info.device)
         required = await topics.require(settings)
-        partitions = required.partitions
         self._producer = await self._start_producer(stack)
         ours = await self._name_topics()
         device = Device(scorer, settings.scoring_timeout_s)
         stack.callback(device.close)
         self._build_pipeline(device, policy, required, ours)
         instance_id = settings.instance_id or instance_id_of(settings.state_dir)
-        app = build_app(settings, partitions, instance_id)
+        app = build_app(settings, required.partitions, instance_id)
         self._lane = Lane(app, settings.events_topic, self, self._lease.renew)
         _log.info(
             "worker starts",
             model=f"{scorer.info.name} {scorer.info.version} on {scorer.info.device}",
-            partitions=partitions,
+            partitions=required.partitions,
             batch_users=policy.close_users,
             batch_deadline_ms=settings.batch_deadline_ms,
         )
@@ -141,6 +140,7 @@ class Worker:
             reloader.run(settings.artifact_poll_s, self._look_at_artifact),
             lookout.look(self._pipeline, self._lane),
             lookout.watch_broker(self._producer),
+            lookout.keep_memory_low(),
         )
         return [asyncio.create_task(service) for service in services]
 

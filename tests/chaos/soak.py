@@ -28,7 +28,7 @@ from tests.oracle.hashing import partition_of
 
 PER_S = 150
 USERS = 5_000
-WARM_UP_S = 600.0
+WARM_UP_S = 900.0  # at this rate RocksDB's write buffers are full for the first time after twelve
 MOMENT_S = (8.0, 20.0)  # between two faults
 RSS_MB_PER_MIN = 1.0
 PER_HOUR = 3.0  # descriptors and threads: a reconnection at the end of the hour is no leak
