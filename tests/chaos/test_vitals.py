@@ -24,6 +24,16 @@ def test_a_trend_leaves_the_warm_up_out() -> None:
     assert tuple(found) == pytest.approx((9.0, 105.0, 0.5, 120, 60))
 
 
+def test_what_comes_and_goes_is_no_leak_and_what_stays_is() -> None:
+    # Fifty descriptors now and then; a thread more every ten minutes, six an hour.
+    samples = [Vital(10.0 * n, MB, 20 + (50 if n % 7 else 0), 9 + n // 60) for n in range(1, 360)]
+    found = trend(samples, warm_up_s=0)
+
+    assert found is not None
+    assert found.descriptors_per_hour == 0
+    assert found.threads_per_hour == pytest.approx(6, abs=0.5)
+
+
 def test_nothing_is_said_of_a_process_that_did_not_outlive_its_warm_up() -> None:
     assert trend([Vital(0.0, 1, 1, 1), Vital(2.0, 1, 1, 1)], warm_up_s=60) is None
     assert trend([], warm_up_s=60) is None

@@ -3,11 +3,13 @@
 import threading
 import time
 from collections.abc import Sequence
+from itertools import groupby
 from typing import NamedTuple
 
 import psutil
 
 EVERY_S = 2.0
+FLOOR_S = 300.0
 
 
 class Vital(NamedTuple):
@@ -61,18 +63,24 @@ class Trend(NamedTuple):
 
 
 def trend(samples: Sequence[Vital], warm_up_s: float) -> Trend | None:
-    """Lines of least squares through what came after the warm-up; None where too little did."""
+    """Lines of least squares through what came after the warm-up; None where too little did.
+
+    Files and connections come and go with every fault, so of descriptors and threads the least of
+    each five minutes counts: what leaks is never given back.
+    """
     start_s = samples[0].at_s + warm_up_s if samples else 0.0
     warm = [sample for sample in samples if sample.at_s >= start_s]
-    if len(warm) < 2:
+    windows = [list(group) for _, group in groupby(warm, lambda s: (s.at_s - start_s) // FLOOR_S)]
+    if len(windows) < 2:
         return None
     minutes = [(sample.at_s - start_s) / 60 for sample in warm]
+    starts = [(window[0].at_s - start_s) / 60 for window in windows]
     return Trend(
         minutes[-1] - minutes[0],
         warm[-1].rss_bytes / 1e6,
         slope(minutes, [sample.rss_bytes / 1e6 for sample in warm]),
-        slope(minutes, [sample.descriptors for sample in warm]) * 60,
-        slope(minutes, [sample.threads for sample in warm]) * 60,
+        slope(starts, [min(s.descriptors for s in window) for window in windows]) * 60,
+        slope(starts, [min(s.threads for s in window) for window in windows]) * 60,
     )
 
 
