@@ -37,6 +37,12 @@ chaos: $(SETUP) ## break real workers in every way; SEED=7 FAULT=broker-restart 
 	.venv/bin/python -m tests.chaos $(if $(FAULT),--fault $(FAULT)) $(if $(SEED),--seed $(SEED)) \
 		$(if $(MINUTES),--minutes $(MINUTES)) --keep $(CHAOS) --out $(CHAOS)/results.jsonl
 
+.PHONY: soak
+soak: $(SETUP) ## an hour of faults around one worker that must live and not grow; MINUTES=10 SEED=7
+	@mkdir -p $(CHAOS)
+	.venv/bin/python -m tests.chaos.soak $(if $(SEED),--seed $(SEED)) \
+		$(if $(MINUTES),--minutes $(MINUTES)) --keep $(CHAOS) --out $(CHAOS)/soak.jsonl
+
 .PHONY: lint
 lint: $(SETUP) ## style, types, who imports whom, and the files of deploy/
 	.venv/bin/ruff check .

@@ -12,14 +12,15 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import Annotated, NamedTuple
+from typing import Annotated
 
 import typer
 
 from tests.chaos.cluster import cluster
 from tests.chaos.fuzz import fuzzed
+from tests.chaos.outcome import Outcome
 from tests.chaos.run import Run
-from tests.chaos.vitals import Trend, Vital, Vitals, trend
+from tests.chaos.vitals import Vitals
 from tests.kafka.artifact import find_artifact, items_of, write_sibling
 from tests.kafka.bad_models import make_bad, switch
 from tests.kafka.load import Load
@@ -30,38 +31,7 @@ PER_S = 150
 USERS = 5_000
 WARM_UP_S = 900.0  # at this rate RocksDB's write buffers are full for the first time after twelve
 MOMENT_S = (8.0, 20.0)  # between two faults
-RSS_MB_PER_MIN = 1.0
-PER_HOUR = 3.0  # descriptors and threads: a reconnection at the end of the hour is no leak
 ORACLE_S = 1800.0
-NO_TREND = Trend(0, 0, 0, 0, 0)
-
-
-class Outcome(NamedTuple):
-    """What an hour came to."""
-
-    seed: int
-    minutes: float
-    events: int
-    faults: dict[str, int]
-    differences: dict[str, int]
-    first: str
-    lives: int  # of worker a: 1 unless it ended by itself
-    trend: Trend | None
-    samples: list[Vital]  # of its longest life
-
-    @property
-    def failures(self) -> list[str]:
-        """What is not as promised, a line each."""
-        wrong = [f"{check}: {n} differences" for check, n in self.differences.items() if n]
-        if self.trend is None:
-            return [*wrong, "no worker lived long enough to see a trend"]
-        if self.trend.rss_mb_per_min >= RSS_MB_PER_MIN:
-            wrong.append(f"memory grows by {self.trend.rss_mb_per_min:.2f} MB a minute")
-        if self.trend.descriptors_per_hour >= PER_HOUR:
-            wrong.append(f"{self.trend.descriptors_per_hour:.1f} descriptors an hour more")
-        if self.trend.threads_per_hour >= PER_HOUR:
-            wrong.append(f"{self.trend.threads_per_hour:.1f} threads an hour more")
-        return wrong
 
 
 class Soak:
@@ -251,7 +221,7 @@ def soak(minutes: float, seed: int, folder: Path) -> Outcome:
         result.differences,
         result.first,
         len(lives),
-        trend(longest.samples, min(WARM_UP_S, minutes * 60 / 4)),
+        min(WARM_UP_S, minutes * 60 / 4),
         longest.samples,
     )
 
@@ -270,15 +240,11 @@ def main(
     try:
         outcome = soak(minutes, seed, folder)
         failures = outcome.failures
-        shown = outcome._replace(samples=[])._asdict() | (outcome.trend or NO_TREND)._asdict()
-        for name, value in shown.items():
-            if name not in ("samples", "trend") and (value or name != "first"):
-                typer.echo(f"{name:<22} {value}")
+        typer.echo(outcome.describe())
         typer.echo("\n".join(f"FAILED: {line}" for line in failures) or "held")
         if out:
-            fields = outcome._asdict() | {"trend": outcome.trend and outcome.trend._asdict()}
             with out.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(fields) + "\n")
+                file.write(outcome.to_json() + "\n")
         if failures and keep:
             shutil.copytree(folder, keep / f"soak-{seed}", dirs_exist_ok=True, symlinks=True)
     finally:
