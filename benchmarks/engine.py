@@ -32,7 +32,7 @@ def main() -> int:
     """Run the rounds, print the table; 1 when an engine stalls or leaves events without output."""
     options = _parser().parse_args()
     try:
-        with _kafka() as bootstrap, tempfile.TemporaryDirectory() as folder:
+        with kafka() as bootstrap, tempfile.TemporaryDirectory() as folder:
             runs = asyncio.run(_rounds(bootstrap, Path(folder), options))
     except StalledError as error:
         print(error, file=sys.stderr)
@@ -60,7 +60,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 @contextmanager
-def _kafka() -> Iterator[str]:
+def kafka() -> Iterator[str]:
     """The Kafka of LATELY_TEST_BOOTSTRAP, or one of our own for as long as we run."""
     if given := os.environ.get("LATELY_TEST_BOOTSTRAP"):
         yield given

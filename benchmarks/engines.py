@@ -37,15 +37,16 @@ class Engine(NamedTuple):
     share: float = 1.0
 
 
-def _lately(job: Job) -> Start:
+def start_lately(job: Job, artifact: Path | None = None) -> Start:
+    """The worker, with the model of an artifact or with none."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         http = f"127.0.0.1:{probe.getsockname()[1]}"
     flags = {
         "--bootstrap": job.bootstrap,
         "--state-dir": str(job.state_dir),
-        "--artifact": str(job.state_dir),  # not read: there is no model
-        "--scorer": "null",
+        "--artifact": str(artifact or job.state_dir),  # not read where there is no model
+        "--scorer": "onnx" if artifact else "null",
         "--http": http,
     }
     return Start(
@@ -71,6 +72,6 @@ def _python(module: str) -> Callable[[Job], Start]:
     return start
 
 
-LATELY = Engine("Lately", _lately)
+LATELY = Engine("Lately", start_lately)
 STOCK = Engine("stock Faust", _python("benchmarks.stock_faust"), share=0.1)
 QUIX = Engine("Quix Streams", _python("benchmarks.quix"))

@@ -83,7 +83,7 @@ async def measure(
 
     Raises StalledError.
     """
-    async with _topics(bootstrap, partitions, folder) as (job, eyes):
+    async with topics(bootstrap, partitions, folder) as (job, eyes):
         await write(bootstrap, job.source, warm_up, partitions)
         child = Child(*engine.start(job))
         try:
@@ -117,8 +117,8 @@ class Eyes:
 
     async def close(self) -> None:
         """Delete the job's topics and leave."""
-        topics = await self._admin.list_topics()
-        await self._admin.delete_topics([name for name in topics if self._job.group in name])
+        names = await self._admin.list_topics()
+        await self._admin.delete_topics([name for name in names if self._job.group in name])
         await self._admin.close()
         await self._consumer.stop()
 
@@ -151,7 +151,7 @@ class Eyes:
 
 
 @asynccontextmanager
-async def _topics(bootstrap: str, partitions: int, folder: Path) -> AsyncIterator[tuple[Job, Eyes]]:
+async def topics(bootstrap: str, partitions: int, folder: Path) -> AsyncIterator[tuple[Job, Eyes]]:
     """Topics of a name that nobody else has, for one run; they are deleted after it."""
     group = f"bench-{uuid.uuid4().hex[:8]}"
     source, output = f"{group}.events", f"{group}.scores"
