@@ -59,15 +59,18 @@ def _keyless_elsewhere(good: Message, body: dict[str, Any], n_partitions: int) -
 
 
 BAD_BY_REASON: dict[str, list[MakeBad]] = {
-    "too_large": [_padded(MAX_BYTES + 1), _padded(100_000)],
+    "too_large": [
+        _padded(MAX_BYTES + 1),
+        _padded(100_000),
+        _value(b"[" * 20_000 + b"]" * 20_000),
+        _inside(b"[" * 8 + b"]" * 8),  # the ninth level
+    ],
     "not_utf8": [_value(b"\xff\xfe{}"), _inside(b'"\xc3("')],
     "not_json": [
         _value(None),
         _value(b""),
         _value(b"{'user_id': 1}"),
         _value(b"\xef\xbb\xbf{}"),
-        _value(b"[" * 20_000 + b"]" * 20_000),
-        _inside(b"[" * 20_000 + b"]" * 20_000),
         _inside(b"NaN"),
         _inside(b'"\\ud800"'),
         _inside(b"1} {"),
