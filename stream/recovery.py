@@ -9,6 +9,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import OffsetOutOfRangeError
 
 from stream.events import Message
+from stream.memory import sweep
 from stream.publishing import NO_HEADERS, Publisher, acknowledged
 from stream.state import applied_offset_of
 from stream.store import StateStore
@@ -73,6 +74,7 @@ class Recovery:
                 await consumer.stop()
         await self._mend()
         self._gone = {}
+        sweep()
         for number in numbers:
             self._store.miss_nothing(number, from_now_on=True)
         took_s = time.perf_counter() - start_s

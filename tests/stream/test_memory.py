@@ -1,12 +1,14 @@
 """What the heap has free goes back to the system."""
 
 import ctypes
+import gc
 import threading
+import weakref
 
 import psutil
 import pytest
 
-from stream.memory import trim
+from stream.memory import sweep, trim
 
 MB = 1_000_000
 
@@ -30,6 +32,26 @@ def test_what_a_thread_has_left_between_what_lives_is_given_back() -> None:
 
     assert trim()
     assert before - rss_mb() > 100
+
+
+class Node:
+    """What refers to itself, as a client and its tasks do."""
+
+    def __init__(self) -> None:
+        self.itself = self
+
+
+def test_what_is_in_cycles_is_found_at_once() -> None:
+    gc.disable()  # so that nothing else finds it
+    try:
+        gone = weakref.ref(Node())
+        assert gone() is not None
+
+        sweep()
+
+        assert gone() is None
+    finally:
+        gc.enable()
 
 
 def test_where_the_c_library_cannot_nothing_happens(monkeypatch: pytest.MonkeyPatch) -> None:
