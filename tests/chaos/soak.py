@@ -246,7 +246,8 @@ def main(
             with out.open("a", encoding="utf-8") as file:
                 file.write(outcome.to_json() + "\n")
         if failures and keep:
-            shutil.copytree(folder, keep / f"soak-{seed}", dirs_exist_ok=True, symlinks=True)
+            shutil.rmtree(keep / f"soak-{seed}", ignore_errors=True)
+            shutil.copytree(folder, keep / f"soak-{seed}", symlinks=True)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     raise typer.Exit(1 if failures else 0)

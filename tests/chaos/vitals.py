@@ -45,6 +45,9 @@ class Vitals:
                     )
             except psutil.Error:
                 return
+            if not self.samples[-1].rss_bytes:  # ended, and nobody has asked for its code yet
+                self.samples.pop()
+                return
 
     def close(self) -> None:
         """Look no longer."""
