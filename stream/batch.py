@@ -4,9 +4,10 @@ from typing import NamedTuple
 
 from model.sequence import Sequence
 from stream.batching import Taken, Waiting
+from stream.changelog import headers_of_tombstone
 from stream.events import DeadLetter, Event
 from stream.partition import Partition
-from stream.publishing import AsOf
+from stream.publishing import AsOf, Headers
 from stream.shedding import Level
 
 
@@ -33,6 +34,7 @@ class Share:
         self.forgets: list[Event] = []  # each owes a receipt
         self.dead: list[DeadLetter] = []
         self.changes: dict[bytes, bytes | None] = {}
+        self.headers: dict[bytes, Headers] = {}  # of the changes that are tombstones
 
     def reach_back(self, offset: int) -> None:
         """This event is safe only when the batch is done."""
@@ -63,10 +65,12 @@ class Batch:
         share = self.shares.get(number)
         return share.changes if share is not None else {}
 
-    def purge(self, partition: Partition, keys: list[bytes]) -> None:
-        """Delete the forget markers of these users."""
-        if keys:
-            self._share(partition.number).changes.update(dict.fromkeys(keys))
+    def purge(self, partition: Partition, markers: dict[bytes, int]) -> None:
+        """Delete these forget markers, each of a ``forget`` at this offset."""
+        if markers:
+            share = self._share(partition.number)
+            share.changes.update(dict.fromkeys(markers))
+            share.headers = {key: headers_of_tombstone(at) for key, at in markers.items()}
 
     def _add_user(self, partition: Partition, key: bytes, waiting: Waiting) -> None:
         share = self._share(partition.number)

@@ -34,19 +34,24 @@ class Committer:
             await self.commit()
 
     async def commit(self) -> None:
-        """Commit what is new and safe; nothing once the pipeline has failed."""
+        """Commit what is new and safe, and tell the pipeline; nothing once that has failed."""
         async with self._turn:
             positions = self._pipeline.positions()
             news = {p: o for p, o in positions.items() if self._committed.get(p) != o}
-            if not news or self._pipeline.failed.done():
+            if self._pipeline.failed.done():
                 return
-            try:
-                kept = await self._lane.commit(news)
-            except KafkaError as error:
-                _log.warning("offsets not committed", error=str(error))
-                kept = False
-            self._metrics.commits["ok" if kept else "failed"].inc()
-            if kept:
-                passed("committed")
-                self._committed.update(news)
-                self._pipeline.committed(news)
+            if news and not await self._is_kept(news):
+                news = {}
+            self._committed.update(news)
+            self._pipeline.committed(news)
+
+    async def _is_kept(self, positions: dict[int, int]) -> bool:
+        try:
+            kept = await self._lane.commit(positions)
+        except KafkaError as error:
+            _log.warning("offsets not committed", error=str(error))
+            kept = False
+        self._metrics.commits["ok" if kept else "failed"].inc()
+        if kept:
+            passed("committed")
+        return kept

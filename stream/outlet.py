@@ -138,7 +138,8 @@ class Outlet:
         sent = []
         for share in batch.shares.values():
             if share.changes:
-                records = [(key, value, NO_HEADERS) for key, value in share.changes.items()]
+                headers = share.headers.get
+                records = [(k, value, headers(k, NO_HEADERS)) for k, value in share.changes.items()]
                 sent.append((share, await self._publisher.send(changelog, share.number, records)))
                 passed("changelog_sent")
         written = []

@@ -37,6 +37,7 @@ class Limits(NamedTuple):
     in_flight: int
     cache_users: int
     shed_after_s: float | None = None  # see `stream.shedding`
+    forget_marker_s: float = 0.0  # see `stream.partition`
 
 
 class Pipeline:
@@ -211,10 +212,11 @@ class Pipeline:
 
     def _close_batch(self) -> Batch:
         batch = Batch(self._batcher.take(), self._partitions)
+        before_s = self._clock() - self._limits.forget_marker_s
         for partition in self._partitions.values():
-            if partition.markers:
+            if partition.has_expired_markers(before_s):
                 busy = (*self._busy(partition.number), batch.keys(partition.number))
-                batch.purge(partition, partition.expired_markers(busy))
+                batch.purge(partition, partition.expired_markers(before_s, busy))
         if batch.oldest_s is not None:
             waited_s = max(0.0, self._clock() - batch.oldest_s)
             batch.level = shed_level(waited_s, self._limits.shed_after_s)
@@ -305,11 +307,14 @@ class Pipeline:
         return min([*starts, partition.oldest_unsafe])
 
     def committed(self, offsets: dict[int, int]) -> None:
-        """These offsets are committed: forget markers below them are needed no more."""
+        """These offsets are committed, if any are new: forget markers may go for it, or in time."""
+        now_s = self._clock()
         for number in offsets.keys() & self._partitions.keys():
-            if self._partitions[number].is_committed(offsets[number]):
-                self._batcher.add_errand(self._clock())
-                self._wake.set()
+            self._partitions[number].is_committed(offsets[number], now_s)
+        before_s = now_s - self._limits.forget_marker_s
+        if any(p.has_expired_markers(before_s) for p in self._partitions.values()):
+            self._batcher.add_errand(now_s)
+            self._wake.set()
 
     # --- what can be seen from outside -------------------------------------------------------
 

@@ -8,9 +8,10 @@ import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import OffsetOutOfRangeError
 
+from stream.changelog import headers_of_tombstone, reach_of
 from stream.events import Message
 from stream.memory import sweep
-from stream.publishing import NO_HEADERS, Publisher, acknowledged
+from stream.publishing import NO_HEADERS, Publisher, Record, acknowledged
 from stream.state import applied_offset_of
 from stream.store import StateStore
 
@@ -124,7 +125,7 @@ class Recovery:
         applied = {key: gone[key] for key in keys if key in gone}
         applied |= {key: applied_offset_of(value) for key, value in known if value is not None}
         changes, stale = newest(applied, messages)
-        gone |= {key: applied.get(key, -1) for key, value in changes.items() if value is None}
+        gone |= {k: applied[k] for k, value in changes.items() if value is None and k in applied}
         self._stale[partition] = (self._stale[partition] - changes.keys()) | stale
         return changes
 
@@ -133,7 +134,11 @@ class Recovery:
         for partition, keys in self._stale.items():
             if keys and self._publisher is not None:
                 values = self._store.get_many(partition, ordered := sorted(keys))
-                records = [(key, v, NO_HEADERS) for key, v in zip(ordered, values, strict=True)]
+                gone = self._gone[partition]
+                records: list[Record] = [
+                    (key, value, headers_of_tombstone(gone[key]) if value is None else NO_HEADERS)
+                    for key, value in zip(ordered, values, strict=True)
+                ]
                 sent = await self._publisher.send(self._changelog, partition, records)
                 await acknowledged(self._changelog, sent)
                 _log.warning("changelog mended", partition=partition, users=len(keys))
@@ -158,19 +163,18 @@ def newest(applied: dict[bytes, int], messages: Iterable[Message]) -> tuple[Valu
     """The values that users come to, and whose last record does not count.
 
     ``applied`` is how far of the log each has come, and is brought up to date. A record of less
-    than one before it was written too late, by a worker that had lost the partition and did not
-    know yet.
+    came too late (`changelog.reach_of`).
     """
     changes: Values = {}
     stale: set[bytes] = set()
     for message in messages:
         key, value = cast("bytes", message.key), message.value
-        if value is not None:
-            offset = applied_offset_of(value)
-            if offset < applied.get(key, -1):
+        reach = reach_of(value, message.headers)
+        if reach is not None:
+            if reach < applied.get(key, -1):
                 stale.add(key)
                 continue
-            applied[key] = offset
+            applied[key] = reach
         changes[key] = value
         stale.discard(key)
     return changes, stale

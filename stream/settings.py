@@ -255,6 +255,12 @@ class WorkerSettings(StateSettings):
     max_future_ms: int = Field(
         300_000, ge=0, description="ahead of the record's timestamp by more: clamped to it"
     )
+    forget_marker_s: float = Field(
+        600.0,
+        ge=0,
+        le=86_400,
+        description="the offset of a forget stays for so long, against what a lost worker sent",
+    )
     ttl_s: int = Field(30 * 86_400, ge=60, description="a user unseen for longer starts afresh")
     max_message_bytes: int = Field(65_536, ge=1024, description="a longer value is a dead letter")
 

@@ -106,7 +106,7 @@ async def _verify_one(reader: TopicReader, folder: Path, partition: int) -> Row:
             check = Verification(partition, stored.changelog_offset())
             async for records in reader.until_now(partition):
                 for record in records:
-                    check.add(record.offset, record.key, record.value)
+                    check.add(record.offset, record.key, record.value, record.headers)
             return check.compare(stored.users(), reader.end(partition))
     except StateError as error:
         return Row(partition, damage=str(error))

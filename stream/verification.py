@@ -1,11 +1,11 @@
 """The verification of a partition: what its disk must hold by its changelog, and what it holds."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import blake2b
 from typing import Any, ClassVar
 
-from stream.state import applied_offset_of
+from stream.changelog import reach_of
 
 _DIGEST_BYTES = 16
 
@@ -69,15 +69,21 @@ class Verification:
         self._applied: dict[bytes, int] = {}
         self._later: set[bytes] = set()
 
-    def add(self, offset: int, key: bytes, value: bytes | None) -> None:
-        """One record of the changelog."""
+    def add(
+        self,
+        offset: int,
+        key: bytes,
+        value: bytes | None,
+        headers: Sequence[tuple[str, bytes | None]],
+    ) -> None:
+        """One record of the changelog; one that came too late does not count, as at a rebuild."""
         if self._offset is None or offset > self._offset:
             self._later.add(key)
-        elif value is None:
-            self._expected[key] = None
-        elif (applied := applied_offset_of(value)) >= self._applied.get(key, -1):
-            self._applied[key] = applied  # less would have come too late: see recovery.newest
-            self._expected[key] = _digest(value)
+            return
+        reach, known = reach_of(value, headers), self._applied.get(key, -1)
+        if reach is None or reach >= known:
+            self._applied[key] = known if reach is None else reach
+            self._expected[key] = None if value is None else _digest(value)
 
     def compare(self, users: Iterable[tuple[bytes, bytes]], end: int) -> Row:
         """What the disk has against what it must have; ``end`` is the changelog's."""

@@ -191,8 +191,7 @@ class Worker:
         self, device: Device, policy: BatchPolicy, required: topics.Required, ours: Topics
     ) -> None:
         settings = self._settings
-        numbers = list(range(required.partitions))
-        partitioner = DefaultPartitioner()
+        numbers, partitioner = list(range(required.partitions)), DefaultPartitioner()
         self._recovery = Recovery(
             self._store,
             settings.changelog_topic,
@@ -208,6 +207,7 @@ class Worker:
                 settings.max_in_flight,
                 settings.cache_users,
                 None if settings.shed_after_ms is None else settings.shed_after_ms / 1000,
+                settings.forget_marker_s,
             ),
             rules=settings.rules,
             validator=Validator(

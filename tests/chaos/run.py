@@ -29,6 +29,7 @@ from tests.oracle.record import Record
 PER_S = 1500  # events a second while something is done to the worker
 READY_S = 60.0  # until a worker is given up that is not ready
 GIVEN_S = 30.0  # from the heal until it must be
+MARKER_S = 20.0  # longer than what a worker that is cut off has sent is on its way
 ORACLE_S = 300.0
 
 
@@ -146,6 +147,10 @@ class Run:
         """From now on everything is well again: recovery counts from here."""
         self.say("healed")
         self._healed_s = time.monotonic()
+
+    def let_records_come_late(self) -> None:
+        """A worker is cut off: what it has sent may arrive long after, and bring nobody back."""
+        self.stage.settings["forget_marker_s"] = f"{MARKER_S:g}"
 
     # --- what comes after the fault -----------------------------------------------------------
 

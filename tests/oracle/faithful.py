@@ -87,7 +87,7 @@ def work(events: list[Record], n_partitions: int = 4, merge: int = 3) -> Evidenc
             scores.append(Record(partition, len(scores), 0, key, value))
             changelog.append(Record(partition, len(changelog), 0, key, encode(step.state)))
             if forgotten:
-                changelog.append(Record(partition, len(changelog), 0, key, None))
+                changelog.append(tombstone(partition, len(changelog), key, step.offset))
     ends = dict.fromkeys(range(n_partitions), 0) | {r.partition: r.offset + 1 for r in events}
     return Evidence(
         TOPIC,
@@ -103,6 +103,12 @@ def work(events: list[Record], n_partitions: int = 4, merge: int = 3) -> Evidenc
         ends,
         GROUP,
     )
+
+
+def tombstone(partition: int, offset: int, key: bytes, reach: int) -> Record:
+    """What follows the marker of a forget at the offset ``reach``."""
+    header = ("lately.applied_offset", b"%d" % reach)
+    return Record(partition, offset, 0, key, None, (header,))
 
 
 def score(answers: Answers, user: str, partition: int, offset: int, state: State) -> bytes:

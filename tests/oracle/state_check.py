@@ -32,11 +32,18 @@ def _check_user(
     by_offset = {step.offset: step.state for step in steps}
     latest: State | None = None
     before = -1
+    markers: set[int] = set()  # the offsets of the forgets that have one so far
     for record in records:
         where = f"{_name(user)}, changelog {_place(record)}"
         if record.value is None:
-            if latest is None or not latest.forgotten:
-                yield Difference("O1 state", where, "a tombstone", "none: not forgotten before it")
+            may_be_of = (
+                markers
+                if late_ones
+                else markers & {-1 if latest is None else latest.applied_offset}
+            )
+            if (reach := _reach(record)) not in may_be_of:
+                expected_ones = sorted(may_be_of) or "none: not forgotten before it"
+                yield Difference("O1 state", where, f"a tombstone of {reach}", expected_ones)
             latest = None
             continue
         try:
@@ -55,7 +62,15 @@ def _check_user(
             yield Difference("O1 state", where, found, "the offset of an event that counts")
         else:
             yield from _compare(where, latest, expected)
+        if latest.forgotten:
+            markers.add(latest.applied_offset)
     yield from _check_last(user, steps[-1].state, latest, bool(records))
+
+
+def _reach(record: Record) -> int | None:
+    """The offset of the forget that a tombstone obeys, by its header."""
+    value = dict(record.headers).get("lately.applied_offset")
+    return None if value is None else int(value)
 
 
 def _check_last(

@@ -174,9 +174,34 @@ def test_missing_last_state_is_found() -> None:
 
 def test_tombstone_of_a_user_who_is_not_forgotten_is_found() -> None:
     evidence = work(log())
-    tombstone = Record(0, 99, 0, A.encode(), None)
+    for tombstone in (Record(0, 99, 0, A.encode(), None), faithful.tombstone(0, 99, A.encode(), 7)):
+        changelog = [*evidence.changelog, tombstone]
 
-    assert found(evidence._replace(changelog=[*evidence.changelog, tombstone])) == {"O1 state"}
+        assert found(evidence._replace(changelog=changelog)) == {"O1 state"}
+        assert found(evidence._replace(changelog=changelog, interruptions=1)) == {"O1 state"}
+
+
+def test_tombstone_of_another_forget_or_of_none_is_found() -> None:
+    evidence = work(log())
+    of_another = evidence.changelog[-1]._replace(headers=(("lately.applied_offset", b"1"),))
+    of_none = evidence.changelog[-1]._replace(headers=())
+
+    for tombstone in (of_another, of_none):
+        assert found(evidence._replace(changelog=[*evidence.changelog[:-1], tombstone])) == {
+            "O1 state"
+        }
+
+
+def test_a_late_tombstone_is_allowed_to_who_was_cut_off_if_it_is_mended() -> None:
+    evidence = work(log())
+    back = next(r for r in reversed(evidence.changelog) if r.key == C.encode())  # forgotten at 1
+    late = faithful.tombstone(2, 98, C.encode(), 1)
+    unmended = evidence._replace(changelog=[*evidence.changelog, late], interruptions=1)
+    mended = unmended._replace(changelog=[*unmended.changelog, back._replace(offset=99)])
+
+    assert found(unmended) == {"O1 state"}
+    assert found(mended) == set()
+    assert found(mended._replace(interruptions=0)) == {"O1 state"}
 
 
 def test_marker_that_never_becomes_a_tombstone_is_found() -> None:

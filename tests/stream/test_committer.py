@@ -7,8 +7,8 @@ from aiokafka.errors import KafkaConnectionError
 
 from stream.committer import Committer
 from stream.lane import Lane
-from tests.stream.fakes import click
-from tests.stream.world import World, on_a_loop, world
+from tests.stream.fakes import click, forget, settle
+from tests.stream.world import LIMITS, World, on_a_loop, world
 
 
 class FakeLane(Lane):
@@ -70,6 +70,40 @@ def test_a_commit_that_was_not_kept_is_tried_again(tmp_path: Path, error: Except
             assert w.metrics.commits["failed"]._value.get() == 1
 
     scenario()
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_what_is_forgotten_is_deleted_once_that_is_committed(tmp_path: Path, kept: bool) -> None:
+    @on_a_loop
+    async def scenario() -> None:
+        async with world(tmp_path) as w:
+            committing, lane = committer(w)
+            await safe(w, 0)
+            await w.feed(forget("u1", 1))
+            await w.acknowledge_all()
+            lane.kept = kept
+            await committing.commit()
+            await settle()
+            await w.acknowledge_all()
+
+            assert (w.stored() is None) == kept
+
+    scenario()
+
+
+@on_a_loop
+async def test_what_is_forgotten_is_deleted_in_time_without_news_to_commit(tmp_path: Path) -> None:
+    async with world(tmp_path, limits=LIMITS._replace(forget_marker_s=600.0)) as w:
+        committing, lane = committer(w)
+        await w.feed(forget("u1", 0))
+        await w.acknowledge_all()
+        await committing.commit()
+        w.now_s = 600.0
+        await committing.commit()
+        await settle()
+        await w.acknowledge_all()
+
+        assert (lane.commits, w.stored()) == ([{0: 1}], None)
 
 
 @on_a_loop

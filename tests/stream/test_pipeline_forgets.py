@@ -9,7 +9,7 @@ from typing import Any
 
 from stream.batching import BatchPolicy
 from tests.stream.fakes import NOW_MS, click, forget, settle
-from tests.stream.world import LATER, World, on_a_loop, world
+from tests.stream.world import LATER, LIMITS, World, on_a_loop, world
 
 
 @on_a_loop
@@ -82,13 +82,37 @@ async def test_the_marker_goes_when_the_commit_has_passed_it_and_not_before(
 
         assert await w.commit() == {0: 2}
         tombstone = w.publisher.sent[-1]
-        assert (tombstone.topic, tombstone.records) == ("changelog", [(b"u1", None, [])])
+        header = (
+            "lately.applied_offset",
+            b"1",
+        )  # of the forget: a rebuild must know how far it goes
+        assert (tombstone.topic, tombstone.records) == ("changelog", [(b"u1", None, [header])])
         assert w.stored() is not None
 
         await w.acknowledge_all()
         assert w.stored() is None
         assert w.store.markers(0) == frozenset()
         assert w.position == 2
+
+
+@on_a_loop
+async def test_the_marker_stays_for_as_long_as_a_lost_workers_record_may_be_on_its_way(
+    tmp_path: Path,
+) -> None:
+    async with world(tmp_path, limits=LIMITS._replace(forget_marker_s=600.0)) as w:
+        await forgotten(w)
+        await w.commit()
+        for w.now_s in (1.0, 599.9):
+            await w.commit()
+            assert w.publisher.unanswered() == []
+
+        w.now_s = 600.0
+        w.pipeline.committed({})  # nothing new came, and the committer looks all the same
+        await settle()
+        await w.acknowledge_all()
+
+        assert w.stored() is None
+        assert w.publisher.log("changelog", 0)[-1] == (b"u1", None)
 
 
 @on_a_loop
@@ -164,7 +188,8 @@ async def test_who_is_forgotten_twice_is_deleted_after_the_second(tmp_path: Path
         await w.feed(forget("u1", 2))
         w.pipeline.committed({0: 2})
         await settle()
-        assert (b"u1", None, []) not in [r for s in w.publisher.sent[3:] for r in s.records[1:]]
+        later = w.publisher.sent[3:]
+        assert [r for s in later if s.topic == "changelog" for r in s.records if r[1] is None] == []
 
         await w.acknowledge_all()
         await w.commit()

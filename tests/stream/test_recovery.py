@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stream import recovery as recovery_module
+from stream.publishing import Record
 from stream.recovery import Recovery, newest
 from stream.state import UserState
 from stream.store import StateStore
@@ -24,6 +25,7 @@ class Change(NamedTuple):
     offset: int
     key: bytes
     value: bytes | None
+    headers: tuple[tuple[str, bytes | None], ...] = ()
 
 
 class Changelog:
@@ -131,6 +133,31 @@ def state(offset: int, item: str = "i") -> bytes:
     return user.to_bytes()
 
 
+def marker(offset: int) -> bytes:
+    """What stays of who was forgotten at this offset."""
+    user = UserState()
+    user.applied_offset, user.forgotten = offset, True
+    return user.to_bytes()
+
+
+def mended(store: StateStore) -> list[Record]:
+    """What recovery writes into the changelog, before it is done."""
+
+    async def mend() -> list[Record]:
+        publisher = ManualPublisher()
+        recovery = Recovery(store, "changelog", {}, lambda took_s: None, publisher)
+        task = asyncio.create_task(recovery.recover([0]))
+        while not publisher.unanswered("changelog"):
+            await asyncio.sleep(0)
+        assert not task.done()  # the partition is not ours to work on before
+        (sent,) = publisher.unanswered("changelog")
+        sent.acknowledge()
+        await task
+        return sent.records
+
+    return asyncio.run(mend())
+
+
 @pytest.mark.parametrize("on_disk", [False, True])
 def test_a_record_of_less_of_the_log_came_too_late_and_does_not_count(
     store: StateStore, changelog: Changelog, on_disk: bool
@@ -161,18 +188,65 @@ def test_what_came_too_late_is_mended_in_the_changelog(
         *(Change(3, b"u2", state(5)), Change(4, b"u2", state(9))),
     )
 
-    async def mend() -> list[tuple[bytes, bytes | None]]:
-        publisher = ManualPublisher()
-        recovery = Recovery(store, "changelog", {}, lambda took_s: None, publisher)
-        task = asyncio.create_task(recovery.recover([0]))
-        while not publisher.unanswered("changelog"):
-            await asyncio.sleep(0)
-        assert not task.done()  # the partition is not ours to work on before
-        publisher.unanswered("changelog")[0].acknowledge()
-        await task
-        return publisher.log("changelog", 0)
+    assert mended(store) == [(b"u1", state(7), [])]
 
-    assert asyncio.run(mend()) == [(b"u1", state(7))]
+
+def tombstone(place: int, key: bytes, reach: int) -> Change:
+    """Of a forget at this offset of the source."""
+    return Change(place, key, None, (("lately.applied_offset", b"%d" % reach),))
+
+
+@pytest.mark.parametrize("per_fetch", [1, 2, 4])
+@pytest.mark.parametrize("on_disk", [False, True])
+def test_a_tombstone_that_comes_after_the_user_has_come_back_deletes_nobody(
+    store: StateStore, changelog: Changelog, per_fetch: int, on_disk: bool
+) -> None:
+    # Forgotten at 9, back at 12; the tombstone of who owned the partition before comes at last.
+    changelog.per_fetch = per_fetch
+    records = [Change(0, b"u1", marker(9)), Change(1, b"u1", state(12)), tombstone(2, b"u1", 9)]
+    if on_disk:
+        changelog.write(0, *records[:2])
+        recover(store, 0)
+        store.close(0)
+    changelog.write(0, *records)
+
+    assert mended(store) == [(b"u1", state(12), [])]
+    assert dict(store.users(0)) == {b"u1": state(12)}
+
+
+def test_a_tombstone_counts_where_compaction_took_the_marker_away(
+    store: StateStore, changelog: Changelog
+) -> None:
+    # The disk knows 7 and was away for the forget at 9. Of it only the tombstone is left.
+    changelog.write(0, Change(0, b"u1", state(7)))
+    recover(store, 0)
+    store.close(0)
+    changelog.write(0, tombstone(2, b"u1", 9))
+
+    recover(store, 0)
+
+    assert dict(store.users(0)) == {}
+
+
+def test_behind_a_late_state_the_tombstone_is_written_again_with_its_offset(
+    store: StateStore, changelog: Changelog
+) -> None:
+    changelog.write(0, tombstone(2, b"u1", 9), Change(3, b"u1", state(8)))
+
+    assert mended(store) == [(b"u1", None, [("lately.applied_offset", b"9")])]
+    assert dict(store.users(0)) == {}
+
+
+@pytest.mark.parametrize("reach", [None, b"", b"-1", b"nine"])
+def test_a_tombstone_that_does_not_say_its_offset_counts_where_it_stands(
+    store: StateStore, changelog: Changelog, reach: bytes | None
+) -> None:
+    header = ("lately.applied_offset", reach)
+    changelog.write(0, Change(0, b"u1", state(7)), Change(1, b"u1", None, (header,)))
+
+    recover(store, 0)
+
+    assert dict(store.users(0)) == {}
 
 
 @pytest.mark.parametrize("per_fetch", [1, 2, 3, 4])
@@ -180,12 +254,10 @@ def test_a_state_that_comes_after_a_forgotten_users_tombstone_brings_nobody_back
     store: StateStore, changelog: Changelog, per_fetch: int
 ) -> None:
     # The marker of the forget has come to 9; a worker that had lost the partition writes of 8.
-    marker = UserState()
-    marker.applied_offset, marker.forgotten = 9, True
     changelog.per_fetch = per_fetch
     changelog.write(
         0,
-        *(Change(0, b"u1", state(7)), Change(1, b"u1", marker.to_bytes()), Change(2, b"u1", None)),
+        *(Change(0, b"u1", state(7)), Change(1, b"u1", marker(9)), Change(2, b"u1", None)),
         *(Change(3, b"u1", state(8)), Change(4, b"u2", state(3))),
     )
 
@@ -278,17 +350,23 @@ def test_a_partition_that_is_followed_stays_young_without_a_change(
     store.close_all()
 
 
-@given(st.lists(st.tuples(st.sampled_from([b"a", b"b"]), st.integers(0, 1 << 40)), max_size=30))
-def test_whatever_the_order_the_furthest_state_counts(records: list[tuple[bytes, int]]) -> None:
-    messages: Any = [
-        Change(place, key, state(offset)) for place, (key, offset) in enumerate(records)
-    ]
+OFFSETS = st.integers(0, 1 << 40)
+
+
+def change(place: int, key: bytes, offset: int) -> Change:
+    """What a user comes to at this offset; at odd ones they are forgotten."""
+    return tombstone(place, key, offset) if offset % 2 else Change(place, key, state(offset))
+
+
+@given(st.lists(st.tuples(st.sampled_from([b"a", b"b"]), OFFSETS), max_size=30))
+def test_whatever_the_order_the_furthest_record_counts(records: list[tuple[bytes, int]]) -> None:
+    messages: Any = [change(place, key, offset) for place, (key, offset) in enumerate(records)]
     changes, stale = newest({b"a": 50}, messages)
 
     for key, start in ((b"a", 50), (b"b", -1)):
         offsets = [offset for name, offset in records if name == key]
         furthest = max([start, *offsets])
-        assert changes.get(key, state(50)) == state(furthest) or not offsets
+        assert changes.get(key, state(50)) == change(0, key, furthest).value or not offsets
         # Stale, when the last record is not the furthest: whoever reads only that is wrong.
         assert (key in stale) == bool(offsets and offsets[-1] < furthest)
 

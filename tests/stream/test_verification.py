@@ -3,8 +3,12 @@
 from stream.state import UserState
 from stream.verification import Row, Verification
 
-Log = list[tuple[int, bytes, bytes | None]]
-LOG: Log = [(0, b"a", b"1"), (1, b"b", b"1"), (2, b"a", b"2"), (4, b"c", b"1"), (5, b"b", None)]
+Headers = list[tuple[str, bytes | None]]
+Log = list[tuple[int, bytes, bytes | None, Headers]]
+LOG: Log = [
+    *((0, b"a", b"1", []), (1, b"b", b"1", []), (2, b"a", b"2", [])),
+    *((4, b"c", b"1", []), (5, b"b", None, [])),
+]
 
 
 def state(applied_offset: int) -> bytes:
@@ -49,9 +53,28 @@ def test_what_compaction_took_away_behind_a_later_value_cannot_be_told() -> None
 
 def test_a_record_that_came_too_late_is_not_what_the_disk_must_hold() -> None:
     furthest, late = (state(offset) for offset in (9, 4))
-    row = compared({b"a": furthest}, offset=1, log=[(0, b"a", furthest), (1, b"a", late)], end=2)
+    log: Log = [(0, b"a", furthest, []), (1, b"a", late, [])]
+    row = compared({b"a": furthest}, offset=1, log=log, end=2)
 
     assert (row.equal, row.fits) == (1, True)
+
+
+def test_nor_is_a_tombstone_that_came_after_the_user_was_back() -> None:
+    # Of the forget at 9, and the user is back at 12; of one at 12 or later it would count.
+    back = state(12)
+    for reach, expected in ((9, {b"a": back}), (12, {}), (13, {})):
+        header: Headers = [("lately.applied_offset", b"%d" % reach)]
+        log: Log = [(0, b"a", back, []), (1, b"a", None, header)]
+
+        assert compared(expected, offset=1, log=log, end=2).fits
+
+
+def test_a_late_state_does_not_bring_back_who_is_forgotten() -> None:
+    header: Headers = [("lately.applied_offset", b"9")]
+    log: Log = [(0, b"a", None, header), (1, b"a", state(8), [])]
+
+    assert compared({}, offset=1, log=log, end=2).fits
+    assert compared({b"a": state(8)}, offset=1, log=log, end=2).extra == 1
 
 
 def test_a_disk_ahead_of_its_changelog_does_not_fit() -> None:

@@ -46,6 +46,7 @@ def partitioned_worker(run: Run) -> None:
 
 
 def _lose(run: Run, *ways: str) -> None:
+    run.let_records_come_late()
     run.start("a").wait_ready()
     run.flow(1_000).result()
     run.start("b").wait_ready()

@@ -79,6 +79,7 @@ def sigterm(run: Run) -> None:
 @fault()
 def frozen_worker(run: Run) -> None:
     """SIGSTOP for longer than the session time-out while another takes over, then SIGCONT."""
+    run.let_records_come_late()
     frozen = run.start("a").wait_ready()
     run.flow(1_000).result()
     run.start("b").wait_ready()
