@@ -201,6 +201,7 @@ def soak(minutes: float, seed: int, folder: Path) -> Outcome:
     with cluster("linked", folder / "kafka") as own:
         run = Run("soak", seed, own, folder, link, messages)
         run.stage.settings["artifact_poll_s"] = "0.5"
+        run.let_records_come_late()
         run.models = [good, sibling]
         play = Soak(run, models, link)
         try:

@@ -18,6 +18,7 @@ def an_hour(rss_mb: float = 0.0, descriptor_every: int = 99, thread_every: int =
             int((200 + n * rss_mb) * MB),
             20 + n // descriptor_every,
             9 + n // thread_every,
+            8 + n,
         )
         for n in range(61)
     ]
@@ -61,4 +62,5 @@ def test_it_is_drawn() -> None:
     above, below = STEADY.figure().axes
 
     assert next(iter(above.lines[0].get_ydata())) == 200  # type: ignore[arg-type]
-    assert [line.get_label() for line in below.lines] == ["file descriptors", "threads"]
+    names = ["file descriptors", "threads", "tables of RocksDB"]
+    assert [line.get_label() for line in below.lines] == names

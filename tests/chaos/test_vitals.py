@@ -1,6 +1,7 @@
 """What a process's memory, descriptors and threads come to over an hour."""
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -16,16 +17,18 @@ def test_a_slope_is_that_of_the_line_through_the_points() -> None:
 
 def test_a_trend_leaves_the_warm_up_out() -> None:
     # 100 MB in the first minute, then 0.5 MB, two descriptors and a thread more each minute.
-    warm = [Vital(60.0 * n, (200 + n) * MB // 2, 10 + 2 * n, 5 + n) for n in range(1, 11)]
-    found = trend([Vital(0.0, 0, 0, 0), *warm], warm_up_s=60)
+    warm = [Vital(60.0 * n, (200 + n) * MB // 2, 10 + 2 * n, 5 + n, n) for n in range(1, 11)]
+    found = trend([Vital(0.0, 0, 0, 0, 0), *warm], warm_up_s=60)
 
     assert found is not None
-    assert tuple(found) == pytest.approx((9.0, 105.0, 0.5, 120, 60))
+    assert tuple(found) == pytest.approx((9.0, 105.0, 0.5, 120, 60, 10))
 
 
 def test_what_comes_and_goes_is_no_leak_and_what_stays_is() -> None:
     # Fifty descriptors now and then; a thread more every ten minutes, six an hour.
-    samples = [Vital(10.0 * n, MB, 20 + (50 if n % 7 else 0), 9 + n // 60) for n in range(1, 360)]
+    samples = [
+        Vital(10.0 * n, MB, 20 + (50 if n % 7 else 0), 9 + n // 60, n) for n in range(1, 360)
+    ]
     found = trend(samples, warm_up_s=0)
 
     assert found is not None
@@ -34,16 +37,18 @@ def test_what_comes_and_goes_is_no_leak_and_what_stays_is() -> None:
 
 
 def test_nothing_is_said_of_a_process_that_did_not_outlive_its_warm_up() -> None:
-    assert trend([Vital(0.0, 1, 1, 1), Vital(2.0, 1, 1, 1)], warm_up_s=60) is None
+    assert trend([Vital(0.0, 1, 1, 1, 1), Vital(2.0, 1, 1, 1, 1)], warm_up_s=60) is None
     assert trend([], warm_up_s=60) is None
 
 
-def test_a_living_process_is_looked_at() -> None:
-    vitals = Vitals(os.getpid())
-    try:
-        assert wait_until(lambda: bool(vitals.samples), 30)
-    finally:
-        vitals.close()
+def test_a_living_process_is_looked_at(tmp_path: Path) -> None:
+    with (tmp_path / "000007.sst").open("wb"):
+        vitals = Vitals(os.getpid())
+        try:
+            assert wait_until(lambda: bool(vitals.samples), 30)
+        finally:
+            vitals.close()
     seen = vitals.samples[0]
+    assert seen.tables == 1
     assert seen.rss_bytes > MB
     assert min(seen.descriptors, seen.threads) > 0
