@@ -30,7 +30,7 @@ class Share:
         )
         self.rows: list[Row] = []
         self.sequences: list[Sequence] = []  # one per row
-        self.forgotten: list[bytes] = []
+        self.forgotten: dict[bytes, int] = {}  # key → offset of the forget
         self.forgets: list[Event] = []  # each owes a receipt
         self.dead: list[DeadLetter] = []
         self.changes: dict[bytes, bytes | None] = {}
@@ -82,8 +82,7 @@ class Batch:
             # has waited since the forget or longer, so it holds the commit back as well.
             share.forgets += partition.forgets.pop(key, ())
         if state.forgotten:
-            share.forgotten.append(key)
-            partition.markers[key] = state.applied_offset
+            share.forgotten[key] = partition.markers[key] = state.applied_offset
         else:
             as_of = AsOf(partition.number, state.applied_offset, state.as_of_ms)
             share.rows.append(Row(key, as_of, len(state.items), waiting))

@@ -9,6 +9,7 @@ from stream.failpoints import passed
 from stream.lane import Lane
 from stream.metrics import Metrics
 from stream.pipeline import Pipeline
+from stream.succession import Succession
 
 _log = structlog.get_logger(__name__)
 
@@ -16,9 +17,18 @@ _log = structlog.get_logger(__name__)
 class Committer:
     """Commits the positions of the pipeline, one commit at a time."""
 
-    def __init__(self, pipeline: Pipeline, lane: Lane, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        lane: Lane,
+        succession: Succession,
+        scores_topic: str,
+        metrics: Metrics,
+    ) -> None:
         self._pipeline = pipeline
         self._lane = lane
+        self._succession = succession
+        self._scores_topic = scores_topic
         self._metrics = metrics
         self._committed: dict[int, int] = {}
         self._turn = asyncio.Lock()
@@ -47,7 +57,7 @@ class Committer:
 
     async def _is_kept(self, positions: dict[int, int]) -> bool:
         try:
-            kept = await self._lane.commit(positions)
+            kept = await self._lane.commit(positions, self._succession.ends(self._scores_topic))
         except KafkaError as error:
             _log.warning("offsets not committed", error=str(error))
             kept = False

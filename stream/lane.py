@@ -9,7 +9,7 @@ tests/stream/test_lane_contract.py fail when Faust changes what is used here.
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 import faust
@@ -20,10 +20,12 @@ from faust.tables.recovery import Recovery as FaustRecovery
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
+from stream.committed import Commit
 from stream.events import Message
 from stream.headers import read_any_header
 
 FETCH_WAIT_MS = 100
+_NOTE = "scores_end="  # in the metadata of a commit
 _log = structlog.get_logger(__name__)
 _faust_log = logging.getLogger("faust")  # what Faust says in our subclasses is still Faust's
 
@@ -85,21 +87,46 @@ class Lane:
         if self._app._consumer is not None:
             self._app._consumer.stop_flow()
 
-    async def commit(self, offsets: Mapping[int, int]) -> bool:
+    async def commit(self, offsets: Mapping[int, int], scores_ends: Mapping[int, int]) -> bool:
         """Commit source offsets (partition → next offset); False if we lost the partitions.
 
+        Beside each, ``scores_ends`` is noted: up to where its scores are our own, if that is known.
         Raises KafkaError when the broker cannot be reached or refuses.
         """
         consumer: Any = self._app.consumer
         thread = consumer._thread
         client = thread._ensure_consumer()
-        wanted = {TopicPartition(self._topic, p): offset for p, offset in offsets.items()}
+        wanted = {
+            TopicPartition(self._topic, number): (
+                offset,
+                f"{_NOTE}{scores_ends[number]}" if number in scores_ends else "",
+            )
+            for number, offset in offsets.items()
+        }
         try:
             await thread.call_thread(client.commit, wanted)
         except (CommitFailedError, IllegalStateError) as error:
             _log.warning("offsets not committed: the group has moved on", error=str(error))
             return False
         return True
+
+    async def commits(self, partitions: Iterable[int]) -> dict[int, Commit | None]:
+        """What is committed of each of these partitions; raises KafkaError."""
+        wanted = [TopicPartition(self._topic, number) for number in sorted(partitions)]
+        thread: Any = self._app.consumer._thread  # type: ignore[attr-defined]
+        coordinator = thread._ensure_consumer()._coordinator
+        found = await thread.call_thread(coordinator.fetch_committed_offsets, wanted)
+        return {tp.partition: _commit(found.get(tp)) for tp in wanted}
+
+    async def ends_of(self, places: Iterable[tuple[str, int]]) -> dict[tuple[str, int], int]:
+        """Where these partitions, of any topics, end now; raises KafkaError."""
+        consumer: Any = self._app._consumer
+        if consumer is None:
+            return {}
+        thread = consumer._thread
+        wanted = [TopicPartition(topic, number) for topic, number in places]
+        found = await thread.call_thread(thread._ensure_consumer().end_offsets, wanted)
+        return {(tp.topic, tp.partition): end for tp, end in found.items()}
 
     def ends(self) -> dict[int, int]:
         """Where each assigned partition ends, as of the last fetch; none for one not fetched."""
@@ -127,6 +154,14 @@ class Lane:
     async def _on_revoked(self, app: Any, revoked: set[TP], **_: Any) -> None:
         if any(self._is_ours(tp) for tp in revoked):
             await self._sink.revoke()
+
+
+def _commit(found: Any) -> Commit | None:
+    """From aiokafka's offset and metadata; -1 is the protocol's word for none."""
+    if found is None or found.offset < 0:
+        return None
+    note = found.metadata.removeprefix(_NOTE)
+    return Commit(found.offset, int(note) if note.isascii() and note.isdigit() else None)
 
 
 def _transport(

@@ -4,17 +4,20 @@ import asyncio
 import time
 
 from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
 
 from stream.health import Health
 from stream.lane import Lane
 from stream.memory import trim
 from stream.metrics import Metrics
 from stream.pipeline import Pipeline
+from stream.succession import Succession, fenced
 
 HEARTBEAT_S = 0.5
 LOOK_EVERY_S = 1.0
 BROKER_SILENCE_S = 5.0
 TRIM_EVERY_S = 60.0
+OTHERS_EVERY_S = 5.0
 
 
 class Lookout:
@@ -43,6 +46,22 @@ class Lookout:
             age_s = 0.0 if oldest_ms is None else time.time() - oldest_ms / 1000
             self._metrics.oldest_unscored_age.set(max(0.0, age_s))
             await asyncio.sleep(LOOK_EVERY_S)
+
+    async def watch_for_others(
+        self, pipeline: Pipeline, lane: Lane, succession: Succession
+    ) -> None:
+        """See late records of others where we write nothing ourselves: there nobody else would."""
+        while True:
+            await asyncio.sleep(OTHERS_EVERY_S)
+            expected = succession.at_rest()
+            try:
+                found = await lane.ends_of(expected)
+            except KafkaError:
+                continue
+            now = succession.at_rest()
+            for place, end in expected.items():
+                if now.get(place) == end < found.get(place, end):
+                    pipeline.give_up(fenced(place, found[place]))
 
     async def keep_memory_low(self) -> None:
         """Give back, now and then, what is free in our heap."""

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from model.scorer import ModelInfo, Score
 from stream.batch import Batch, Share
-from stream.errors import FencedError
+from stream.changelog import headers_of_tombstone
 from stream.events import DeadLetter
 from stream.failpoints import passed
 from stream.metrics import Metrics
@@ -26,6 +26,7 @@ from stream.receipts import ReceiptEncoder
 from stream.scoring import Scored
 from stream.shedding import Level
 from stream.store import StateStore
+from stream.succession import Succession
 
 
 class Topics(NamedTuple):
@@ -54,13 +55,14 @@ class Outlet:
         topics: Topics,
         publisher: Publisher,
         store: StateStore,
+        succession: Succession,
         metrics: Metrics,
     ) -> None:
         self._topics = topics
         self._receipts = ReceiptEncoder(topics.events, topics.group)
-        self._ends: dict[int, int] = {}  # next offset of our changelogs, where we have written
         self._publisher = publisher
         self._store = store
+        self._succession = succession
         self._metrics = metrics
         self._encoder: ScoreEncoder | None = None
         self._encodes: tuple[ModelInfo, Level] | None = None  # whose scores, and how degraded
@@ -75,6 +77,7 @@ class Outlet:
             scores = [next(remaining) for _ in share.rows]
             records = self._score_records(share, scores, encode, now_ms)
             if records:
+                self._succession.sends(topics.scores, share.number)
                 deliveries = await self._publisher.send(topics.scores, share.number, records)
                 sent.append((topics.scores, deliveries))
                 passed("scores_sent")
@@ -96,7 +99,8 @@ class Outlet:
     def _score_records(
         self, share: Share, scores: Sequence[Score | Exception], encode: Encode, now_ms: int
     ) -> list[Record]:
-        records: list[Record] = [(key, None, NO_HEADERS) for key in share.forgotten]
+        forgotten = share.forgotten.items()
+        records: list[Record] = [(key, None, headers_of_tombstone(at)) for key, at in forgotten]
         for row, score in zip(share.rows, scores, strict=True):
             if isinstance(score, Exception):
                 message = row.waiting.last.message
@@ -132,39 +136,29 @@ class Outlet:
                 passed("receipts_sent")
         return sent
 
+    def look_for_others(self, settled: Sent) -> None:
+        """Call in the order of the batches; raises FencedError if others' scores stand before."""
+        for topic, deliveries in settled:
+            if topic == self._topics.scores:
+                self._succession.follow(topic, deliveries)
+
     async def write_changelog(self, batch: Batch) -> Written:
-        """Write the changelog, and wait until the broker has it."""
+        """Write the changelog, and wait until the broker has it; raises FencedError as well."""
         changelog = self._topics.changelog
         sent = []
         for share in batch.shares.values():
             if share.changes:
                 headers = share.headers.get
                 records = [(k, value, headers(k, NO_HEADERS)) for k, value in share.changes.items()]
+                self._succession.sends(changelog, share.number)
                 sent.append((share, await self._publisher.send(changelog, share.number, records)))
                 passed("changelog_sent")
         written = []
         for share, deliveries in sent:
             last = await acknowledged(changelog, deliveries)
-            self._look_for_others(share.number, last, sum(sent.records for sent in deliveries))
+            self._succession.follow(changelog, deliveries)
             written.append((share, last))
         return written
-
-    def start_over(self) -> None:
-        """Partitions are assigned anew: where their changelogs end now, others may have said."""
-        self._ends.clear()
-
-    def _look_for_others(self, partition: int, last: int, records: int) -> None:
-        """Our records follow one another in a changelog that is ours alone."""
-        first, expected = last + 1 - records, self._ends.pop(partition, None)
-        if first < 0:  # a repeated request, of which the broker no longer knows the place
-            return
-        self._ends[partition] = last + 1
-        if expected not in (None, first):
-            raise FencedError(
-                f"{self._topics.changelog}: somebody else wrote to partition {partition} at "
-                f"offset {expected}, where only we should; start the worker again, and it mends "
-                "what came too late"
-            )
 
     async def write_disk(self, written: Written) -> None:
         """Write what is in the changelog to disk, with its offset there, off the event loop."""

@@ -24,6 +24,7 @@ from stream.scoring import Device, Scored
 from stream.shedding import shed_level
 from stream.state import Outcome, Rules
 from stream.store import StateStore
+from stream.succession import Succession
 from stream.users import Users
 
 CHUNK = 1000  # messages validated and folded before the event loop gets its turn
@@ -58,6 +59,7 @@ class Pipeline:
         device: Device,
         publisher: Publisher,
         store: StateStore,
+        succession: Succession,
         metrics: Metrics,
         may_write: Callable[[], bool],
         clock: Callable[[], float] = time.monotonic,
@@ -67,7 +69,7 @@ class Pipeline:
         self._validator = validator
         self._batcher = batcher
         self._device = device
-        self._outlet = Outlet(topics, publisher, store, metrics)
+        self._outlet = Outlet(topics, publisher, store, succession, metrics)
         self._store = store
         self._metrics = metrics
         self._may_write = may_write
@@ -93,7 +95,6 @@ class Pipeline:
     def assign(self, partitions: Iterable[int]) -> None:
         """Start afresh with these partitions; their state is recovered and open in the store."""
         self._epoch += 1
-        self._outlet.start_over()
         numbers, store = set(partitions), self._store
         limit = self._limits.cache_users // max(1, len(numbers))
         self._partitions = {
@@ -152,12 +153,8 @@ class Pipeline:
     def _ingest(self, partition: Partition, messages: Sequence[Message]) -> None:
         events, dead = self._validator.validate(messages, partition.number)
         now_s = self._clock()
-        add, get, rules, number = (
-            self._batcher.add,
-            partition.users.get,
-            self._rules,
-            partition.number,
-        )
+        add, get, rules = self._batcher.add, partition.users.get, self._rules
+        number = partition.number
         outcomes = []
         try:
             for event in events:
@@ -267,6 +264,7 @@ class Pipeline:
             await previous
         if not await self._is_ours(epoch):
             return
+        self._outlet.look_for_others(sent)
         written = await self._outlet.write_changelog(batch)
         # Another's records may lie before ours by now, which our disk would then never read.
         if not await self._is_ours(epoch):

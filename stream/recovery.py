@@ -112,7 +112,7 @@ class Recovery:
                 changes = self._changes(tp.partition, messages)
                 self._store.write(tp.partition, changes.items(), messages[-1].offset)
                 records += len(messages)
-            behind = {tp for tp in behind if not await _at_end(consumer, tp)}
+            behind = {tp for tp in behind if not await at_end(consumer, tp)}
             if time.monotonic() - said_s > _PROGRESS_EVERY_S:
                 said_s = time.monotonic()
                 _log.info("recovering state", records=records, partitions_left=len(behind))
@@ -180,7 +180,8 @@ def newest(applied: dict[bytes, int], messages: Iterable[Message]) -> tuple[Valu
     return changes, stale
 
 
-async def _at_end(consumer: AIOKafkaConsumer, tp: TopicPartition) -> bool:
+async def at_end(consumer: AIOKafkaConsumer, tp: TopicPartition) -> bool:
+    """Whether everything is read that the broker had when it answered the last fetch."""
     # The end that comes with fetched records is the only one that every broker tells truly.
     end = consumer.highwater(tp)
     return end is not None and await consumer.position(tp) >= end

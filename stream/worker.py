@@ -15,10 +15,11 @@ from aiokafka.partitioner import DefaultPartitioner
 from prometheus_client import CollectorRegistry
 
 from stream import topics
+from stream.amends import Amends
 from stream.app import build_app, instance_id_of
 from stream.batching import BatchPolicy, MicroBatcher
 from stream.committer import Committer
-from stream.errors import BrokerError, DamagedState, LatelyError, SettingsError
+from stream.errors import BrokerError, DamagedState, LatelyError
 from stream.events import Message, Validator
 from stream.health import Health, HealthServer
 from stream.lane import Lane
@@ -31,21 +32,18 @@ from stream.publishing import Publisher
 from stream.recovery import Recovery
 from stream.refusal import DENIED, denial
 from stream.reloading import Model, Reloader
-from stream.scoring import Device, try_out
+from stream.scoring import Device
 from stream.security import client_options
 from stream.settings import WorkerSettings
 from stream.store import StateStore
+from stream.succession import Succession
 
 if TYPE_CHECKING:
     from asyncio import Task
 
-    from model.serving.curve import Measurable
-
 REVOKE_DRAIN_S = 20.0  # well below the time that the group gives us to join again
 LOST_SETTLE_S = 2.0  # for what was sent before, when partitions are lost already
 LEAVE_S = 2.0  # to say good-bye to the group, once everything is committed
-MAX_BATCH_USERS = 5000
-TRIED_USERS = 64  # made-up ones whom a model must score well before it serves
 _log = structlog.get_logger(__name__)
 
 
@@ -57,6 +55,7 @@ class Worker:
         self._metrics = Metrics(CollectorRegistry())
         self._health = Health(time.monotonic())
         self._lease = Lease(settings.session_timeout_s)
+        self._succession = Succession()
         self._store = StateStore(
             settings.state_dir / settings.group, lambda cause: self._metrics.rebuilds[cause].inc()
         )
@@ -66,6 +65,7 @@ class Worker:
         self._lane: Lane
         self._committer: Committer
         self._recovery: Recovery
+        self._amends: Amends
         self._producer: AIOKafkaProducer
 
     async def run(self) -> None:
@@ -107,7 +107,7 @@ class Worker:
         await self._serve_http(stack)
         reloader = Reloader(
             settings.artifact,
-            lambda: _load_model(settings),
+            lambda: _load(settings),
             lambda model: self._pipeline.serve(*model),
             self._metrics,
         )
@@ -130,7 +130,9 @@ class Worker:
             batch_users=policy.close_users,
             batch_deadline_ms=settings.batch_deadline_ms,
         )
-        self._committer = Committer(self._pipeline, self._lane, self._metrics)
+        self._committer = Committer(
+            self._pipeline, self._lane, self._succession, ours.scores, self._metrics
+        )
         lookout = Lookout(self._health, self._metrics)
         self._health.holds("worker")
         await self._lane.start()
@@ -140,6 +142,7 @@ class Worker:
             reloader.run(settings.artifact_poll_s, self._look_at_artifact),
             lookout.look(self._pipeline, self._lane),
             lookout.watch_broker(self._producer),
+            lookout.watch_for_others(self._pipeline, self._lane, self._succession),
             lookout.keep_memory_low(),
         )
         return [asyncio.create_task(service) for service in services]
@@ -200,6 +203,9 @@ class Worker:
             publisher := Publisher(self._producer),
             required.tombstones_ms,
         )
+        self._amends = Amends(
+            ours, client_options(settings), publisher, device, self._store, self._succession
+        )
         self._pipeline = Pipeline(
             topics=ours,
             limits=Limits(
@@ -219,6 +225,7 @@ class Worker:
             device=device,
             publisher=publisher,
             store=self._store,
+            succession=self._succession,
             metrics=self._metrics,
             may_write=self._lease.held,
         )
@@ -233,7 +240,11 @@ class Worker:
             self._health.fails("partitions", "the group has more workers than partitions")
         self._store.close_others(partitions)
         try:
-            await self._recovery.recover(partitions)
+            commits = await self._lane.commits(partitions)
+            tail, _ = await asyncio.gather(
+                self._amends.read(commits), self._recovery.recover(partitions)
+            )
+            await self._amends.make(commits, tail)
             self._pipeline.assign(partitions)
         except DENIED as error:
             # Not raised here: Faust would write of a crash of its own.
@@ -313,38 +324,7 @@ def _first_error(*futures: "asyncio.Future[None]") -> BaseException | None:
     return None
 
 
-def _load_model(settings: WorkerSettings) -> Model:
-    """What the artifact holds now, tried out and warm; raises if anything is wrong with it."""
-    scorer = _load_scorer(settings)
-    try_out(scorer, scorer.sample(TRIED_USERS))
-    return Model(scorer, _batch_policy(settings, scorer))
+def _load(settings: WorkerSettings) -> Model:
+    from stream.loading import load_model  # late, and off the event loop: it takes a second
 
-
-def _load_scorer(settings: WorkerSettings) -> "Measurable":
-    from model.errors import OptionsError
-    from model.serving import load_scorer
-    from model.serving.options import ItemList, ScoringOptions
-
-    allowed, blocked = settings.allowed_items, settings.blocked_items
-    try:
-        options = ScoringOptions(
-            exclude_seen=settings.exclude_seen,
-            allowed_items=None if allowed is None else ItemList.read(allowed),
-            blocked_items=None if blocked is None else ItemList.read(blocked),
-            max_per_category=settings.max_per_category,
-            diversity=settings.diversity,
-            recency_temperature=settings.recency_temperature,
-            user_vector=settings.user_vector,
-        )
-        return load_scorer(settings.artifact, settings.scorer, settings.device, options)
-    except OptionsError as error:
-        raise SettingsError(str(error)) from None
-
-
-def _batch_policy(settings: WorkerSettings, scorer: "Measurable") -> BatchPolicy:
-    from model.serving.curve import choose_cap, measure_service_curve
-
-    # Measured even when batch_users is given: it warms the model up.
-    curve = measure_service_curve(scorer)
-    users = settings.batch_users or choose_cap(curve)
-    return BatchPolicy(users, max(users, MAX_BATCH_USERS), settings.batch_deadline_ms / 1000)
+    return load_model(settings)

@@ -46,8 +46,9 @@ case $role in
 worker)
     # Reading includes looking; DescribeConfigs lets it check cleanup.policy and message sizes.
     allow Read,DescribeConfigs --topic "$events"
-    allow Write,DescribeConfigs --topic "$scores" --topic "$dead" --topic "$receipts"
-    allow Read,Write,DescribeConfigs --topic "$changelog"
+    allow Write,DescribeConfigs --topic "$dead" --topic "$receipts"
+    # It reads its own back, too: what a worker that was cut off wrote too late must be seen.
+    allow Read,Write,DescribeConfigs --topic "$scores" --topic "$changelog"
     allow Read --group "$group"
     ;;
 producer) allow Write --topic "$events" ;;

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from model.scorer import Score
-from stream import worker
+from stream import loading
 from stream.cli import main
 from stream.settings import WorkerSettings
 
@@ -32,7 +32,7 @@ def _flag() -> Path:
 
 def _model(change: Callable[[Answer, Sequence[Any]], list[Score]]) -> None:
     """Let the model answer otherwise while the flag is there."""
-    load = worker._load_scorer
+    load = loading.load_scorer
 
     def load_and_change(settings: WorkerSettings) -> Any:
         scorer: Any = load(settings)
@@ -41,7 +41,7 @@ def _model(change: Callable[[Answer, Sequence[Any]], list[Score]]) -> None:
         scorer.score = lambda rows: change(faithful, rows) if flag.exists() else faithful(rows)
         return scorer
 
-    worker._load_scorer = load_and_change
+    loading.load_scorer = load_and_change
 
 
 def hang() -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from model.scorer import Score
-from stream import worker
+from stream import loading
 from stream.settings import WorkerSettings
 
 Scoring = Callable[[Sequence[Any]], list[Score]]
@@ -13,14 +13,14 @@ Scoring = Callable[[Sequence[Any]], list[Score]]
 
 def with_scorer(change: Callable[[Scoring], Scoring]) -> None:
     """Has a model whose ``score`` is what ``change`` makes of it."""
-    load = worker._load_scorer
+    load = loading.load_scorer
 
     def load_changed(settings: WorkerSettings) -> Any:
         scorer: Any = load(settings)
         scorer.score = change(scorer.score)
         return scorer
 
-    worker._load_scorer = load_changed
+    loading.load_scorer = load_changed
 
 
 def holds_poison(sequence: Any) -> bool:

@@ -54,6 +54,7 @@ def test_worker_scores_with_exactly_these_rights(
     ("operation", "kind", "topic"),
     [
         ("Read", "--topic", "events"),
+        ("Read", "--topic", "scores"),
         ("Write", "--topic", "scores"),
         ("Write", "--topic", "dead"),
         ("Read", "--topic", "changelog"),

@@ -1,5 +1,6 @@
 """What a worker that was cut off had on its way arrives at last: it changes nobody's state."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -32,11 +33,21 @@ def states(stage: Stage) -> list[Record]:
     return [record for record in changelog if record.key == USER.encode()]
 
 
-def arrives_late(stage: Stage, record: Record) -> None:
+def scores(stage: Stage) -> list[Record]:
+    """The user's records in the scores topic, in order."""
+    return [r for r in stage.client.read(stage.scores) if r.key == USER.encode()]
+
+
+def arrives_late(stage: Stage, topic: str, record: Record) -> None:
     """It is written once more, behind all that is there."""
     late = Message(record.partition, NOW_MS, record.key, record.value, record.headers)
-    stage.client.produce(stage.changelog, [late])
+    stage.client.produce(topic, [late])
     stage.interruptions += 1  # somebody had the partition, and was cut off
+
+
+def other_of(partition: int) -> str:
+    """Another user there."""
+    return next(name for name in map(str, range(99)) if click(name, "").partition == partition)
 
 
 def crash(worker: Worker, *, disk_lost: bool) -> None:
@@ -59,7 +70,7 @@ def test_a_late_tombstone_deletes_nobody_who_has_come_back(
     stage.feed([click(USER, item)])
     stage.wait_committed()
     crash(worker, disk_lost=disk_lost)
-    arrives_late(stage, tombstone)
+    arrives_late(stage, stage.changelog, tombstone)
 
     worker = stage.start().wait_ready()
     mended = states(stage)[-1]
@@ -83,7 +94,7 @@ def test_a_late_state_brings_nobody_back_who_is_forgotten(
     stage.feed([forget()])
     stage.wait_committed()
     crash(worker, disk_lost=disk_lost)
-    arrives_late(stage, state)
+    arrives_late(stage, stage.changelog, state)
 
     worker = stage.start().wait_ready()
     marker = states(stage)[-1]
@@ -92,13 +103,85 @@ def test_a_late_state_brings_nobody_back_who_is_forgotten(
     assert marker.value is not None and decode(marker.value).forgotten
     # In the end nothing of the user is left, when another's event is committed behind the forget.
     stage.settings["forget_marker_s"] = "0"
-    other = next(
-        name for name in map(str, range(99)) if click(name, item).partition == marker.partition
-    )
     worker = stage.start()
-    stage.feed([click(other, item)])
+    stage.feed([click(other_of(marker.partition), item)])
     stage.wait_quiet()
     worker.stop()
     assert states(stage)[-1].value is None
+    differences = examine(stage.evidence(), answers)
+    assert not differences, report(differences)
+
+
+@pytest.mark.parametrize("disk_lost", [False, True])
+def test_a_late_score_is_not_a_users_last_word(
+    disk_lost: bool, open_stage: OpenStage, artifact: Path, answers: Answers
+) -> None:
+    items = items_of(artifact)
+    stage = open_stage()
+    worker = stage.start()
+    for number in range(3):
+        stage.feed([click(USER, items[number], NOW_MS + number)])
+        stage.wait_committed()
+    first, _, last = scores(stage)
+    crash(worker, disk_lost=disk_lost)
+    arrives_late(stage, stage.scores, first)
+
+    worker = stage.start().wait_ready()
+    mended = scores(stage)[-1]
+    worker.stop()
+
+    assert json.loads(mended.value or b"")["as_of"] == json.loads(last.value or b"")["as_of"]
+    differences = examine(stage.evidence(), answers)
+    assert not differences, report(differences)
+
+
+def test_a_late_null_withdraws_nobodys_score_who_has_come_back(
+    open_stage: OpenStage, artifact: Path, answers: Answers
+) -> None:
+    item = items_of(artifact)[0]
+    stage = open_stage()
+    worker = stage.start()
+    stage.feed([click(USER, item), forget()])
+    stage.wait_quiet()
+    null = scores(stage)[-1]
+    assert null.value is None
+    stage.feed([click(USER, item, NOW_MS + 1)])
+    stage.wait_committed()
+    crash(worker, disk_lost=False)
+    arrives_late(stage, stage.scores, null)
+
+    worker = stage.start().wait_ready()
+    mended = scores(stage)[-1]
+    worker.stop()
+
+    assert mended.value is not None
+    differences = examine(stage.evidence(), answers)
+    assert not differences, report(differences)
+
+
+@pytest.mark.parametrize("flows_on", [False, True])
+def test_a_worker_that_lives_sees_a_late_score_and_mends_it_by_its_next_start(
+    flows_on: bool, open_stage: OpenStage, artifact: Path, answers: Answers
+) -> None:
+    # Whether others of the partition come by, or nothing does: then nobody's offset would tell.
+    item = items_of(artifact)[0]
+    stage = open_stage()
+    worker = stage.start()
+    for number in range(2):
+        stage.feed([click(USER, item, NOW_MS + number)])
+        stage.wait_committed()
+    first = scores(stage)[0]
+    arrives_late(stage, stage.scores, first)
+    if flows_on:
+        stage.feed([click(other_of(first.partition), item)])
+
+    assert worker.wait(60.0) == 1, worker.tail()
+    said = worker.errors.read_text(encoding="utf-8").splitlines()
+    assert f"{stage.scores}: somebody else wrote to partition {first.partition}" in said[-1]
+    worker = stage.start().wait_ready()
+    stage.wait_committed()
+    worker.stop()
+
+    assert json.loads(scores(stage)[-1].value or b"")["as_of"]["offset"] > 0
     differences = examine(stage.evidence(), answers)
     assert not differences, report(differences)

@@ -1,5 +1,6 @@
 """The committer tells Kafka what is safe, once, and nothing more after a failure."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -15,13 +16,14 @@ class FakeLane(Lane):
     """A group that answers as told."""
 
     def __init__(self) -> None:
-        self.commits: list[dict[int, int]] = []
+        self.told: list[dict[int, int]] = []
+        self.scores_ends: list[dict[int, int]] = []
         self.kept = True
         self.error: Exception | None = None
 
-    async def commit(self, offsets: object) -> bool:
-        assert isinstance(offsets, dict)
-        self.commits.append(offsets)
+    async def commit(self, offsets: Mapping[int, int], scores_ends: Mapping[int, int]) -> bool:
+        self.told.append(dict(offsets))
+        self.scores_ends.append(dict(scores_ends))
         if self.error is not None:
             raise self.error
         return self.kept
@@ -29,7 +31,7 @@ class FakeLane(Lane):
 
 def committer(w: World) -> tuple[Committer, FakeLane]:
     lane = FakeLane()
-    return Committer(w.pipeline, lane, w.metrics), lane
+    return Committer(w.pipeline, lane, w.succession, "scores", w.metrics), lane
 
 
 async def safe(w: World, *offsets: int) -> None:
@@ -50,7 +52,8 @@ async def test_what_is_safe_is_committed_once(tmp_path: Path) -> None:
         await committing.commit()
 
         # First partition 0 alone; then partition 1, up to the event that is on its way.
-        assert lane.commits == [{0: 1}, {1: 4}]
+        assert lane.told == [{0: 1}, {1: 4}]
+        assert lane.scores_ends == [{0: 1}, {0: 1}]  # the score in partition 1 is not yet there
         assert w.metrics.commits["ok"]._value.get() == 2
 
 
@@ -66,7 +69,7 @@ def test_a_commit_that_was_not_kept_is_tried_again(tmp_path: Path, error: Except
             lane.kept, lane.error = True, None
             await committing.commit()
 
-            assert lane.commits == [{0: 1}, {0: 1}]
+            assert lane.told == [{0: 1}, {0: 1}]
             assert w.metrics.commits["failed"]._value.get() == 1
 
     scenario()
@@ -103,7 +106,7 @@ async def test_what_is_forgotten_is_deleted_in_time_without_news_to_commit(tmp_p
         await settle()
         await w.acknowledge_all()
 
-        assert (lane.commits, w.stored()) == ([{0: 1}], None)
+        assert (lane.told, w.stored()) == ([{0: 1}], None)
 
 
 @on_a_loop
@@ -114,7 +117,7 @@ async def test_after_a_failure_nothing_is_committed(tmp_path: Path) -> None:
         w.pipeline.failed.set_exception(RuntimeError("the broker refused a record"))
         await committing.commit()
 
-        assert lane.commits == []
+        assert lane.told == []
 
 
 @on_a_loop
@@ -126,4 +129,4 @@ async def test_after_a_new_assignment_everything_is_committed_anew(tmp_path: Pat
         committing.start_over()
         await committing.commit()
 
-        assert lane.commits == [{0: 1}, {0: 1}]
+        assert lane.told == [{0: 1}, {0: 1}]

@@ -11,10 +11,12 @@ import faust
 import pytest
 from aiokafka import TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaConnectionError
+from aiokafka.structs import OffsetAndMetadata
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 from stream.app import build_app
+from stream.committed import Commit
 from stream.events import Message
 from stream.lane import Lane, _BulkRecovery
 from stream.settings import WorkerSettings
@@ -246,16 +248,29 @@ class Thread:
     """Faust's consumer thread, with a client that answers as told."""
 
     def __init__(self, error: Exception | None = None) -> None:
-        self.committed: list[dict[TopicPartition, int]] = []
+        self.committed: list[dict[TopicPartition, tuple[int, str]]] = []
         self._error = error
 
     def _ensure_consumer(self) -> "Thread":
         return self
 
+    @property
+    def _coordinator(self) -> "Thread":
+        return self
+
+    async def fetch_committed_offsets(
+        self, wanted: Sequence[TopicPartition]
+    ) -> dict[TopicPartition, OffsetAndMetadata]:
+        noted = {0: (5, ""), 1: (9, "scores_end=4"), 2: (-1, ""), 3: (7, "of another tool")}
+        return {tp: OffsetAndMetadata(*noted[tp.partition]) for tp in wanted if tp.partition < 4}
+
+    async def end_offsets(self, wanted: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+        return {tp: 100 + tp.partition for tp in wanted}
+
     async def call_thread(self, function: Any, *args: Any) -> Any:
         return await function(*args)
 
-    async def commit(self, offsets: dict[TopicPartition, int]) -> None:
+    async def commit(self, offsets: dict[TopicPartition, tuple[int, str]]) -> None:
         if self._error is not None:
             raise self._error
         self.committed.append(offsets)
@@ -272,10 +287,34 @@ def committing(directory: Path, thread: Thread) -> Lane:
 async def test_offsets_are_committed_for_the_events_topic(tmp_path: Path) -> None:
     thread = Thread()
 
-    assert await committing(tmp_path, thread).commit({0: 5, 1: 9})
+    assert await committing(tmp_path, thread).commit({0: 5, 1: 9}, {1: 4})
     assert thread.committed == [
-        {TopicPartition("lately.events", 0): 5, TopicPartition("lately.events", 1): 9}
+        {
+            TopicPartition("lately.events", 0): (5, ""),
+            TopicPartition("lately.events", 1): (9, "scores_end=4"),
+        }
     ]
+
+
+@on_a_loop
+async def test_what_is_committed_is_told_with_the_end_of_the_scores_that_was_noted(
+    tmp_path: Path,
+) -> None:
+    # Nothing was ever committed of 2 (the protocol says -1) and 4; somebody else committed 3.
+    assert await committing(tmp_path, Thread()).commits({0, 1, 2, 3, 4}) == {
+        0: Commit(5, None),
+        1: Commit(9, 4),
+        2: None,
+        3: Commit(7, None),
+        4: None,
+    }
+
+
+@on_a_loop
+async def test_the_ends_of_any_partitions_are_told(tmp_path: Path) -> None:
+    ends = await committing(tmp_path, Thread()).ends_of([("scores", 1), ("changelog", 2)])
+
+    assert ends == {("scores", 1): 101, ("changelog", 2): 102}
 
 
 @pytest.mark.parametrize("error", [CommitFailedError("moved on"), IllegalStateError("not ours")])
@@ -284,7 +323,7 @@ def test_a_group_that_has_moved_on_is_told_from_a_broker_that_is_gone(
 ) -> None:
     @on_a_loop
     async def scenario() -> None:
-        assert not await committing(tmp_path, Thread(error)).commit({0: 5})
+        assert not await committing(tmp_path, Thread(error)).commit({0: 5}, {})
 
     scenario()
 
@@ -292,7 +331,7 @@ def test_a_group_that_has_moved_on_is_told_from_a_broker_that_is_gone(
 @on_a_loop
 async def test_a_broker_that_is_gone_raises(tmp_path: Path) -> None:
     with pytest.raises(KafkaConnectionError):
-        await committing(tmp_path, Thread(KafkaConnectionError())).commit({0: 5})
+        await committing(tmp_path, Thread(KafkaConnectionError())).commit({0: 5}, {})
 
 
 @on_a_loop

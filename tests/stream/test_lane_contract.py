@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiokafka import AIOKafkaConsumer
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from faust.app.base import App
 from faust.tables.manager import TableManager
@@ -78,7 +79,8 @@ def test_a_method_that_the_lane_calls_or_replaces_has_its_parameters(
         *(driver.Consumer.perform_seek, driver.Consumer.on_partitions_assigned),
         *(driver.Consumer.verify_all_partitions_active, Recovery._seek_offsets, Recovery._wait),
         *(driver.AIOKafkaConsumerThread.call_thread, driver.AIOKafkaConsumerThread.on_start),
-        GroupCoordinator._do_heartbeat,
+        *(GroupCoordinator._do_heartbeat, GroupCoordinator.fetch_committed_offsets),
+        AIOKafkaConsumer.end_offsets,
     ],
     ids=lambda function: function.__qualname__,
 )

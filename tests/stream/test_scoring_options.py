@@ -8,15 +8,15 @@ import pytest
 from model import serving
 from model.serving.null import NullScorer
 from model.serving.options import NO_OPTIONS, ItemList, ScoringOptions
-from stream import worker
+from stream import loading
 from stream.errors import SettingsError
 from stream.settings import WorkerSettings
 
-DEMO = Path(worker.__file__).parents[1] / "model" / "demo_artifact"
+DEMO = Path(loading.__file__).parents[1] / "model" / "demo_artifact"
 
 
 def load(**flags: Any) -> None:
-    worker._load_scorer(WorkerSettings.load(artifact=DEMO, state_dir="state", **flags))
+    loading.load_scorer(WorkerSettings.load(artifact=DEMO, state_dir="state", **flags))
 
 
 def refusal(**flags: Any) -> str:

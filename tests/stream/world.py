@@ -16,6 +16,7 @@ from stream.outlet import Topics
 from stream.pipeline import Limits, Pipeline
 from stream.state import Rules, UserState
 from stream.store import StateStore
+from stream.succession import Succession
 from tests.stream.fakes import EchoScorer, ManualDevice, ManualExecutor, ManualPublisher, settle
 
 P = ParamSpec("P")
@@ -66,6 +67,7 @@ class World:
         self.now_s = 0.0
         self.ours = True  # whether the lease is held
         self.metrics = Metrics(CollectorRegistry())
+        self.succession = Succession()
         self.pipeline = Pipeline(
             topics=TOPICS,
             limits=limits,
@@ -75,6 +77,7 @@ class World:
             device=self.device,
             publisher=self.publisher,
             store=store,
+            succession=self.succession,
             metrics=self.metrics,
             may_write=lambda: self.ours,
             clock=lambda: self.now_s,
@@ -86,6 +89,7 @@ class World:
         """The group gives us these partitions."""
         for partition in partitions:
             self.store.open(partition)
+        self.succession.start_over({})
         self.pipeline.assign(partitions)
 
     async def feed(self, *messages: Message, partition: int = 0) -> None:
