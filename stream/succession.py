@@ -43,9 +43,10 @@ class Succession:
         expected = self._ends.pop(place, None)
         if first < 0:  # a repeated request, of which the broker no longer knows the place
             return
-        self._ends[place] = end
         if expected not in (None, first):
+            self._ends[place] = expected  # for a commit that is under way: nothing behind is ours
             raise fenced(place, first)
+        self._ends[place] = end
 
     def ends(self, topic: str) -> dict[int, int]:
         """Per partition of a topic the end of what is ours, where it is known."""

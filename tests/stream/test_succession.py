@@ -44,6 +44,7 @@ async def test_a_record_between_ours_is_somebody_elses() -> None:
 
     with pytest.raises(FencedError, match="scores: somebody else wrote to partition 3 before offs"):
         succession.follow("scores", sent(13))
+    assert succession.ends("scores") == {3: 12}  # the next owner must look behind that
 
 
 @on_a_loop
