@@ -43,7 +43,7 @@ class Succession:
         expected = self._ends.pop(place, None)
         if first < 0:  # a repeated request, of which the broker no longer knows the place
             return
-        if expected not in (None, first):
+        if expected is not None and expected != first:
             self._ends[place] = expected  # for a commit that is under way: nothing behind is ours
             raise fenced(place, first)
         self._ends[place] = end
