@@ -34,7 +34,7 @@ def get_user(settings: StateSettings, user: str, *, as_json: bool = False) -> No
         return
     where = f"partition {partition}, events up to offset {state.applied_offset}"
     if state.forgotten:
-        print(f"forgotten: {where}; the marker goes when that offset is committed")
+        print(f"forgotten: {where}; the marker goes some minutes after that offset is committed")
         return
     print(f"{len(state.items)} actions in {where}; the last event is {age_s:,} s old")
     for item, ts_ms, kind in zip(state.items, state.times_ms, state.actions, strict=True):
