@@ -49,7 +49,9 @@ def test_two_processes_write_one_model(tmp_path: Path) -> None:
     learning = Artifact.open(out).read_object("metrics.json")["learning"]
     assert [point["epoch"] for point in learning]  # judged round by round
     # Each tells its own loss, for each has batches of its own, and both judge the same network.
-    rounds = [line for line in done.stderr.splitlines() if line.startswith("epoch ")]
+    # The two write to one stream, where one's line may come before the other's line break.
+    said = done.stderr.replace("epoch ", "\nepoch ").splitlines()
+    rounds = [line.strip() for line in said if line.startswith("epoch ")]
     judged = [line.partition("held out")[2] for line in rounds]
     assert len(set(rounds)) == len(rounds) == 2
     assert judged[0] == judged[1] != ""
