@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
@@ -48,17 +49,26 @@ class Lookout:
             await asyncio.sleep(LOOK_EVERY_S)
 
     async def watch_for_others(
-        self, pipeline: Pipeline, lane: Lane, succession: Succession
+        self,
+        pipeline: Pipeline,
+        lane: Lane,
+        succession: Succession,
+        held: Callable[[], bool],
+        every_s: float = OTHERS_EVERY_S,
     ) -> None:
-        """See late records of others where we write nothing ourselves: there nobody else would."""
+        """See late records of others where we write nothing ourselves: there nobody else would.
+
+        Where the lease is not ``held``, or partitions have changed hands meanwhile, who writes may
+        be the next owner.
+        """
         while True:
-            await asyncio.sleep(OTHERS_EVERY_S)
+            await asyncio.sleep(every_s)
             expected = succession.at_rest()
             try:
                 found = await lane.ends_of(expected)
             except KafkaError:
                 continue
-            now = succession.at_rest()
+            now = succession.at_rest() if held() else {}
             for place, end in expected.items():
                 if now.get(place) == end < found.get(place, end):
                     pipeline.give_up(fenced(place, found[place]))

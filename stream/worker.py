@@ -142,7 +142,9 @@ class Worker:
             reloader.run(settings.artifact_poll_s, self._look_at_artifact),
             lookout.look(self._pipeline, self._lane),
             lookout.watch_broker(self._producer),
-            lookout.watch_for_others(self._pipeline, self._lane, self._succession),
+            lookout.watch_for_others(
+                self._pipeline, self._lane, self._succession, self._lease.held
+            ),
             lookout.keep_memory_low(),
         )
         return [asyncio.create_task(service) for service in services]
@@ -271,6 +273,7 @@ class Worker:
         else:  # another may have them by now: nothing that waits may be finished
             _log.warning("partitions lost: no heartbeat was answered for a session time-out")
         self._pipeline.revoke()
+        self._succession.start_over({})  # from now on the next owner may write there
         if not await self._pipeline.settle(max(0.0, deadline_s - time.monotonic())):
             # What is on its way could arrive after the new owner's, and win. A producer that is no
             # more sends nothing.
