@@ -119,10 +119,12 @@ class Run:
         """Ask a worker to end; it must, in time and well, or it has met late records before."""
         self.say(f"worker {name} is stopped")
         worker = self.workers.pop(name)
-        if self._late and worker.exit_code is not None and FENCED in worker.tail(1):
-            self.say(f"worker {name} has ended already: {worker.tail(1)}")
-            return
-        worker.stop()
+        try:
+            worker.stop()
+        except AssertionError:
+            if not (self._late and FENCED in worker.tail(1)):
+                raise
+            self.say(f"worker {name} has ended by itself: {worker.tail(1)}")
 
     def refuses(self, worker: Worker, *words: str, timeout_s: float = READY_S) -> None:
         """The worker must end by itself, not well, with one line that has these words."""

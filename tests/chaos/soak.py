@@ -238,6 +238,7 @@ def main(
     """Let an hour of faults pass, and say what it came to."""
     logging.disable(logging.ERROR)  # what aiokafka says of brokers that we kill helps nobody
     folder = Path(mkdtemp(prefix="lately-soak-"))
+    failures = ["it broke off"]
     try:
         outcome = soak(minutes, seed, folder)
         failures = outcome.failures
@@ -246,10 +247,10 @@ def main(
         if out:
             with out.open("a", encoding="utf-8") as file:
                 file.write(outcome.to_json() + "\n")
+    finally:
         if failures and keep:
             shutil.rmtree(keep / f"soak-{seed}", ignore_errors=True)
             shutil.copytree(folder, keep / f"soak-{seed}", symlinks=True)
-    finally:
         shutil.rmtree(folder, ignore_errors=True)
     raise typer.Exit(1 if failures else 0)
 
