@@ -63,7 +63,8 @@ class Lookout:
         """
         while True:
             await asyncio.sleep(every_s)
-            expected = succession.at_rest()
+            if not (expected := succession.at_rest()):
+                continue  # there may be no consumer yet to ask with
             try:
                 found = await lane.ends_of(expected)
             except KafkaError:

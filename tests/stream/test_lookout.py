@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,7 @@ class FakeLane(Lane):
         self.asked = 0
 
     async def ends_of(self, places: Iterable[Place]) -> dict[Place, int]:
+        assert places, "asked before there is anything to ask for: Faust's consumer may be missing"
         await asyncio.sleep(0)
         self.asked += 1
         if self.meanwhile == "partitions are lost":
@@ -43,10 +45,12 @@ async def watched(w: World, lane: FakeLane) -> None:
     held = w.pipeline._may_write
     watch = lookout.watch_for_others(w.pipeline, lane, w.succession, held, every_s=0)
     task = asyncio.create_task(watch)
-    while lane.asked < 3:
+    for _ in range(20):  # turns of the loop, of which each look takes two or three
         await asyncio.sleep(0)
     await settle()
     task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task  # raises what it ended of
 
 
 async def one_score(w: World) -> None:
@@ -71,6 +75,15 @@ async def test_a_record_behind_our_last_one_ends_the_worker(tmp_path: Path) -> N
         await watched(w, FakeLane(w, end=2))
 
         assert isinstance(w.failure(), FencedError)
+
+
+@on_a_loop
+async def test_before_we_have_written_anything_nobody_is_asked(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        lane = FakeLane(w, end=2)
+        await watched(w, lane)
+
+        assert (lane.asked, w.failure()) == (0, None)
 
 
 @pytest.mark.parametrize(
