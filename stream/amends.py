@@ -1,33 +1,50 @@
 """The amends: whose last score came too late, from who had lost the partition, gets another."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-import orjson
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from stream.changelog import headers_of_tombstone, reach_of
 from stream.committed import Commit
+from stream.events import Message
 from stream.outlet import Topics
 from stream.publishing import NO_HEADERS, AsOf, Publisher, Record, ScoreEncoder, acknowledged
+from stream.reach import headers_of_null, reach_of_score
 from stream.recovery import at_end
 from stream.scoring import Device
 from stream.state import UserState, applied_offset_of, is_forgotten
 from stream.store import StateStore
 from stream.succession import Succession
 
-Reach = int | None  # the source offset that a score is of; None where it does not say
 _log = structlog.get_logger(__name__)
 
 
-class Tail(NamedTuple):
-    """What stands in the scores topic behind the last commit, by partition."""
+class Last(NamedTuple):
+    """A user's last record in the scores topic: how far it reaches, and whether it is a null."""
 
-    ends: dict[int, int]
-    reaches: dict[int, dict[bytes, Reach]]  # by user: of the last score
-    withdrawn: dict[int, set[bytes]]  # users whose last score is a null
+    reach: int | None
+    withdrawn: bool
+
+    def is_late(self, state: bytes | None, committed: int) -> bool:
+        """Whether it is of less than the state.
+
+        Where there is no state, the user is forgotten for good, or the first event comes again.
+        """
+        if self.reach is None:
+            return False
+        if state is None:
+            return not self.withdrawn and self.reach < committed
+        return self.reach < applied_offset_of(state)
+
+
+class Tail(NamedTuple):
+    """What stands in the scores topic behind the last commit."""
+
+    committed: int  # of the events topic: what comes next
+    end: int
+    last: dict[bytes, Last]  # by user
 
 
 class Amends:
@@ -53,11 +70,10 @@ class Amends:
         self._store = store
         self._succession = succession
 
-    async def read(self, commits: Mapping[int, Commit | None]) -> Tail:
+    async def read(self, commits: Mapping[int, Commit | None]) -> dict[int, Tail]:
         """Read the tails of these partitions; raises KafkaError."""
-        tail = Tail({}, {number: {} for number in commits}, {number: set() for number in commits})
         if not commits:
-            return tail
+            return {}
         consumer = AIOKafkaConsumer(
             **self._client_options,
             auto_offset_reset="latest",  # the topic was made anew, or what was noted is deleted
@@ -66,14 +82,13 @@ class Amends:
         )
         await consumer.start()
         try:
-            await self._read(consumer, commits, tail)
+            return await self._read(consumer, commits)
         finally:
             await consumer.stop()
-        return tail
 
     async def _read(
-        self, consumer: AIOKafkaConsumer, commits: Mapping[int, Commit | None], tail: Tail
-    ) -> None:
+        self, consumer: AIOKafkaConsumer, commits: Mapping[int, Commit | None]
+    ) -> dict[int, Tail]:
         behind = {TopicPartition(self._topics.scores, number) for number in commits}
         consumer.assign(behind)
         for tp in behind:
@@ -82,37 +97,32 @@ class Amends:
                 await consumer.seek_to_end(tp)
             else:
                 consumer.seek(tp, commit.scores_end)
+        last: dict[int, dict[bytes, Last]] = {number: {} for number in commits}
+        tails = {}
         while behind:
             for tp, messages in (await consumer.getmany(*behind, timeout_ms=200)).items():
-                last = {message.key: message for message in messages if message.key is not None}
-                for key, message in last.items():
-                    tail.reaches[tp.partition][key] = _reach(message.value, message.headers)
-                    withdrawn = tail.withdrawn[tp.partition]
-                    withdrawn.discard(key) if message.value else withdrawn.add(key)
+                last[tp.partition] |= _last(messages)
             for tp in [tp for tp in behind if await at_end(consumer, tp)]:
-                tail.ends[tp.partition] = await consumer.position(tp)
+                commit, end = commits[tp.partition], await consumer.position(tp)
+                committed = 0 if commit is None else commit.offset
+                tails[tp.partition] = Tail(committed, end, last[tp.partition])
                 behind.discard(tp)
+        return tails
 
-    async def make(self, commits: Mapping[int, Commit | None], tail: Tail) -> None:
+    async def make(self, tails: Mapping[int, Tail]) -> None:
         """Score those again whose last score came too late; their state must be recovered.
 
         From now on the scores of these partitions must be our own. Raises DeliveryError, and
         FencedError if somebody else writes meanwhile.
         """
         scores = self._topics.scores
-        self._succession.start_over({(scores, number): end for number, end in tail.ends.items()})
-        for number, reaches in tail.reaches.items():
-            commit = commits[number]
-            states = dict(zip(reaches, self._store.get_many(number, list(reaches)), strict=True))
+        self._succession.start_over({(scores, number): t.end for number, t in tails.items()})
+        for number, tail in tails.items():
+            states = self._store.get_many(number, list(tail.last))
             late = {
-                key: states[key]
-                for key, reach in reaches.items()
-                if _is_late(
-                    reach,
-                    states[key],
-                    0 if commit is None else commit.offset,
-                    withdrawn=key in tail.withdrawn[number],
-                )
+                key: state
+                for (key, last), state in zip(tail.last.items(), states, strict=True)
+                if last.is_late(state, tail.committed)
             }
             if late:
                 await self._write(number, late)
@@ -123,7 +133,7 @@ class Amends:
         for key, value in late.items():
             if value is None or is_forgotten(value):
                 reach = None if value is None else applied_offset_of(value)
-                records.append((key, None, headers_of_tombstone(reach)))
+                records.append((key, None, headers_of_null(reach)))
             else:
                 users[key] = UserState.from_bytes(value)
         scored = await self._device.score([user.sequence() for user in users.values()])
@@ -142,22 +152,10 @@ class Amends:
             self._succession.follow(scores, deliveries)
 
 
-def _reach(value: bytes | None, headers: Any) -> Reach:
-    if value is None:
-        return reach_of(None, headers)
-    try:
-        return int(orjson.loads(value)["as_of"]["offset"])
-    except (ValueError, TypeError, KeyError):
-        return None  # not one of ours
-
-
-def _is_late(reach: Reach, state: bytes | None, committed: int, *, withdrawn: bool) -> bool:
-    """Whether a score of less than the state stands last.
-
-    Where there is no state, the user is forgotten for good, or the first event comes again.
-    """
-    if reach is None:
-        return False
-    if state is None:
-        return not withdrawn and reach < committed
-    return reach < applied_offset_of(state)
+def _last(messages: Iterable[Message]) -> dict[bytes, Last]:
+    """Of each user the last one; of those before, not even the reach is asked."""
+    last = {message.key: message for message in messages if message.key is not None}
+    return {
+        key: Last(reach_of_score(message.value, message.headers), message.value is None)
+        for key, message in last.items()
+    }

@@ -4,10 +4,10 @@ from typing import NamedTuple
 
 from model.sequence import Sequence
 from stream.batching import Taken, Waiting
-from stream.changelog import headers_of_tombstone
 from stream.events import DeadLetter, Event
 from stream.partition import Partition
 from stream.publishing import AsOf, Headers
+from stream.reach import headers_of_null
 from stream.shedding import Level
 
 
@@ -70,7 +70,7 @@ class Batch:
         if markers:
             share = self._share(partition.number)
             share.changes.update(dict.fromkeys(markers))
-            share.headers = {key: headers_of_tombstone(at) for key, at in markers.items()}
+            share.headers = {key: headers_of_null(at) for key, at in markers.items()}
 
     def _add_user(self, partition: Partition, key: bytes, waiting: Waiting) -> None:
         share = self._share(partition.number)

@@ -8,7 +8,7 @@ LatelyError
 │   └── DamagedState    nobody: the partition is wiped, and rebuilt at the next start
 ├── ScoringError        the model's owner: the scorer broke its contract
 ├── DeliveryError       the operator: the broker did not take a record; it comes again
-└── FencedError         nobody: another wrote into our changelog; the next start mends it
+└── FencedError         nobody: another wrote where only we should; the next start mends it
 
 A bad message is none of these: it becomes a dead letter (`stream.events`), and the stream goes on.
 """
@@ -58,4 +58,4 @@ class DeliveryError(LatelyError):
 
 
 class FencedError(LatelyError):
-    """Another worker wrote into a changelog that is ours: ours may be the one that is too late."""
+    """Another wrote into a partition, of scores or states, that is ours: one of us is too late."""

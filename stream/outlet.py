@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 from model.scorer import ModelInfo, Score
 from stream.batch import Batch, Share
-from stream.changelog import headers_of_tombstone
 from stream.events import DeadLetter
 from stream.failpoints import passed
 from stream.metrics import Metrics
@@ -22,6 +21,7 @@ from stream.publishing import (
     acknowledged,
     dead_letter_record,
 )
+from stream.reach import headers_of_null
 from stream.receipts import ReceiptEncoder
 from stream.scoring import Scored
 from stream.shedding import Level
@@ -100,7 +100,7 @@ class Outlet:
         self, share: Share, scores: Sequence[Score | Exception], encode: Encode, now_ms: int
     ) -> list[Record]:
         forgotten = share.forgotten.items()
-        records: list[Record] = [(key, None, headers_of_tombstone(at)) for key, at in forgotten]
+        records: list[Record] = [(key, None, headers_of_null(at)) for key, at in forgotten]
         for row, score in zip(share.rows, scores, strict=True):
             if isinstance(score, Exception):
                 message = row.waiting.last.message

@@ -8,10 +8,10 @@ import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import OffsetOutOfRangeError
 
-from stream.changelog import headers_of_tombstone, reach_of
 from stream.events import Message
 from stream.memory import sweep
 from stream.publishing import NO_HEADERS, Publisher, Record, acknowledged
+from stream.reach import headers_of_null, reach_of_state
 from stream.state import applied_offset_of
 from stream.store import StateStore
 
@@ -136,7 +136,7 @@ class Recovery:
                 values = self._store.get_many(partition, ordered := sorted(keys))
                 gone = self._gone[partition]
                 records: list[Record] = [
-                    (key, value, headers_of_tombstone(gone[key]) if value is None else NO_HEADERS)
+                    (key, value, headers_of_null(gone[key]) if value is None else NO_HEADERS)
                     for key, value in zip(ordered, values, strict=True)
                 ]
                 sent = await self._publisher.send(self._changelog, partition, records)
@@ -163,13 +163,13 @@ def newest(applied: dict[bytes, int], messages: Iterable[Message]) -> tuple[Valu
     """The values that users come to, and whose last record does not count.
 
     ``applied`` is how far of the log each has come, and is brought up to date. A record of less
-    came too late (`changelog.reach_of`).
+    came too late (`stream.reach`).
     """
     changes: Values = {}
     stale: set[bytes] = set()
     for message in messages:
         key, value = cast("bytes", message.key), message.value
-        reach = reach_of(value, message.headers)
+        reach = reach_of_state(value, message.headers)
         if reach is not None:
             if reach < applied.get(key, -1):
                 stale.add(key)

@@ -57,11 +57,11 @@ class Succession:
         return {place: end for place, end in self._ends.items() if not self._under_way[place]}
 
 
-def fenced(place: Place, end: int) -> FencedError:
-    """Somebody else's records stand where ours should, which end here."""
+def fenced(place: Place, offset: int) -> FencedError:
+    """Somebody else's records stand where ours should, and the last of them before this offset."""
     topic, partition = place
     return FencedError(
-        f"{topic}: somebody else wrote to partition {partition} before offset {end}, where only we "
-        "should; start the worker again, and it mends what came too late; if that does not help, "
-        "another group writes there: give each its own topic"
+        f"{topic}: somebody else wrote to partition {partition} before offset {offset}, where only "
+        "we should; start the worker again, and it mends what came too late; if that does not "
+        "help, another group writes there: give each its own topic"
     )

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from hashlib import blake2b
 from typing import Any, ClassVar
 
-from stream.changelog import reach_of
+from stream.reach import reach_of_state
 
 _DIGEST_BYTES = 16
 
@@ -80,7 +80,7 @@ class Verification:
         if self._offset is None or offset > self._offset:
             self._later.add(key)
             return
-        reach, known = reach_of(value, headers), self._applied.get(key, -1)
+        reach, known = reach_of_state(value, headers), self._applied.get(key, -1)
         if reach is None or reach >= known:
             self._applied[key] = known if reach is None else reach
             self._expected[key] = None if value is None else _digest(value)

@@ -243,10 +243,10 @@ class Worker:
         self._store.close_others(partitions)
         try:
             commits = await self._lane.commits(partitions)
-            tail, _ = await asyncio.gather(
+            tails, _ = await asyncio.gather(
                 self._amends.read(commits), self._recovery.recover(partitions)
             )
-            await self._amends.make(commits, tail)
+            await self._amends.make(tails)
             self._pipeline.assign(partitions)
         except DENIED as error:
             # Not raised here: Faust would write of a crash of its own.

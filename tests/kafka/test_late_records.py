@@ -1,4 +1,4 @@
-"""What a worker that was cut off had on its way arrives at last: it changes nobody's state."""
+"""What a worker that was cut off had on its way arrives at last, and is nobody's last word."""
 
 import json
 import shutil
@@ -27,15 +27,9 @@ def forget(ts: int = NOW_MS) -> Message:
     return message._replace(value=b'{"user_id":"%b","action":"forget"}' % USER.encode())
 
 
-def states(stage: Stage) -> list[Record]:
-    """The user's records in the changelog, in order."""
-    changelog = stage.client.read(stage.changelog)
-    return [record for record in changelog if record.key == USER.encode()]
-
-
-def scores(stage: Stage) -> list[Record]:
-    """The user's records in the scores topic, in order."""
-    return [r for r in stage.client.read(stage.scores) if r.key == USER.encode()]
+def records_of(stage: Stage, topic: str) -> list[Record]:
+    """The user's records there, in order."""
+    return [record for record in stage.client.read(topic) if record.key == USER.encode()]
 
 
 def arrives_late(stage: Stage, topic: str, record: Record) -> None:
@@ -43,6 +37,11 @@ def arrives_late(stage: Stage, topic: str, record: Record) -> None:
     late = Message(record.partition, NOW_MS, record.key, record.value, record.headers)
     stage.client.produce(topic, [late])
     stage.interruptions += 1  # somebody had the partition, and was cut off
+
+
+def assert_as_promised(stage: Stage, answers: Answers) -> None:
+    differences = examine(stage.evidence(), answers)
+    assert not differences, report(differences)
 
 
 def other_of(partition: int) -> str:
@@ -56,29 +55,32 @@ def crash(worker: Worker, *, disk_lost: bool) -> None:
         shutil.rmtree(worker.state_dir)
 
 
+def forgotten_and_back(stage: Stage, topic: str, item: str, *, disk_lost: bool) -> None:
+    """A user is forgotten and comes back, the worker crashes, and the null there comes again."""
+    worker = stage.start()
+    stage.feed([click(USER, item), forget()])
+    stage.wait_quiet()
+    null = records_of(stage, topic)[-1]
+    assert null.value is None
+    stage.feed([click(USER, item, NOW_MS + 1)])
+    stage.wait_committed()
+    crash(worker, disk_lost=disk_lost)
+    arrives_late(stage, topic, null)
+
+
 @pytest.mark.parametrize("disk_lost", [False, True])
 def test_a_late_tombstone_deletes_nobody_who_has_come_back(
     disk_lost: bool, open_stage: OpenStage, artifact: Path, answers: Answers
 ) -> None:
-    item = items_of(artifact)[0]
     stage = open_stage()
-    worker = stage.start()
-    stage.feed([click(USER, item), forget()])
-    stage.wait_quiet()
-    tombstone = states(stage)[-1]
-    assert tombstone.value is None
-    stage.feed([click(USER, item)])
-    stage.wait_committed()
-    crash(worker, disk_lost=disk_lost)
-    arrives_late(stage, stage.changelog, tombstone)
+    forgotten_and_back(stage, stage.changelog, items_of(artifact)[0], disk_lost=disk_lost)
 
     worker = stage.start().wait_ready()
-    mended = states(stage)[-1]
+    mended = records_of(stage, stage.changelog)[-1]
     worker.stop()
 
     assert mended.value is not None and not decode(mended.value).forgotten
-    differences = examine(stage.evidence(), answers)
-    assert not differences, report(differences)
+    assert_as_promised(stage, answers)
 
 
 @pytest.mark.parametrize("disk_lost", [False, True])
@@ -90,14 +92,14 @@ def test_a_late_state_brings_nobody_back_who_is_forgotten(
     worker = stage.start()
     stage.feed([click(USER, item)])
     stage.wait_committed()
-    (state,) = states(stage)
+    (state,) = records_of(stage, stage.changelog)
     stage.feed([forget()])
     stage.wait_committed()
     crash(worker, disk_lost=disk_lost)
     arrives_late(stage, stage.changelog, state)
 
     worker = stage.start().wait_ready()
-    marker = states(stage)[-1]
+    marker = records_of(stage, stage.changelog)[-1]
     worker.stop()
 
     assert marker.value is not None and decode(marker.value).forgotten
@@ -107,9 +109,8 @@ def test_a_late_state_brings_nobody_back_who_is_forgotten(
     stage.feed([click(other_of(marker.partition), item)])
     stage.wait_quiet()
     worker.stop()
-    assert states(stage)[-1].value is None
-    differences = examine(stage.evidence(), answers)
-    assert not differences, report(differences)
+    assert records_of(stage, stage.changelog)[-1].value is None
+    assert_as_promised(stage, answers)
 
 
 @pytest.mark.parametrize("disk_lost", [False, True])
@@ -122,41 +123,30 @@ def test_a_late_score_is_not_a_users_last_word(
     for number in range(3):
         stage.feed([click(USER, items[number], NOW_MS + number)])
         stage.wait_committed()
-    first, _, last = scores(stage)
+    first, _, last = records_of(stage, stage.scores)
     crash(worker, disk_lost=disk_lost)
     arrives_late(stage, stage.scores, first)
 
     worker = stage.start().wait_ready()
-    mended = scores(stage)[-1]
+    mended = records_of(stage, stage.scores)[-1]
     worker.stop()
 
     assert json.loads(mended.value or b"")["as_of"] == json.loads(last.value or b"")["as_of"]
-    differences = examine(stage.evidence(), answers)
-    assert not differences, report(differences)
+    assert_as_promised(stage, answers)
 
 
 def test_a_late_null_withdraws_nobodys_score_who_has_come_back(
     open_stage: OpenStage, artifact: Path, answers: Answers
 ) -> None:
-    item = items_of(artifact)[0]
     stage = open_stage()
-    worker = stage.start()
-    stage.feed([click(USER, item), forget()])
-    stage.wait_quiet()
-    null = scores(stage)[-1]
-    assert null.value is None
-    stage.feed([click(USER, item, NOW_MS + 1)])
-    stage.wait_committed()
-    crash(worker, disk_lost=False)
-    arrives_late(stage, stage.scores, null)
+    forgotten_and_back(stage, stage.scores, items_of(artifact)[0], disk_lost=False)
 
     worker = stage.start().wait_ready()
-    mended = scores(stage)[-1]
+    mended = records_of(stage, stage.scores)[-1]
     worker.stop()
 
     assert mended.value is not None
-    differences = examine(stage.evidence(), answers)
-    assert not differences, report(differences)
+    assert_as_promised(stage, answers)
 
 
 @pytest.mark.parametrize("flows_on", [False, True])
@@ -170,7 +160,7 @@ def test_a_worker_that_lives_sees_a_late_score_and_mends_it_by_its_next_start(
     for number in range(2):
         stage.feed([click(USER, item, NOW_MS + number)])
         stage.wait_committed()
-    first = scores(stage)[0]
+    first = records_of(stage, stage.scores)[0]
     arrives_late(stage, stage.scores, first)
     if flows_on:
         stage.feed([click(other_of(first.partition), item)])
@@ -182,6 +172,5 @@ def test_a_worker_that_lives_sees_a_late_score_and_mends_it_by_its_next_start(
     stage.wait_committed()
     worker.stop()
 
-    assert json.loads(scores(stage)[-1].value or b"")["as_of"]["offset"] > 0
-    differences = examine(stage.evidence(), answers)
-    assert not differences, report(differences)
+    assert json.loads(records_of(stage, stage.scores)[-1].value or b"")["as_of"]["offset"] > 0
+    assert_as_promised(stage, answers)

@@ -10,7 +10,7 @@ import pytest
 from aiokafka import TopicPartition
 
 from stream import amends as amends_module
-from stream.amends import Amends, Tail
+from stream.amends import Amends, Last, Tail
 from stream.committed import Commit
 from stream.errors import FencedError
 from stream.store import StateStore
@@ -54,38 +54,10 @@ def score(offset: int) -> bytes:
     return b'{"as_of":{"offset":%d}}' % offset
 
 
-class Mended:
-    """What was written into the scores topic, and where we go on."""
-
-    def __init__(self) -> None:
-        self.publisher = ManualPublisher()
-        self.succession = Succession()
-
-    @property
-    def records(self) -> list[tuple[bytes | None, int | None, Any]]:
-        """Key, the offset that a score is of, headers."""
-        sent = [record for batch in self.publisher.sent for record in batch.records]
-        return [
-            (key, None if value is None else json.loads(value)["as_of"]["offset"], headers)
-            for key, value, headers in sent
-        ]
-
-
-async def mend(
-    store: StateStore,
-    commits: dict[int, Commit | None],
-    written: int,
-    mended: Mended,
-    scorer: EchoScorer,
-) -> None:
-    """The topic has had so many records before."""
-    device = ManualDevice(scorer)
-    amends = Amends(TOPICS, {}, mended.publisher, device, store, mended.succession)
-    await mended.publisher.send("scores", 0, [(None, None, [])] * written)
-    mended.publisher.sent.clear()
-    task = asyncio.create_task(amends.make(commits, await amends.read(commits)))
+async def done(task: "asyncio.Task[None]", publisher: ManualPublisher) -> None:
+    """Let the broker acknowledge until this is done; raises what it ended of."""
     while not task.done():
-        for sent in mended.publisher.unanswered():
+        for sent in publisher.unanswered():
             sent.acknowledge()
         await asyncio.sleep(0)
     await task
@@ -97,13 +69,23 @@ def mended_of(
     written: int,
     scorer: EchoScorer | None = None,
 ) -> list[tuple[bytes | None, int | None, Any]]:
-    mended = Mended()
+    """What is written behind so many records of the topic: key, offset of the score, headers."""
+    publisher = ManualPublisher()
 
     async def main() -> None:
-        await mend(store, commits, written, mended, scorer or EchoScorer())
+        device = ManualDevice(scorer or EchoScorer())
+        amends = Amends(TOPICS, {}, publisher, device, store, Succession())
+        await publisher.send("scores", 0, [(None, None, [])] * written)
+        publisher.sent.clear()
+        tails = await amends.read(commits)
+        await done(asyncio.create_task(amends.make(tails)), publisher)
 
     asyncio.run(main())
-    return mended.records
+    return [
+        (key, None if value is None else json.loads(value)["as_of"]["offset"], headers)
+        for sent in publisher.sent
+        for key, value, headers in sent.records
+    ]
 
 
 @pytest.mark.parametrize("per_fetch", [1, 2, 5])
@@ -204,18 +186,13 @@ async def test_from_then_on_the_scores_must_be_ours(tmp_path: Path) -> None:
     store.write(0, [(b"u1", state(8))], 1)
     publisher = ManualPublisher()
     amends = Amends(TOPICS, {}, publisher, ManualDevice(EchoScorer()), store, succession)
-    await amends.make({0: None}, Tail({0: 7}, {0: {}}, {0: set()}))
+    await amends.make({0: Tail(9, 7, {})})
     assert succession.ends("scores") == {0: 7}
 
     await publisher.send("scores", 0, [(b"u1", b"late", [])] * 8)
-    late: dict[bytes, int | None] = {b"u1": 3}
-    task = asyncio.create_task(amends.make({0: None}, Tail({0: 7}, {0: late}, {0: set()})))
-    while not task.done():
-        for sent in publisher.unanswered():
-            sent.acknowledge()
-        await asyncio.sleep(0)
+    late = {b"u1": Last(3, withdrawn=False)}
     with pytest.raises(FencedError):
-        await task
+        await done(asyncio.create_task(amends.make({0: Tail(9, 7, late)})), publisher)
     store.close_all()
 
 
