@@ -44,7 +44,9 @@ async def look_at_broker(settings: KafkaSettings) -> AsyncIterator[Check]:
     for check in judge_topics(findings):
         yield check
     there = [f.topic for f in findings if f.check == "exists" and f.status == "PASS"]
-    consumer = AIOKafkaConsumer(**client_options(settings), enable_auto_commit=False)
+    consumer = AIOKafkaConsumer(
+        **client_options(settings), enable_auto_commit=False, isolation_level="read_committed"
+    )
     try:
         await consumer.start()
         yield await _check_reading(consumer, settings, there)
@@ -181,30 +183,41 @@ async def _check_lag(consumer: AIOKafkaConsumer, topic: str, committed: Mapping[
         for tp in partitions
         if max(committed.get(tp.partition, 0), starts[tp]) < ends[tp]
     }
+    firsts = await _first_timestamps_ms(consumer, behind, ends) if behind else {}
+    behind = {tp: offset for tp, offset in behind.items() if tp in firsts}
     if not behind:
         return Check("PASS", "lag", "every event is committed")
     events = sum(ends[tp] - offset for tp, offset in behind.items())
-    age_s = await _oldest_age_s(consumer, behind)
+    known_ms = [first_ms for first_ms in firsts.values() if first_ms is not None]
+    now_ms = time.time_ns() // 1_000_000
+    age_s = max(0, now_ms - min(known_ms)) // 1000 if known_ms else None
     return judge_lag(events, len(behind), age_s)
 
 
-async def _oldest_age_s(
-    consumer: AIOKafkaConsumer, behind: Mapping[TopicPartition, int]
-) -> int | None:
+async def _first_timestamps_ms(
+    consumer: AIOKafkaConsumer,
+    behind: Mapping[TopicPartition, int],
+    ends: Mapping[TopicPartition, int],
+) -> dict[TopicPartition, int | None]:
+    """Of the first record from each offset, None if it cannot be read; none where there is none.
+
+    Behind the last record of a transaction there is the marker of its end.
+    """
     consumer.assign(list(behind))
     for tp, offset in behind.items():
         consumer.seek(tp, offset)
-    firsts: dict[TopicPartition, int] = {}
+    firsts: dict[TopicPartition, int | None] = {}
+    unread = set(behind)
     with suppress(TimeoutError, TopicAuthorizationFailedError):
         async with asyncio.timeout(_PATIENCE_S):
-            while len(firsts) < len(behind):
+            while unread:
                 fetched = await consumer.getmany(timeout_ms=200, max_records=100)
                 for tp, records in fetched.items():
                     firsts.setdefault(tp, records[0].timestamp)
                     consumer.pause(tp)
-    if not firsts:
-        return None
-    return max(0, time.time_ns() // 1_000_000 - min(firsts.values())) // 1000
+                unread -= firsts.keys()
+                unread -= {tp for tp in unread if await consumer.position(tp) >= ends[tp]}
+    return dict.fromkeys(unread) | firsts
 
 
 def judge_lag(events: int, partitions: int, age_s: int | None) -> Check:

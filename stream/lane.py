@@ -25,7 +25,6 @@ from stream.events import Message
 from stream.headers import read_any_header
 
 FETCH_WAIT_MS = 100
-_NOTE = "scores_end="  # in the metadata of a commit
 _log = structlog.get_logger(__name__)
 _faust_log = logging.getLogger("faust")  # what Faust says in our subclasses is still Faust's
 
@@ -99,7 +98,7 @@ class Lane:
         wanted = {
             TopicPartition(self._topic, number): (
                 offset,
-                f"{_NOTE}{scores_ends[number]}" if number in scores_ends else "",
+                Commit(offset, scores_ends.get(number)).metadata,
             )
             for number, offset in offsets.items()
         }
@@ -129,13 +128,13 @@ class Lane:
         return {(tp.topic, tp.partition): end for tp, end in found.items()}
 
     def ends(self) -> dict[int, int]:
-        """Where each assigned partition ends, as of the last fetch; none for one not fetched."""
-        consumer = self._app._consumer
+        """Where the events of each assigned partition end, as of its last fetch, if it had one."""
+        consumer: Any = self._app._consumer
         if consumer is None:
             return {}
         try:
             assigned = consumer.assignment()
-            ends = {tp.partition: consumer.highwater(tp) for tp in assigned if self._is_ours(tp)}
+            ends = {tp.partition: consumer.end_of(tp) for tp in assigned if self._is_ours(tp)}
         except (KafkaError, faust.exceptions.FaustError):
             return {}  # the assignment is changing under us
         return {partition: end for partition, end in ends.items() if end is not None}
@@ -158,10 +157,7 @@ class Lane:
 
 def _commit(found: Any) -> Commit | None:
     """From aiokafka's offset and metadata; -1 is the protocol's word for none."""
-    if found is None or found.offset < 0:
-        return None
-    note = found.metadata.removeprefix(_NOTE)
-    return Commit(found.offset, int(note) if note.isascii() and note.isdigit() else None)
+    return None if found is None or found.offset < 0 else Commit.of(found.offset, found.metadata)
 
 
 def _transport(
@@ -207,6 +203,8 @@ class _ConsumerThread(driver.AIOKafkaConsumerThread):
         consumer: Any = super()._create_worker_consumer(transport)
         # Faust fixes 1.5 s. Kafka answers as soon as there is a record, but some brokers do not.
         consumer._fetch_max_wait_ms = FETCH_WAIT_MS
+        # What a producer has taken back was never an event.
+        consumer._isolation_level = "read_committed"
         return consumer
 
 
@@ -222,6 +220,8 @@ class _BulkConsumer(driver.Consumer):
         # Counts assignments. Not Faust's generation: a static member that rejoins keeps that.
         self._epoch = 0
         self._next_offset: dict[int, int] = {}
+        self._read_up_to: dict[TP, int] = {}
+        self._records_end: dict[TP, int] = {}
 
     def _new_consumer_thread(self) -> _ConsumerThread:
         return _ConsumerThread(self, loop=self.loop, beacon=self.beacon)
@@ -248,6 +248,7 @@ class _BulkConsumer(driver.Consumer):
         while not (self._stopped.is_set() or fetcher._stopped.is_set()):
             epoch = self._epoch
             records, _ = await self._wait_next_records(1.0)
+            self._note_ends(records or {})
             await asyncio.sleep(0)
             if self.should_stop or not records:
                 continue
@@ -259,6 +260,25 @@ class _BulkConsumer(driver.Consumer):
             for tp, messages in records.items():
                 if tp.topic == self.topic and epoch == self._epoch and self.flow_active:
                     await self._hand_over(tp.partition, messages)
+
+    def _note_ends(self, records: Mapping[TP, Sequence[Message]]) -> None:
+        """See how far is read, and where its last record is: nothing is fetched in between.
+
+        Both stay true of the log, whoever owns the partition.
+        """
+        for tp, messages in records.items():
+            self._records_end[tp] = messages[-1].offset + 1
+        thread: Any = self._thread
+        subscription = thread._ensure_consumer()._subscription.subscription
+        if subscription is not None and subscription.assignment is not None:
+            read = subscription.assignment.all_consumed_offsets()
+            self._read_up_to.update({tp: found.offset for tp, found in read.items()})
+
+    def end_of(self, tp: TP) -> int | None:
+        """Where the records end: behind them Kafka may write markers of transactions."""
+        end: int | None = self.highwater(tp)
+        read = end is not None and self._read_up_to.get(tp, -1) >= end
+        return self._records_end.get(tp, 0) if read else end
 
     async def perform_seek(self) -> None:
         """Seek to the committed offsets, and to the start where nothing was ever committed.

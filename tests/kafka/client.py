@@ -3,9 +3,10 @@
 import asyncio
 import threading
 from collections import defaultdict
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import Future
 from typing import Any, TypeVar
+from uuid import uuid4
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
@@ -103,6 +104,25 @@ class Client:
         job = self._produce(topic, messages, per_s)
         return asyncio.run_coroutine_threadsafe(job, self._loop)
 
+    def transact(self, topic: str, messages: Sequence[Message]) -> Callable[[bool], None]:
+        """Write messages in a transaction; call what comes back with whether it is committed."""
+        producer = self._call(self._begin(topic, messages))
+        return lambda commit: self._call(self._end(producer, commit))
+
+    async def _begin(self, topic: str, messages: Sequence[Message]) -> AIOKafkaProducer:
+        producer = AIOKafkaProducer(
+            bootstrap_servers=self.bootstrap, transactional_id=f"transaction-{uuid4().hex}"
+        )
+        await producer.start()
+        await producer.begin_transaction()
+        for partition, ts_ms, key, value, headers in messages:
+            await producer.send_and_wait(topic, value, key, partition, ts_ms, headers)
+        return producer
+
+    async def _end(self, producer: AIOKafkaProducer, commit: bool) -> None:
+        await (producer.commit_transaction() if commit else producer.abort_transaction())
+        await producer.stop()
+
     async def _produce(self, topic: str, messages: Sequence[Message], per_s: float | None) -> None:
         chunk = CHUNK if per_s else len(messages) or 1
         for start in range(0, len(messages), chunk):
@@ -130,7 +150,7 @@ class Client:
         await asyncio.gather(*sent)
 
     def read(self, topic: str, timeout_s: float = CALL_S) -> list[Record]:
-        """All that is in a topic now, each partition in offset order."""
+        """All records that stand in a topic now, each partition in offset order."""
         return asyncio.run_coroutine_threadsafe(self._read(topic), self._loop).result(timeout_s)
 
     async def _read(self, topic: str) -> list[Record]:
@@ -140,6 +160,7 @@ class Client:
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             max_partition_fetch_bytes=8 << 20,
+            isolation_level="read_committed",
         )
         await consumer.start()
         try:

@@ -62,17 +62,34 @@ class Reading:
         consumer._getmany = self._getmany
         consumer._get_active_partitions = lambda: {TP("lately.events", 0)}
         consumer.perform_seek = self._seek_to_committed
+        consumer._thread = self
         self.consumer = consumer
         self.topic = "lately.events"
-        self.committed = self.position = self.end = 0
+        self.committed = self.position = self.end = self.markers = 0
         self._timed_out = False
+
+    # What the lane asks Faust's thread and aiokafka's consumer in it.
+
+    def _ensure_consumer(self) -> Any:
+        assignment = SimpleNamespace(all_consumed_offsets=self._read_up_to)
+        return SimpleNamespace(
+            _subscription=SimpleNamespace(subscription=SimpleNamespace(assignment=assignment))
+        )
+
+    def _read_up_to(self) -> dict[TopicPartition, OffsetAndMetadata]:
+        read = self.position + (self.markers if self.position == self.end else 0)
+        return {TopicPartition("lately.events", 0): OffsetAndMetadata(read, "")}
+
+    def highwater(self, tp: TP) -> int:
+        return self.end + self.markers
 
     async def _getmany(self, active_partitions: object, timeout: float) -> Any:  # noqa: ASYNC109
         while self.position == self.end and not self._timed_out:
             await asyncio.sleep(0)
         self._timed_out = False
         start, self.position = self.position, self.end
-        return {TP(self.topic, 0): [click(offset=n) for n in range(start, self.end)]}
+        records = [click(offset=n) for n in range(start, self.end)]
+        return {TP(self.topic, 0): records} if records else {}
 
     async def _seek_to_committed(self) -> None:
         self.position = self.committed
@@ -112,6 +129,33 @@ async def test_whole_lists_are_handed_over_in_order(tmp_path: Path) -> None:
         await r.append(1)
 
         assert r.sink.taken == [(0, [0, 1, 2]), (0, [3])]
+
+
+@on_a_loop
+async def test_events_end_where_the_last_record_does_and_not_behind_the_markers_of_transactions(
+    tmp_path: Path,
+) -> None:
+    async with reading(tmp_path) as r:
+        tp = TP("lately.events", 0)
+        await r.append(3)
+        assert r.consumer.end_of(tp) == 3
+        r.markers = 2  # not read yet: who knows what stands there
+        assert r.consumer.end_of(tp) == 5
+        r._timed_out = True
+        await settle()
+
+        assert r.consumer.end_of(tp) == 3
+
+
+@on_a_loop
+async def test_markers_alone_are_nothing_to_wait_for(tmp_path: Path) -> None:
+    async with reading(tmp_path) as r:
+        r.markers = 1
+        assert r.consumer.end_of(TP("lately.events", 0)) == 1
+        r._timed_out = True
+        await settle()
+
+        assert r.consumer.end_of(TP("lately.events", 0)) == 0
 
 
 @on_a_loop

@@ -13,13 +13,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiokafka import AIOKafkaConsumer
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.consumer.group_coordinator import GroupCoordinator
+from aiokafka.consumer.subscription_state import Assignment
 from faust.app.base import App
 from faust.tables.manager import TableManager
 from faust.tables.recovery import Recovery
 from faust.transport import consumer as faust_consumer
 from faust.transport.drivers import aiokafka as driver
+
+from tests.stream.world import on_a_loop
 
 ROOT = Path(__file__).parents[2]
 
@@ -121,3 +124,17 @@ def test_the_app_has_what_the_lane_asks_it_for(name: str) -> None:
 def test_the_app_makes_its_consumer_with_the_transport_that_it_was_given() -> None:
     assert "self.transport.create_consumer" in source(App._new_consumer)
     assert App._consumer is None
+
+
+def test_the_consumer_makes_its_fetcher_with_the_isolation_that_it_was_given() -> None:
+    assert "isolation_level=self._isolation_level" in source(AIOKafkaConsumer.start)
+
+
+@on_a_loop
+async def test_an_assignment_tells_how_far_its_partitions_are_read() -> None:
+    tp = TopicPartition("lately.events", 0)
+    assignment = Assignment([tp])
+    assert assignment.all_consumed_offsets() == {}
+    assignment.state_value(tp).seek(7)
+
+    assert assignment.all_consumed_offsets()[tp].offset == 7
