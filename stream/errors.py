@@ -8,7 +8,7 @@ LatelyError
 │   └── DamagedState    nobody: the partition is wiped, and rebuilt at the next start
 ├── ScoringError        the model's owner: the scorer broke its contract
 ├── DeliveryError       the operator: the broker did not take a record; it comes again
-└── FencedError         nobody: another wrote where only we should; the next start mends it
+└── FencedError         nobody: partitions are taken anew; or who lets two groups share a topic
 
 A bad message is none of these: it becomes a dead letter (`stream.events`), and the stream goes on.
 """

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import faust
 import structlog
@@ -23,26 +23,11 @@ from faust.types import TP
 from stream.committed import Commit
 from stream.events import Message
 from stream.headers import read_any_header
+from stream.sink import Sink
 
 FETCH_WAIT_MS = 100
 _log = structlog.get_logger(__name__)
 _faust_log = logging.getLogger("faust")  # what Faust says in our subclasses is still Faust's
-
-
-class Sink(Protocol):
-    """Who takes the records of the events topic."""
-
-    async def recover(self, partitions: frozenset[int]) -> None:
-        """These partitions are ours from now on: recover their state, then return."""
-        ...
-
-    async def ingest(self, partition: int, messages: Sequence[Message]) -> None:
-        """Take records of one partition, each once per assignment; return when there is room."""
-        ...
-
-    async def revoke(self) -> None:
-        """All partitions are taken from us: finish and commit what can be, then let go."""
-        ...
 
 
 class Lane:
@@ -85,6 +70,16 @@ class Lane:
         """Hand over no more records; those on their way are dropped, and come again."""
         if self._app._consumer is not None:
             self._app._consumer.stop_flow()
+
+    async def rejoin(self) -> None:
+        """Ask the group for our partitions anew; they are revoked, recovered, and read again."""
+        thread: Any = self._app.consumer._thread  # type: ignore[attr-defined]
+        coordinator = thread._ensure_consumer()._coordinator
+
+        async def request() -> None:
+            coordinator.request_rejoin()
+
+        await thread.call_thread(request)
 
     async def commit(self, offsets: Mapping[int, int], scores_ends: Mapping[int, int]) -> bool:
         """Commit source offsets (partition → next offset); False if we lost the partitions.

@@ -72,7 +72,8 @@ class Lookout:
             now = succession.at_rest() if held() else {}
             for place, end in expected.items():
                 if now.get(place) == end < found.get(place, end):
-                    pipeline.give_up(fenced(place, found[place]))
+                    pipeline.let_go(fenced(place, found[place]))
+                    break
 
     async def keep_memory_low(self) -> None:
         """Give back, now and then, what is free in our heap."""

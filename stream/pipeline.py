@@ -8,14 +8,15 @@ import time
 from asyncio import Future, Lock, Task
 from collections import Counter, deque
 from collections.abc import Callable, Container, Iterable, Sequence
-from typing import NamedTuple
+from functools import partial
 
 from model.scorer import Scorer
 from stream.batch import Batch
 from stream.batching import BatchPolicy, MicroBatcher
-from stream.errors import StateError
+from stream.errors import FencedError, StateError
 from stream.events import DeadLetter, Message, Validator
 from stream.lease import LOOK_EVERY_S
+from stream.limits import Limits
 from stream.metrics import Metrics
 from stream.outlet import Outlet, Topics
 from stream.partition import Partition
@@ -31,21 +32,12 @@ CHUNK = 1000  # messages validated and folded before the event loop gets its tur
 _SCORABLE = frozenset({"applied", "late", "future", "forgotten"})
 
 
-class Limits(NamedTuple):
-    """What bounds the memory of the pipeline, and the patience of its users."""
-
-    pending_users: int
-    in_flight: int
-    cache_users: int
-    shed_after_s: float | None = None  # see `stream.shedding`
-    forget_marker_s: float = 0.0  # see `stream.partition`
-
-
 class Pipeline:
     """Everything between a fetched message and an offset that may be committed.
 
     ``failed`` is done as soon as something happens after which nothing may be committed any
-    more; its exception says what. ``clock`` is monotonic and in seconds.
+    more; its exception says what. ``fences`` says that our partitions were let go, and must be
+    assigned anew. ``clock`` is monotonic and in seconds.
     """
 
     def __init__(
@@ -70,6 +62,7 @@ class Pipeline:
         self._batcher = batcher
         self._device = device
         self._outlet = Outlet(topics, publisher, store, succession, metrics)
+        self._succession = succession
         self._store = store
         self._metrics = metrics
         self._may_write = may_write
@@ -84,6 +77,7 @@ class Pipeline:
         self._wake = asyncio.Event()
         self._room = asyncio.Event()
         self.failed: Future[None] = asyncio.get_running_loop().create_future()
+        self.fences: asyncio.Queue[FencedError] = asyncio.Queue(maxsize=1)
 
     def serve(self, scorer: Scorer, policy: BatchPolicy) -> None:
         """Let this model answer from the next batch on."""
@@ -95,6 +89,7 @@ class Pipeline:
     def assign(self, partitions: Iterable[int]) -> None:
         """Start afresh with these partitions; their state is recovered and open in the store."""
         self._epoch += 1
+        self._tail = None  # those of before have settled, well or not
         numbers, store = set(partitions), self._store
         limit = self._limits.cache_users // max(1, len(numbers))
         self._partitions = {
@@ -107,14 +102,14 @@ class Pipeline:
         self._batcher.draining = True
         try:
             async with asyncio.timeout(timeout_s):
-                while self._is_busy() and not self._has_failed:
+                while self._is_busy() and not self.failed.done():
                     self._wake.set()
                     await asyncio.sleep(0.005)
         except TimeoutError:
             return False
         finally:
             self._batcher.draining = False
-        return not self._has_failed
+        return not self.failed.done()
 
     async def settle(self, timeout_s: float) -> bool:
         """After `revoke`: wait until nothing is on its way any more; False if time runs out."""
@@ -130,6 +125,13 @@ class Pipeline:
         self._batcher.drop_partitions()
         self._in_flight.clear()
         self._room.set()
+
+    def let_go(self, error: FencedError) -> None:
+        """Another's records are among ours: nothing of ours counts until it is assigned anew."""
+        self.revoke()
+        self._succession.start_over({})
+        if self.fences.empty():
+            self.fences.put_nowait(error)
 
     # --- steps 1 and 2: validate, fold -------------------------------------------------------
 
@@ -190,7 +192,7 @@ class Pipeline:
 
     async def run(self) -> None:
         """Close batches when they are due, until cancelled or failed."""
-        while not self._has_failed:
+        while not self.failed.done():
             if self._batcher.ready(self._clock()) and len(self._in_flight) < self._limits.in_flight:
                 self._start(self._close_batch())
             else:
@@ -233,11 +235,15 @@ class Pipeline:
         self._in_flight.append(batch)
         self._tail = asyncio.create_task(self._finish(batch, self._epoch, self._tail))
         self._finishing.add(self._tail)
-        self._tail.add_done_callback(self._finished)
+        self._tail.add_done_callback(partial(self._finished, self._epoch))
 
-    def _finished(self, task: Task[None]) -> None:
+    def _finished(self, epoch: int, task: Task[None]) -> None:
         self._finishing.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, FencedError):
+            if epoch == self._epoch:  # or it is let go already, by the batch before
+                self.let_go(error)
+        elif error is not None:
             self.give_up(error)
         self._wake.set()
 
@@ -335,10 +341,6 @@ class Pipeline:
     def _is_busy(self) -> bool:
         dead = any(partition.dead for partition in self._partitions.values())
         return bool(len(self._batcher) or self._in_flight or dead)
-
-    @property
-    def _has_failed(self) -> bool:
-        return self.failed.done()
 
     def give_up(self, error: BaseException) -> None:
         """Commit nothing more; whoever waits for `failed` ends the worker."""

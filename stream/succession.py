@@ -62,6 +62,6 @@ def fenced(place: Place, offset: int) -> FencedError:
     topic, partition = place
     return FencedError(
         f"{topic}: somebody else wrote to partition {partition} before offset {offset}, where only "
-        "we should; start the worker again, and it mends what came too late; if that does not "
-        "help, another group writes there: give each its own topic"
+        "we should; a worker that was cut off does so once, another group again and again: give "
+        "each group its own topic"
     )

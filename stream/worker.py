@@ -19,19 +19,21 @@ from stream.amends import Amends
 from stream.app import build_app, instance_id_of
 from stream.batching import BatchPolicy, MicroBatcher
 from stream.committer import Committer
-from stream.errors import BrokerError, DamagedState, LatelyError
+from stream.errors import BrokerError, DamagedState, FencedError, LatelyError
 from stream.events import Message, Validator
 from stream.health import Health, HealthServer
 from stream.lane import Lane
 from stream.lease import Lease, hold_back
+from stream.limits import Limits
 from stream.lookout import Lookout
 from stream.metrics import Metrics
 from stream.outlet import Topics
-from stream.pipeline import Limits, Pipeline
+from stream.pipeline import Pipeline
 from stream.publishing import Publisher
 from stream.recovery import Recovery
 from stream.refusal import DENIED, denial
 from stream.reloading import Model, Reloader
+from stream.retaking import Retaking
 from stream.scoring import Device
 from stream.security import client_options
 from stream.settings import WorkerSettings
@@ -146,6 +148,7 @@ class Worker:
                 self._pipeline, self._lane, self._succession, self._lease.held
             ),
             lookout.keep_memory_low(),
+            Retaking(self._pipeline, self._lane, self._health).run(),
         )
         return [asyncio.create_task(service) for service in services]
 
@@ -251,6 +254,8 @@ class Worker:
         except DENIED as error:
             # Not raised here: Faust would write of a crash of its own.
             self._pipeline.give_up(BrokerError(denial(error)))
+        except FencedError as error:
+            self._pipeline.let_go(error)
         except LatelyError as error:
             self._pipeline.give_up(error)
         else:

@@ -29,7 +29,6 @@ from tests.oracle.record import Record
 PER_S = 1500  # events a second while something is done to the worker
 READY_S = 60.0  # until a worker is given up that is not ready
 GIVEN_S = 30.0  # from the heal until it must be
-FENCED = "somebody else wrote"  # in the last line of who met records that came late
 MARKER_S = 20.0  # longer than what a worker that is cut off has sent is on its way
 ORACLE_S = 300.0
 
@@ -58,7 +57,6 @@ class Run:
         self.first = ""
         self.models = [artifact]  # that may serve
         self.kept_changelog: list[Record] = []  # what a fault has deleted from the topic
-        self._late = False
         self._alone_since: dict[str, dict[int, int]] = {}  # offsets that a lone worker began at
         self._watches: list[tuple[str, Readiness]] = []
         self._unwell: list[tuple[str, float, float]] = []
@@ -116,15 +114,9 @@ class Run:
         self.workers.pop(name).kill()
 
     def stop(self, name: str = "a") -> None:
-        """Ask a worker to end; it must, in time and well, or it has met late records before."""
+        """Ask a worker to end; it must, in time and well."""
         self.say(f"worker {name} is stopped")
-        worker = self.workers.pop(name)
-        try:
-            worker.stop()
-        except AssertionError:
-            if not (self._late and FENCED in worker.tail(1)):
-                raise
-            self.say(f"worker {name} has ended by itself: {worker.tail(1)}")
+        self.workers.pop(name).stop()
 
     def refuses(self, worker: Worker, *words: str, timeout_s: float = READY_S) -> None:
         """The worker must end by itself, not well, with one line that has these words."""
@@ -159,7 +151,7 @@ class Run:
     def let_records_come_late(self) -> None:
         """A worker is cut off: what it has sent may arrive long after, and bring nobody back."""
         self.stage.settings["forget_marker_s"] = f"{MARKER_S:g}"
-        self._late = True
+        self.stage.interruptions += 2  # who meets it takes its partitions anew
 
     # --- what comes after the fault -----------------------------------------------------------
 

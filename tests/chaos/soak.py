@@ -115,6 +115,7 @@ class Soak:
         self._run.cluster.links["b"].stall(*self._random.choice([("back",), ("out", "back")]))
         time.sleep(12.0)
         self._run.cluster.links["b"].heal()
+        self._run.stage.interruptions += 2  # who meets what b sent takes its partitions anew
 
     # --- what befalls both --------------------------------------------------------------------
 

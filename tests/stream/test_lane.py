@@ -293,6 +293,7 @@ class Thread:
 
     def __init__(self, error: Exception | None = None) -> None:
         self.committed: list[dict[TopicPartition, tuple[int, str]]] = []
+        self.rejoins = 0
         self._error = error
 
     def _ensure_consumer(self) -> "Thread":
@@ -307,6 +308,9 @@ class Thread:
     ) -> dict[TopicPartition, OffsetAndMetadata]:
         noted = {0: (5, ""), 1: (9, "scores_end=4"), 2: (-1, ""), 3: (7, "of another tool")}
         return {tp: OffsetAndMetadata(*noted[tp.partition]) for tp in wanted if tp.partition < 4}
+
+    def request_rejoin(self) -> None:
+        self.rejoins += 1
 
     async def end_offsets(self, wanted: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
         return {tp: 100 + tp.partition for tp in wanted}
@@ -479,3 +483,11 @@ def test_only_a_heartbeat_that_is_answered_counts_from_when_it_was_sent(
             assert r.answered == [7.0] * success
 
     scenario()
+
+
+@on_a_loop
+async def test_the_group_is_asked_for_our_partitions_anew(tmp_path: Path) -> None:
+    thread = Thread()
+    await committing(tmp_path, thread).rejoin()
+
+    assert thread.rejoins == 1

@@ -138,3 +138,10 @@ async def test_an_assignment_tells_how_far_its_partitions_are_read() -> None:
     assignment.state_value(tp).seek(7)
 
     assert assignment.all_consumed_offsets()[tp].offset == 7
+
+
+def test_a_rejoin_that_is_requested_ends_the_wait_of_the_coordinator() -> None:
+    waiting: Any = vars(GroupCoordinator)["_GroupCoordinator__coordination_routine"]
+
+    assert "futures.append(self._rejoin_needed_fut)" in source(waiting)
+    assert "self._rejoin_needed_fut.set_result" in source(GroupCoordinator.request_rejoin)

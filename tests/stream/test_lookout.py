@@ -65,16 +65,17 @@ async def test_nobody_else_wrote_where_the_end_is_ours(tmp_path: Path) -> None:
         await one_score(w)
         await watched(w, FakeLane(w, end=1))
 
-        assert w.failure() is None
+        assert (w.failure(), w.pipeline.fences.empty()) == (None, True)
 
 
 @on_a_loop
-async def test_a_record_behind_our_last_one_ends_the_worker(tmp_path: Path) -> None:
+async def test_a_record_behind_our_last_one_has_all_partitions_taken_anew(tmp_path: Path) -> None:
     async with world(tmp_path) as w:
         await one_score(w)
         await watched(w, FakeLane(w, end=2))
 
-        assert isinstance(w.failure(), FencedError)
+        assert isinstance(w.pipeline.fences.get_nowait(), FencedError)
+        assert (w.failure(), w.pipeline.partitions) == (None, frozenset())
 
 
 @on_a_loop
@@ -83,7 +84,7 @@ async def test_before_we_have_written_anything_nobody_is_asked(tmp_path: Path) -
         lane = FakeLane(w, end=2)
         await watched(w, lane)
 
-        assert (lane.asked, w.failure()) == (0, None)
+        assert (lane.asked, w.pipeline.fences.empty()) == (0, True)
 
 
 @pytest.mark.parametrize(
@@ -98,6 +99,6 @@ def test_who_writes_meanwhile_may_do_so(tmp_path: Path, meanwhile: str) -> None:
             lane.meanwhile = meanwhile
             await watched(w, lane)
 
-            assert w.failure() is None
+            assert (w.failure(), w.pipeline.fences.empty()) == (None, True)
 
     scenario()

@@ -115,7 +115,7 @@ def test_nothing_is_sent_while_nobody_knows_whose_the_partitions_are(
 
 
 @on_a_loop
-async def test_a_stranger_in_our_changelog_ends_the_worker(tmp_path: Path) -> None:
+async def test_a_stranger_in_our_changelog_has_all_partitions_taken_anew(tmp_path: Path) -> None:
     async with world(tmp_path) as w:
         await w.feed(click("u1", 0))
         await w.acknowledge_all()
@@ -126,8 +126,36 @@ async def test_a_stranger_in_our_changelog_ends_the_worker(tmp_path: Path) -> No
         await w.feed(click("u1", 1))
         await w.acknowledge_all()
 
-        assert isinstance(w.failure(), FencedError)
-        assert w.position == 1  # what the stranger may have spoilt is not committed
+        assert isinstance(w.pipeline.fences.get_nowait(), FencedError)
+        # What the stranger may have spoilt is not committed, and nothing else of before is.
+        assert (w.failure(), w.pipeline.positions()) == (None, {})
+        w.assign()
+        await w.feed(click("u1", 1))
+        await w.acknowledge_all()
+        assert (w.failure(), w.position) == (None, 2)
+
+
+@on_a_loop
+async def test_batches_behind_the_one_that_met_a_stranger_say_nothing_of_their_own(
+    tmp_path: Path,
+) -> None:
+    async with world(tmp_path) as w:
+        await w.feed(click("u1", 0))
+        await w.acknowledge_all()
+        await w.publisher.send("scores", 0, [(b"u2", b"late", [])])
+        await w.acknowledge_all()
+        await w.feed(click("u1", 1))
+        await w.feed(click("u1", 2))
+        await w.acknowledge("scores")
+        assert isinstance(w.pipeline.fences.get_nowait(), FencedError)
+
+        w.assign()  # while the second batch still has its scores on their way
+        await w.acknowledge_all()
+
+        assert (w.failure(), w.pipeline.fences.empty()) == (None, True)
+        await w.feed(click("u1", 1), click("u1", 2))
+        await w.acknowledge_all()
+        assert (w.failure(), w.position) == (None, 3)
 
 
 @on_a_loop

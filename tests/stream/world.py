@@ -11,9 +11,10 @@ from prometheus_client import CollectorRegistry
 
 from stream.batching import BatchPolicy, MicroBatcher
 from stream.events import Message, Validator
+from stream.limits import Limits
 from stream.metrics import Metrics
 from stream.outlet import Topics
-from stream.pipeline import Limits, Pipeline
+from stream.pipeline import Pipeline
 from stream.state import Rules, UserState
 from stream.store import StateStore
 from stream.succession import Succession
