@@ -56,6 +56,15 @@ def other_of(partition: int) -> str:
     return next(name for name in map(str, range(99)) if click(name, "").partition == partition)
 
 
+def clicked_twice(stage: Stage, item: str) -> Worker:
+    """A worker that has committed both."""
+    worker = stage.start()
+    for number in range(2):
+        stage.feed([click(USER, item, NOW_MS + number)])
+        stage.wait_committed()
+    return worker
+
+
 def crash(worker: Worker, *, disk_lost: bool) -> None:
     worker.kill()
     if disk_lost:
@@ -163,10 +172,7 @@ def test_a_worker_that_lives_sees_a_late_score_and_mends_it(
     # Whether others of the partition come by, or nothing does: then nobody's offset would tell.
     item = items_of(artifact)[0]
     stage = open_stage()
-    worker = stage.start()
-    for number in range(2):
-        stage.feed([click(USER, item, NOW_MS + number)])
-        stage.wait_committed()
+    worker = clicked_twice(stage, item)
     first, last = records_of(stage, stage.scores)
     arrives_late(stage, stage.scores, first)
     if flows_on:
@@ -191,10 +197,7 @@ def test_a_worker_that_lives_sees_a_late_state_and_mends_it(
 ) -> None:
     item = items_of(artifact)[0]
     stage = open_stage()
-    worker = stage.start()
-    for number in range(2):
-        stage.feed([click(USER, item, NOW_MS + number)])
-        stage.wait_committed()
+    worker = clicked_twice(stage, item)
     first, last = records_of(stage, stage.changelog)
     arrives_late(stage, stage.changelog, first)
     stage.feed([click(other_of(first.partition), item)])
