@@ -1,5 +1,6 @@
 """The engine for CPUs: ONNX Runtime, one thread, the same bits whatever the batch mates."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,10 @@ from model.serving.options import NO_OPTIONS, ScoringOptions
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession, RunOptions
+
+# From 1.29 on it tells its maker of every process and graph, under a number it gives the machine,
+# unless it finds this when it is loaded (microsoft/onnxruntime#27379).
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 
 class OnnxScorer(ArtifactScorer):

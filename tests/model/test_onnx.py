@@ -1,7 +1,9 @@
 """The engine for CPUs: the answers, the cold answer, and what it does without."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -125,3 +127,23 @@ def test_the_null_engine_needs_no_artifact() -> None:
 
     assert scorer.info.name == "null"
     assert len(scorer.score(scorer.sample(3))) == 3
+
+
+def test_nobody_is_told_that_a_model_is_served(tiny_artifact: Artifact, tmp_path: Path) -> None:
+    """What ONNX Runtime would send, it first writes under the home directory."""
+    score = """
+import sys
+from pathlib import Path
+from model.artifact import Artifact
+from model.sequence import Sequence
+from model.serving.onnx import OnnxScorer
+OnnxScorer(Artifact.open(Path(sys.argv[1]))).score([Sequence(("i1",), ("click",), (0,), 1)])
+"""
+    home = tmp_path / "home"
+    home.mkdir()
+    # It is silent, too, where a variable says that it is being tested.
+    kept = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
+    command = [sys.executable, "-c", score, str(tiny_artifact.folder)]
+    subprocess.run(command, env={**kept, "HOME": str(home)}, check=True)
+
+    assert [str(path) for path in home.rglob("*")] == []
