@@ -64,7 +64,7 @@ class Outcome(NamedTuple):
             yield "resident memory in the end", f"{found.rss_mb:.0f} MB"
             yield "its slope", f"{found.rss_mb_per_min:+.2f} MB a minute"
             yield "slope of descriptors", f"{found.descriptors_per_hour:+.1f} an hour"
-            yield "RocksDB's tables besides", f"{found.tables} in the end"
+            yield "RocksDB's files besides", f"{found.store} in the end"
             yield "slope of threads", f"{found.threads_per_hour:+.1f} an hour"
 
     def describe(self) -> str:
@@ -91,7 +91,7 @@ class Outcome(NamedTuple):
             for name, values, color in (
                 ("file descriptors", [s.descriptors for s in self.samples], ORANGE),
                 ("threads", [s.threads for s in self.samples], BLUE),
-                ("tables of RocksDB", [s.tables for s in self.samples], GREY),
+                ("files of RocksDB", [s.store for s in self.samples], GREY),
             ):
                 below.plot(minutes, values, color=color, label=name, linewidth=1.0)
             below.set(xlabel="minutes", ylabel="open", ylim=(0, None))

@@ -84,7 +84,7 @@ class Soak:
         worker = self._run.workers.get("a")
         if worker is not None and worker.pid not in self._watched:
             self._watched.add(worker.pid)
-            self._vitals.append(Vitals(worker.pid))
+            self._vitals.append(Vitals(worker.pid, worker.state_dir))
 
     # --- what befalls worker b ----------------------------------------------------------------
 

@@ -62,5 +62,5 @@ def test_it_is_drawn() -> None:
     above, below = STEADY.figure().axes
 
     assert next(iter(above.lines[0].get_ydata())) == 200  # type: ignore[arg-type]
-    names = ["file descriptors", "threads", "tables of RocksDB"]
+    names = ["file descriptors", "threads", "files of RocksDB"]
     assert [line.get_label() for line in below.lines] == names

@@ -1,39 +1,44 @@
 """The vitals: memory, file descriptors and threads of a process for as long as it lives."""
 
+import os
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from itertools import groupby
+from pathlib import Path
+from statistics import median
 from typing import NamedTuple
 
 import psutil
 
 EVERY_S = 2.0
-FLOOR_S = 300.0
-
-
-TABLE = ".sst"
+WINDOW_S = 300.0
 
 
 class Vital(NamedTuple):
     """One look at a process.
 
-    RocksDB keeps its table files open, and has more of them as it holds more: they are counted
-    apart, ``descriptors`` are the others.
+    RocksDB keeps six files of a partition open, and its tables: ``store`` counts them, which come
+    and go with the partitions; ``descriptors`` are the others.
     """
 
     at_s: float
     rss_bytes: int
     descriptors: int
     threads: int
-    tables: int
+    store: int
 
 
 class Vitals:
-    """Looks at one process, in a thread, until it is closed or the process is gone."""
+    """Looks at one process, in a thread, until it is closed or the process is gone.
 
-    def __init__(self, pid: int) -> None:
+    ``state_dir`` is where its store is.
+    """
+
+    def __init__(self, pid: int, state_dir: Path) -> None:
         self._process = psutil.Process(pid)
+        self._state_dir = f"{state_dir}{os.sep}"
         self._stop = threading.Event()
         self.samples: list[Vital] = []
         self._thread = threading.Thread(target=self._watch, daemon=True)
@@ -42,8 +47,8 @@ class Vitals:
     def _watch(self) -> None:
         while not self._stop.wait(EVERY_S):
             try:
-                self.samples.append(_look(self._process))
-            except psutil.Error:
+                self.samples.append(self._look())
+            except (psutil.Error, OSError):
                 return
             if not self.samples[-1].rss_bytes:  # ended, and nobody has asked for its code yet
                 self.samples.pop()
@@ -54,17 +59,19 @@ class Vitals:
         self._stop.set()
         self._thread.join(5)
 
+    def _look(self) -> Vital:
+        with self._process.oneshot():
+            rss_bytes, threads = self._process.memory_info().rss, self._process.num_threads()
+        opened = list(_opened(self._process.pid))
+        store = sum(name.startswith(self._state_dir) for name in opened)
+        return Vital(time.monotonic(), rss_bytes, len(opened) - store, threads, store)
 
-def _look(process: psutil.Process) -> Vital:
-    with process.oneshot():
-        tables = sum(file.path.endswith(TABLE) for file in process.open_files())
-        return Vital(
-            time.monotonic(),
-            process.memory_info().rss,
-            process.num_fds() - tables,
-            process.num_threads(),
-            tables,
-        )
+
+def _opened(pid: int) -> Iterator[str]:
+    """What the descriptors of a process stand for; a file by its path."""
+    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # closed meanwhile
+            yield str(descriptor.readlink())
 
 
 class Trend(NamedTuple):
@@ -75,18 +82,18 @@ class Trend(NamedTuple):
     rss_mb_per_min: float
     descriptors_per_hour: float
     threads_per_hour: float
-    tables: int  # in the end
+    store: int  # in the end
 
 
 def trend(samples: Sequence[Vital], warm_up_s: float) -> Trend | None:
     """Lines of least squares through what came after the warm-up; None where too little did.
 
-    Files and connections come and go with every fault, so of descriptors and threads the least of
-    each five minutes counts: what leaks is never given back.
+    Connections come and go with every fault, so of descriptors and threads the median of each five
+    minutes counts: what leaks is there for good.
     """
     start_s = samples[0].at_s + warm_up_s if samples else 0.0
     warm = [sample for sample in samples if sample.at_s >= start_s]
-    windows = [list(group) for _, group in groupby(warm, lambda s: (s.at_s - start_s) // FLOOR_S)]
+    windows = [list(group) for _, group in groupby(warm, lambda s: (s.at_s - start_s) // WINDOW_S)]
     if len(windows) < 2:
         return None
     minutes = [(sample.at_s - start_s) / 60 for sample in warm]
@@ -95,9 +102,9 @@ def trend(samples: Sequence[Vital], warm_up_s: float) -> Trend | None:
         minutes[-1] - minutes[0],
         warm[-1].rss_bytes / 1e6,
         slope(minutes, [sample.rss_bytes / 1e6 for sample in warm]),
-        slope(starts, [min(s.descriptors for s in window) for window in windows]) * 60,
-        slope(starts, [min(s.threads for s in window) for window in windows]) * 60,
-        warm[-1].tables,
+        slope(starts, [median(s.descriptors for s in window) for window in windows]) * 60,
+        slope(starts, [median(s.threads for s in window) for window in windows]) * 60,
+        warm[-1].store,
     )
 
 
