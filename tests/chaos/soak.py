@@ -29,6 +29,7 @@ from tests.oracle.hashing import partition_of
 
 PER_S = 150
 USERS = 5_000
+CACHE_USERS = 1_000  # full in the warm-up: what grows later is no shopper who is remembered
 WARM_UP_S = 900.0  # at this rate RocksDB's write buffers are full for the first time after twelve
 MOMENT_S = (8.0, 20.0)  # between two faults
 ORACLE_S = 1800.0
@@ -202,6 +203,7 @@ def soak(minutes: float, seed: int, folder: Path) -> Outcome:
     with cluster("linked", folder / "kafka") as own:
         run = Run("soak", seed, own, folder, link, messages)
         run.stage.settings["artifact_poll_s"] = "0.5"
+        run.stage.settings["cache_users"] = str(CACHE_USERS)
         run.let_records_come_late()
         run.models = [good, sibling]
         play = Soak(run, models, link)
