@@ -1,4 +1,4 @@
-"""Memory: gives back to the system what is free in our heap.
+"""Memory: keeps our heap in few arenas, and gives back to the system what is free in it.
 
 Messages and states are small, and come and go on several threads. glibc keeps what they leave in
 each thread's arena; in an hour of rebalances and new models that came to 130 MB of 430.
@@ -6,6 +6,29 @@ each thread's arena; in an hour of rebalances and new models that came to 130 MB
 
 import ctypes
 import gc
+
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8  # of glibc's malloc.h
+_ARENAS = 2
+_MAPPED_FROM_BYTES = 256 << 10
+_KEPT_BYTES = 32 << 20  # at the top of the heap; given back at every free beyond it
+
+
+def settle() -> bool:
+    """Whether the heap keeps to a few arenas; where the C library is not glibc, it does not.
+
+    For the begin of the process, before its threads: glibc makes up to eight arenas for each core,
+    and takes ever larger blocks from them, up to 32 MB (mallopt(3)), which leave holes behind.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError):
+        return False
+    options = {
+        _M_ARENA_MAX: _ARENAS,
+        _M_MMAP_THRESHOLD: _MAPPED_FROM_BYTES,
+        _M_TRIM_THRESHOLD: _KEPT_BYTES,
+    }
+    return all(mallopt(option, value) for option, value in options.items())
 
 
 def sweep() -> None:

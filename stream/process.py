@@ -12,6 +12,7 @@ import structlog
 from model.errors import ModelError
 from stream import failpoints
 from stream.errors import LatelyError
+from stream.memory import settle
 from stream.refusal import DENIED, denial
 from stream.settings import WorkerSettings
 from stream.tracebacks import place, said
@@ -22,6 +23,7 @@ _log = structlog.get_logger(__name__)
 
 def run(settings: WorkerSettings) -> NoReturn:
     """Run a worker until it is stopped, and end the process with its exit code."""
+    settle()
     asyncio.run(_run(settings))
     raise AssertionError("the process has ended by now")
 
