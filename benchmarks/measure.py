@@ -12,7 +12,7 @@ from typing import NamedTuple, Self
 
 import psutil
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import GroupCoordinatorNotAvailableError
 
 from benchmarks.engines import Engine, Job
@@ -115,6 +115,11 @@ class Eyes:
         await self._consumer.start()
         await self._admin.start()
 
+    async def keep(self, name: str, partitions: int) -> None:
+        """Make a topic whose records stay: the log's times are its own, for a broker long ago."""
+        configs = {"retention.ms": "-1"}
+        await self._admin.create_topics([NewTopic(name, partitions, 1, topic_configs=configs)])
+
     async def close(self) -> None:
         """Delete the job's topics and leave."""
         names = await self._admin.list_topics()
@@ -165,10 +170,11 @@ async def topics(bootstrap: str, partitions: int, folder: Path) -> AsyncIterator
         receipts_topic=f"{source}.receipts",
         group=group,
     )
-    await create(settings, partitions)
     eyes = Eyes(job)
     await eyes.open()
     try:
+        await eyes.keep(source, partitions)
+        await create(settings, partitions)
         yield job, eyes
     finally:
         await eyes.close()
