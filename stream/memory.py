@@ -6,6 +6,7 @@ each thread's arena; in an hour of rebalances and new models that came to 130 MB
 
 import ctypes
 import gc
+from collections.abc import Callable
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8  # of glibc's malloc.h
 _ARENAS = 2
@@ -19,10 +20,7 @@ def settle() -> bool:
     For the begin of the process, before its threads: glibc makes up to eight arenas for each core,
     and takes ever larger blocks from them, up to 32 MB (mallopt(3)), which leave holes behind.
     """
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (AttributeError, OSError):
-        return False
+    mallopt = _of_glibc("mallopt")
     options = {
         _M_ARENA_MAX: _ARENAS,
         _M_MMAP_THRESHOLD: _MAPPED_FROM_BYTES,
@@ -43,8 +41,13 @@ def sweep() -> None:
 
 def trim() -> bool:
     """Whether anything was given back; where the C library is not glibc, nothing is."""
+    return bool(_of_glibc("malloc_trim")(0))
+
+
+def _of_glibc(name: str) -> Callable[..., int]:
+    """A function of glibc's; where the C library is another, one that does nothing and says 0."""
     try:
-        malloc_trim = ctypes.CDLL(None).malloc_trim
+        function: Callable[..., int] = getattr(ctypes.CDLL(None), name)
     except (AttributeError, OSError):
-        return False
-    return bool(malloc_trim(0))
+        return lambda *_: 0
+    return function

@@ -1,4 +1,4 @@
-"""What the heap has free goes back to the system."""
+"""The heap keeps to two arenas, and what it has free goes back to the system."""
 
 import ctypes
 import gc
