@@ -83,7 +83,7 @@ rectools: .venv-rectools/.complete ## make .venv-rectools, for the peer in bench
 
 .PHONY: demo-artifact
 demo-artifact: $(SETUP) ## train the demo's model again, on its made-up shop: some minutes
-	.venv/bin/python -m model.demo_artifact_build
+	.venv/bin/python -m model.synthetic.demo_artifact
 
 # Versions agree because all.txt, which holds them all, constrains the others. The peer asks for some
 # that differ, so there they are what it starts from.

@@ -22,17 +22,17 @@ import typer
 from model.config import ArtifactConfig
 from model.data.log import EventLog, Item, read_items
 from model.errors import ModelError
-from model.extension import extend
+from model.evaluation.metrics import recall_at
 from model.formats import jdata
 from model.formats.table import RowError
-from model.metrics import recall_at
+from model.packaging.extend import extend
 from model.sequence import Sequence
 from model.serving.engine import ArtifactScorer
 from model.serving.onnx import OnnxScorer
-from model.synthetic import Shop
-from model.training.parts import Plan
+from model.synthetic.shop import Shop
 from model.training.run import run
-from model.training.trainer import Recipe
+from model.training.sequence.trainer import Recipe
+from model.training.training_data import Plan
 
 K = 20
 START_MS = 1_790_000_000_000

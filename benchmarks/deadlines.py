@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from typing import Any, NamedTuple
 
-from stream.batching import BatchPolicy, MicroBatcher
 from stream.events import Event
+from stream.pipeline.batcher import BatchPolicy, MicroBatcher
 
 # A transformer of width 64 on 50,000 items, one thread: a batch costs 1.2 ms, and 80 µs a user.
 BATCH_S, USER_S = 1.2e-3, 80e-6

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from benchmarks.scorer import make_artifact
-from model.artifact import Artifact
+from model.artifact.artifact import Artifact
 from model.scorer import Score
 from model.sequence import Sequence
 from model.serving import Measurable, choose_cap, measure_service_curve

@@ -24,7 +24,7 @@ from benchmarks.engine import ROOT, kafka
 from benchmarks.engines import Job, start_lately
 from benchmarks.events import partition_of
 from benchmarks.measure import StalledError, topics
-from stream.child import Child
+from stream.demo.child_process import Child
 
 ARTIFACT = ROOT / "model" / "demo_artifact"
 HOT = b"hot"

@@ -17,9 +17,9 @@ from aiokafka.errors import GroupCoordinatorNotAvailableError
 
 from benchmarks.engines import Engine, Job
 from benchmarks.events import Record, write
-from stream.child import Child
+from stream.demo.child_process import Child
+from stream.kafka.topics import create
 from stream.settings import KafkaSettings
-from stream.topics import create
 
 POLL_S = 0.05
 START_S = 120.0

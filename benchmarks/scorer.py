@@ -20,13 +20,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from model.artifact import CALIBRATION, CATALOGUE, Artifact, ArtifactWriter
-from model.calibration import Calibration
+from model.artifact.artifact import CALIBRATION, CATALOGUE, Artifact, ArtifactWriter
+from model.artifact.calibration import Calibration
 from model.catalogue import Catalogue
 from model.config import ArtifactConfig
-from model.export import export_onnx
 from model.features import encode
 from model.networks.transformer import TransformerConfig, TransformerModel
+from model.packaging.export import export_onnx
 from model.sequence import Sequence
 from model.serving.onnx import OnnxScorer
 from model.serving.torch import TorchScorer, load_network

@@ -15,11 +15,11 @@ from statistics import median
 import torch
 
 from benchmarks.scorer import CATEGORIES, write_artifact
-from model.artifact import Artifact
-from model.networks.places import FIRST_ITEM
+from model.artifact.artifact import Artifact
+from model.networks.positions import FIRST_ITEM
 from model.networks.transformer import TransformerConfig, TransformerModel
+from model.packaging.shrink import shrink, size_bytes
 from model.serving.onnx import OnnxScorer
-from model.shrinking import shrink, size_bytes
 
 BATCHES = (1, 8, 64)
 

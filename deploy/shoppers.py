@@ -4,7 +4,7 @@ import json
 import sys
 from itertools import islice
 
-from model.synthetic import Shop
+from model.synthetic.shop import Shop
 
 SEED = 1  # the shop that the demo's model knows
 SHOPPERS = 2_000

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from model.serving.rounding import round_probabilities
+from model.rounding import round_probabilities
 
 Reals = npt.NDArray[np.float32]
 

@@ -18,7 +18,7 @@ from prometheus_client.registry import Collector
 
 from model.scorer import Quality
 from stream.events import Reason
-from stream.state import Outcome
+from stream.user_state import Outcome
 
 OUTCOMES: tuple[str, ...] = (*get_args(Outcome), "dead")
 QUALITIES: tuple[str, ...] = get_args(Quality)

@@ -19,7 +19,7 @@ from pydantic_settings import (
 )
 
 from stream.errors import SettingsError
-from stream.state import Rules
+from stream.user_state import Rules
 
 ENV_PREFIX = "LATELY_"
 _SET_ACTIONS = "set --actions or LATELY_ACTIONS"

@@ -49,7 +49,7 @@ class Removal(NamedTuple):
 REMOVALS = [
     Removal(
         "the broker's authority is checked",
-        "stream/security.py",
+        "stream/kafka/security.py",
         "    if settings.ssl_cert_file:\n",
         "    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE\n"
         "    if settings.ssl_cert_file:\n",
@@ -58,7 +58,7 @@ REMOVALS = [
     ),
     Removal(
         "the broker's host name is checked",
-        "stream/security.py",
+        "stream/kafka/security.py",
         "    if settings.ssl_cert_file:\n",
         "    context.check_hostname = False\n    if settings.ssl_cert_file:\n",
         f"{BROKER}[another host-1-certificate is for another host]",
@@ -66,7 +66,7 @@ REMOVALS = [
     ),
     Removal(
         "a refusal ends the start",
-        "stream/refusal.py",
+        "stream/kafka/connection_errors.py",
         "            if why := _refused(error, settings):\n",
         "            if why := None:\n",
         f"{BROKER}[a wrong password by PLAIN-1-refuses our user and password by PLAIN]",
@@ -82,39 +82,39 @@ REMOVALS = [
     ),
     Removal(
         "a token is read again at each authentication",
-        "stream/security.py",
+        "stream/kafka/security.py",
         "            return await asyncio.to_thread(read_token, self._path)\n",
         "            self._kept = getattr(self, '_kept', None) or read_token(self._path)\n"
         "            return self._kept\n",
-        "tests/stream/test_security.py::test_a_token_is_read_again_at_each_authentication",
+        "tests/stream/kafka/test_security.py::test_a_token_is_read_again_at_each_authentication",
     ),
     Removal(
         "SASL without TLS is refused off loopback",
-        "stream/security.py",
+        "stream/kafka/security.py",
         "        _refuse_clear_secret(settings)\n",
         "",
-        "tests/stream/test_security.py::test_a_password_in_the_clear_over_a_network_is_refused",
+        "tests/stream/kafka/test_security.py::test_a_password_in_the_clear_over_a_network_is_refused",
     ),
     Removal(
         "a token without TLS is refused off loopback",
-        "stream/security.py",
+        "stream/kafka/security.py",
         "        if not _is_loopback(host):\n",
         "        if not _is_loopback(host) and settings.sasl_mechanism != 'OAUTHBEARER':\n",
-        "tests/stream/test_security.py::test_a_token_in_the_clear_over_a_network_is_refused",
+        "tests/stream/kafka/test_security.py::test_a_token_in_the_clear_over_a_network_is_refused",
     ),
     Removal(
         "a secret is shown as asterisks",
-        "stream/config_page.py",
+        "stream/commands/config.py",
         "        return HIDDEN\n",
         "        return value.get_secret_value()\n",
-        "tests/stream/test_config_page.py::test_a_secret_is_asterisks_and_its_file_is_named",
+        "tests/stream/commands/test_config.py::test_a_secret_is_asterisks_and_its_file_is_named",
     ),
     Removal(
         "a secret is no flag",
-        "stream/options.py",
+        "stream/cli/options.py",
         "        if SecretStr not in get_args(field.annotation)\n",
         "",
-        "tests/stream/test_options.py::test_a_secret_is_no_option",
+        "tests/stream/cli/test_options.py::test_a_secret_is_no_option",
     ),
     Removal(
         "fields that name a shopper are withheld",
@@ -150,14 +150,14 @@ REMOVALS = [
         "model/serving/onnx.py",
         'os.environ["ORT_DISABLE_TELEMETRY"] = "1"\n',
         "",
-        "tests/model/test_onnx.py::test_nobody_is_told_that_a_model_is_served",
+        "tests/model/serving/test_onnx.py::test_nobody_is_told_that_a_model_is_served",
     ),
     Removal(
         "a pseudonym takes the key",
-        "model/pseudonyms.py",
+        "model/data/pseudonyms.py",
         '        self._keyed = hmac.new(key, digestmod="sha256")\n',
         '        self._keyed = hmac.new(b"known", digestmod="sha256")\n',
-        "tests/model/test_pseudonyms.py",
+        "tests/model/data/test_pseudonyms.py",
     ),
     Removal(
         "nothing but health and metrics is served",
@@ -167,14 +167,14 @@ REMOVALS = [
         '        app.router.add_get("/state", self._livez)\n'
         '        app.router.add_get("/table", self._livez)\n'
         '        app.router.add_get("/", self._livez)\n',
-        "tests/stream/test_health.py::test_nothing_else_is_served",
+        "tests/stream/worker/test_http.py::test_nothing_else_is_served",
     ),
     Removal(
         "loopback alone is answered",
         "stream/settings.py",
         '        "127.0.0.1:8090", description="where /livez',
         '        "0.0.0.0:8090", description="where /livez',
-        "tests/stream/test_health.py::test_unless_told_otherwise_only_this_machine_is_answered",
+        "tests/stream/worker/test_http.py::test_unless_told_otherwise_only_this_machine_is_answered",
     ),
     Removal(
         "a message has a size",
@@ -199,33 +199,33 @@ REMOVALS = [
     ),
     Removal(
         "a header's name may be of any bytes",
-        "stream/headers.py",
+        "stream/kafka/lenient_headers.py",
         "    fetcher.PartitionRecords = _Records\n",
         "",
-        "tests/stream/test_headers.py",
+        "tests/stream/kafka/test_lenient_headers.py",
     ),
     Removal(
         "every hash is checked",
-        "model/artifact.py",
+        "model/artifact/artifact.py",
         "        if found.sha256 != expected.sha256:\n",
         "        if False:\n",
-        "tests/model/test_artifact.py::test_a_flipped_bit_in_any_file_is_refused",
+        "tests/model/artifact/test_artifact.py::test_a_flipped_bit_in_any_file_is_refused",
     ),
     Removal(
         "hashes are checked before anything is parsed",
-        "model/artifact.py",
+        "model/artifact/artifact.py",
         "            artifact._check_file(name, proof)\n        return artifact\n",
         "            if name.endswith('.json'):\n"
         "                parse_object((Path(folder) / name).read_bytes(), MAX_TABLE_BYTES)\n"
         "            artifact._check_file(name, proof)\n        return artifact\n",
-        "tests/model/test_artifact.py::test_no_byte_is_parsed_before_every_hash_is_checked",
+        "tests/model/artifact/test_artifact.py::test_no_byte_is_parsed_before_every_hash_is_checked",
     ),
     Removal(
         "no file that may run code is sealed",
-        "model/artifact.py",
+        "model/artifact/artifact.py",
         "            return {check_name(entry.name): FileProof.of(entry)",
         "            return {entry.name: FileProof.of(entry)",
-        "tests/model/test_artifact.py::test_a_file_that_may_run_code_is_never_sealed",
+        "tests/model/artifact/test_artifact.py::test_a_file_that_may_run_code_is_never_sealed",
     ),
     Removal(
         "an auditor that sees nothing is not believed",

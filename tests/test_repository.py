@@ -153,7 +153,7 @@ def test_the_worker_and_the_demo_need_no_training_libraries() -> None:
 
 def test_the_worker_imports_neither_torch_nor_transformers_nor_polars() -> None:
     program = (
-        "import sys, stream.cli, stream.worker, model.serving.onnx;"
+        "import sys, stream.cli.main, stream.worker.worker, model.serving.onnx;"
         "print(sorted({'torch', 'transformers', 'polars'} & set(sys.modules)))"
     )
 

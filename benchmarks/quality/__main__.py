@@ -13,7 +13,7 @@ from benchmarks.quality import jdata, next_item, peer
 from benchmarks.quality.folder import Task, read_s3rec, read_sessions
 from benchmarks.quality.report import table
 from model.errors import ModelError
-from model.training.fitting import TRAININGS
+from model.training.registry import TRAININGS
 
 NEXT_ITEM: Mapping[str, Callable[[Path], Task]] = {
     "s3rec": read_s3rec,

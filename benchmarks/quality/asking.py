@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from benchmarks.quality.folder import PAUSE_MS, Question, Task
 from model.baselines import BASELINES, Prefixes
-from model.metrics import mrr_at, ndcg_at, recall_at
+from model.evaluation.metrics import mrr_at, ndcg_at, recall_at
 from model.scorer import Scorer
 from model.sequence import Sequence
 

@@ -13,7 +13,7 @@ from model.catalogue import Catalogue
 from model.config import ArtifactConfig
 from model.data.dataset import NO_NEXT, Histories, Period, label
 from model.errors import DataError
-from model.training.parts import Parts
+from model.training.training_data import Parts
 
 HELD_OUT = 0.1  # the newest share of the sessions
 PAUSE_MS = 60_000  # between two events of a file that has no times

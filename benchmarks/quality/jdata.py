@@ -8,7 +8,7 @@ from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
-from model.artifact import METRICS, Artifact
+from model.artifact.artifact import METRICS, Artifact
 from model.config import ArtifactConfig
 from model.data.dataset import read_histories
 from model.data.log import EventLog, Item
@@ -18,9 +18,9 @@ from model.evaluation.report import table
 from model.evaluation.run import examine, run
 from model.formats.jdata import OTHERS, to_event
 from model.serving.onnx import OnnxScorer
-from model.training.parts import Plan
 from model.training.run import run as train
-from model.training.trainer import Recipe
+from model.training.sequence.trainer import Recipe
+from model.training.training_data import Plan
 
 PROTOCOL = "events of the test visits, all items ranked, nothing masked; buy later in the visit"
 HORIZON_S = 12 * 3_600  # no visit lasts longer

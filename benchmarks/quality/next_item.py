@@ -10,14 +10,14 @@ from typing import Any, NamedTuple
 
 from benchmarks.quality.asking import Figures, ask_baselines, ask_scorer, figures
 from benchmarks.quality.folder import CONFIG, Task
-from model.artifact import METRICS, ArtifactWriter
+from model.artifact.artifact import METRICS, ArtifactWriter
 from model.evaluation.curves import learning_epochs
 from model.progress import progress
 from model.serving.onnx import OnnxScorer
 from model.serving.options import ScoringOptions
-from model.training.parts import Plan
 from model.training.run import make
-from model.training.trainer import Progress, Recipe
+from model.training.sequence.trainer import Progress, Recipe
+from model.training.training_data import Plan
 
 PARTS = 1_000
 

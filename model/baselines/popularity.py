@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from model.artifact import CALIBRATION, Artifact
+from model.artifact.artifact import CALIBRATION, Artifact
+from model.artifact.calibration import Calibration
 from model.baselines.baseline import Floats, Ints, Prefixes, Ranked, first, is_seen, spans
-from model.calibration import Calibration
 from model.catalogue import HALF_LIFE_S, PER_EVENT, UNKNOWN
 from model.scorer import ModelInfo, Score
 from model.sequence import Sequence

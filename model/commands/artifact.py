@@ -10,8 +10,8 @@ import typer
 from model.commands.common import Folder, Json, columns, need_training, say
 
 if TYPE_CHECKING:
-    from model.artifact import Artifact
-    from model.shrinking import Trial
+    from model.artifact.artifact import Artifact
+    from model.packaging.shrink import Trial
 
 NOTHING = "–"
 Out = Annotated[Path, typer.Option(help="The folder to write the new artifact to.")]
@@ -20,8 +20,8 @@ Overwrite = Annotated[bool, typer.Option(help="Replace an artifact that is there
 
 def inspect(folder: Folder, as_json: Json = False) -> None:
     """Show what an artifact is, from which data, how well it does, and how large it is."""
-    from model.artifact import inspect, inspect_metrics
-    from model.artifact_page import page
+    from model.artifact.artifact import inspect, inspect_metrics
+    from model.artifact.page import page
 
     fields = inspect(folder)
     typer.echo(json.dumps(fields) if as_json else page(fields, inspect_metrics(folder)))
@@ -29,7 +29,7 @@ def inspect(folder: Folder, as_json: Json = False) -> None:
 
 def verify(folder: Folder, as_json: Json = False) -> None:
     """Check every byte of an artifact, and that it can be served."""
-    from model.artifact import verify
+    from model.artifact.artifact import verify
 
     fields = verify(folder)
     if as_json:
@@ -54,9 +54,9 @@ def extend(
 ) -> None:
     """Add items that an artifact lacks, known by their titles and attributes alone."""
     need_training()
-    from model.artifact import Artifact
+    from model.artifact.artifact import Artifact
     from model.data.log import read_items
-    from model.extension import extend as write
+    from model.packaging.extend import extend as write
 
     older = Artifact.open(folder)
     known = list(read_items(items, every_column=True).values())
@@ -79,10 +79,10 @@ def shrink(
 ) -> None:
     """Write an artifact with int8 tables and no weights, for the onnx engine, and measure it."""
     need_training()
-    from model.artifact import SHRUNK, Artifact
+    from model.artifact.artifact import SHRUNK, Artifact
+    from model.packaging.shrink import shrink as write
+    from model.packaging.shrink import size_bytes
     from model.progress import progress
-    from model.shrinking import shrink as write
-    from model.shrinking import size_bytes
 
     whole = Artifact.open(folder)
     trial = _trial(whole, events) if events else None
@@ -101,7 +101,7 @@ def _trial(artifact: "Artifact", events: list[Path]) -> "Trial":
     from model.data.dataset import read_histories
     from model.data.log import EventLog
     from model.evaluation.run import examine
-    from model.shrinking import Trial
+    from model.packaging.shrink import Trial
 
     log = EventLog.open(events)
     histories = read_histories(log.frame, artifact.read_catalogue(), artifact.config)
@@ -109,7 +109,7 @@ def _trial(artifact: "Artifact", events: list[Path]) -> "Trial":
 
 
 def _before_and_after(found: Mapping[str, Any], intents: Iterable[str]) -> list[list[str]]:
-    from model.artifact_page import shrunk_figures
+    from model.artifact.page import shrunk_figures
 
     sizes = found["from_bytes"], found["bytes"]
     rows = [["", "before", "after", "change"]]

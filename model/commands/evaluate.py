@@ -22,7 +22,7 @@ def evaluate(
     learn from what it learnt from.
     """
     need_training()
-    from model.artifact import Artifact
+    from model.artifact.artifact import Artifact
     from model.baselines import BASELINES
     from model.data.dataset import read_histories
     from model.data.log import EventLog

@@ -39,7 +39,7 @@ def explain_command(read: ReadSequence) -> Callable[..., None]:
         as_json: Json = False,
     ) -> None:
         """Show which past actions carry the score of an item: leave each out, and ask again."""
-        from model.artifact import Artifact
+        from model.artifact.artifact import Artifact
         from model.serving.onnx import OnnxScorer
         from model.understanding.explain import explain
 

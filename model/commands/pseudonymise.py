@@ -9,7 +9,7 @@ import typer
 from model.commands.common import Events, need_training
 
 if TYPE_CHECKING:
-    from model.pseudonyms import Pseudonyms
+    from model.data.pseudonyms import Pseudonyms
 
 
 def pseudonymise(
@@ -22,8 +22,8 @@ def pseudonymise(
     The same key gives the same pseudonyms, here and in a producer. Columns that are not in the
     contract are left out, for they may name anybody.
     """
+    from model.data.pseudonyms import Pseudonyms
     from model.formats.output import EVENT_SUFFIXES, write_events
-    from model.pseudonyms import Pseudonyms
 
     if out.suffix not in EVENT_SUFFIXES:
         raise typer.BadParameter(f"--out {out}: expected a name with {' or '.join(EVENT_SUFFIXES)}")
@@ -49,7 +49,7 @@ def rewritten(path: Path, names: "Pseudonyms") -> Iterator[dict[str, Any]]:
     import polars as pl
 
     from model.data.log_files import COLUMNS, open_log_file, polars_errors
-    from model.pseudonyms import FIELDS
+    from model.data.pseudonyms import FIELDS
 
     def pseudonyms(ids: pl.Series) -> pl.Series:
         known = ids.drop_nulls().unique()

@@ -18,7 +18,7 @@ def similar(
     as_json: Json = False,
 ) -> None:
     """Show the items nearest to one: by who acts on them, or by their texts."""
-    from model.artifact import Artifact
+    from model.artifact.artifact import Artifact
     from model.understanding.similar import By, similar
 
     if by not in get_args(By):

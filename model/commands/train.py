@@ -16,11 +16,11 @@ from model.commands.common import (
     say,
     write_json,
 )
-from model.training.fitting import SEQUENCE_TRAINING, TRAININGS
+from model.training.registry import SEQUENCE_TRAINING, TRAININGS
 
 if TYPE_CHECKING:
     from model.config import ArtifactConfig
-    from model.training.trainer import Progress
+    from model.training.sequence.trainer import Progress
 
 INTENTS = ("cart", "buy")
 TUNES = ("top", "all", "lora")
@@ -110,10 +110,10 @@ def train(
     _set_torch_up(device, threads)
     from model.data.log import EventLog, read_items
     from model.progress import progress
-    from model.training.parts import Plan
-    from model.training.privacy import Privacy
+    from model.training.private.budget import Privacy
     from model.training.run import run
-    from model.training.trainer import Recipe
+    from model.training.sequence.trainer import Recipe
+    from model.training.training_data import Plan
 
     epochs = epochs or (PRIVATE_EPOCHS if dp_epsilon else EPOCHS)
     recipe = Recipe(epochs=epochs, minutes=minutes, seed=seed)

@@ -6,9 +6,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from model import metrics
 from model.data.dataset import NO_NEXT
-from model.evaluation import bootstrap
+from model.evaluation import bootstrap, metrics
 from model.evaluation.exam import CUTOFF, Exam
 from model.evaluation.questions import Questions
 from model.scorer import Scorer

@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from model import metrics
 from model.data.dataset import NO_NEXT
-from model.evaluation import bootstrap
+from model.evaluation import bootstrap, metrics
 from model.evaluation.bootstrap import Interval
 from model.evaluation.exam import CUTOFF, Answers, Exam
 from model.evaluation.questions import Mask, groups

@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from model import metrics
-from model.artifact import METRICS, Artifact
-from model.evaluation import curves, plots
+from model.artifact.artifact import METRICS, Artifact
+from model.evaluation import curves, metrics, plots
 from model.evaluation.curves import Delayed
 from model.evaluation.run import Judged, Say
 from model.scorer import Scorer

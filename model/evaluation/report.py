@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from model.evaluation.bootstrap import Interval
 from model.evaluation.figures import Evaluation
-from model.metrics import CUTOFFS
+from model.evaluation.metrics import CUTOFFS
 
 ITEM_COLUMNS = {
     "n": "n",

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from model.artifact import CALIBRATION, METRICS, Artifact
+from model.artifact.artifact import CALIBRATION, METRICS, Artifact
+from model.artifact.calibration import Calibration
 from model.baselines import BASELINES, Baseline
 from model.baselines.newest_first import NewestFirst
 from model.baselines.popularity import Popularity
-from model.calibration import Calibration
 from model.data.dataset import SELECTED_UNTIL, TRAINED_UNTIL, Histories, Period
 from model.errors import DataError
 from model.evaluation.exam import Answers, Exam, Tell

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from model.networks.places import FIRST_ITEM, MOST_OCCURRENCES, deepest, depths, distances
+from model.networks.positions import FIRST_ITEM, MOST_OCCURRENCES, deepest, depths, distances
 
 FIRST_TEMPERATURE = 14.0
 FIRST_COPY_LOGIT = 3.0
@@ -89,7 +89,8 @@ class Rules(nn.Module):
 
     ``r_tj = distance[t−j] + depth[t] + g·h_t + support[j] + 3``, where support says how much was
     counted for the item at j: what goes with a rare one is known badly. Position j shares its
-    ``exp r_tj`` out among the companions of its item, as ``model.training.rules`` counted them.
+    ``exp r_tj`` out among the companions of its item, as
+    ``model.training.sequence.co_occurrence`` counted them.
     """
 
     def __init__(self, width: int, max_length: int, ways: int) -> None:

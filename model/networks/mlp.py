@@ -26,7 +26,7 @@ from model.networks.candidates import (
     newest,
     relate,
 )
-from model.networks.places import FIRST_ITEM
+from model.networks.positions import FIRST_ITEM
 
 if TYPE_CHECKING:
     from model.config import ArtifactConfig
@@ -240,7 +240,7 @@ class MlpModel(PreTrainedModel):  # type: ignore[no-untyped-call]
 
     def serving(self, config: "ArtifactConfig") -> "Servable":
         """See ``network.Network``."""
-        from model.serving.mlp import MlpGraph  # late: it looks at this module
+        from model.graphs.mlp import MlpGraph  # late: it looks at this module
 
         return MlpGraph(self, config)
 

@@ -200,7 +200,7 @@ class PathModel(PreTrainedModel):  # type: ignore[no-untyped-call]
 
     def serving(self, config: "ArtifactConfig") -> "Servable":
         """See ``network.Network``."""
-        from model.serving.path import PathGraph  # late: it looks at this module
+        from model.graphs.path import PathGraph  # late: it looks at this module
 
         return PathGraph(self, config)
 

@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel
 
-from model.networks.places import pick
+from model.networks.positions import pick
 from model.networks.sequence import SequenceConfig, SequenceModel
 
 

@@ -13,7 +13,7 @@ from transformers import PreTrainedConfig, PreTrainedModel
 
 from model.networks.experts import Copy, Generate, Rules, join
 from model.networks.network import Servable
-from model.networks.places import (
+from model.networks.positions import (
     BUCKETS,
     FIRST_ITEM,
     MOST_OCCURRENCES,
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from model.config import ArtifactConfig
 
 READS = ("actions", "gaps")
-WAYS = 2  # to count what goes together, see model.training.rules
+WAYS = 2  # to count what goes together, see model.training.sequence.co_occurrence
 
 
 class SequenceConfig(PreTrainedConfig):  # type: ignore[no-untyped-call]
@@ -92,7 +92,7 @@ class SequenceModel(PreTrainedModel):  # type: ignore[no-untyped-call]
     item_attributes: Tensor  # (V + 2, P) by item code: 0 none, else which value + 1
     item_category: Tensor  # (V + 2,) by item code: 0 none, else category + 1
     texts: Tensor  # (V + 2, W) by item code: the frozen vector of its text, 0 for none
-    companions: Tensor  # (V + 2, M) item codes, see model.training.rules
+    companions: Tensor  # (V + 2, M) item codes, see model.training.sequence.co_occurrence
     shares: Tensor  # (E, V + 2, M)
     support: Tensor  # (E, V + 2) buckets of experts.support_of
     balance: Tensor  # (buckets, 1 + E) added to the logits of copy and rules, see training.balance
@@ -172,7 +172,7 @@ class SequenceModel(PreTrainedModel):  # type: ignore[no-untyped-call]
 
     def serving(self, config: "ArtifactConfig") -> Servable:
         """See ``network.Network``."""
-        from model.serving.graph import ServingGraph  # late: it looks at this module
+        from model.graphs.sequence import ServingGraph  # late: it looks at this module
 
         return ServingGraph(self, config).eval()
 

@@ -16,7 +16,7 @@ from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedMode
 from model.config import ArtifactConfig
 from model.networks.experts import FIRST_COPY_LOGIT, Generate, join
 from model.networks.network import Servable
-from model.networks.places import FIRST_ITEM
+from model.networks.positions import FIRST_ITEM
 from model.serving.answers import Outputs
 
 NO_TOKEN = -1  # fills up the rows of the token tables

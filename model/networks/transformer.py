@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import AutoConfig, AutoModel
 
-from model.networks.places import distances, pick
+from model.networks.positions import distances, pick
 from model.networks.sequence import SequenceConfig, SequenceModel
 
 

@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Literal
 
 from model.errors import OptionsError, ScorerError
-from model.serving.curve import Measurable, Service, choose_cap, measure_service_curve
 from model.serving.options import NO_OPTIONS, ScoringOptions
+from model.serving.throughput import Measurable, Service, choose_cap, measure_service_curve
 
 __all__ = ["Engine", "Measurable", "Service", "choose_cap", "load_scorer", "measure_service_curve"]
 
@@ -34,7 +34,7 @@ def load_scorer(
         return NullScorer()
     if folder is None:
         raise ScorerError(f"the {engine} engine has no artifact; name the folder of one")
-    from model.artifact import Artifact
+    from model.artifact.artifact import Artifact
 
     artifact = Artifact.open(folder)
     if engine == "onnx":

@@ -5,12 +5,12 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from model.calibration import Calibration
+from model.artifact.calibration import Calibration
 from model.catalogue import Catalogue
 from model.config import ArtifactConfig
 from model.errors import ScorerError
+from model.rounding import round_probabilities
 from model.scorer import Score
-from model.serving.rounding import round_probabilities
 
 Reals = npt.NDArray[np.float32]
 

@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from model import visits
-from model.artifact import CALIBRATION, CONTEXTS, MAX_TABLE_BYTES, Artifact
-from model.calibration import Calibration
+from model.artifact.artifact import CALIBRATION, CONTEXTS, MAX_TABLE_BYTES, Artifact
+from model.artifact.calibration import Calibration
+from model.artifact.day_parts import PARTS, Contexts, part_of_day
 from model.catalogue import Catalogue
-from model.contexts import PARTS, Contexts, part_of_day
 from model.errors import ArtifactError, ScorerError
 from model.features import Padded, Ragged, flatten, pad
 from model.scorer import ModelInfo, Score

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from model.artifact import GRAPH, Artifact
+from model.artifact.artifact import GRAPH, Artifact
 from model.errors import ScorerError
 from model.features import Padded
 from model.serving.answers import Outputs, Reals

@@ -7,12 +7,12 @@ import numpy as np
 
 from model.catalogue import Catalogue, Floats
 from model.errors import ScorerError
+from model.rounding import round_probabilities
 from model.scorer import Score
 from model.sequence import Sequence
 from model.serving.answers import Reals
 from model.serving.options import ScoringOptions
-from model.serving.picking import Pick, Picker, history
-from model.serving.rounding import round_probabilities
+from model.serving.reranking import Pick, Picker, history
 
 PROBABILITIES = "probabilities"  # (B, V) over the catalogue
 USER_VECTORS = "user_vectors"  # (B, D)

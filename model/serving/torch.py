@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from transformers.utils.logging import disable_progress_bar
 
-from model.artifact import NETWORK_CONFIG, SHRUNK, WEIGHTS, Artifact
+from model.artifact.artifact import NETWORK_CONFIG, SHRUNK, WEIGHTS, Artifact
 from model.errors import ScorerError
 from model.features import Padded
 from model.networks import NETWORKS, network_class

@@ -1,7 +1,7 @@
 """The epochs: passes over newly drawn events at a rate that falls, ended by held-out events.
 
 For networks that learn from single events. The sequence networks learn from whole windows at a full
-rate, see ``model.training.trainer``.
+rate, see ``model.training.sequence.trainer``.
 """
 
 import time
@@ -15,9 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from model.training.checkpoint import Checkpoint
-from model.training.judging import Validation
-from model.training.moments import batches
-from model.training.trainer import Progress, Recipe
+from model.training.sampling import batches
+from model.training.sequence.trainer import Progress, Recipe
+from model.training.sequence.validation import Validation
 
 Ints = npt.NDArray[np.int64]
 

@@ -12,9 +12,16 @@ import numpy.typing as npt
 import torch
 from transformers.utils import logging
 
-from model import contexts, metrics
-from model.artifact import CALIBRATION, CATALOGUE, CONTEXTS, METRICS, Artifact, ArtifactWriter
-from model.calibration import Calibration, fit
+from model.artifact import day_parts as contexts
+from model.artifact.artifact import (
+    CALIBRATION,
+    CATALOGUE,
+    CONTEXTS,
+    METRICS,
+    Artifact,
+    ArtifactWriter,
+)
+from model.artifact.calibration import Calibration, fit
 from model.config import ArtifactConfig
 from model.data.dataset import (
     CENSORED,
@@ -23,13 +30,14 @@ from model.data.dataset import (
     TRAINED_UNTIL,
 )
 from model.data.log import EventLog, Item
-from model.export import export_onnx
+from model.evaluation import metrics
 from model.networks.network import Network
-from model.training.fitting import Fitted, fit_of
-from model.training.judging import Predictions
-from model.training.parts import Parts, Plan, read
-from model.training.release import Release
-from model.training.trainer import Progress
+from model.packaging.export import export_onnx
+from model.training.noisy_counts import Release
+from model.training.registry import Fitted, fit_of
+from model.training.sequence.trainer import Progress
+from model.training.sequence.validation import Predictions
+from model.training.training_data import Parts, Plan, read
 
 
 def run(

@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from model.artifact import WEIGHTS, Artifact
+from model.artifact.artifact import WEIGHTS, Artifact
 from model.catalogue import NO_CATEGORY, Catalogue
 from model.errors import ArtifactError, DataError, ScorerError
 from model.features import FIRST_ITEM

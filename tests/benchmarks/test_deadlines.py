@@ -1,7 +1,7 @@
 import pytest
 
 from benchmarks.deadlines import BATCH_S, USER_S, clicks, simulate
-from stream.batching import BatchPolicy
+from stream.pipeline.batcher import BatchPolicy
 
 POLICY = BatchPolicy(close_users=3, max_users=10, deadline_s=0.2)
 

@@ -12,7 +12,7 @@ import pytest
 from benchmarks.quality import jdata
 from benchmarks.quality.asking import CUTOFF, ask_scorer
 from benchmarks.quality.folder import CONFIG, Question, Task, read_s3rec, read_sessions
-from model.artifact import Artifact, ArtifactWriter
+from model.artifact.artifact import Artifact, ArtifactWriter
 from model.config import ArtifactConfig
 from model.data.dataset import NO_NEXT, Histories, Labels
 from model.data.log import EventLog
@@ -20,10 +20,10 @@ from model.networks.sequence import SequenceModel
 from model.serving.onnx import OnnxScorer
 from model.serving.options import ScoringOptions
 from model.serving.torch import load_network
-from model.training.judging import predict
-from model.training.parts import Plan, read
 from model.training.run import make
-from model.training.trainer import Recipe
+from model.training.sequence.trainer import Recipe
+from model.training.sequence.validation import predict
+from model.training.training_data import Plan, read
 from model.training.windows import Batches
 
 pytestmark = pytest.mark.timeout(400)  # libraries to load and models to export, one core shared

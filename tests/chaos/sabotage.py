@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from model.scorer import Score
-from stream import loading
-from stream.cli import main
+from stream.cli.main import main
 from stream.settings import WorkerSettings
+from stream.worker import model_loading as loading
 
 HOUR_S = 3600.0
 SLOW_S = 0.5  # some ten times what a batch takes

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from deploy import shoppers
-from stream.demo import SHOP_SEED
+from stream.demo.demo import SHOP_SEED
 from stream.settings import WorkerSettings
 
 ROOT = Path(__file__).parents[2]

@@ -17,7 +17,7 @@ import yaml
 from prometheus_client import CollectorRegistry
 
 from deploy.grafana import dashboard
-from stream.child import Child
+from stream.demo.child_process import Child
 from stream.health import Health, HealthServer
 from stream.metrics import Metrics
 from tests.deploy.test_monitoring import PROMETHEUS, alerts

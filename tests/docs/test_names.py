@@ -10,7 +10,7 @@ import yaml
 from prometheus_client import CollectorRegistry
 from pydantic import SecretStr
 
-from stream.commands import app
+from stream.cli.app import app
 from stream.metrics import REASONS, Metrics
 from stream.settings import WorkerSettings
 from tests.docs.blocks import blocks

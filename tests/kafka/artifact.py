@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from model.artifact import CALIBRATION, Artifact, ArtifactWriter
+from model.artifact.artifact import CALIBRATION, Artifact, ArtifactWriter
 from tests.kafka.broker import ROOT
 
 DEMO = ROOT / "model" / "demo_artifact"

@@ -7,7 +7,7 @@ from pathlib import Path
 import onnx
 from onnx import numpy_helper
 
-from model.artifact import CATALOGUE, GRAPH, MANIFEST
+from model.artifact.artifact import CATALOGUE, GRAPH, MANIFEST
 from tests.kafka.artifact import edit_json, rewrite
 
 

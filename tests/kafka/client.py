@@ -15,7 +15,7 @@ from aiokafka.errors import GroupCoordinatorNotAvailableError
 from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
 
-from stream.headers import read_any_header
+from stream.kafka.lenient_headers import read_any_header
 from tests.kafka.message import BinaryName, Message
 from tests.oracle.record import Record
 

@@ -1,4 +1,4 @@
-"""The made log: the shop of `model.synthetic`, written as JDATA's files are."""
+"""The made log: the shop of `model.synthetic.shop`, written as JDATA's files are."""
 
 import csv
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from itertools import takewhile
 from pathlib import Path
 
 from model.formats.jdata import ACTIONS, CHINA
-from model.synthetic import Shop
+from model.synthetic.shop import Shop
 
 # Around the moment at which docs/real-data.md parts the log.
 PARTED = datetime(2018, 3, 3, 10, tzinfo=CHINA)

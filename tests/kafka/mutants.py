@@ -16,19 +16,21 @@ from typing import Any
 import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from stream import outlet, recovery, worker
-from stream.batch import Batch
-from stream.batching import MicroBatcher, Taken
-from stream.cli import main
+from stream.cli.main import main
 from stream.errors import DeliveryError
 from stream.events import Event, Message
-from stream.outlet import Outlet, Sent, Written
-from stream.partition import Partition
-from stream.pipeline import Pipeline
-from stream.publishing import Delivery, Publisher, acknowledged
-from stream.scoring import Scored
-from stream.state import Outcome, Rules, UserState
-from stream.succession import Succession
+from stream.kafka.producer import Delivery, Publisher, acknowledged
+from stream.kafka.write_fence import Succession
+from stream.pipeline import delivery as outlet
+from stream.pipeline.batch import Batch
+from stream.pipeline.batcher import MicroBatcher, Taken
+from stream.pipeline.delivery import Outlet, Sent, Written
+from stream.pipeline.partition import Partition
+from stream.pipeline.pipeline import Pipeline
+from stream.pipeline.scoring import Scored
+from stream.storage import recovery
+from stream.user_state import Outcome, Rules, UserState
+from stream.worker import worker
 from tests.kafka.scorers import SCORERS
 
 

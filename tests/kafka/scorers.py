@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from model.scorer import Score
-from stream import loading
 from stream.settings import WorkerSettings
+from stream.worker import model_loading as loading
 
 Scoring = Callable[[Sequence[Any]], list[Score]]
 

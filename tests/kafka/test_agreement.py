@@ -4,7 +4,7 @@ from collections import defaultdict
 
 import pytest
 
-from stream.state import Rules, UserState
+from stream.user_state import Rules, UserState
 from tests.kafka.load import Load
 from tests.kafka.verdicts import PARTITIONS, VALIDATOR, Fetched
 from tests.oracle.fold import State

@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 import jsonschema
 import pytest
 
-from model.artifact import Artifact
+from model.artifact.artifact import Artifact
 from model.serving import load_scorer
-from model.synthetic import Shop
-from model.training.fitting import TRAININGS
+from model.synthetic.shop import Shop
+from model.training.registry import TRAININGS
 from tests.kafka.artifact import items_of
 from tests.kafka.broker import ROOT
 from tests.kafka.conftest import OpenStage

@@ -10,7 +10,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from model.synthetic import Shop
+from model.synthetic.shop import Shop
 from tests.docs.blocks import Block, blocks
 from tests.kafka.artifact import find_artifact
 from tests.kafka.broker import ROOT, Unavailable, find_jars, free_port

@@ -6,9 +6,9 @@ import uuid
 import pytest
 
 from stream.errors import TopicsError
-from stream.preflight import Finding, names
+from stream.kafka.topic_checks import Finding, names
+from stream.kafka.topics import check, create, require
 from stream.settings import KafkaSettings
-from stream.topics import check, create, require
 from tests.kafka.client import Client
 from tests.kafka.process import wait_until
 

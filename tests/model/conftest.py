@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from model import artifact
-from model.artifact import CALIBRATION, CATALOGUE, METRICS, Artifact, ArtifactWriter
-from model.calibration import Calibration
+import model
+from model.artifact.artifact import CALIBRATION, CATALOGUE, METRICS, Artifact, ArtifactWriter
+from model.artifact.calibration import Calibration
 from model.catalogue import Catalogue
 from model.config import ArtifactConfig
 from model.errors import ArtifactError
@@ -22,22 +22,22 @@ TINY_CONFIG = ArtifactConfig(name="tiny", top_items=5, top_categories=3)
 TINY_ITEMS = 60
 TINY_CATEGORIES = 4
 MADE_BY = (
-    "artifact.py",
-    "calibration.py",
+    "artifact/artifact.py",
+    "artifact/calibration.py",
+    "artifact/manifest.py",
     "catalogue.py",
     "config.py",
-    "export.py",
     "features.py",
-    "manifest.py",
+    "graphs/sequence.py",
+    "graphs/sequence_int8.py",
     "networks/experts.py",
-    "networks/places.py",
+    "networks/positions.py",
     "networks/sequence.py",
     "networks/transformer.py",
+    "packaging/export.py",
+    "packaging/shrink.py",
     "serving/answers.py",
-    "serving/graph.py",
     "serving/onnx.py",
-    "serving/small.py",
-    "shrinking.py",
 )
 
 
@@ -74,7 +74,7 @@ def write_artifact(
     folder: Path, network: "TransformerModel", catalogue: Catalogue, config: ArtifactConfig
 ) -> Artifact:
     """An artifact of this network, with a calibration that bends both intents."""
-    from model.export import export_onnx
+    from model.packaging.export import export_onnx
 
     with ArtifactWriter(folder) as writer:
         network.save_pretrained(writer.draft)
@@ -109,7 +109,7 @@ def tiny_artifact(request: pytest.FixtureRequest) -> Artifact:
 @pytest.fixture(scope="session")
 def small_artifact(tiny_artifact: Artifact, request: pytest.FixtureRequest) -> Artifact:
     """The tiny artifact, shrunken; kept like it."""
-    from model.shrinking import shrink
+    from model.packaging.shrink import shrink
 
     folder = request.config.cache.mkdir("small_artifact") / _sources()
     if not folder.exists():
@@ -123,7 +123,7 @@ def _sources() -> str:
     digest = hashlib.sha256()
     for package in ("torch", "transformers", "onnx", "onnxscript", "onnxruntime"):
         digest.update(metadata.version(package).encode())
-    model = Path(artifact.__file__).parent
-    for path in (Path(__file__), *(model / name for name in MADE_BY)):
+    root = Path(model.__file__).parent
+    for path in (Path(__file__), *(root / name for name in MADE_BY)):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]

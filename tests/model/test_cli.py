@@ -8,11 +8,11 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-from model.artifact import Artifact
+from model.artifact.artifact import Artifact
 from model.cli import commands
 from model.errors import ArtifactError, DataError, ModelError
-from model.synthetic import Shop
-from stream.reader import read_sequence
+from model.synthetic.shop import Shop
+from stream.commands.read_sequence import read_sequence
 
 pytestmark = pytest.mark.timeout(400)  # libraries to load and a model to train, one core shared
 

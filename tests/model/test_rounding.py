@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.serving.rounding import round_probabilities
+from model.rounding import round_probabilities
 
 
 @pytest.mark.parametrize(

@@ -14,9 +14,9 @@ from aiokafka.structs import RecordMetadata, TopicPartition
 from model.scorer import ModelInfo, Score
 from model.sequence import Sequence as Actions
 from stream.events import Event, Message
-from stream.publishing import Delivery, Publisher, Record
-from stream.scoring import Device, Scored, _answer
-from stream.shedding import Level
+from stream.kafka.producer import Delivery, Publisher, Record
+from stream.pipeline.scoring import Device, Scored, _answer
+from stream.pipeline.shedding import Level
 
 NOW_MS = 1_790_000_000_000
 

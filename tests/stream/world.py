@@ -9,15 +9,15 @@ from typing import ParamSpec
 
 from prometheus_client import CollectorRegistry
 
-from stream.batching import BatchPolicy, MicroBatcher
 from stream.events import Message, Validator
-from stream.limits import Limits
+from stream.kafka.write_fence import Succession
 from stream.metrics import Metrics
-from stream.outlet import Topics
-from stream.pipeline import Pipeline
-from stream.state import Rules, UserState
-from stream.store import StateStore
-from stream.succession import Succession
+from stream.pipeline.batcher import BatchPolicy, MicroBatcher
+from stream.pipeline.delivery import Topics
+from stream.pipeline.limits import Limits
+from stream.pipeline.pipeline import Pipeline
+from stream.storage.store import StateStore
+from stream.user_state import Rules, UserState
 from tests.stream.fakes import EchoScorer, ManualDevice, ManualExecutor, ManualPublisher, settle
 
 P = ParamSpec("P")

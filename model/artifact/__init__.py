@@ -1,0 +1,1 @@
+"""The artifact: a model as one folder on disk, and what is in it."""

@@ -1,0 +1,275 @@
+"""The artifact: one folder with all that a model is, verified before it is believed."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from model.artifact.manifest import MAX_BYTES, FileProof, Manifest, check_name, parse_object, render
+from model.catalogue import Catalogue
+from model.config import ArtifactConfig
+from model.errors import ArtifactError
+from model.scorer import ModelInfo
+
+MANIFEST = "manifest.json"
+CATALOGUE = "catalogue.json"
+CALIBRATION = "calibration.json"
+METRICS = "metrics.json"
+ATTRIBUTES = "attributes.json"
+CONTEXTS = "contexts.json"
+GRAPH = "model.onnx"
+NETWORK_CONFIG = "config.json"
+WEIGHTS = "model.safetensors"
+
+# In a manifest's ``made``: no weights, and an int8 graph (model.packaging.shrink).
+SHRUNK = "shrunk"
+MAX_TABLE_BYTES = 1 << 29  # of a file with a row for each item or so
+_AGAIN = "copy the artifact again or export it anew"
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """A folder whose every file was found to be what its manifest says."""
+
+    folder: Path
+    manifest: Manifest
+
+    @classmethod
+    def open(cls, folder: Path | str) -> Self:
+        """Verify the folder; raises ``ArtifactError`` for the first thing that is wrong."""
+        artifact = cls(Path(folder), _read_manifest(Path(folder)))
+        artifact._check_listing()
+        for name, proof in artifact.manifest.files.items():
+            artifact._check_file(name, proof)
+        return artifact
+
+    @property
+    def config(self) -> ArtifactConfig:
+        """What training and serving share."""
+        return self.manifest.config
+
+    @property
+    def version(self) -> str:
+        """See ``Manifest.version``."""
+        return self.manifest.version
+
+    def info(self, device: str) -> ModelInfo:
+        """Who answers, on this device."""
+        return ModelInfo(self.config.name, self.version, device, self.config.horizon_s)
+
+    def path(self, name: str) -> Path:
+        """Where a file of the artifact is; raises ``ArtifactError`` if it has none such."""
+        if name not in self.manifest.files:
+            raise self.error(f"has no {name}; export the artifact anew")
+        return self.folder / name
+
+    def read_object(self, name: str, max_bytes: int = MAX_BYTES) -> dict[str, Any]:
+        """The JSON object in a file; raises ``ArtifactError`` if it is none."""
+        try:
+            return parse_object(self.path(name).read_bytes(), max_bytes)
+        except ValueError as error:
+            raise self.error(f"{name} {error}") from None
+
+    def read_catalogue(self) -> Catalogue:
+        """The catalogue; raises ``ArtifactError`` if it does not fit the manifest."""
+        try:
+            catalogue = Catalogue.from_json(self.read_object(CATALOGUE, MAX_TABLE_BYTES))
+        except ValueError as error:
+            raise self.error(f"{CATALOGUE}: {error}; export the artifact again") from None
+        self.check_fit("manifest.json", self.manifest.items, self.manifest.categories, catalogue)
+        return catalogue
+
+    def check_fit(self, where: str, items: int, categories: int, catalogue: Catalogue) -> None:
+        """Raise ``ArtifactError`` unless ``where`` was made for this catalogue."""
+        for noun, found, expected in (
+            ("items", len(catalogue), items),
+            ("categories", len(catalogue.categories), categories),
+        ):
+            if found != expected:
+                raise self.error(
+                    f"catalogue has {found} {noun}, {where} expects {expected}; "
+                    "export the artifact again"
+                )
+
+    def error(self, line: str) -> ArtifactError:
+        """An error that names this folder."""
+        return ArtifactError(f"{self.folder}: {line}")
+
+    def _check_listing(self) -> None:
+        expected = set(self.manifest.files)
+        found = {entry.name for entry in self.folder.iterdir()} - {MANIFEST}
+        if missing := sorted(expected - found):
+            raise self.error(f"{missing[0]} is missing, manifest lists it; {_AGAIN}")
+        if extra := sorted(found - expected):
+            raise self.error(f"{extra[0]} is not in the manifest; remove it, or {_AGAIN}")
+
+    def _check_file(self, name: str, expected: FileProof) -> None:
+        try:
+            found = FileProof.of(self.folder / name)
+        except OSError as error:
+            raise self.error(f"{name} cannot be read ({error.strerror}); {_AGAIN}") from None
+        if found.size_bytes != expected.size_bytes:
+            raise self.error(
+                f"{name} has {found.size_bytes} bytes, manifest expects "
+                f"{expected.size_bytes}; {_AGAIN}"
+            )
+        if found.sha256 != expected.sha256:
+            raise self.error(
+                f"{name} has sha256 {found.sha256[:12]}…, manifest expects "
+                f"{expected.sha256[:12]}…; {_AGAIN}"
+            )
+
+
+class ArtifactWriter:
+    """Fills a folder that nobody sees until it is sealed.
+
+    Use as a context manager: files go into ``draft``, ``seal`` hashes them and moves the
+    folder to its place in one step. Leaving without a seal leaves nothing behind.
+    """
+
+    def __init__(self, folder: Path | str, *, overwrite: bool = False) -> None:
+        """Raises ``ArtifactError`` if the folder is there and may not be overwritten."""
+        self.folder = Path(folder)
+        self._overwrite = overwrite
+        self._refuse_to_overwrite()
+
+    def __enter__(self) -> Self:
+        parent = self.folder.absolute().parent
+        try:
+            parent.mkdir(parents=True, exist_ok=True)
+            self.draft = Path(tempfile.mkdtemp(prefix=f".{self.folder.name}-", dir=parent))
+        except OSError as error:
+            raise ArtifactError(
+                f"{self.folder}: cannot be written ({error.strerror}); name a folder that can"
+            ) from None
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        shutil.rmtree(self.draft, ignore_errors=True)
+
+    def write_object(self, name: str, value: Mapping[str, Any]) -> None:
+        """Write a JSON object into the draft."""
+        (self.draft / check_name(name)).write_bytes(render(dict(value)))
+
+    def seal(
+        self,
+        config: ArtifactConfig,
+        *,
+        created_at: str,
+        data: Mapping[str, Any],
+        made: Mapping[str, Any],
+    ) -> Artifact:
+        """Write the manifest, move the draft to its place, and open it.
+
+        The draft must hold the catalogue by now. Raises ``ArtifactError`` if it holds a file
+        that an artifact may not, or if the place was taken meanwhile.
+        """
+        catalogue = parse_object((self.draft / CATALOGUE).read_bytes(), MAX_TABLE_BYTES)
+        manifest = Manifest(
+            config,
+            len(catalogue["items"]),
+            len(catalogue["categories"]),
+            self._proofs(),
+            created_at,
+            data,
+            made,
+        )
+        (self.draft / MANIFEST).write_bytes(manifest.to_bytes())
+        self._move()
+        return Artifact.open(self.folder)
+
+    def _proofs(self) -> dict[str, FileProof]:
+        try:
+            return {check_name(entry.name): FileProof.of(entry) for entry in self.draft.iterdir()}
+        except (ValueError, OSError) as error:
+            raise ArtifactError(f"{self.folder}: cannot hold {error}") from None
+
+    def _move(self) -> None:
+        self._refuse_to_overwrite()
+        # The parts are made for this user alone, but a worker may run as another.
+        for entry in self.draft.iterdir():
+            entry.chmod(0o644)
+            _sync(entry)
+        self.draft.chmod(0o755)
+        _sync(self.draft)
+        if not self._taken():
+            self.draft.rename(self.folder)
+            return
+        old = self.draft.with_name(self.draft.name + "-old")
+        self.folder.rename(old)
+        self.draft.rename(self.folder)
+        shutil.rmtree(old)
+
+    def _refuse_to_overwrite(self) -> None:
+        if not self._taken():
+            return
+        if not self._overwrite:
+            raise ArtifactError(
+                f"{self.folder}: is there already; name another folder, or ask to overwrite it"
+            )
+        # Overwriting may replace an artifact, never somebody's home directory.
+        if not (self.folder / MANIFEST).is_file():
+            raise ArtifactError(
+                f"{self.folder}: is not an artifact (no {MANIFEST}); name another folder"
+            )
+
+    def _taken(self) -> bool:
+        empty = self.folder.is_dir() and not any(self.folder.iterdir())
+        return self.folder.exists() and not empty
+
+
+def inspect(folder: Path | str) -> dict[str, Any]:
+    """The manifest's fields, without reading any other file; raises ``ArtifactError``."""
+    return _read_manifest(Path(folder)).to_json()
+
+
+def inspect_metrics(folder: Path | str) -> dict[str, Any]:
+    """What the training measured; empty where the artifact does not say, or not as an object."""
+    try:
+        return parse_object((Path(folder) / METRICS).read_bytes(), MAX_BYTES)
+    except (OSError, ValueError):
+        return {}
+
+
+def verify(folder: Path | str) -> dict[str, Any]:
+    """Check everything a worker would; the manifest's fields if all is well.
+
+    Raises ``ArtifactError`` with the first thing that is wrong.
+    """
+    from model.serving.onnx import OnnxScorer  # late: inspect needs no engine
+
+    artifact = Artifact.open(folder)
+    OnnxScorer(artifact)
+    return artifact.manifest.to_json()
+
+
+def _read_manifest(folder: Path) -> Manifest:
+    try:
+        with (folder / MANIFEST).open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise ArtifactError(
+            f"{folder}: {MANIFEST} cannot be read ({error.strerror}); "
+            "name the folder that `lately train` wrote"
+        ) from None
+    try:
+        return Manifest.from_bytes(content)
+    except ValueError as error:
+        raise ArtifactError(f"{folder}: {MANIFEST} {error}") from None
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,1 @@
+"""The graphs: what of a network is exported and served."""

@@ -1,0 +1,96 @@
+"""The graph of the path network: the stage of the visit, and the items that fit its next step."""
+
+import torch
+from torch import Tensor
+
+from model.config import ArtifactConfig
+from model.features import FIRST_ITEM
+from model.graphs.mlp import widen
+from model.graphs.scatter import add_at
+from model.networks.candidates import decays
+from model.networks.network import Servable
+from model.networks.path import OTHER, OVER_FROM, SAME_CATEGORY, SAME_ITEM, PathModel
+from model.serving.answers import Outputs
+from model.visits import OUTPUTS, RELATIONS
+
+RECENCY_DECAY = 0.8  # of an item's weight among those of the visit, for each step back
+
+
+class PathGraph(Servable):
+    """From four arrays of ``features.Padded`` to ``answers.Outputs``, and what is said of visits.
+
+    ``probabilities`` follow the next step: the same item shares among the visit's items, the newer
+    the more; the same category among that category's, and any other among all, by popularity.
+    """
+
+    inputs = ("items", "actions", "gaps", "lengths")
+    outputs = (*Outputs._fields, "probabilities", "user_vectors", *OUTPUTS)
+    by_category: Tensor  # (C + 1,) the share of each category in the counts, first of none
+
+    def __init__(self, network: PathModel, config: ArtifactConfig) -> None:
+        super().__init__()
+        self.network = network
+        self.count = min(config.top_items, network.config.items)
+        self.width = network.config.max_length
+        kinds = network.item_attribute[FIRST_ITEM:]
+        shares = torch.zeros(network.config.categories + 1)
+        self.register_buffer("by_category", shares.index_add(0, kinds, network.popularity))
+        self.eval()
+
+    def forward(
+        self, items: Tensor, actions: Tensor, gaps: Tensor, lengths: Tensor
+    ) -> tuple[Tensor, ...]:
+        """Top items, their probabilities, category probabilities, intent logits; the extras."""
+        # Always as wide: the forward algorithm is unrolled.
+        items, actions, gaps = (widen(codes, self.width) for codes in (items, actions, gaps))
+        observed = self.network.observe(items, actions, gaps, lengths)
+        belief = self.network.believe(observed, lengths)
+        steps, ends = self.network.expect(belief.stages)
+        features = self.network.describe(actions, lengths, observed.newest, belief.stages, ends)
+        weights = self._weights(items, lengths, observed.newest)
+        whole, categories = self._items(steps, items, lengths, weights)
+        top_probs, top_items = torch.topk(whole, self.count, dim=1)
+        stages = belief.stages[:, : len(self.network.start) - 1]
+        since = gaps.gather(1, (lengths.long() - 1).clamp(min=0)[:, None])[:, 0]
+        ends = ends.masked_fill(since >= OVER_FROM, 1.0)
+        unusual = (belief.surprise[:, None] > self.network.surprises).float().mean(dim=1)
+        intents = self.network.intent(features)
+        visit = torch.stack([ends, unusual], dim=1)
+        return top_items, top_probs, categories, intents, whole, features, stages, steps, visit
+
+    def _weights(self, items: Tensor, lengths: Tensor, newest: Tensor) -> Tensor:
+        """How each position of the window (B, L) shares in the same item; 0 in all, or 1."""
+        back = lengths[:, None] - 1 - torch.arange(self.width, device=items.device)
+        weights = decays(back, self.width, RECENCY_DECAY) * (newest & (items >= FIRST_ITEM))
+        # Summed one after another: ReduceSum adds the weights of a lone user in another order.
+        total = weights.cumsum(dim=1)[:, -1:]
+        return weights / total.clamp(min=torch.finfo(weights.dtype).tiny)
+
+    def _items(
+        self, steps: Tensor, items: Tensor, lengths: Tensor, weights: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """The distributions over items (B, V) and over categories (B, C)."""
+        network = self.network
+        chances = steps.view(-1, network.config.actions, len(RELATIONS))
+        by_relation = chances[:, 0]
+        for kind in range(1, network.config.actions):
+            by_relation = by_relation + chances[:, kind]
+        codes = items.long()
+        last = network.item_attribute[codes.gather(1, (lengths.long() - 1).clamp(min=0)[:, None])]
+        # Whoever has no known item has none to return to; whose last item has no category, no
+        # shelf: such a step may then lead to any item.
+        has_items = (weights.amax(dim=1, keepdim=True) > 0).float()
+        has_shelf = (last > 0).float()
+        again = by_relation[:, SAME_ITEM, None] * has_items  # (B, 1)
+        alike = by_relation[:, SAME_CATEGORY, None] * has_shelf
+        other = by_relation[:, OTHER, None] + by_relation[:, SAME_ITEM, None] * (1 - has_items)
+        other = other + by_relation[:, SAME_CATEGORY, None] * (1 - has_shelf)
+
+        on_shelf = (network.item_attribute[FIRST_ITEM:] == last) * network.on_shelf  # (B, V)
+        whole = other * network.popularity + alike * on_shelf
+        whole = add_at(whole, (codes - FIRST_ITEM).clamp(min=0), again * weights)
+        shelves = torch.arange(len(self.by_category), device=items.device)
+        kinds = other * self.by_category + alike * (shelves == last)
+        kinds = add_at(kinds, network.item_attribute[codes], again * weights)
+        left = (1 - kinds[:, :1]).clamp(min=torch.finfo(kinds.dtype).tiny)
+        return whole, kinds[:, 1:] / left

@@ -1,0 +1,1 @@
+"""What is done to an artifact before it is served: export, extend, shrink."""

@@ -1,0 +1,182 @@
+"""The extension: an artifact that knows new items at once, by their titles and attributes.
+
+Nothing is learnt: a new item's vector is made of what the network knows of texts and attribute
+values. It has no vector of its own, and is taken to be as popular as rare items are.
+"""
+
+import shutil
+from collections.abc import Sequence
+from copy import deepcopy
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from model.artifact.artifact import (
+    ATTRIBUTES,
+    CATALOGUE,
+    GRAPH,
+    MAX_TABLE_BYTES,
+    NETWORK_CONFIG,
+    WEIGHTS,
+    Artifact,
+    ArtifactWriter,
+)
+from model.catalogue import NO_CATEGORY, Catalogue
+from model.data.log import Item
+from model.errors import ArtifactError, DataError
+from model.networks.positions import FIRST_ITEM
+from model.networks.sequence import SequenceModel
+from model.packaging.export import export_onnx
+from model.serving.torch import load_network
+from model.training.sequence.item_tables import number, with_category
+
+if TYPE_CHECKING:
+    from model.networks.text_encoder import Vectors
+
+RARE_SHARE = 0.1  # of the items acted on, the least popular ones
+MADE_ANEW = (CATALOGUE, GRAPH, NETWORK_CONFIG, WEIGHTS)
+
+
+def extend(
+    artifact: Artifact,
+    items: Sequence[Item],
+    folder: Path,
+    *,
+    encoder: Path | None = None,
+    overwrite: bool = False,
+) -> Artifact:
+    """Write the artifact again with those of the items that it lacks behind its own.
+
+    Attribute values that it does not know count as none. ``encoder`` is the folder of the text
+    encoder that it was trained with, None for the package's. Raises ``ArtifactError`` for an
+    artifact that knows nothing of items but their ids, ``DataError`` if none is new.
+    """
+    with ArtifactWriter(folder, overwrite=overwrite) as writer:
+        network = _open(artifact)
+        catalogue = artifact.read_catalogue()
+        new = [item for item in items if item.item_id not in catalogue.index]
+        if not new:
+            raise DataError(f"none of the {len(items)} items is new to {artifact.folder}")
+        larger = _with_items(catalogue, new)
+        grown = grow(network, len(new))
+        _describe(grown, artifact, larger, new, encoder)
+        grown.out.bias.data[FIRST_ITEM + len(catalogue) :] = rare_bias(network, catalogue)
+        return _write(artifact, writer, larger, grown)
+
+
+def grow(network: SequenceModel, items: int) -> SequenceModel:
+    """A copy with room for so many more items behind its own, of which nothing is known."""
+    config: Any = deepcopy(network.config)
+    config.items += items
+    grown: SequenceModel = type(network)(config)
+    nn.Module.eval(grown)
+    for name, own in network.state_dict().items():
+        place = grown.state_dict()[name]
+        place.zero_()[tuple(slice(size) for size in own.shape)] = own
+    return grown
+
+
+def rare_bias(network: SequenceModel, catalogue: Catalogue) -> float:
+    """The median of the biases of the least popular tenth of the items that were acted on."""
+    counts = catalogue.counts
+    acted_on = np.flatnonzero(counts > 0)
+    rarest = acted_on[np.argsort(counts[acted_on], kind="stable")]
+    rarest = rarest[: max(1, round(RARE_SHARE * len(rarest)))]
+    bias = network.out.bias.detach().numpy()[FIRST_ITEM:]
+    return float(np.median(bias[rarest if len(rarest) else slice(None)]))
+
+
+def _open(artifact: Artifact) -> SequenceModel:
+    network = load_network(artifact)
+    config = network.config
+    if not isinstance(network, SequenceModel) or not (config.attributes or config.text_width):
+        raise artifact.error(
+            f"its network ({artifact.config.network}) knows items by neither titles nor "
+            "attributes; train it with --items that have a title, a category or other columns"
+        )
+    return network
+
+
+def _with_items(catalogue: Catalogue, new: Sequence[Item]) -> Catalogue:
+    place = {name: index for index, name in enumerate(catalogue.categories)}
+    categories = [NO_CATEGORY if i.category is None else place.get(i.category, -1) for i in new]
+    return Catalogue(
+        (*catalogue.items, *(item.item_id for item in new)),
+        catalogue.categories,
+        np.append(catalogue.item_categories, np.array(categories, dtype=np.int64)),
+        np.append(catalogue.counts, np.zeros(len(new), dtype=np.int64)),
+    )
+
+
+def _describe(
+    grown: SequenceModel,
+    artifact: Artifact,
+    catalogue: Catalogue,
+    new: Sequence[Item],
+    encoder: Path | None,
+) -> None:
+    """Fill in what is known of the new items, which stand last."""
+    own = len(catalogue) - len(new)
+    last = slice(FIRST_ITEM + own, None)
+    categories = catalogue.item_categories[own:]
+    grown.item_category[last] = torch.from_numpy(categories + 1).int()
+    known = artifact.read_object(ATTRIBUTES, MAX_TABLE_BYTES)["values"]
+    just_new = Catalogue(
+        catalogue.items[own:], catalogue.categories, categories, catalogue.counts[own:]
+    )
+    whole = with_category(just_new, tuple(item.attributes for item in new))
+    values = torch.from_numpy(number(whole, tuple(known)))
+    _widen(grown, values.shape[1])
+    grown.item_attributes[last, : values.shape[1]] = values
+    if grown.config.text_width:
+        titles = [item.title or "" for item in new]
+        grown.texts[last] = torch.from_numpy(_encode(artifact, grown, titles, encoder)).half()
+
+
+def _widen(network: SequenceModel, most: int) -> None:
+    """Make room for an item with more attributes than any had."""
+    missing = most - network.config.attributes_each
+    if missing > 0:
+        table = network.item_attributes
+        network.item_attributes = nn.functional.pad(table, (0, missing))
+        network.config.attributes_each = most
+
+
+def _encode(
+    artifact: Artifact, network: SequenceModel, titles: list[str], folder: Path | None
+) -> "Vectors":
+    from model.networks.text_encoder import (
+        TextEncoder,  # late: it is only needed where titles are known
+    )
+
+    encoder, source = TextEncoder.open(folder), network.config.text_source or {}
+    if encoder.source.sha256 != source.get("sha256"):
+        raise ArtifactError(
+            f"{artifact.folder}: its titles were encoded by {source.get('name')} "
+            f"{source.get('sha256', '')[:12]}…, this encoder is {encoder.source.name} "
+            f"{encoder.source.sha256[:12]}…; name the former with --encoder"
+        )
+    return encoder.encode(titles)
+
+
+def _write(
+    artifact: Artifact, writer: ArtifactWriter, catalogue: Catalogue, network: SequenceModel
+) -> Artifact:
+    for name in artifact.manifest.files:
+        if name not in MADE_ANEW:
+            shutil.copyfile(artifact.path(name), writer.draft / name)
+    writer.write_object(CATALOGUE, catalogue.to_json())
+    network.save_pretrained(writer.draft)
+    export_onnx(network, artifact.config, writer.draft)
+    manifest = artifact.manifest
+    added = {"extended_from": artifact.version, "new_items": len(catalogue) - manifest.items}
+    return writer.seal(
+        artifact.config,
+        created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        data=manifest.data,
+        made={**manifest.made, **added},
+    )

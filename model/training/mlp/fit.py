@@ -1,0 +1,232 @@
+"""The training of the click-through network: each event against items that it might have been.
+
+Noise-contrastive estimation (Gutmann and Hyvärinen, "Noise-Contrastive Estimation of Unnormalized
+Statistical Models", JMLR 2012): a binary cross-entropy over the item acted on next and drawn ones,
+whose logits are ``s − log m``, m how often the draw is expected to bring that item. So s is the
+log of the chance itself, whatever was drawn.
+"""
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from model.baselines.rules import co_occurrences
+from model.data.dataset import NO_NEXT
+from model.evaluation.metrics import mrr_at, recall_at
+from model.features import FIRST_ITEM, Padded
+from model.graphs.mlp import MlpGraph
+from model.networks.candidates import NOBODY, nearest
+from model.networks.mlp import MlpConfig, MlpModel
+from model.training.checkpoint import Checkpoint
+from model.training.epochs import Epochs
+from model.training.losses import COUNT_POWER, intent_loss
+from model.training.registry import Fitted
+from model.training.sampling import batches, sample, useful
+from model.training.sequence.trainer import Progress
+from model.training.sequence.validation import CUTOFF, Predictions, Validation
+from model.training.training_data import Parts, Plan
+from model.training.windows import windows_until
+
+Ints = npt.NDArray[np.int64]
+
+BATCH = 256  # events
+EPOCHS = 6  # at most: the rate has fallen to nothing by then
+EPOCH_EVENTS = 100_000  # at most, newly drawn for each epoch
+LEAST_EVENTS = 12_800  # and at least: a short log is gone through several times
+LIKELY = 8  # drawn of what the network would be served with
+ANY = 3  # drawn of the whole catalogue, by count^¾
+VALIDATION_EVENTS = 2_000
+JUDGED_EVENTS = 10_000
+JUDGED_AT_ONCE = 64
+
+
+class Draw(NamedTuple):
+    """What B events are scored against: the item acted on next first, then the drawn ones."""
+
+    codes: Tensor  # (B, 1 + K) item codes, NOBODY where nothing was drawn
+    log_expected: Tensor  # (B, 1 + K) log m
+
+
+def fit(parts: Parts, plan: Plan, report: Callable[[Progress], None]) -> Fitted:
+    """See ``fitting.Fit``."""
+    network = build(parts, plan)
+    nn.Module.to(network, plan.device)
+    _Training(network, parts, plan, report).run()
+    nn.Module.to(network, "cpu")
+    nn.Module.eval(network)
+    events = useful(parts.held_out_labels)
+    said = predict(network, parts, plan, sample(events, JUDGED_EVENTS, plan.recipe.seed))
+    return Fitted(network, said)
+
+
+def build(parts: Parts, plan: Plan) -> MlpModel:
+    """A fresh network, the same for a seed, that knows what goes with what."""
+    torch.manual_seed(plan.recipe.seed)
+    catalogue, config = parts.catalogue, plan.config
+    network = MlpModel(
+        MlpConfig(
+            items=len(catalogue),
+            categories=len(catalogue.categories),
+            actions=len(config.actions),
+            gap_buckets=config.gap_buckets,
+            intents=len(config.intents),
+            max_length=config.padded_length,
+            width=plan.width,
+            dropout=plan.dropout,
+        )
+    )
+    counts = co_occurrences(parts.learnt, len(catalogue))
+    neighbours = nearest(counts, network.config.neighbours)
+    categories = torch.from_numpy(catalogue.item_categories)
+    network.set_items(categories, parts.counts, neighbours)
+    return network
+
+
+class Draws:
+    """Draws items to tell from the right one: most of the likely ones, some of all."""
+
+    def __init__(self, network: MlpModel, counts: npt.NDArray[np.int64]) -> None:
+        self._network = network
+        powered = torch.from_numpy(counts + 1.0).to(network.device).pow(COUNT_POWER)
+        self._share = (powered / powered.sum()).float()  # (V,)
+
+    @torch.no_grad()
+    def draw(self, items: Tensor, lengths: Tensor, targets: Tensor) -> Draw:
+        """For windows (B, L) and the item codes acted on next (B,)."""
+        likely = self._network.propose(items, lengths)  # (B, N)
+        dice = torch.rand(likely.shape, device=items.device).masked_fill(likely < FIRST_ITEM, -1.0)
+        drawn = likely.gather(1, dice.topk(LIKELY, dim=1).indices)
+        others = torch.multinomial(self._share, len(items) * ANY, replacement=True)
+        others = others.view(len(items), ANY) + FIRST_ITEM
+        codes = torch.cat([targets[:, None], drawn, others], dim=1)
+        codes = codes.masked_fill(codes < FIRST_ITEM, NOBODY)
+        # An item that is proposed twice is drawn twice as often.
+        times = (codes[:, :, None] == likely[:, None, :]).sum(dim=2)
+        proposed = (likely >= FIRST_ITEM).sum(dim=1, keepdim=True)
+        per_place = LIKELY / proposed.clamp(min=LIKELY)  # (B, 1)
+        share = functional.pad(self._share, (FIRST_ITEM, 0), value=1.0)[codes]
+        return Draw(codes, torch.log(ANY * share + per_place * times))
+
+
+class _Training(Epochs):
+    network: MlpModel
+
+    def __init__(
+        self, network: MlpModel, parts: Parts, plan: Plan, report: Callable[[Progress], None]
+    ) -> None:
+        recipe = plan.recipe
+        events = np.flatnonzero(parts.learnt_labels.next_items >= 0)
+        if len(events):
+            events = np.tile(events, -(-LEAST_EVENTS // len(events)))
+        rate, decay = recipe.learning_rate, recipe.weight_decay
+        super().__init__(
+            network,
+            torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=decay),
+            recipe,
+            report,
+            events=events,
+            batch=BATCH,
+            epoch_events=EPOCH_EVENTS,
+            most_epochs=EPOCHS,
+            checkpoint=Checkpoint.of(plan.checkpoints, plan.config.network, parts.fingerprint),
+        )
+        self.parts, self.plan = parts, plan
+        self.held_out = np.flatnonzero(parts.held_out_labels.next_items != NO_NEXT)
+        self.draws = Draws(network, parts.counts)
+        self.intents = _intent_columns(plan)
+
+    def rate(self, done: float) -> float:
+        """Linear warm-up, then half a cosine down to nothing."""
+        warm = min(1.0, (self.step + 1) / min(self.recipe.warm_up_steps, 1 + self.steps // 10))
+        return warm * 0.5 * (1 + math.cos(math.pi * done))
+
+    def cost(self, events: Ints) -> Tensor:
+        """The loss of a batch: the heads against what was drawn, and the intents."""
+        events = np.sort(events)
+        learnt, labels, device = self.parts.learnt, self.parts.learnt_labels, self.network.device
+        windows = _tensors(windows_until(learnt, events, self.plan.config), device)
+        targets = torch.from_numpy(labels.next_items[events].astype(np.int64)).to(device)
+        drawn = self.draws.draw(windows[0], windows[3], targets + FIRST_ITEM)
+        log_chances, intents = self.network(*windows, drawn.codes)
+        kinds = torch.from_numpy(learnt.actions[events + 1].astype(np.int64)).to(device)
+        loss = contrast(log_chances, drawn, kinds, self.intents.to(device))
+        happened = torch.from_numpy(labels.intents[events]).to(device)
+        return loss + self.recipe.weights.intent * intent_loss(intents, happened)
+
+    def validate(self) -> Validation:
+        """How well a sample of the held-out events is predicted."""
+        events = sample(self.held_out, VALIDATION_EVENTS, self.recipe.seed)
+        ranks = predict(self.network, self.parts, self.plan, events).ranks
+        return Validation(recall_at(ranks, CUTOFF), mrr_at(ranks, CUTOFF))
+
+
+def contrast(log_chances: Tensor, drawn: Draw, kinds: Tensor, intents: Tensor) -> Tensor:
+    """``−log σ(s₀ − log m₀) − Σ log σ(log m − s)``, the mean over events, summed over the heads.
+
+    ``log_chances`` (B, 1 + K, 1 + A) are s, the right item in column 0. Head 0 takes it for right
+    whatever was done, head a only if that was action ``intents[a]``, (A,) of ``kinds`` (B,).
+    """
+    logits = log_chances - drawn.log_expected[..., None]
+    right = torch.zeros_like(logits)
+    right[:, 0, 0] = 1.0
+    right[:, 0, 1:] = (kinds[:, None] == intents).to(right.dtype)
+    losses = functional.binary_cross_entropy_with_logits(logits, right, reduction="none")
+    return losses.masked_fill((drawn.codes == NOBODY)[..., None], 0.0).sum(dim=(1, 2)).mean()
+
+
+@torch.no_grad()
+def predict(network: MlpModel, parts: Parts, plan: Plan, events: Ints) -> Predictions:
+    """What is served after these events of the whole log, and what happened."""
+    was_training = network.training
+    nn.Module.eval(network)
+    graph = network.serving(plan.config)
+    assert isinstance(graph, MlpGraph)
+    nn.Module.to(graph, network.device)
+    next_items = parts.held_out_labels.next_items[events].astype(np.int64)
+    ranks, logits = [], []
+    for rows in batches(np.arange(len(events)), JUDGED_AT_ONCE):
+        windows = windows_until(parts.whole, events[rows], plan.config)
+        codes, shares, intents, _ = graph.share(*_tensors(windows, network.device))
+        targets = torch.from_numpy(next_items[rows]).to(codes.device) + FIRST_ITEM
+        ranks.append(_ranks(codes, shares, targets, network.config.items).cpu().numpy())
+        logits.append(intents.cpu().numpy())
+    nn.Module.train(network, was_training)
+    if not ranks:
+        return _nothing(len(plan.config.intents))
+    asked = next_items != NO_NEXT
+    found = np.where(next_items >= 0, np.concatenate(ranks), 0)
+    happened = parts.held_out_labels.intents[events]
+    return Predictions(found[asked], np.concatenate(logits), happened)
+
+
+def _ranks(codes: Tensor, shares: Tensor, targets: Tensor, items: int) -> Tensor:
+    """The place of each target (B,) among the candidates (B, N), the last among equals.
+
+    What is no candidate has no chance, like most of the catalogue: it stands last.
+    """
+    is_target = codes == targets[:, None]
+    ours = (shares * is_target).sum(dim=1, keepdim=True)
+    places = ((shares >= ours) & (codes != NOBODY)).sum(dim=1)
+    return torch.where(is_target.any(dim=1), places, items)
+
+
+def _nothing(intents: int) -> Predictions:
+    return Predictions(
+        np.zeros(0, np.int64), np.zeros((0, intents), np.float32), np.zeros((0, intents), np.int8)
+    )
+
+
+def _intent_columns(plan: Plan) -> Tensor:
+    """(A,) the place of each intent's action among the actions."""
+    places = [plan.config.actions.index(name) for name in plan.config.intents]
+    return torch.tensor(places, dtype=torch.int64)
+
+
+def _tensors(windows: Padded, device: torch.device) -> list[Tensor]:
+    return [torch.from_numpy(codes).to(device) for codes in windows]

@@ -1,0 +1,199 @@
+"""The training of the path network: stages by expectation maximisation, intents by regression."""
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from model.config import ArtifactConfig
+from model.data.dataset import CENSORED, NO_NEXT, Histories
+from model.errors import DataError
+from model.networks.path import END, OVER_FROM, QUANTILES, STATES, PathConfig, PathModel
+from model.training.path.hmm import STARTS, Chances, Visits, named, search
+from model.training.registry import Fitted
+from model.training.sampling import batches, sample, useful
+from model.training.sequence.trainer import Progress
+from model.training.sequence.validation import Predictions
+from model.training.training_data import Parts, Plan
+from model.training.windows import windows_until
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+VISITS = 3_000  # to learn from, at most: a few hundred numbers are to be found
+MIX = 1e-3  # of even chances into every distribution: what was never seen is not impossible
+INTENT_EVENTS = 20_000
+JUDGED_EVENTS = 20_000
+AT_ONCE = 256
+
+
+def fit(parts: Parts, plan: Plan, report: Callable[[Progress], None]) -> Fitted:
+    """See ``fitting.Fit``."""
+    torch.manual_seed(plan.recipe.seed)
+    catalogue, config = parts.catalogue, plan.config
+    network = PathModel(
+        PathConfig(
+            items=len(catalogue),
+            categories=len(catalogue.categories),
+            actions=len(config.actions),
+            intents=len(config.intents),
+            max_length=config.padded_length,
+        )
+    )
+    nn.Module.eval(network)
+    categories = torch.from_numpy(catalogue.item_categories)
+    network.set_items(categories, torch.from_numpy(parts.counts))
+    ends = sample(visit_ends(parts.learnt, config), VISITS, plan.recipe.seed)
+    is_over = over(parts.learnt, ends, parts.held_out.start_ms, config)
+    visits = read_visits(network, parts.learnt, ends, is_over, config)
+    bought = [config.actions.index(name) for name in config.intents]
+
+    def tell(searches: int, surprise: float) -> None:
+        report(Progress(searches, searches / STARTS, surprise, None))
+
+    found = search(visits, network.config.symbols, plan.recipe.seed, tell)
+    set_chances(network, named(found, bought))
+    _set_surprises(network, parts.learnt, ends, config)
+    _fit_intents(network, parts, plan)
+    events = sample(useful(parts.held_out_labels), JUDGED_EVENTS, plan.recipe.seed)
+    return Fitted(network, predict(network, parts, config, events))
+
+
+def pause_ms(config: ArtifactConfig) -> int:
+    """The shortest gap that ends a visit: that of the code ``OVER_FROM``."""
+    bounds = config.gap_bounds_ms
+    if len(bounds) < OVER_FROM - 1:
+        raise DataError(
+            f"gap_buckets is {config.gap_buckets}, but the path network tells visits apart by "
+            f"gaps of bucket {OVER_FROM}; expected at least {OVER_FROM}"
+        )
+    return bounds[OVER_FROM - 2]
+
+
+def visit_ends(histories: Histories, config: ArtifactConfig) -> Ints:
+    """The last event of each visit."""
+    pauses = np.diff(histories.times_ms, append=0) >= pause_ms(config)
+    return np.flatnonzero(pauses | histories.is_last)
+
+
+def over(
+    histories: Histories, ends: Ints, until_ms: int, config: ArtifactConfig
+) -> npt.NDArray[np.bool_]:
+    """Whether each visit is surely over: the log, which goes to ``until_ms``, would show more."""
+    quiet = histories.times_ms[ends] + pause_ms(config) <= until_ms
+    come_back: npt.NDArray[np.bool_] = ~histories.is_last[ends]
+    return come_back | quiet
+
+
+def read_visits(
+    network: PathModel,
+    histories: Histories,
+    ends: Ints,
+    is_over: npt.NDArray[np.bool_],
+    config: ArtifactConfig,
+) -> Visits:
+    """The visits that end with these events, as far as they fit a window."""
+    symbols, lengths = [], []
+    for rows in batches(np.arange(len(ends)), AT_ONCE):
+        items, actions, gaps, sizes = _tensors(histories, ends[rows], config)
+        observed = network.observe(items, actions, gaps, sizes)
+        real = observed.newest & (observed.symbols >= 0)
+        for row, visit, known in zip(rows, observed.symbols, real, strict=True):
+            end = [network.config.symbols] if is_over[row] else []
+            symbols.append(np.concatenate([visit[known].numpy(), end]))
+            lengths.append(len(symbols[-1]))
+    return Visits(np.concatenate(symbols).astype(np.int64), np.array(lengths, dtype=np.int64))
+
+
+def set_chances(network: PathModel, chances: Chances) -> None:
+    """Hand the model to the network, each distribution of a stage mixed with even chances."""
+    start, transition, emission = chances
+    start = _mixed(start[None, :END])[0]
+    emission = _mixed(emission[:END, :-1])
+    network.start[:END] = torch.from_numpy(start)
+    network.transition[:END] = torch.from_numpy(_mixed(transition[:END]))
+    network.transition[END] = torch.eye(STATES)[END]
+    network.emission[:END] = torch.from_numpy(emission)
+
+
+def chances_of(network: PathModel) -> Chances:
+    """The network's model, with the end as a symbol again."""
+    emission = np.zeros((STATES, network.config.symbols + 1))
+    emission[:, :-1] = network.emission.double().numpy()
+    emission[END, -1] = 1.0
+    start, transition = network.start.double().numpy(), network.transition.double().numpy()
+    rows = (row / row.sum(axis=-1, keepdims=True) for row in (start, transition, emission))
+    return Chances(*rows)
+
+
+@torch.no_grad()
+def predict(network: PathModel, parts: Parts, config: ArtifactConfig, events: Ints) -> Predictions:
+    """What is served after these events of the whole log, and what happened."""
+    graph = network.serving(config)
+    labels = parts.held_out_labels
+    next_items = labels.next_items[events].astype(np.int64)
+    ranks = [np.zeros(0, np.int64)]
+    logits = [np.zeros((0, len(config.intents)), np.float32)]
+    for rows in batches(np.arange(len(events)), AT_ONCE):
+        said = dict(
+            zip(graph.outputs, graph(*_tensors(parts.whole, events[rows], config)), strict=True)
+        )
+        targets = torch.from_numpy(next_items[rows])
+        ours = said["probabilities"].gather(1, targets.clamp(min=0)[:, None])
+        places = (said["probabilities"] >= ours).sum(dim=1)  # the last among equals
+        ranks.append(places.masked_fill(targets < 0, 0).numpy())
+        logits.append(said["intent_logits"].numpy())
+    asked = next_items != NO_NEXT
+    return Predictions(np.concatenate(ranks)[asked], np.concatenate(logits), labels.intents[events])
+
+
+def _mixed(rows: Floats) -> Floats:
+    sums = rows.sum(axis=1, keepdims=True)
+    even = np.full_like(rows, 1 / rows.shape[1])
+    known = np.where(sums > 0, rows / np.where(sums > 0, sums, 1), even)
+    mixed: Floats = (1 - MIX) * known + MIX * even
+    return mixed
+
+
+@torch.no_grad()
+def _set_surprises(
+    network: PathModel, histories: Histories, ends: Ints, config: ArtifactConfig
+) -> None:
+    found = [
+        network(*_tensors(histories, rows, config))[2][:, 1] for rows in batches(ends, AT_ONCE)
+    ]
+    shares = torch.linspace(0, 1, QUANTILES)
+    network.surprises.copy_(torch.quantile(torch.cat(found), shares))
+
+
+@torch.no_grad()
+def _fit_intents(network: PathModel, parts: Parts, plan: Plan) -> None:
+    from sklearn.linear_model import LogisticRegression
+
+    events = np.flatnonzero((parts.learnt_labels.intents != CENSORED).any(axis=1))
+    events = sample(events, INTENT_EVENTS, plan.recipe.seed)
+    labels = parts.learnt_labels.intents[events]
+    nn.init.zeros_(network.intent.weight)
+    nn.init.zeros_(network.intent.bias)
+    if not len(events):
+        return
+    features = np.concatenate(
+        [
+            network(*_tensors(parts.learnt, rows, plan.config))[3].numpy()
+            for rows in batches(events, AT_ONCE)
+        ]
+    )
+    for column in range(labels.shape[1]):
+        known = labels[:, column] != CENSORED
+        happened = labels[known, column]
+        if happened.min(initial=1) == happened.max(initial=0):
+            continue  # always or never: the calibration knows how often
+        line = LogisticRegression(max_iter=1_000).fit(features[known], happened)
+        network.intent.weight[column] = torch.from_numpy(line.coef_[0])
+        network.intent.bias[column] = float(line.intercept_[0])
+
+
+def _tensors(histories: Histories, ends: Ints, config: ArtifactConfig) -> list[Tensor]:
+    return [torch.from_numpy(codes) for codes in windows_until(histories, ends, config)[:4]]

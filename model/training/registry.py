@@ -1,0 +1,62 @@
+"""The fitting: which training makes which network, all behind one protocol."""
+
+from collections.abc import Callable
+from importlib import import_module
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from model.networks.network import Network
+    from model.training.noisy_counts import Release
+    from model.training.sequence.trainer import Progress
+    from model.training.sequence.validation import Predictions
+    from model.training.training_data import Parts, Plan
+
+# The module of each network's training; each has a function ``fit``. Imported late, for some
+# need libraries that others do not.
+SEQUENCE_TRAINING = "model.training.sequence.fit"
+PRIVATE_TRAINING = "model.training.private.fit"
+TRAININGS = {
+    "transformer": SEQUENCE_TRAINING,
+    "gru": SEQUENCE_TRAINING,
+    "lstm": SEQUENCE_TRAINING,
+    "mlp": "model.training.mlp.fit",
+    "bert": "model.training.text.fit",
+    "path": "model.training.path.fit",
+}
+
+
+class Fitted(NamedTuple):
+    """A trained network on the CPU, in eval mode, and what it says of the held-out events."""
+
+    network: "Network"
+    said: "Predictions"
+    refitted: bool = False  # whether its weights learnt from the held-out events in the end
+    files: "Mapping[str, Mapping[str, Any]]" = MappingProxyType({})  # more of the artifact's, JSON
+    made: "Mapping[str, Any]" = MappingProxyType({})  # more that the manifest says of it
+    counted: "Release | None" = None  # what may be told of counts, if not all of them may
+
+
+class Fit(Protocol):
+    """A training."""
+
+    def __call__(
+        self, parts: "Parts", plan: "Plan", report: "Callable[[Progress], None]"
+    ) -> Fitted:
+        """Train on ``parts.learnt``, choose on the held-out events, and predict those.
+
+        Raises ``DataError`` for a log from which this kind of network cannot learn.
+        """
+        ...
+
+
+def fit_of(network: str, *, private: bool = False) -> Fit:
+    """The training of a network by its name, one of ``TRAININGS``.
+
+    The private one is of the sequence networks alone; the command refuses others.
+    """
+    assert not private or TRAININGS[network] == SEQUENCE_TRAINING
+    fit: Fit = import_module(PRIVATE_TRAINING if private else TRAININGS[network]).fit
+    return fit

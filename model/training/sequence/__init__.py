@@ -1,0 +1,1 @@
+"""Training of the sequence networks: transformer, GRU and LSTM."""

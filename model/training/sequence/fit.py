@@ -1,0 +1,159 @@
+"""The training of the sequence networks: equipped with tables, searched, balanced, and refitted."""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from accelerate.utils import DistributedDataParallelKwargs
+from torch import nn
+
+from model.artifact.artifact import ATTRIBUTES
+from model.data.dataset import Histories
+from model.networks import network_class
+from model.networks.positions import FIRST_ITEM
+from model.networks.sequence import SequenceModel
+from model.training.checkpoint import Checkpoint
+from model.training.registry import Fitted
+from model.training.sequence.co_occurrence import Counts, count
+from model.training.sequence.expert_balance import Balance, fit_balance
+from model.training.sequence.item_tables import prepare, value_names
+from model.training.sequence.objective import Objective
+from model.training.sequence.spectral_init import spectral_start
+from model.training.sequence.title_vectors import NO_TITLES, Titles, read_titles
+from model.training.sequence.trainer import Progress, Trainer
+from model.training.sequence.validation import predict
+from model.training.sequence.warm_start import Names, Older
+from model.training.training_data import Parts, Plan
+from model.training.windows import Batches
+
+JUDGED_WINDOWS = 50_000  # of the held-out ones, to calibrate on and to report
+SEARCHING = 0.6  # of the time: some rounds lead nowhere, the repetition has none of these
+HELD_OUT_OVERLAP = 0.9  # so that it is looked at nearly as when it is served
+
+
+def fit(parts: Parts, plan: Plan, report: Callable[[Progress], None]) -> Fitted:
+    """See ``fitting.Fit``.
+
+    1. Learn from what was before the held-out events, until these say that it is enough.
+    2. Fit the balance of the experts on the held-out events, and predict these.
+    3. Learn anew from all events, as long as it took (``plan.refit``).
+    """
+    run = Run(parts, plan, report)
+    network, steps, balance = run.search()
+    said = predict(network, run.held_out, JUDGED_WINDOWS, plan.recipe.seed)
+    if plan.refit:
+        network = run.repeat(steps, balance)
+    nn.Module.to(network, "cpu")
+    files = {ATTRIBUTES: {"values": list(run.values)}}
+    return Fitted(network, said, plan.refit, files, run.made)
+
+
+class Run:
+    """One training: the search for how long to learn, and the repetition with all events."""
+
+    def __init__(self, parts: Parts, plan: Plan, report: Callable[[Progress], None]) -> None:
+        self.parts, self.plan, self.report = parts, plan, report
+        self.older = Older.open(plan.start) if plan.start else None
+        self.titles = read_titles(parts, plan)
+        self.values = value_names(parts.catalogue, parts.attributes)
+        self.share = SEARCHING if plan.refit else 1.0  # of the time that the search takes
+        self.accelerator = accelerate(plan.device)
+        self.learnt = Batches(parts.learnt, parts.learnt_labels, plan.config)
+        self.held_out = Batches(parts.whole, parts.held_out_labels, plan.config, HELD_OUT_OVERLAP)
+
+    @property
+    def made(self) -> dict[str, object]:
+        """What the manifest says of where it started."""
+        return self.titles.made | (self.older.made if self.older else {})
+
+    def search(self) -> tuple[SequenceModel, int, Balance]:
+        """A network that learnt from all but the held-out events, the steps, and its balance."""
+
+        def report(progress: Progress) -> None:
+            self.report(progress._replace(done=progress.done * self.share))
+
+        objective = self._objective(self.parts.learnt)
+        trainer = self._trainer("search", objective, self.learnt, report, self.share)
+        steps = trainer.search(self.held_out)
+        balance = fit_balance(objective.network, self.held_out, self.plan.recipe.seed)
+        return objective.network, steps, balance
+
+    def repeat(self, steps: int, balance: Balance) -> SequenceModel:
+        """A network that learnt from all events for as long."""
+
+        def report(progress: Progress) -> None:
+            self.report(progress._replace(done=self.share + progress.done * (1 - self.share)))
+
+        objective = self._objective(self.parts.whole)
+        batches = Batches(self.parts.whole, self.parts.whole_labels, self.plan.config)
+        tokens = self.plan.recipe.padded_tokens
+        times = batches.count(tokens) / max(1, self.learnt.count(tokens))
+        trainer = self._trainer("refit", objective, batches, report, 1 - self.share)
+        trainer.repeat(round(steps * times))
+        balance.put(objective.network)
+        return objective.network
+
+    def _objective(self, histories: Histories) -> Objective:
+        items = len(self.parts.catalogue)
+        together = count(histories, items)
+        network = build(self.parts, self.plan, together, self.titles)
+        start = spectral_start(together[0], self.plan.width, self.plan.recipe.seed)
+        if start is not None:
+            network.item.weight.data[FIRST_ITEM:] = start
+        if self.older:
+            self.older.start(network, Names.of(self.parts.catalogue, self.values, self.plan.config))
+        nn.Module.to(network, self.accelerator.device)
+        seen = np.bincount(histories.items[histories.items >= 0], minlength=items)
+        return Objective(network, torch.from_numpy(seen), together, self.plan.recipe.weights)
+
+    def _trainer(
+        self,
+        name: str,
+        objective: Objective,
+        batches: Batches,
+        report: Callable[[Progress], None],
+        share: float,
+    ) -> Trainer:
+        recipe = self.plan.recipe
+        minutes = recipe.minutes and recipe.minutes * share
+        checkpoint = Checkpoint.of(self.plan.checkpoints, name, self.parts.fingerprint)
+        return Trainer(objective, batches, recipe, report, self.accelerator, minutes, checkpoint)
+
+
+def accelerate(device: str) -> Accelerator:
+    """One process alone, or one of several, as ``torchrun`` or ``accelerate launch`` started it."""
+    on_gpu = device != "cpu"
+    several = DistributedDataParallelKwargs(
+        broadcast_buffers=False,  # tables as large as the catalogue, which never change
+        find_unused_parameters=True,  # a batch may have nothing to say of the next items
+    )
+    precision = "bf16" if on_gpu else "no"
+    return Accelerator(cpu=not on_gpu, mixed_precision=precision, kwargs_handlers=[several])
+
+
+def build(
+    parts: Parts, plan: Plan, together: tuple[Counts, ...], titles: Titles = NO_TITLES
+) -> SequenceModel:
+    """A fresh network that knows the catalogue and what goes together; the same for a seed."""
+    torch.manual_seed(plan.recipe.seed)
+    kind = network_class(plan.config.network)
+    equipment = prepare(parts.catalogue, parts.attributes, titles.vectors, together)
+    network: SequenceModel = kind(
+        kind.config_class(
+            items=len(parts.catalogue),
+            categories=len(parts.catalogue.categories),
+            actions=len(plan.config.actions),
+            gap_buckets=plan.config.gap_buckets,
+            intents=len(plan.config.intents),
+            max_length=plan.config.padded_length,
+            width=plan.width,
+            blocks=plan.blocks,
+            dropout=plan.dropout,
+            reads=plan.reads,
+            text_source=titles.source,
+            **equipment.sizes,
+        )
+    )
+    equipment.put(network, parts.catalogue)
+    return network

@@ -1,0 +1,90 @@
+"""The equipment: what a network knows of its items before it learns anything.
+
+Their categories, the values of their attributes, the frozen vectors of their texts, and which of
+them go together.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from model.catalogue import NO_CATEGORY, Catalogue
+from model.networks.experts import support_of
+from model.networks.positions import FIRST_ITEM
+from model.networks.sequence import SequenceModel
+from model.training.sequence.co_occurrence import Companions, Counts, companions
+
+Attributes = tuple[tuple[str, ...], ...]  # of each item of a catalogue, in its order
+
+
+class Equipment(NamedTuple):
+    """The tables of a sequence network, by catalogue index."""
+
+    values: npt.NDArray[np.int32]  # (V, P) which attribute value + 1, 0 for none
+    names: tuple[str, ...]  # of the attribute values, in the order of their numbers
+    texts: npt.NDArray[np.float16]  # (V, W), W is 0 without texts
+    companions: Companions
+    together: tuple[Counts, ...]
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """What a ``SequenceConfig`` says of them."""
+        return {
+            "attributes": len(self.names),
+            "attributes_each": self.values.shape[1],
+            "text_width": self.texts.shape[1],
+            "companions": self.companions.items.shape[1],
+        }
+
+    def put(self, network: SequenceModel, catalogue: Catalogue) -> None:
+        """Fill the tables of a network that was made with these sizes."""
+        real = slice(FIRST_ITEM, None)
+        network.item_category[real] = torch.from_numpy(catalogue.item_categories + 1)
+        network.item_attributes[real] = torch.from_numpy(self.values)
+        network.texts[real] = torch.from_numpy(self.texts)
+        network.companions[real] = torch.from_numpy(self.companions.items + FIRST_ITEM)
+        network.shares[:, real] = torch.from_numpy(self.companions.shares)
+        for way, counts in enumerate(self.together):
+            network.support[way, real] = support_of(torch.from_numpy(counts.sums)).int()
+
+
+def prepare(
+    catalogue: Catalogue,
+    attributes: Attributes,
+    texts: npt.NDArray[np.float16] | None,
+    together: tuple[Counts, ...],
+) -> Equipment:
+    """Number the attribute values, a category being one, and pick the companions."""
+    items = len(catalogue)
+    if texts is None:
+        texts = np.zeros((items, 0), dtype=np.float16)
+    names = value_names(catalogue, attributes)
+    values = number(with_category(catalogue, attributes), names)
+    return Equipment(values, names, texts, companions(together), together)
+
+
+def value_names(catalogue: Catalogue, attributes: Attributes) -> tuple[str, ...]:
+    """All attribute values, a category being one, in the order in which they are numbered."""
+    whole = with_category(catalogue, attributes)
+    return tuple(sorted({value for own in whole for value in own}))
+
+
+def with_category(catalogue: Catalogue, attributes: Attributes) -> Attributes:
+    """The attributes with each item's category in front, as one of them."""
+    names = [f"category={name}" for name in catalogue.categories]
+    return tuple(
+        own if category == NO_CATEGORY else (names[category], *own)
+        for own, category in zip(attributes, catalogue.item_categories.tolist(), strict=True)
+    )
+
+
+def number(attributes: Attributes, names: tuple[str, ...]) -> npt.NDArray[np.int32]:
+    """Which of the names + 1 each item has, (V, P), 0 for none; others are left out."""
+    place = {name: number + 1 for number, name in enumerate(names)}
+    known = [[place[value] for value in own if value in place] for own in attributes]
+    values = np.zeros((len(known), max(1, max(map(len, known), default=0))), dtype=np.int32)
+    for row, own in enumerate(known):
+        values[row, : len(own)] = own
+    return values

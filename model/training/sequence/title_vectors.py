@@ -1,0 +1,65 @@
+"""The titles: the frozen vectors of a catalogue's titles, or why there are none."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from model.catalogue import NO_CATEGORY, Catalogue
+from model.errors import ScorerError
+
+if TYPE_CHECKING:
+    from model.training.training_data import Parts, Plan
+
+Source = dict[str, str]  # the fields of a texts.TextSource
+
+
+class Titles(NamedTuple):
+    """Vectors by catalogue index, and whose they are."""
+
+    vectors: npt.NDArray[np.float16] | None  # (V, W), 0 for an item without a title
+    source: Source | None  # the encoder, None without vectors
+    unused: str | None = None  # why titles that are there are not used, one line
+
+    @property
+    def made(self) -> dict[str, object]:
+        """What a manifest says of them."""
+        said = {"titles": self.source, "titles_unused": self.unused}
+        return {name: value for name, value in said.items() if value}
+
+
+NO_TITLES = Titles(None, None)
+
+
+def read_titles(parts: "Parts", plan: "Plan") -> Titles:
+    """Encode the titles, once for all networks of a run.
+
+    Raises ``ScorerError`` if an encoder was named and is not there; where none was named and the
+    package is not installed, titles are not used.
+    """
+    titles = own_titles(parts.catalogue, parts.texts)
+    if not plan.texts or not any(titles):
+        return NO_TITLES
+    from model.networks.text_encoder import (
+        TextEncoder,  # late: a log without titles needs no encoder
+    )
+
+    try:
+        encoder = TextEncoder.open(plan.encoder, plan.device)
+    except ScorerError as error:
+        if plan.encoder is not None:
+            raise
+        return NO_TITLES._replace(unused=f"titles are not used: {error}")
+    vectors = encoder.encode(titles).astype(np.float16)
+    return Titles(vectors, encoder.source._asdict())
+
+
+def own_titles(catalogue: Catalogue, texts: Sequence[str]) -> list[str]:
+    """The texts without those that only repeat the category, which is an attribute already."""
+    categories = (*catalogue.categories, "")
+    assert NO_CATEGORY == -1, "no category is the last name"
+    places = catalogue.item_categories.tolist()
+    return [
+        "" if text == categories[place] else text for text, place in zip(texts, places, strict=True)
+    ]

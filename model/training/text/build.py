@@ -1,0 +1,59 @@
+"""The fresh text network: an encoder's weights, the token tables, and heads that know a little."""
+
+import math
+
+import torch
+from torch.nn import functional
+
+from model.catalogue import NO_CATEGORY
+from model.features import FIRST_ITEM
+from model.networks.experts import FIRST_TEMPERATURE
+from model.networks.text import TextConfig, TextModel
+from model.networks.text_encoder import TextEncoder
+from model.training.text.token_tables import token_tables
+from model.training.training_data import Parts, Plan
+
+
+def build(parts: Parts, plan: Plan, encoder: TextEncoder) -> TextModel:
+    """A network that reads with the encoder's weights; its heads are fresh, equal for a seed."""
+    torch.manual_seed(plan.recipe.seed)
+    tables = token_tables(encoder, parts.texts, plan.config.actions)
+    config = TextConfig(
+        items=len(parts.catalogue),
+        categories=len(parts.catalogue.categories),
+        actions=len(plan.config.actions),
+        gap_buckets=plan.config.gap_buckets,
+        intents=len(plan.config.intents),
+        encoder=encoder.network.config.to_dict(),
+        source=encoder.source._asdict(),
+        marks=tables.marks,
+        title_tokens=tables.items.shape[1],
+        action_tokens=tables.actions.shape[1],
+    )
+    positions = int(encoder.network.config.max_position_embeddings)
+    config.most_tokens = tables.most_tokens(config.last_items, positions)
+    network = TextModel(config)
+    network.encoder.load_state_dict(encoder.network.state_dict())
+    network.item_tokens.copy_(torch.from_numpy(tables.items))
+    network.action_words.copy_(torch.from_numpy(tables.actions))
+    network.item_vectors[FIRST_ITEM:] = torch.from_numpy(encoder.encode(parts.texts))
+    start_heads(network, parts)
+    return network
+
+
+@torch.no_grad()
+def start_heads(network: TextModel, parts: Parts) -> None:
+    """Let a network that has learnt nothing yet know what is popular, and where categories lie.
+
+    A category's first weights point to the mean of its items' text vectors.
+    """
+    shares = torch.from_numpy(parts.counts + 1.0)
+    network.bias.copy_(torch.log(shares / shares.sum()))
+    categories = torch.from_numpy(parts.catalogue.item_categories)
+    known = categories != NO_CATEGORY
+    middle = torch.zeros_like(network.category.weight)
+    middle.index_add_(0, categories[known], network.item_vectors[FIRST_ITEM:][known])
+    # A state is about √D long, after its norm.
+    scale = FIRST_TEMPERATURE / math.sqrt(middle.shape[1])
+    network.category.weight.copy_(functional.normalize(middle, dim=1) * scale)
+    network.category.bias.zero_()

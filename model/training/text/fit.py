@@ -1,0 +1,210 @@
+"""The training of the text network: a pretrained encoder is tuned to what users do next.
+
+Three ways to tune it. ``top``: its last layer and the heads. ``all``: every layer. ``lora``: a
+small matrix beside each large one (Hu et al., "LoRA", ICLR 2022), merged before it is saved.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from model.data.dataset import NO_NEXT, Histories, Labels
+from model.errors import DataError
+from model.evaluation.metrics import mrr_at, recall_at
+from model.features import FIRST_ITEM
+from model.networks.text import Last, TextModel
+from model.networks.text_encoder import TextEncoder
+from model.training.checkpoint import Checkpoint
+from model.training.epochs import Epochs
+from model.training.losses import Negatives, category_loss, intent_loss, next_item_loss
+from model.training.registry import Fitted
+from model.training.sampling import batches, sample, useful
+from model.training.sequence.trainer import Progress
+from model.training.sequence.validation import CUTOFF, Predictions, Validation
+from model.training.text.build import build
+from model.training.training_data import Parts, Plan
+from model.training.windows import windows_until
+
+Ints = npt.NDArray[np.int64]
+
+BATCH = 32  # events
+MOST_EPOCHS = 10  # the rate falls to nothing over them
+EPOCH_EVENTS = 4_096  # at most, newly drawn for each epoch: BERT learns much from little
+VALIDATION_EVENTS = 1_000
+JUDGED_EVENTS = 4_000
+ENCODER_RATES = {"top": 1e-4, "all": 5e-5, "lora": 5e-4}
+LORA_RANK = 8
+WARM_UP = 0.1  # of the schedule
+MOST_WEIGHT = 10.0  # of a yes: a rarer one is too seldom seen to steer by
+CATEGORY_WEIGHT = 0.5
+
+
+def fit(parts: Parts, plan: Plan, report: Callable[[Progress], None]) -> Fitted:
+    """See ``fitting.Fit``. Raises ``ScorerError`` without an encoder."""
+    if not any(parts.texts):
+        raise DataError(
+            "no item has a title or a category, and the network bert reads nothing else; give "
+            "titles with --items, or choose another network"
+        )
+    network = build(parts, plan, TextEncoder.open(plan.encoder, plan.device))
+    nn.Module.to(network, plan.device)
+    _Training(network, parts, plan, report).run()
+    said = predict(
+        network, parts, plan, sample(useful(parts.held_out_labels), JUDGED_EVENTS, plan.recipe.seed)
+    )
+    nn.Module.to(network, "cpu")
+    return Fitted(network, said)
+
+
+class _Training(Epochs):
+    network: TextModel
+
+    def __init__(
+        self, network: TextModel, parts: Parts, plan: Plan, report: Callable[[Progress], None]
+    ) -> None:
+        seed = plan.recipe.seed
+        torch.manual_seed(seed)  # LoRA has no generator of its own
+        choose(network, plan.tune)
+        super().__init__(
+            network,
+            _optimizer(network, plan),
+            plan.recipe,
+            report,
+            events=useful(parts.learnt_labels),
+            batch=BATCH,
+            epoch_events=EPOCH_EVENTS,
+            most_epochs=MOST_EPOCHS,
+            checkpoint=Checkpoint.of(plan.checkpoints, plan.config.network, parts.fingerprint),
+        )
+        self.parts, self.plan = parts, plan
+        asked = np.flatnonzero(parts.held_out_labels.next_items != NO_NEXT)
+        self.held_out = sample(asked, VALIDATION_EVENTS, seed)
+        self.negatives = Negatives(torch.from_numpy(parts.counts), self.recipe.weights.draws)
+        self.weights = yes_weights(parts.learnt_labels).to(network.device)
+        self.categories = torch.from_numpy(parts.catalogue.item_categories).to(network.device)
+
+    def run(self) -> None:
+        """Train in place; leave the network in eval mode, with the best epoch's weights."""
+        super().run()
+        merge(self.network)
+        nn.Module.eval(self.network)
+
+    def rate(self, done: float) -> float:
+        """Linear warm-up, then linear down to nothing, as BERT was tuned by its authors."""
+        return min(1.0, (done + 1 / self.steps) / WARM_UP) * (1 - done)
+
+    def validate(self) -> Validation:
+        """How well a sample of the held-out events is predicted."""
+        ranks = predict(self.network, self.parts, self.plan, self.held_out).ranks
+        return Validation(recall_at(ranks, CUTOFF), mrr_at(ranks, CUTOFF))
+
+    def cost(self, events: Ints) -> Tensor:
+        """The loss of a batch: intents, and next item and category where there is a next one."""
+        network, labels = self.network, self.parts.learnt_labels
+        last = _last(network, self.parts.learnt, events, self.plan)
+        states = network.read(last, trim=True)
+        happened = torch.from_numpy(labels.intents[events]).to(network.device)
+        loss = intent_loss(network.intent(states), happened, self.weights)
+        loss = loss * self.recipe.weights.intent
+        next_items = torch.from_numpy(labels.next_items[events].astype(np.int64))
+        rows = torch.nonzero(next_items >= 0)[:, 0].to(network.device)  # N of them
+        if not len(rows):
+            return loss
+        targets = next_items.to(network.device)[rows]
+        category = category_loss(network.category(states[rows]), self.categories[targets])
+        return loss + CATEGORY_WEIGHT * category + self._item_loss(last, states, rows, targets)
+
+    def _item_loss(self, last: Last, states: Tensor, rows: Tensor, targets: Tensor) -> Tensor:
+        network = self.network
+        negatives, correction = (
+            part.to(network.device) for part in self.negatives.draw(torch.default_generator)
+        )
+        queries, bias = network.generate(states[rows]), network.bias
+        vectors = network.item_vectors[FIRST_ITEM:]
+        return next_item_loss(
+            targets=(queries * vectors[targets]).sum(1) + bias[targets],
+            negatives=queries @ vectors[negatives].T + (bias[negatives] - correction),
+            hits=targets[:, None] == negatives,
+            copies=network.copies(states, last)[rows],
+            copied=last.items[rows] == (targets + FIRST_ITEM)[:, None],
+        )
+
+
+def choose(network: TextModel, tune: str) -> None:
+    """Say which weights of the encoder are trained: ``top``, ``all`` or ``lora``."""
+    if tune == "all":
+        return
+    network.encoder.requires_grad_(False)
+    if tune == "top":
+        lists = [part for part in network.encoder.modules() if isinstance(part, nn.ModuleList)]
+        max(lists, key=len)[-1].requires_grad_(True)  # the layers are the longest list there is
+        return
+    from peft import LoraConfig, get_peft_model
+
+    lora = LoraConfig(r=LORA_RANK, lora_alpha=2 * LORA_RANK, target_modules="all-linear")
+    network.encoder = get_peft_model(network.encoder, lora)
+
+
+def merge(network: TextModel) -> None:
+    """Add what LoRA learnt to the encoder's own weights, if there is any."""
+    if hasattr(network.encoder, "merge_and_unload"):
+        network.encoder = network.encoder.merge_and_unload()
+    network.encoder.requires_grad_(True)
+
+
+def yes_weights(labels: Labels) -> Tensor:
+    """(A,) how much more a yes counts than a no: ``min(√(no / yes), 10)``.
+
+    The square root lies between no weight, with which a rare intent is learnt last, and equal
+    shares, with which a handful of buyers is learnt by heart. The calibration takes out again
+    what this does to the probabilities.
+    """
+    yes = (labels.intents == 1).sum(axis=0)
+    no = (labels.intents == 0).sum(axis=0)
+    weights = np.sqrt(no / np.maximum(yes, 1)).clip(1.0, MOST_WEIGHT)
+    return torch.from_numpy(weights.astype(np.float32))
+
+
+@torch.no_grad()
+def predict(network: TextModel, parts: Parts, plan: Plan, events: Ints) -> Predictions:
+    """What the network says after these events of the whole log, and what happened."""
+    was_training = network.training
+    nn.Module.eval(network)
+    ranks, logits = [np.zeros(0, np.int64)], [np.zeros((0, len(plan.config.intents)), np.float32)]
+    next_items = parts.held_out_labels.next_items[events].astype(np.int64)
+    for rows in batches(np.arange(len(events)), BATCH):
+        last = _last(network, parts.whole, events[rows], plan)
+        shares, _, intents, _ = network.answer(network.read(last, trim=True), last)
+        targets = torch.from_numpy(next_items[rows]).to(network.device)
+        ours = shares.gather(1, targets.clamp(min=0)[:, None])
+        place = (shares >= ours).sum(1).masked_fill(targets < 0, 0)  # the last among equals
+        ranks.append(place.cpu().numpy())
+        logits.append(intents.cpu().numpy())
+    nn.Module.train(network, was_training)
+    asked = next_items != NO_NEXT
+    happened = parts.held_out_labels.intents[events]
+    return Predictions(np.concatenate(ranks)[asked], np.concatenate(logits), happened)
+
+
+def _last(network: TextModel, histories: Histories, events: Ints, plan: Plan) -> Last:
+    windows = windows_until(histories, events, plan.config)
+    items, actions, gaps, lengths = (
+        torch.from_numpy(codes).to(network.device) for codes in windows[:4]
+    )
+    return Last.of(items, actions, gaps, lengths, network.config.last_items)
+
+
+def _optimizer(network: TextModel, plan: Plan) -> torch.optim.Optimizer:
+    """Heads learn fast, what is pretrained slowly; the bias, as often sparse, never decays."""
+    encoder = [p for p in network.encoder.parameters() if p.requires_grad]
+    known = {id(p) for p in (*network.encoder.parameters(), network.bias)}
+    heads = [p for p in network.parameters() if id(p) not in known]
+    groups = [
+        {"params": encoder, "lr": ENCODER_RATES[plan.tune]},
+        {"params": heads, "lr": plan.recipe.learning_rate},
+        {"params": [network.bias], "lr": plan.recipe.learning_rate, "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, weight_decay=plan.recipe.weight_decay)

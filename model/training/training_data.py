@@ -1,0 +1,116 @@
+"""The parts: a log, read and labelled, cut into what to learn from and what to check on."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from model.catalogue import HALF_LIFE_S, Catalogue
+from model.config import ArtifactConfig
+from model.data.dataset import (
+    Histories,
+    Labels,
+    Period,
+    build_catalogue,
+    cut_ms,
+    label,
+    read_histories,
+)
+from model.data.log import EventLog, Item
+from model.errors import DataError
+from model.training.private.budget import Privacy
+from model.training.sequence.item_tables import Attributes
+from model.training.sequence.trainer import Recipe
+
+BEGINNING_MS = -1  # before any event
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to make of a log; ``held_out`` is the newest share of it, by which all is chosen."""
+
+    config: ArtifactConfig
+    recipe: Recipe
+    width: int = 96
+    blocks: int = 1
+    dropout: float = 0.3
+    reads: tuple[str, ...] = ("actions", "gaps")  # what a sequence network sees besides items
+    held_out: float = 0.1
+    device: str = "cpu"
+    encoder: Path | None = None  # a folder with a BERT for texts; the package's if None
+    texts: bool = True  # let titles say what an item is like, where there is an encoder
+    tune: str = "top"  # what of it the text network trains, see training_text
+    refit: bool = True  # learn anew from all events once the held-out ones have said how long
+    start: Path | None = None  # an older artifact, to start from what it learnt
+    checkpoints: Path | None = None  # a folder to go on from after a break
+    privacy: Privacy | None = None  # what no user may change more than; None: no promise
+
+
+class Parts(NamedTuple):
+    """A log, read: what to learn from and what to check on."""
+
+    catalogue: Catalogue
+    held_out: Period
+    learnt: Histories  # before the held-out period
+    learnt_labels: Labels
+    whole: Histories
+    held_out_labels: Labels  # of the whole, NO_NEXT and CENSORED before the period
+    whole_labels: Labels
+    texts: tuple[str, ...]  # (V,) each item's title, else its category, else ""
+    attributes: Attributes  # (V,) each item's values besides its category
+    fingerprint: str  # of the log
+
+    @property
+    def counts(self) -> npt.NDArray[np.int64]:
+        """(V,) how often each item was acted on before the held-out period."""
+        return np.bincount(self.learnt.items, minlength=len(self.catalogue))
+
+
+def read(log: EventLog, plan: Plan, items: Mapping[str, Item]) -> Parts:
+    """Read the log into columns and label them; raises ``DataError`` if there is too little."""
+    held_out = cut_ms(log.frame, plan.held_out)
+    catalogue = _catalogue(log, held_out.end_ms, plan, items)
+    whole = read_histories(log.frame, catalogue, plan.config)
+    learnt = whole.until(held_out.start_ms)
+    learnt_labels = label(learnt, Period(BEGINNING_MS, held_out.start_ms), plan.config)
+    if not (learnt_labels.next_items >= 0).any():
+        raise DataError(
+            f"of {log.rows} rows, none before the newest {plan.held_out:.0%} is followed by "
+            "another of the same user; give a log in which users come back"
+        )
+    return Parts(
+        catalogue,
+        held_out,
+        learnt,
+        learnt_labels,
+        whole,
+        label(whole, held_out, plan.config),
+        label(whole, Period(BEGINNING_MS, held_out.end_ms), plan.config),
+        _texts(catalogue, items),
+        tuple(items[name].attributes if name in items else () for name in catalogue.items),
+        log.fingerprint,
+    )
+
+
+def _catalogue(log: EventLog, end_ms: int, plan: Plan, items: Mapping[str, Item]) -> Catalogue:
+    if plan.privacy is None:
+        return build_catalogue(log.frame, end_ms, HALF_LIFE_S, items)
+    if not items:
+        raise DataError(
+            "privacy needs the list of items, for one that is known from the log alone tells that "
+            "somebody acted on it; give --items, or leave --dp-epsilon out"
+        )
+    names = sorted(items)
+    return Catalogue.from_names(names, [items[name].category for name in names], [0] * len(names))
+
+
+def _texts(catalogue: Catalogue, items: Mapping[str, Item]) -> tuple[str, ...]:
+    categories = (*catalogue.categories, "")  # NO_CATEGORY is the last one
+    titles = (items[name].title if name in items else None for name in catalogue.items)
+    return tuple(
+        title or categories[category]
+        for title, category in zip(titles, catalogue.item_categories.tolist(), strict=True)
+    )

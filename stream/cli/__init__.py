@@ -1,0 +1,1 @@
+"""The command line: mounts the subcommands and turns settings into options."""

@@ -1,0 +1,242 @@
+"""The subcommands of `lately`: what each takes, and who does the work."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from model.cli import commands as model_commands
+from model.sequence import Sequence
+from stream.cli.options import with_settings
+from stream.commands.config import ShownSettings, show
+from stream.settings import DoctorSettings, KafkaSettings, StateSettings, WorkerSettings
+
+app = typer.Typer(
+    help="What each shopper is into, lately: a streaming scorer for online shops.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _read_sequence(source: str, state_dir: Path | None) -> Sequence:
+    from stream.commands.read_sequence import read_sequence  # late: RocksDB takes its time
+
+    return read_sequence(source, state_dir)
+
+
+model_commands(app, _read_sequence)
+config = typer.Typer(help="What is set.", no_args_is_help=True)
+app.add_typer(config, name="config")
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.command()
+@with_settings(WorkerSettings)
+def worker(settings: WorkerSettings) -> None:
+    """Score shoppers: read events, keep sequences, publish scores, until stopped."""
+    from stream import logs
+    from stream.worker import process
+
+    logs.configure(settings.log_format, settings.log_level)
+    process.run(settings)
+
+
+@app.command()
+@with_settings(KafkaSettings)
+def topics(
+    settings: KafkaSettings,
+    create: Annotated[bool, typer.Option("--create", help="Make the missing ones.")] = False,
+    partitions: Annotated[int | None, typer.Option(help="Partitions of new topics.")] = None,
+    replication: Annotated[int | None, typer.Option(help="Copies of each partition.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Look whether the topics fit, and make those that are missing."""
+    from stream.kafka.topics import topics as preflight
+
+    code = preflight(
+        settings,
+        create_missing=create,
+        partitions=partitions,
+        replication=replication,
+        as_json=as_json,
+    )
+    raise typer.Exit(code)
+
+
+@app.command()
+@with_settings(KafkaSettings)
+def replay(
+    settings: KafkaSettings,
+    events: Annotated[list[Path], typer.Argument(help="Event logs: .jsonl, .csv, .parquet.")],
+    speed: Annotated[str, typer.Option(help="Times the pace of the log; max: at once.")] = "1",
+    now: Annotated[bool, typer.Option("--now", help="Move the log to the present.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Send an event log into the events topic, at its own pace or faster."""
+    from stream.commands.replay import replay as send
+
+    send(settings, events, speed=speed, now=now, as_json=as_json)
+
+
+@app.command()
+@with_settings(KafkaSettings)
+def watch(
+    settings: KafkaSettings,
+    user: Annotated[str | None, typer.Argument(help="Only this user.")] = None,
+    from_beginning: Annotated[
+        bool, typer.Option("--from-beginning", help="Not only new ones.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Show scores as they come, until Ctrl-C."""
+    from stream.commands.watch import watch as show
+
+    show(settings, user, from_beginning=from_beginning, as_json=as_json)
+
+
+@config.command("show")
+@with_settings(ShownSettings)
+def config_show(settings: ShownSettings, context: typer.Context, as_json: Json = False) -> None:
+    """Show each setting, and where it comes from; secrets as asterisks."""
+    given = {name for name, value in context.params.items() if value is not None}
+    show(settings, given, as_json=as_json)
+
+
+@app.command()
+@with_settings(KafkaSettings)
+def forget(
+    settings: KafkaSettings,
+    users: Annotated[list[str] | None, typer.Argument(help="User ids.", metavar="USER…")] = None,
+    file: Annotated[
+        Path | None, typer.Option(help="More of them, one a line; - reads standard input.")
+    ] = None,
+    timeout_s: Annotated[float, typer.Option(min=0, help="How long to wait for receipts.")] = 30.0,
+    wait: Annotated[bool, typer.Option(help="Wait for the worker's receipts.")] = True,
+    as_json: Json = False,
+) -> None:
+    """Forget users: send the events, and wait for a receipt of each."""
+    from stream.commands.forget import forget as send
+
+    send(settings, users or [], file, timeout_s=timeout_s, wait=wait, as_json=as_json)
+
+
+dead = typer.Typer(help="Look at dead letters, and send them once more.", no_args_is_help=True)
+app.add_typer(dead, name="dead")
+Reason = Annotated[str | None, typer.Option(help="Only letters of this reason.")]
+
+
+@dead.command("list")
+@with_settings(KafkaSettings)
+def list_letters(
+    settings: KafkaSettings,
+    reason: Reason = None,
+    limit: Annotated[int, typer.Option(min=0, help="How many of the newest.")] = 10,
+    as_json: Json = False,
+) -> None:
+    """Count dead letters by reason, and name the newest."""
+    from stream.commands.dead import list_letters as run
+
+    run(settings, reason=reason, limit=limit, as_json=as_json)
+
+
+@dead.command("show")
+@with_settings(KafkaSettings)
+def show_letter(
+    settings: KafkaSettings,
+    place: Annotated[str, typer.Argument(help="PARTITION:OFFSET, as `list` shows it.")],
+    as_json: Json = False,
+) -> None:
+    """Show one dead letter whole: why, headers, key and value."""
+    from stream.commands.dead import show_letter as run
+
+    run(settings, place, as_json=as_json)
+
+
+@dead.command("replay")
+@with_settings(KafkaSettings)
+def replay_letters(
+    settings: KafkaSettings,
+    places: Annotated[list[str] | None, typer.Argument(help="PARTITION:OFFSET of each.")] = None,
+    reason: Reason = None,
+    everything: Annotated[bool, typer.Option("--all", help="All that are there.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Send nothing, only say.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Send dead letters back into the events topic, as the messages they were."""
+    from stream.commands.dead import replay_letters as run
+
+    run(
+        settings,
+        places or [],
+        reason=reason,
+        everything=everything,
+        dry_run=dry_run,
+        as_json=as_json,
+    )
+
+
+state = typer.Typer(help="Look at a worker's state, verify it, rebuild it.", no_args_is_help=True)
+app.add_typer(state, name="state")
+
+
+@state.command("get")
+@with_settings(StateSettings)
+def get_user(
+    settings: StateSettings,
+    user: Annotated[str, typer.Argument(help="The user's id.")],
+    as_json: Json = False,
+) -> None:
+    """Show what the disk holds of a user, also while a worker runs."""
+    from stream.commands.state import get_user as run
+
+    run(settings, user, as_json=as_json)
+
+
+@state.command("verify")
+@with_settings(StateSettings)
+def verify_state(settings: StateSettings, as_json: Json = False) -> None:
+    """Compare the disk of a stopped worker with the changelog, user by user."""
+    from stream.commands.state import verify_state as run
+
+    raise typer.Exit(run(settings, as_json=as_json))
+
+
+@state.command("rebuild")
+@with_settings(StateSettings)
+def rebuild_state(
+    settings: StateSettings,
+    partitions: Annotated[
+        list[int] | None,
+        typer.Option("-p", "--partition", min=0, help="Only this one; may be given again."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Wipe the disk of a stopped worker, and rebuild it from the changelog."""
+    from stream.commands.state import rebuild_state as run
+
+    run(settings, partitions or [], as_json=as_json)
+
+
+@app.command()
+@with_settings(DoctorSettings)
+def doctor(settings: DoctorSettings, as_json: Json = False) -> None:
+    """Look at all that a worker needs, and say how to mend what is wrong."""
+    from stream.commands.doctor import doctor as run
+
+    raise typer.Exit(run(settings, as_json=as_json))
+
+
+@app.command()
+def demo(
+    seconds: Annotated[float | None, typer.Option(min=1, help="End by itself.")] = None,
+    events_per_s: Annotated[float, typer.Option(min=1, help="How busy the shop is.")] = 50.0,
+    shoppers: Annotated[int | None, typer.Option(min=1, help="How many there are.")] = None,
+) -> None:
+    """A shop, a broker and a worker, live in this terminal, until Ctrl-C."""
+    from stream.demo.demo import Options
+    from stream.demo.demo import demo as show
+
+    raise typer.Exit(show(Options(seconds, events_per_s, shoppers)))

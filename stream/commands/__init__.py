@@ -1,0 +1,1 @@
+"""The commands beside the worker, one module each."""

@@ -1,0 +1,241 @@
+"""Replay: sends an event log into the events topic, at its own pace or another."""
+
+import asyncio
+import json
+import math
+import sys
+import time
+from asyncio import Future
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+import orjson
+
+from stream.commands.event_log import Entry, EventLog
+from stream.errors import LatelyError, SettingsError
+from stream.settings import KafkaSettings
+
+MAX_IN_FLIGHT = 10_000  # events sent but not acknowledged
+PATIENCE_S = 60.0  # for the acknowledgement of an event
+STEP_S = 0.5
+TELL_EVERY_S = 0.2
+LINE_EVERY_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """When each event is due: ``speed`` times as fast as it happened, or all at once for 0."""
+
+    speed: float
+    first_ms: int
+
+    def due_s(self, ts_ms: int) -> float:
+        """Seconds after the first event is sent."""
+        return (ts_ms - self.first_ms) / 1000 / self.speed if self.speed else 0.0
+
+    def shift_ms(self, now_ms: int, last_ms: int) -> int:
+        """What to add to every time, so that the log happens now.
+
+        At its own pace, or slower, the first event is now. Faster, the last one happens when it
+        is sent: a worker clamps what lies in the future.
+        """
+        lasts_ms = last_ms - self.first_ms
+        return now_ms - self.first_ms + min(0, round(1000 * self.due_s(last_ms)) - lasts_ms)
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What was sent, each event acknowledged; ``first_ms`` and ``last_ms`` as sent."""
+
+    topic: str
+    events: int
+    seconds: float
+    events_per_s: float
+    first_ms: int
+    last_ms: int
+
+    def line(self) -> str:
+        """All of it for people."""
+        first, last = (
+            datetime.fromtimestamp(ms / 1000, UTC).isoformat(" ", "seconds")
+            for ms in (self.first_ms, self.last_ms)
+        )
+        return (
+            f"sent {self.events:,} events to {self.topic} in {self.seconds:.1f} s "
+            f"({self.events_per_s:,.0f}/s), all acknowledged; event time {first} to {last}"
+        )
+
+
+class Producer(Protocol):
+    """The part of aiokafka's producer that sending needs."""
+
+    async def send(self, topic: str, *, value: bytes, key: bytes) -> "Future[Any]":
+        """Hand over one record; the future is done when it is acknowledged."""
+        ...
+
+
+class Sender:
+    """Sends entries when they are due, and knows how many were acknowledged."""
+
+    def __init__(
+        self,
+        producer: Producer,
+        topic: str,
+        pace: Pace,
+        shift_ms: int = 0,
+        tell: Callable[[int], None] = lambda _: None,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self.acknowledged = 0
+        self._producer = producer
+        self._topic = topic
+        self._pace = pace
+        self._shift_ms = shift_ms
+        self._tell = tell
+        self._clock = clock
+        self._sleep = sleep
+        self._in_flight: deque[tuple[float, Future[Any]]] = deque()
+        self._told_s = clock()
+
+    async def send(self, entries: Iterable[Entry]) -> None:
+        """Send all entries, keyed by user, and wait for the last acknowledgement.
+
+        At most ``MAX_IN_FLIGHT`` wait for theirs at a time. Raises what the producer raises, and
+        TimeoutError when one has waited for ``PATIENCE_S``.
+        """
+        started_s = self._clock()
+        for entry in entries:
+            await self._wait_until(started_s + self._pace.due_s(entry.ts_ms))
+            await self._send(entry)
+            while self._in_flight and (
+                self._in_flight[0][1].done() or len(self._in_flight) >= MAX_IN_FLIGHT
+            ):
+                await self._next_acknowledged()
+        while self._in_flight:
+            await self._next_acknowledged()
+        self._tell(self.acknowledged)
+
+    async def _send(self, entry: Entry) -> None:
+        value = entry.value
+        if self._shift_ms:
+            value = shifted(value, entry.ts_ms + self._shift_ms)
+        key = entry.user_id.encode()
+        future = await self._producer.send(self._topic, value=value, key=key)
+        self._in_flight.append((self._clock(), future))
+
+    async def _wait_until(self, due_s: float) -> None:
+        """Wait in short steps: a log may have gaps of days, in which acknowledgements come."""
+        while (wait_s := due_s - self._clock()) > 0:
+            await self._sleep(min(wait_s, STEP_S))
+            while self._in_flight and (self._in_flight[0][1].done() or self._is_overdue()):
+                await self._next_acknowledged()
+
+    def _is_overdue(self) -> bool:
+        return self._clock() - self._in_flight[0][0] >= PATIENCE_S
+
+    async def _next_acknowledged(self) -> None:
+        sent_s, future = self._in_flight.popleft()
+        # aiokafka itself never gives up on a record of an idempotent producer.
+        async with asyncio.timeout(max(0.0, sent_s + PATIENCE_S - self._clock())):
+            await future
+        self.acknowledged += 1
+        if self._clock() - self._told_s >= TELL_EVERY_S:
+            self._told_s = self._clock()
+            self._tell(self.acknowledged)
+
+
+def shifted(value: bytes, ts_ms: int) -> bytes:
+    """The event with another time; one without a time stays as it is."""
+    event = orjson.loads(value)
+    return orjson.dumps(event | {"ts": ts_ms}) if event.get("ts") is not None else value
+
+
+def replay(
+    settings: KafkaSettings,
+    paths: Sequence[Path],
+    *,
+    speed: str = "1",
+    now: bool = False,
+    as_json: bool = False,
+) -> None:
+    """Send the log, wait until all of it is acknowledged, and print a summary.
+
+    ``speed`` is a factor above 0, or ``max`` (also 0) for as fast as Kafka takes it. Times stay as
+    they are, unless ``now`` moves them all to the present. Raises SettingsError for a speed that
+    is none, EventLogError, TopicsError when the topic is missing, BrokerError when Kafka is not
+    there or goes away, and LatelyError when it is stopped by Ctrl-C.
+    """
+    factor = parse_speed(speed)
+    log = EventLog.open(paths)
+    try:
+        summary = asyncio.run(_replay(settings, log, Pace(factor, log.first_ms), now))
+    except KeyboardInterrupt:
+        raise LatelyError("stopped before all was sent; replay again to send it all") from None
+    print(json.dumps(asdict(summary)) if as_json else summary.line())
+
+
+def parse_speed(text: str) -> float:
+    """The factor, 0 for as fast as possible; raises SettingsError."""
+    try:
+        factor = 0.0 if text == "max" else float(text)
+    except ValueError:
+        factor = math.nan
+    if not 0 <= factor < math.inf:
+        raise SettingsError(f"speed: {text!r} is no factor; set --speed to 1, 100 or max")
+    return factor
+
+
+async def _replay(settings: KafkaSettings, log: EventLog, pace: Pace, now: bool) -> Summary:
+    from stream.kafka.command_clients import open_producer
+
+    async with open_producer(settings) as producer:
+        now_ms, started_s = time.time_ns() // 1_000_000, time.monotonic()
+        shift_ms = pace.shift_ms(now_ms, log.last_ms) if now else 0
+        with _progress(log.events) as tell:
+            sender = Sender(producer, settings.events_topic, pace, shift_ms, tell)
+            await sender.send(log.entries())
+        seconds = time.monotonic() - started_s
+    return Summary(
+        topic=settings.events_topic,
+        events=sender.acknowledged,
+        seconds=round(seconds, 3),
+        events_per_s=round(sender.acknowledged / seconds, 1),
+        first_ms=log.first_ms + shift_ms,
+        last_ms=log.last_ms + shift_ms,
+    )
+
+
+@contextmanager
+def _progress(total: int) -> Iterator[Callable[[int], None]]:
+    """Show on stderr how far it is: a bar on a terminal, now and then a line elsewhere."""
+    if not sys.stderr.isatty():
+        yield progress_lines(total)
+        return
+    from rich.console import Console
+    from rich.progress import MofNCompleteColumn, Progress
+
+    columns = (*Progress.get_default_columns(), MofNCompleteColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("replaying", total=total)
+        yield lambda done: bar.update(task, completed=done)
+
+
+def progress_lines(
+    total: int, clock: Callable[[], float] = time.monotonic
+) -> Callable[[int], None]:
+    """Give the function to tell how many are done; it writes a line every ``LINE_EVERY_S``."""
+    next_line_s = clock() + LINE_EVERY_S
+
+    def tell(done: int) -> None:
+        nonlocal next_line_s
+        if clock() >= next_line_s:
+            next_line_s = clock() + LINE_EVERY_S
+            print(f"replaying: {done:,} of {total:,}", file=sys.stderr, flush=True)
+
+    return tell

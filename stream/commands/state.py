@@ -1,0 +1,186 @@
+"""The commands `lately state`: look at a user, compare the disk with its changelog, rebuild it."""
+
+import asyncio
+import json
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from stream import logs
+from stream.errors import StateError, TopicsError
+from stream.kafka.command_clients import TopicReader, open_reader
+from stream.kafka.security import client_options
+from stream.settings import StateSettings
+from stream.storage.recovery import Recovery
+from stream.storage.store import StateStore, view
+from stream.storage.verification import Row, Verification
+from stream.user_state import UserState
+
+_FLAG = "--group"
+
+
+def get_user(settings: StateSettings, user: str, *, as_json: bool = False) -> None:
+    """Print what the disk holds of a user, also while a worker runs.
+
+    Raises StateError when it holds nothing, or cannot be read.
+    """
+    partition, state = _find(settings, user)
+    age_s = max(0, int(time.time() - state.as_of_ms / 1000))
+    if as_json:
+        print(json.dumps(_as_json(partition, state, age_s)))
+        return
+    where = f"partition {partition}, events up to offset {state.applied_offset}"
+    if state.forgotten:
+        print(f"forgotten: {where}; the marker goes some minutes after that offset is committed")
+        return
+    print(f"{len(state.items)} actions in {where}; the last event is {age_s:,} s old")
+    for item, ts_ms, kind in zip(state.items, state.times_ms, state.actions, strict=True):
+        moment = datetime.fromtimestamp(ts_ms / 1000, UTC).isoformat(" ", "milliseconds")
+        print(f"{moment}  {state.kinds[kind]:<8}  {item}")
+
+
+def _find(settings: StateSettings, user: str) -> tuple[int, UserState]:
+    folder = settings.state_dir / settings.group
+    for partition in _on_disk(folder):
+        with view(_path(folder, partition)) as stored:
+            value = stored.get(user.encode(errors="surrogateescape"))
+        if value is not None:
+            return partition, UserState.from_bytes(value)
+    raise StateError(
+        f"{folder}: holds nothing of this user; another worker may, or the user is new or "
+        "forgotten: name the --state-dir of the worker that has the user's partition"
+    )
+
+
+def _as_json(partition: int, state: UserState, age_s: int) -> dict[str, Any]:
+    return {
+        "partition": partition,
+        "applied_offset": state.applied_offset,
+        "forgotten": state.forgotten,
+        "as_of": state.as_of_ms,
+        "age_s": None if state.forgotten else age_s,
+        "n_events": len(state.items),
+        "events": [
+            {"item_id": item, "action": state.kinds[kind], "ts": ts_ms}
+            for item, ts_ms, kind in zip(state.items, state.times_ms, state.actions, strict=True)
+        ],
+    }
+
+
+def verify_state(settings: StateSettings, *, as_json: bool = False) -> int:
+    """Compare every partition on disk with its changelog, print a table; 1 on a difference, else 0.
+
+    No worker may run on the directory. Raises StateError, TopicsError, BrokerError.
+    """
+    folder = settings.state_dir / settings.group
+    with _locked(folder):
+        partitions = _on_disk(folder)
+        if not partitions:
+            raise StateError(f"{folder}: holds no state; name the --state-dir of a worker")
+        rows = asyncio.run(_verify(settings, folder, partitions))
+    fits = all(row.fits for row in rows)
+    if as_json:
+        print(json.dumps({"fits": fits, "partitions": [row.as_dict() for row in rows]}))
+        return 0 if fits else 1
+    print(Row.HEAD)
+    for row in rows:
+        print(row.line())
+    if not fits:
+        bad = " ".join(f"-p {row.partition}" for row in rows if not row.fits)
+        print(f"mend it by `lately state rebuild {bad}`, with the same --state-dir and --group")
+    return 0 if fits else 1
+
+
+async def _verify(settings: StateSettings, folder: Path, partitions: Sequence[int]) -> list[Row]:
+    async with open_reader(settings, settings.changelog_topic, _FLAG) as reader:
+        _check_numbers(settings, reader, partitions)
+        return [await _verify_one(reader, folder, partition) for partition in partitions]
+
+
+async def _verify_one(reader: TopicReader, folder: Path, partition: int) -> Row:
+    try:
+        with view(_path(folder, partition)) as stored:
+            check = Verification(partition, stored.changelog_offset())
+            async for records in reader.until_now(partition):
+                for record in records:
+                    check.add(record.offset, record.key, record.value, record.headers)
+            return check.compare(stored.users(), reader.end(partition))
+    except StateError as error:
+        return Row(partition, damage=str(error))
+
+
+def rebuild_state(
+    settings: StateSettings, partitions: Sequence[int], *, as_json: bool = False
+) -> None:
+    """Wipe these partitions, by default all on disk, and rebuild each from the changelog.
+
+    No worker may run on the directory. Raises StateError, TopicsError, BrokerError.
+    """
+    logs.configure()  # recovery says how far it is
+    folder = settings.state_dir / settings.group
+    store = StateStore(folder, lambda cause: None)
+    with _locked(folder, store):
+        numbers = sorted(set(partitions)) or _on_disk(folder)
+        if not numbers:
+            raise StateError(f"{folder}: holds no state; name partitions by -p, or --state-dir")
+        rows = asyncio.run(_rebuild(settings, store, numbers))
+    if as_json:
+        print(json.dumps({"partitions": rows}))
+        return
+    for row in rows:
+        print(f"partition {row['partition']}: {row['users']:,} users, in {row['took_s']} s")
+
+
+async def _rebuild(
+    settings: StateSettings, store: StateStore, numbers: Sequence[int]
+) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = []
+    recovery = Recovery(
+        store, settings.changelog_topic, client_options(settings), lambda took_s: None, None
+    )
+    async with open_reader(settings, settings.changelog_topic, _FLAG) as reader:
+        # Before anything is wiped: that what rebuilds it is there.
+        _check_numbers(settings, reader, numbers)
+        for number in numbers:
+            started_s = time.monotonic()
+            store.wipe(number, "asked")
+            await recovery.recover([number])
+            users = sum(1 for _ in store.users(number))
+            took_s = round(time.monotonic() - started_s, 1)
+            rows.append({"partition": number, "users": users, "took_s": took_s})
+            store.close(number)
+    return rows
+
+
+def _check_numbers(settings: StateSettings, reader: TopicReader, numbers: Sequence[int]) -> None:
+    strange = [number for number in numbers if number not in reader.partitions]
+    if strange:
+        raise TopicsError(
+            f"{settings.changelog_topic}: has no partition {strange[0]}, only 0 to "
+            f"{len(reader.partitions) - 1}; was the topic made anew, or is --group another one?"
+        )
+
+
+@contextmanager
+def _locked(folder: Path, store: StateStore | None = None) -> Iterator[None]:
+    """Hold the lock of the directory, which a worker holds while it runs."""
+    if not folder.is_dir():
+        raise StateError(f"{folder}: no such folder; name the --state-dir and --group of a worker")
+    store = store or StateStore(folder, lambda cause: None)
+    try:
+        store.lock()
+        yield
+    finally:
+        store.close_all()
+
+
+def _on_disk(folder: Path) -> list[int]:
+    names = (path.name.removeprefix("partition-") for path in folder.glob("partition-*"))
+    return sorted(int(name) for name in names if name.isdecimal())
+
+
+def _path(folder: Path, partition: int) -> Path:
+    return folder / f"partition-{partition}"

@@ -1,0 +1,292 @@
+"""The demo: a shop full of made shoppers, scored live by the real worker on an embedded broker."""
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from asyncio import Future, Task
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass
+from importlib.resources import files
+from itertools import islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import orjson
+from aiokafka import AIOKafkaProducer
+
+from model.artifact.artifact import Artifact
+from model.synthetic.shop import Shop
+from stream.commands.watch import read_scores
+from stream.demo.child_process import Child
+from stream.demo.embedded_broker import EmbeddedBroker, free_port
+from stream.demo.tally import TOP, Sent, Tally
+from stream.demo.view import Doing, Progress, Screen, Stage
+from stream.errors import LatelyError
+from stream.kafka.security import client_options
+from stream.kafka.topics import create
+from stream.settings import KafkaSettings
+
+ARTIFACT = Path(str(files("model") / "demo_artifact"))
+SHOP_SEED = 1  # the shop that the artifact knows
+EVENTS_SEED = 2_000  # other visits than the ones it was trained on
+PARTITIONS = 4
+HISTORY_S = 900  # shoppers are in the middle of things when the demo opens
+LOOK_S = 0.2
+START_S = 60.0
+TAIL_S = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How large, and how long: ``seconds`` None is until Ctrl-C, ``shoppers`` None enough."""
+
+    seconds: float | None = None
+    events_per_s: float = 50.0
+    shoppers: int | None = None
+    artifact: Path = ARTIFACT
+    scorer: str = "onnx"
+
+    @property
+    def crowd(self) -> int:
+        """How many shoppers there are; by default so many that none has to hurry.
+
+        At 200 times the rate few of them are in the shop at a time, and few come back soon.
+        """
+        return self.shoppers or max(100, round(200 * self.events_per_s))
+
+
+def demo(options: Options) -> int:
+    """Run the demo, and print its summary.
+
+    Gives the exit code: 0 if every event that was sent was scored, else 1. Raises LatelyError
+    when it cannot start or the worker ends, BrokerError as the embedded broker does.
+    """
+    # This Kafka is the demo's own: settings made for another must not reach it, or the worker.
+    for name in [name for name in os.environ if name.startswith("LATELY_")]:
+        del os.environ[name]
+    return asyncio.run(Demo(options).run())
+
+
+class Demo:
+    """One run; shoppers go in at one end, scores come out at the other."""
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self._shop = Shop(SHOP_SEED)
+        self._titles = {item.item_id: item.title for item in self._shop.items}
+        self._screen = Screen(self._titles)
+        self._stage = Stage(self._screen.places)
+        self._stop = asyncio.Event()
+        self._settings: KafkaSettings
+        self._tally: Tally
+        self._worker: Child
+        self._producer: AIOKafkaProducer
+        self._reading: Task[None]
+
+    async def run(self) -> int:
+        """Start everything, open the doors, and account for every event at the end."""
+        starting = asyncio.current_task()
+        assert starting is not None
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, starting.cancel)
+        try:
+            async with AsyncExitStack() as stack:
+                await self._start(stack)
+                for number in (signal.SIGINT, signal.SIGTERM):
+                    loop.add_signal_handler(number, self._stop.set)
+                await self._live()
+                await self._tail()
+        except asyncio.CancelledError:
+            raise LatelyError("stopped before the first event") from None
+        self._screen.summary(self._tally)
+        return 1 if self._tally.unscored else 0
+
+    # --- start ---------------------------------------------------------------------------------
+
+    async def _start(self, stack: AsyncExitStack) -> None:
+        """Broker, topics, worker; while that joins its group, what happened before we opened."""
+        options, step = self._options, self._screen.step
+        self._tally = Tally(_popular(options.artifact, options.scorer))
+        folder = stack.enter_context(TemporaryDirectory(prefix="lately-demo-"))
+        with step("broker", "starts in memory") as say:
+            broker = stack.enter_context(EmbeddedBroker())
+            say(f"in memory, at {broker.bootstrap}")
+        self._settings = KafkaSettings.load(bootstrap=broker.bootstrap, idempotence=False)
+        with step("topics", "are made") as say:
+            await create(self._settings, PARTITIONS)
+            say(f"{self._settings.events_topic}, {self._settings.scores_topic}")
+        http = f"127.0.0.1:{free_port()}"
+        self._worker = Child(_worker_command(options, self._settings, folder, http))
+        stack.callback(self._worker.stop, grace_s=10.0)
+        self._reading = asyncio.create_task(self._read())
+        stack.callback(self._reading.cancel)
+        self._producer = AIOKafkaProducer(**client_options(self._settings), linger_ms=2)
+        await self._producer.start()
+        stack.push_async_callback(self._producer.stop)
+        with step("history", f"{options.crowd:,} shoppers come in") as say:
+            self._events = await self._send_history()
+            say(f"{self._tally.events:,} events of the last {HISTORY_S // 60} minutes")
+        with step("worker", "loads the model and joins its group") as say:
+            await self._until_ready(http)
+            say(f"ready, at http://{http}/metrics")
+        with step("catch-up", "scores whoever is in the shop") as say:
+            await self._until_scored(START_S)
+            say(f"{self._tally.users:,} shoppers scored")
+        if self._tally.unscored:
+            raise LatelyError(
+                f"the worker left {self._tally.unscored} events without a score within "
+                f"{START_S:g} s; its last words: {self._worker.last_words()}"
+            )
+
+    async def _send_history(self) -> Iterator[dict[str, Any]]:
+        """Send what has happened until now; gives the events that follow."""
+        options = self._options
+        now_ms = _now_ms()
+        events = self._shop.events(
+            options.crowd, now_ms - HISTORY_S * 1000, EVENTS_SEED, options.events_per_s
+        )
+        for event in events:
+            await self._send(event)
+            if event["ts"] >= now_ms:
+                break
+        await self._producer.flush()
+        return events
+
+    async def _until_ready(self, http: str) -> None:
+        deadline_s = time.monotonic() + START_S
+        while not await _is_ready(http):
+            self._check()
+            if time.monotonic() > deadline_s:
+                raise LatelyError(
+                    f"the worker is not ready after {START_S:g} s; its last words: "
+                    f"{self._worker.last_words()}"
+                )
+            await asyncio.sleep(0.1)
+
+    # --- live ----------------------------------------------------------------------------------
+
+    async def _live(self) -> None:
+        """Let the shoppers act in real time, until the seconds are over or somebody stops us."""
+        self._tally.open()
+        opened_s = time.monotonic()
+        seconds = self._options.seconds
+        sending = asyncio.create_task(self._send_live(opened_s))
+        try:
+            with self._screen.live() as draw:
+                while not self._stop.is_set():
+                    passed_s = time.monotonic() - opened_s
+                    if seconds is not None and passed_s >= seconds:
+                        return
+                    self._check()
+                    if sending.done():
+                        sending.result()
+                    draw(self._stage, self._tally, Progress(passed_s, seconds))
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout(LOOK_S):
+                            await self._stop.wait()
+        finally:
+            sending.cancel()
+
+    async def _send_live(self, opened_s: float) -> None:
+        """Send each event when it is due; the shop stood still while the worker started."""
+        first_ms: int | None = None
+        for event in self._events:
+            first_ms = first_ms or event["ts"]
+            due_s = opened_s + (event["ts"] - first_ms) / 1000
+            if (wait_s := due_s - time.monotonic()) > 0:
+                await asyncio.sleep(wait_s)
+            await self._send(event | {"ts": _now_ms()})
+
+    async def _send(self, event: dict[str, Any]) -> None:
+        now_s, user_id = time.monotonic(), event["user_id"]
+        entry, foreseen = self._tally.sent(event, now_s)
+        self._stage.did(user_id, Doing(event["action"], event["item_id"], foreseen, now_s))
+        sent = await self._producer.send(
+            self._settings.events_topic, orjson.dumps(event), key=user_id.encode()
+        )
+        sent.add_done_callback(lambda future: self._placed(user_id, entry, future))
+
+    def _placed(self, user_id: str, entry: Sent, future: "Future[Any]") -> None:
+        # One that the broker did not take stays without a score, and so fails the demo.
+        if not future.cancelled() and future.exception() is None:
+            self._tally.placed(user_id, entry, future.result().offset)
+
+    async def _read(self) -> None:
+        async for batch in read_scores(self._settings, from_beginning=True):
+            now_s = time.monotonic()
+            for scored in batch:
+                if scored.score is not None:
+                    self._tally.scored(scored.user_id, scored.score, now_s)
+                    self._stage.wants(scored.user_id, scored.score)
+            self._tally.foresight.rank()
+
+    # --- end -----------------------------------------------------------------------------------
+
+    async def _tail(self) -> None:
+        """Wait for the scores of the last events."""
+        await self._producer.flush()
+        with self._screen.step("tail", "waits for the last scores") as say:
+            await self._until_scored(TAIL_S)
+            say("the last scores are in" if not self._tally.unscored else "gave up waiting")
+
+    async def _until_scored(self, timeout_s: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                while self._tally.unscored:
+                    self._check()
+                    await asyncio.sleep(0.02)
+
+    def _check(self) -> None:
+        """Raise what has ended the worker or the reader of scores."""
+        if (code := self._worker.exit_code) is not None:
+            raise LatelyError(
+                f"the worker ended with exit code {code}: {self._worker.last_words()}"
+            )
+        if self._reading.done():
+            self._reading.result()
+
+
+def _worker_command(options: Options, settings: KafkaSettings, folder: str, http: str) -> list[str]:
+    flags = {
+        "--bootstrap": settings.bootstrap,
+        "--artifact": str(options.artifact),
+        "--state-dir": str(Path(folder) / "state"),
+        "--http": http,
+        "--scorer": options.scorer,
+        "--log-level": "warning",
+    }
+    pairs = [part for pair in flags.items() for part in pair]
+    return [sys.executable, "-m", "stream", "worker", *pairs, "--no-idempotence"]
+
+
+def _popular(artifact: Path, scorer: str) -> list[str]:
+    """The top 20 of the artifact's training data, best first. Raises ArtifactError."""
+    if scorer == "null":
+        return []
+    catalogue = Artifact.open(artifact).read_catalogue()
+    ranked = sorted(zip(-catalogue.counts, catalogue.items, strict=True))
+    return [item for _, item in islice(ranked, TOP)]
+
+
+async def _is_ready(http: str) -> bool:
+    host, _, port = http.rpartition(":")
+    try:
+        reader, writer = await asyncio.open_connection(host, int(port))
+    except OSError:
+        return False
+    try:
+        writer.write(b"GET /readyz HTTP/1.0\r\n\r\n")
+        return b" 200 " in await reader.readline()
+    except OSError:
+        return False
+    finally:
+        writer.close()
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

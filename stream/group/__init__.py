@@ -1,0 +1,1 @@
+"""Membership of the consumer group, through Faust; runs any partition handler."""

@@ -1,0 +1,1 @@
+"""Kafka clients, topics, security and fencing; knows no consumer group and no scorer."""

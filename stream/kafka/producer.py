@@ -1,0 +1,167 @@
+"""Publishing: what leaves the worker, as bytes, in bulk, and acknowledged."""
+
+from asyncio import Future, gather
+from collections.abc import Iterable, Sequence
+from hashlib import blake2b
+from typing import Any, NamedTuple
+
+import orjson
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+from aiokafka.structs import RecordMetadata
+
+from model.scorer import ModelInfo, Score
+from stream.errors import DeliveryError
+from stream.events import DeadLetter
+from stream.kafka.connection_errors import DENIED, denial
+from stream.pipeline.shedding import Level
+
+Headers = list[tuple[str, bytes | None]]
+NO_HEADERS: Headers = []  # aiokafka wants a list, and does not change it
+
+
+# Key, value (None is a tombstone), headers. A bare tuple: one is made for every score and state.
+Record = tuple[bytes | None, bytes | None, Headers]
+
+
+class Delivery(NamedTuple):
+    """A batch of records on its way; ``records`` of them, in one partition."""
+
+    records: int
+    acknowledged: "Future[RecordMetadata]"
+
+
+class AsOf(NamedTuple):
+    """The last event in a score."""
+
+    partition: int
+    offset: int
+    ts_ms: int
+
+
+_SCORE = (
+    b'{"score_id":"%b","user_id":%b,"as_of":{"topic":%b,"partition":%d,"offset":%d,"ts":%d},'
+    b'"scored_at":%d,"valid_until":%d,"model":%b,%b,"n_events":%d}'
+)
+
+
+class ScoreEncoder:
+    """Turns a score into the JSON of the scores topic (schemas/score.schema.json).
+
+    For the scores of one model, all as full or as degraded as ``level`` says.
+    """
+
+    def __init__(self, events_topic: str, model: ModelInfo, level: Level = "full") -> None:
+        self._topic = orjson.dumps(events_topic)
+        # A degraded answer is another answer: by another id, no consumer takes it for the full one.
+        self._source = (model.version if level == "full" else f"{model.version}\0{level}").encode()
+        self._model = orjson.dumps({"name": model.name, "version": model.version})
+        self._horizon_s = model.horizon_s
+        self._last: tuple[Score | None, bytes] = (None, b"")
+
+    def encode(self, key: bytes, as_of: AsOf, score: Score, scored_at_ms: int, n: int) -> bytes:
+        """Encode one score of the user ``key``, whose sequence has ``n`` actions."""
+        partition, offset, ts_ms = as_of
+        return _SCORE % (
+            self.score_id(key, offset),
+            orjson.dumps(key.decode()),
+            self._topic,
+            partition,
+            offset,
+            ts_ms,
+            scored_at_ms,
+            ts_ms + self._horizon_s * 1000,
+            self._model,
+            self._answer(score),
+            n,
+        )
+
+    def score_id(self, key: bytes, offset: int) -> bytes:
+        """Name a score by user, source offset and model version: the same if it is sent again."""
+        text = b"%b\0%d\0%b" % (key, offset, self._source)
+        return blake2b(text, digest_size=16).hexdigest().encode()
+
+    def _answer(self, score: Score) -> bytes:
+        """What the model said, without the braces; cold users share one answer, encoded once."""
+        last, encoded = self._last
+        if score is not last:
+            answer: dict[str, Any] = {
+                "items": [{"item_id": item, "score": p} for item, p in score.items],
+                "categories": [{"category": name, "score": p} for name, p in score.categories],
+                "intent": {**score.intent, "horizon_s": self._horizon_s},
+                "quality": score.quality,
+            }
+            if score.vector is not None:
+                answer["vector"] = score.vector
+            if score.path is not None:
+                answer["visit"] = score.path
+            encoded = orjson.dumps(answer)[1:-1]
+            self._last = (score, encoded)
+        return encoded
+
+
+def dead_letter_record(topic: str, partition: int, dead: DeadLetter) -> Record:
+    """The original key, value and headers, and why it is dead (header names of KIP-1034)."""
+    message = dead.message
+    headers = [
+        *message.headers,
+        ("__streams.errors.topic", topic.encode()),
+        ("__streams.errors.partition", b"%d" % partition),
+        ("__streams.errors.offset", b"%d" % message.offset),
+        ("__streams.errors.exception", dead.exception.encode()),
+        ("__streams.errors.message", dead.text.encode(errors="backslashreplace")),
+        ("lately.reason", dead.reason.encode()),
+    ]
+    return message.key, message.value, headers
+
+
+class Publisher:
+    """Sends records in bulk, each partition in order, through one idempotent producer."""
+
+    def __init__(self, producer: AIOKafkaProducer) -> None:
+        self._producer = producer
+
+    async def send(self, topic: str, partition: int, records: Iterable[Record]) -> list[Delivery]:
+        """Hand the records to the producer; they are safe when ``acknowledged`` returns."""
+        producer = self._producer
+        deliveries: list[Delivery] = []
+        batch = producer.create_batch()
+        for key, value, headers in records:
+            if batch.append(timestamp=None, key=key, value=value, headers=headers) is None:
+                deliveries.append(await self._send_batch(batch, topic, partition))
+                batch = producer.create_batch()
+                batch.append(timestamp=None, key=key, value=value, headers=headers)
+        if batch.record_count():
+            deliveries.append(await self._send_batch(batch, topic, partition))
+        return deliveries
+
+    async def _send_batch(self, batch, topic: str, partition: int) -> Delivery:  # type: ignore[no-untyped-def]
+        batch.close()
+        try:
+            future = await self._producer.send_batch(batch, topic, partition=partition)
+        except KafkaError as error:
+            raise _undelivered(topic, error) from error
+        return Delivery(batch.record_count(), future)
+
+
+async def acknowledged(topic: str, deliveries: Sequence[Delivery]) -> int:
+    """Wait until the broker has every record; the offset of the last one, or -1 if none was sent.
+
+    Raises DeliveryError if the broker did not take one.
+    """
+    try:
+        metadata = await gather(*(delivery.acknowledged for delivery in deliveries))
+    except KafkaError as error:
+        raise _undelivered(topic, error) from error
+    if not metadata:
+        return -1
+    return int(metadata[-1].offset) + deliveries[-1].records - 1
+
+
+def _undelivered(topic: str, error: KafkaError) -> DeliveryError:
+    if isinstance(error, DENIED):
+        return DeliveryError(f"{denial(error)}; nothing after our last records is committed")
+    return DeliveryError(
+        f"{topic}: the broker did not take our records ({type(error).__name__}: {error}); nothing "
+        "after them is committed, start the worker again once the broker is well"
+    )

@@ -1,0 +1,1 @@
+"""The path of an event inside the worker: validate, fold, batch, score, deliver."""

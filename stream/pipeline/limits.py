@@ -1,0 +1,13 @@
+"""The limits: what bounds the memory of the pipeline, and the patience of its users."""
+
+from typing import NamedTuple
+
+
+class Limits(NamedTuple):
+    """How much may wait, and for how long."""
+
+    pending_users: int
+    in_flight: int
+    cache_users: int
+    shed_after_s: float | None = None  # see `stream.pipeline.shedding`
+    forget_marker_s: float = 0.0  # see `stream.pipeline.partition`

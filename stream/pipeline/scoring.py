@@ -1,0 +1,169 @@
+"""Scoring: one micro-batch through the scorer, off the event loop, and a poison user found."""
+
+import asyncio
+from collections.abc import Iterator, Mapping
+from collections.abc import Sequence as Batch
+from concurrent.futures import ThreadPoolExecutor
+from math import isfinite
+from typing import Any, NamedTuple
+
+from model.scorer import ModelInfo, Score, Scorer
+from model.sequence import Sequence
+from stream.errors import ScoringError
+from stream.pipeline.shedding import Level, asked, degrade
+
+MAX_FAILURES = 16
+
+
+class Scored(NamedTuple):
+    """What one model said to a batch; an error stands for whom it could not score."""
+
+    model: ModelInfo
+    level: Level
+    scores: list[Score | Exception]
+
+
+class Device:
+    """Where the scorer runs: one thread, so that one batch is on it at a time, in order."""
+
+    def __init__(self, scorer: Scorer, timeout_s: float) -> None:
+        self._scorer = scorer
+        self._timeout_s = timeout_s
+        self._failures = 0  # users in a row whom the scorer could not score
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="scorer")
+
+    @property
+    def info(self) -> ModelInfo:
+        """Who answers the next batch."""
+        return self._scorer.info
+
+    def swap(self, scorer: Scorer) -> None:
+        """Let this one answer from the next batch on; a batch on the device keeps its own."""
+        self._scorer = scorer
+        self._failures = 0
+
+    async def score(self, sequences: Batch[Sequence], level: Level = "full") -> Scored:
+        """Score each sequence, all by one model, leaving out what the level says.
+
+        Raises ScoringError when the scorer hangs for longer than the time-out, and when it fails
+        for so many users in a row that the fault must be its own.
+        """
+        scorer = self._scorer
+        loop = asyncio.get_running_loop()
+        work = loop.run_in_executor(self._thread, _answer, scorer, sequences, level)
+        try:
+            scores = await asyncio.wait_for(work, self._timeout_s)
+        except TimeoutError:
+            raise ScoringError(
+                f"the scorer did not answer within {self._timeout_s:g} s for {len(sequences)} "
+                "users; look at the device, or raise --scoring-timeout-s"
+            ) from None
+        self._watch(scores)
+        return Scored(scorer.info, level, scores)
+
+    def _watch(self, scores: list[Score | Exception]) -> None:
+        errors = [score for score in scores if isinstance(score, Exception)]
+        self._failures = self._failures + len(errors) if len(errors) == len(scores) else 0
+        if self._failures >= MAX_FAILURES:
+            raise ScoringError(
+                f"the scorer failed for {self._failures} users in a row ({errors[-1]}); look at "
+                "the device and the artifact"
+            )
+
+    def close(self) -> None:
+        """Let go of the thread without waiting for it."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+
+def _answer(scorer: Scorer, sequences: Batch[Sequence], level: Level) -> list[Score | Exception]:
+    return degrade(score_or_isolate(scorer, asked(sequences, level)), level)
+
+
+def score_or_isolate(scorer: Scorer, sequences: Batch[Sequence]) -> list[Score | Exception]:
+    """Score the batch; if it fails, halve it until whoever makes it fail is alone.
+
+    One poison user among n costs about 2·log2(n) more calls; the others get their scores. Who gets
+    a score that must not leave, such as one that is not a number, is asked for once more, alone.
+    Raises ScoringError when the memory is not enough for one user alone: that is not their fault.
+    """
+    if not sequences:
+        return []
+    try:
+        scores = _sound(scorer.score(sequences), len(sequences))
+    except Exception as error:  # whatever it is, the batch mates must not pay
+        if len(sequences) == 1:
+            if isinstance(error, MemoryError):
+                raise ScoringError(
+                    "the scorer has no memory left for a single user; give the worker more, or "
+                    "lower --cache-users"
+                ) from error
+            return [error]
+        middle = len(sequences) // 2
+        return score_or_isolate(scorer, sequences[:middle]) + score_or_isolate(
+            scorer, sequences[middle:]
+        )
+    if len(sequences) > 1:
+        for place, score in enumerate(scores):
+            if isinstance(score, Exception):
+                scores[place : place + 1] = score_or_isolate(scorer, [sequences[place]])
+    return scores
+
+
+def try_out(scorer: Scorer, sequences: Batch[Sequence]) -> None:
+    """Score these, and somebody new; raises ScoringError unless each gets a sound answer."""
+    sequences = [*sequences, Sequence((), (), (), 0)]
+    for answer in _sound(scorer.score(sequences), len(sequences)):
+        if isinstance(answer, Exception):
+            raise answer
+
+
+def _sound(scores: Batch[Score], wanted: int) -> list[Score | Exception]:
+    """The scores, with an error in the place of each that must not leave.
+
+    Raises ScoringError for too few or too many: then nobody knows whose they are.
+    """
+    if len(scores) != wanted:
+        raise ScoringError(
+            f"the scorer gave {len(scores)} scores for {wanted} sequences; it must "
+            "give one for each, in order"
+        )
+    checked: list[Score | Exception] = []
+    last: Score | None = None
+    for score in scores:
+        if score is not last:  # cold users share one answer
+            last, said = score, _error(score) or score
+        checked.append(said)
+    return checked
+
+
+def _error(score: Score) -> ScoringError | None:
+    # Plain loops: this runs for every score. What is not a number is not within bounds either.
+    for name, pairs in (("items", score.items), ("categories", score.categories)):
+        for _, p in pairs:
+            if not 0.0 <= p <= 1.0:
+                return _no_probability(name, p)
+    for p in score.intent.values():
+        if not 0.0 <= p <= 1.0:
+            return _no_probability("intent", p)
+    if score.path is not None:
+        for p in _numbers(score.path):
+            if not 0.0 <= p <= 1.0:
+                return _no_probability("visit", p)
+    if score.vector is not None and not all(map(isfinite, score.vector)):
+        return ScoringError("the user's vector is not finite; train and export the model again")
+    return None
+
+
+def _no_probability(name: str, found: float) -> ScoringError:
+    return ScoringError(
+        f"{name} holds {found}, expected probabilities from 0 to 1; train and export the model "
+        "again"
+    )
+
+
+def _numbers(path: Mapping[str, Any]) -> Iterator[float]:
+    for value in path.values():
+        if isinstance(value, Mapping):
+            yield from _numbers(value)
+        else:
+            yield value

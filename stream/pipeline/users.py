@@ -1,0 +1,51 @@
+"""The users of one partition: decoded states in memory, in front of RocksDB, bounded."""
+
+from collections.abc import Container
+
+from stream.storage.store import StateStore
+from stream.user_state import UserState
+
+_EVICTED_SHARE = 8  # an eviction frees an eighth of the room, so that it is rare
+
+
+class Users:
+    """Reads each user once from disk and keeps the decoded state until room is needed.
+
+    What is in memory may be ahead of the disk: a user who waits for a score, or whose score is
+    being written, must not be evicted. The caller says who that is.
+    """
+
+    def __init__(self, partition: int, store: StateStore, limit: int) -> None:
+        self._partition = partition
+        self._store = store
+        self._limit = limit
+        self._states: dict[bytes, UserState] = {}
+
+    def __len__(self) -> int:
+        return len(self._states)
+
+    def get(self, key: bytes) -> UserState:
+        """The state of a user; a new one for a user never seen.
+
+        Raises UnknownFormat for bytes that cannot be read.
+        """
+        state = self._states.get(key)
+        if state is None:
+            value = self._store.get(self._partition, key)
+            state = UserState() if value is None else UserState.from_bytes(value)
+            self._states[key] = state
+        return state
+
+    def drop(self, key: bytes) -> None:
+        """Let go of a user who is deleted."""
+        self._states.pop(key, None)
+
+    def make_room(self, busy: tuple[Container[bytes], ...]) -> None:
+        """Evict the users read longest ago, when there are too many; never one in ``busy``."""
+        excess = len(self._states) - self._limit
+        if excess <= 0:
+            return
+        wanted = excess + self._limit // _EVICTED_SHARE
+        idle = (key for key in self._states if not any(key in keys for keys in busy))
+        for key in [key for key, _ in zip(idle, range(wanted), strict=False)]:
+            del self._states[key]

@@ -1,0 +1,1 @@
+"""User state in RocksDB, and its recovery from the changelog."""

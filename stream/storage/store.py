@@ -1,0 +1,307 @@
+"""The state on disk: one RocksDB per partition, with the changelog offset it has come to.
+
+Keys are prefixed, so that a user may have any name: ``u`` + user id holds the user's value, ``f`` +
+user id points to a forget marker, ``m`` + name holds what belongs to the partition as a whole.
+"""
+
+import fcntl
+import os
+import shutil
+import time
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, Any
+
+import rocksdict
+
+from stream.errors import DamagedState, LatelyError, StateError
+from stream.user_state import is_forgotten
+
+_USER, _MARKER = b"u", b"f"
+_OFFSET, _WRITTEN = b"mchangelog_offset", b"mwritten_ms"
+# Shared by all partitions. Decoded users are cached in front of it (`stream.pipeline.users`), so a
+# larger cache hits no more often; it only makes memory grow for hours until it is full.
+_BLOCK_CACHE_BYTES = 32 << 20
+_WRITE_BUFFERS_BYTES = 64 << 20
+_WRITE_BUFFER_BYTES = 16 << 20  # of one partition
+_STAMP_AFTER_MS = 60_000  # a partition that was written just now need not be again as it is closed
+_PROBE_BYTES = 1 << 20  # must fit on the disk at start: RocksDB's first write-ahead log is smaller
+
+Change = tuple[bytes, bytes | None]  # user id as bytes, new value; None deletes
+
+
+class StateStore:
+    """RocksDB of the partitions that this worker owns.
+
+    Every write puts the users' values and the changelog offset into one atomic batch, so a
+    partition on disk is exactly its changelog up to that offset. ``on_rebuild`` is told why a
+    partition was wiped: ``corrupt``, ``ahead`` (of its changelog) or ``old``.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        on_rebuild: Callable[[str], None],
+        now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+    ) -> None:
+        self._directory = directory
+        self._on_rebuild = on_rebuild
+        self._now_ms = now_ms
+        self._partitions: dict[int, rocksdict.Rdict] = {}
+        self._current: set[int] = set()
+        self._markers: dict[int, set[bytes]] = {}  # keys of _MARKER, to find them without a read
+        self._lock: IO[bytes] | None = None
+        self._cache = rocksdict.Cache(_BLOCK_CACHE_BYTES)
+        self._buffers = rocksdict.WriteBufferManager(_WRITE_BUFFERS_BYTES, allow_stall=False)
+
+    def lock(self) -> None:
+        """Make the directory ours; raises StateError if it cannot be used, with the reason."""
+        try:
+            self._directory.mkdir(parents=True, exist_ok=True)
+            self._lock = (self._directory / "lock").open("ab")
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _probe(self._directory / "probe")
+        except BlockingIOError:
+            raise StateError(
+                f"{self._directory}: another worker uses it; stop it, or give each "
+                "worker its own --state-dir"
+            ) from None
+        except OSError as error:
+            raise StateError(
+                f"{self._directory}: cannot write there ({error.strerror}); free space, mend the "
+                "permissions, or choose another --state-dir"
+            ) from error
+
+    def open(self, partition: int) -> None:
+        """Open a partition; one that RocksDB finds damaged is wiped, to be rebuilt.
+
+        Raises StateError when the directory cannot be used.
+        """
+        if partition in self._partitions:
+            return
+        with suppress(DamagedState), self._watched(partition, "open"):
+            self._open(partition)
+            return
+        # Only now: the error's traceback held a cursor, and with it RocksDB's lock.
+        self.wipe(partition, "corrupt")
+
+    def close(self, partition: int) -> None:
+        """Close a partition; what it holds stays on disk."""
+        database = self._partitions.pop(partition, None)
+        if database is not None:
+            # Fails on a full disk, say; what is missing there, the changelog has.
+            with suppress(Exception):
+                if partition in self._current and self._is_stale(database):
+                    database.put(_WRITTEN, self._stamp())
+            with suppress(Exception):
+                database.close()
+        self._current.discard(partition)
+
+    def close_others(self, partitions: Container[int]) -> None:
+        """Close the partitions that are not among these."""
+        for partition in [p for p in self._partitions if p not in partitions]:
+            self.close(partition)
+
+    def close_all(self) -> None:
+        """Close every partition and give the directory up."""
+        for partition in list(self._partitions):
+            self.close(partition)
+        if self._lock is not None:
+            self._lock.close()
+
+    def wipe(self, partition: int, cause: str) -> None:
+        """Delete a partition from disk and open it anew, empty; the changelog rebuilds it."""
+        self.close(partition)
+        shutil.rmtree(self._path(partition), ignore_errors=True)
+        self._open(partition)
+        self._on_rebuild(cause)
+
+    def changelog_offset(self, partition: int) -> int | None:
+        """The offset of the last changelog record that is in here; None when empty."""
+        with self._watched(partition, "read"):
+            value = self._partitions[partition].get(_OFFSET)
+        return None if value is None else int(value)
+
+    def age_ms(self, partition: int) -> int | None:
+        """How long ago it last missed nothing of its changelog; None where that is not known."""
+        with self._watched(partition, "read"):
+            value = self._partitions[partition].get(_WRITTEN)
+        return None if value is None else self._now_ms() - int(value)
+
+    def miss_nothing(self, partition: int, *, from_now_on: bool) -> None:
+        """Note that it misses nothing yet: it is empty, or has all and goes along from now on."""
+        if partition in self._partitions:
+            if from_now_on:
+                self._current.add(partition)
+            with self._watched(partition, "write"):
+                self._partitions[partition].put(_WRITTEN, self._stamp())
+
+    def get(self, partition: int, key: bytes) -> bytes | None:
+        """The value of one user."""
+        with self._watched(partition, "read"):
+            value: bytes | None = self._partitions[partition].get(_USER + key)
+        return value
+
+    def get_many(self, partition: int, keys: Sequence[bytes]) -> list[bytes | None]:
+        """The values of many users, in the order of the keys."""
+        with self._watched(partition, "read"):
+            values: Any = self._partitions[partition].get([_USER + key for key in keys])
+        return list(values)
+
+    def write(self, partition: int, changes: Iterable[Change], changelog_offset: int) -> None:
+        """Write values and the changelog offset atomically; a later change of a key wins.
+
+        A partition that is closed is left alone: it is another worker's by now, and the changelog
+        has what it must know. Raises DamagedState, or StateError when the disk does not take it.
+        """
+        database = self._partitions.get(partition)
+        if database is None:
+            return
+        batch = rocksdict.WriteBatch(raw_mode=True)
+        markers = self._markers[partition]
+        for key, value in changes:
+            if value is None:
+                batch.delete(_USER + key)
+            else:
+                batch.put(_USER + key, value)
+                if is_forgotten(value):
+                    batch.put(_MARKER + key, b"")
+                    markers.add(key)
+                    continue
+            if key in markers:
+                batch.delete(_MARKER + key)
+                markers.discard(key)
+        batch.put(_OFFSET, b"%d" % changelog_offset)
+        if partition in self._current:
+            batch.put(_WRITTEN, self._stamp())
+        with self._watched(partition, "write"):
+            database.write(batch)
+
+    def markers(self, partition: int) -> frozenset[bytes]:
+        """The users whose value is a forget marker."""
+        return frozenset(self._markers[partition])
+
+    def users(self, partition: int) -> Iterator[tuple[bytes, bytes]]:
+        """Every user and value of a partition, by key."""
+        return _pairs(self._partitions[partition], _USER)
+
+    def _is_stale(self, database: rocksdict.Rdict) -> bool:
+        return self._now_ms() - int(database.get(_WRITTEN) or 0) > _STAMP_AFTER_MS
+
+    def _stamp(self) -> bytes:
+        return b"%d" % self._now_ms()
+
+    def _path(self, partition: int) -> Path:
+        return self._directory / f"partition-{partition}"
+
+    def _open(self, partition: int) -> None:
+        table = rocksdict.BlockBasedOptions()
+        table.set_block_cache(self._cache)
+        table.set_bloom_filter(10, block_based=False)
+        options = rocksdict.Options(raw_mode=True)
+        options.create_if_missing(True)
+        options.set_block_based_table_factory(table)
+        options.set_compression_type(rocksdict.DBCompressionType.lz4())
+        options.set_write_buffer_size(_WRITE_BUFFER_BYTES)
+        options.set_write_buffer_manager(self._buffers)
+        options.set_keep_log_file_num(3)
+        database = rocksdict.Rdict(str(self._path(partition)), options)
+        try:
+            database.get(_OFFSET)  # RocksDB looks at a file's blocks only when it reads them
+            self._markers[partition] = _markers(database)
+        except Exception:
+            database.close()
+            raise
+        self._partitions[partition] = database
+
+    @contextmanager
+    def _watched(self, partition: int, what: str) -> Iterator[None]:
+        """Say of an error of RocksDB, which has no narrower type, who has to act."""
+        try:
+            yield
+        except Exception as error:
+            if _is_damage(error):
+                raise DamagedState(partition, error) from error
+            raise StateError(
+                f"{self._path(partition)}: RocksDB cannot {what} it ({error}); free the disk, or "
+                "stop whoever uses it"
+            ) from error
+
+
+class PartitionView:
+    """A partition that is looked at and not changed; see `view`."""
+
+    def __init__(self, database: rocksdict.Rdict) -> None:
+        self._database = database
+
+    def get(self, key: bytes) -> bytes | None:
+        """The value of one user."""
+        value: bytes | None = self._database.get(_USER + key)
+        return value
+
+    def changelog_offset(self) -> int | None:
+        """The offset of the last changelog record that is in here; None when empty."""
+        value = self._database.get(_OFFSET)
+        return None if value is None else int(value)
+
+    def users(self) -> Iterator[tuple[bytes, bytes]]:
+        """Every user and value, by key."""
+        return _pairs(self._database, _USER)
+
+
+@contextmanager
+def view(partition: Path) -> Iterator[PartitionView]:
+    """Look into a partition's folder, also while a worker has it open.
+
+    It is what RocksDB had written when we looked. Raises StateError for what cannot be read.
+    """
+    try:
+        database = rocksdict.Rdict(
+            str(partition),
+            rocksdict.Options(raw_mode=True),
+            access_type=rocksdict.AccessType.read_only(),
+        )
+        try:
+            yield PartitionView(database)
+        finally:
+            database.close()
+    except LatelyError:
+        raise
+    except Exception as error:  # RocksDB's have no narrower type
+        raise StateError(
+            f"{partition}: RocksDB cannot read it ({error}); try again: a worker that writes may "
+            "have moved a file, or name a --state-dir of ours"
+        ) from error
+
+
+def _pairs(database: rocksdict.Rdict, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """What stands under a prefix, which the keys are given without."""
+    cursor = database.iter()
+    cursor.seek(prefix)
+    while cursor.valid():
+        key: Any = cursor.key()
+        if not key.startswith(prefix):
+            break
+        value: Any = cursor.value()
+        yield key[1:], value
+        cursor.next()
+    cursor.status()  # raises if it ended because of damage, which otherwise looks like the end
+
+
+def _markers(database: rocksdict.Rdict) -> set[bytes]:
+    return {key for key, _ in _pairs(database, _MARKER)}
+
+
+def _probe(path: Path) -> None:
+    with path.open("wb") as file:
+        file.write(b"\0" * _PROBE_BYTES)
+        file.flush()
+        os.fsync(file.fileno())
+    path.unlink()
+
+
+def _is_damage(error: Exception) -> bool:
+    """Whether a rebuild mends it: RocksDB names damage in its message, and in no other way."""
+    text = str(error)
+    return text.startswith(("Corruption", "Invalid argument")) or "No such file" in text

@@ -1,0 +1,1 @@
+"""The scoring process: its wiring, its life, its health server."""

@@ -1,0 +1,46 @@
+"""The loading: makes of what the settings name a model that is tried out, and warm."""
+
+from model import serving
+from model.errors import OptionsError
+from model.serving.options import ItemList, ScoringOptions
+from model.serving.throughput import Measurable, choose_cap, measure_service_curve
+from stream.errors import SettingsError
+from stream.pipeline.batcher import BatchPolicy
+from stream.pipeline.scoring import try_out
+from stream.settings import WorkerSettings
+from stream.worker.model_reload import Model
+
+MAX_BATCH_USERS = 5000
+TRIED_USERS = 64  # made-up ones whom a model must score well before it serves
+
+
+def load_model(settings: WorkerSettings) -> Model:
+    """What the artifact holds now, tried out and warm; raises if anything is wrong with it."""
+    scorer = load_scorer(settings)
+    try_out(scorer, scorer.sample(TRIED_USERS))
+    return Model(scorer, _batch_policy(settings, scorer))
+
+
+def load_scorer(settings: WorkerSettings) -> Measurable:
+    """The scorer of the artifact, with its options; raises SettingsError, ArtifactError."""
+    allowed, blocked = settings.allowed_items, settings.blocked_items
+    try:
+        options = ScoringOptions(
+            exclude_seen=settings.exclude_seen,
+            allowed_items=None if allowed is None else ItemList.read(allowed),
+            blocked_items=None if blocked is None else ItemList.read(blocked),
+            max_per_category=settings.max_per_category,
+            diversity=settings.diversity,
+            recency_temperature=settings.recency_temperature,
+            user_vector=settings.user_vector,
+        )
+        return serving.load_scorer(settings.artifact, settings.scorer, settings.device, options)
+    except OptionsError as error:
+        raise SettingsError(str(error)) from None
+
+
+def _batch_policy(settings: WorkerSettings, scorer: Measurable) -> BatchPolicy:
+    # Measured even when batch_users is given: it warms the model up.
+    curve = measure_service_curve(scorer)
+    users = settings.batch_users or choose_cap(curve)
+    return BatchPolicy(users, max(users, MAX_BATCH_USERS), settings.batch_deadline_ms / 1000)

@@ -1,0 +1,63 @@
+"""The worker's process: how it begins, and with which exit code and line it ends."""
+
+import asyncio
+import gc
+import logging
+import os
+import sys
+from typing import Any, NoReturn
+
+import structlog
+
+from model.errors import ModelError
+from stream import failpoints
+from stream.errors import LatelyError
+from stream.kafka.connection_errors import DENIED, denial
+from stream.settings import WorkerSettings
+from stream.tracebacks import place, said
+from stream.worker.memory import settle
+from stream.worker.worker import Worker
+
+_log = structlog.get_logger(__name__)
+
+
+def run(settings: WorkerSettings) -> NoReturn:
+    """Run a worker until it is stopped, and end the process with its exit code."""
+    settle()
+    asyncio.run(_run(settings))
+    raise AssertionError("the process has ended by now")
+
+
+async def _run(settings: WorkerSettings) -> None:
+    # Users live long and hold no cycles: to look through all of them for garbage, as Python would
+    # every few hundred objects, takes time and finds none.
+    gc.set_threshold(50_000, 50, 100)
+    asyncio.get_running_loop().set_exception_handler(_on_lost_exception)
+    try:
+        failpoints.arm(os.environ)
+        await Worker(settings).run()
+    except LatelyError as error:
+        _end(error.exit_code, str(error))
+    except ModelError as error:
+        _end(1, str(error))
+    except DENIED as error:
+        _end(1, denial(error))
+    except Exception as error:  # noqa: BLE001 - whatever it is, it ends in one line
+        _log.debug("the worker failed", exc_info=error)
+        _end(1, f"{said(error)} at {place(error)}; this is a defect, see --log-level debug")
+    _end(0)
+
+
+def _on_lost_exception(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    # asyncio's own line shows the exception's text, and with it perhaps a shopper.
+    _log.error("nobody awaited a task that failed", exc_info=context.get("exception"))
+
+
+def _end(code: int, line: str = "") -> NoReturn:
+    """End now: what can be committed is, and no library's thread may hold us up."""
+    if line:
+        print(f"lately: {line}", file=sys.stderr)
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)

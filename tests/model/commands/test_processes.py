@@ -1,0 +1,71 @@
+"""Several processes learn one model together, each from a share of the batches."""
+
+import itertools
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from model.artifact.artifact import Artifact
+from model.commands.train import train
+from model.synthetic.shop import Shop
+
+pytestmark = pytest.mark.timeout(400)  # two processes that load libraries, on cores that are shared
+
+START_MS = 1_790_000_000_000
+LATELY = Path(sys.executable).parent / "lately"
+
+
+def test_two_processes_write_one_model(tmp_path: Path) -> None:
+    log, out = tmp_path / "log.jsonl", tmp_path / "shop"
+    events = itertools.islice(Shop(3, 120, 6).events(60, START_MS), 1_500)
+    log.write_text("".join(json.dumps(event) + "\n" for event in events))
+    launch = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+    train = (
+        LATELY,
+        "train",
+        "--no-refit",
+        log,
+        "--out",
+        out,
+        "--dim",
+        "8",
+        "--epochs",
+        "1",
+        "--minutes",
+        "5",
+    )
+
+    done = subprocess.run(
+        [sys.executable, *launch, *map(str, train)], capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == 0, done.stderr[-2_000:]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["log.jsonl", "shop"]  # no draft
+    learning = Artifact.open(out).read_object("metrics.json")["learning"]
+    assert [point["epoch"] for point in learning]  # judged round by round
+    # Each tells its own loss, for each has batches of its own, and both judge the same network.
+    # The two write to one stream, where one's line may come before the other's line break.
+    said = done.stderr.replace("epoch ", "\nepoch ").splitlines()
+    rounds = [line.strip() for line in said if line.startswith("epoch ")]
+    judged = [line.partition("held out")[2] for line in rounds]
+    assert len(set(rounds)) == len(rounds) == 2
+    assert judged[0] == judged[1] != ""
+
+
+@pytest.mark.parametrize("words", [["--dp-epsilon", "8"], ["--network", "path"]])
+def test_what_one_process_must_do_alone_is_refused_in_several(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    app = typer.Typer()
+    app.command()(train)
+
+    done = CliRunner().invoke(app, ["log.jsonl", "--out", str(tmp_path / "out"), *words])
+
+    assert done.exit_code == 2
+    assert "trains in one process, 2 were started" in " ".join(done.output.split())

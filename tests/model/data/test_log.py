@@ -1,0 +1,303 @@
+import json
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from model.data.log import EventLog, Item, fingerprint, read_items, split_by_time
+from model.data.log_files import COLUMNS
+from model.errors import DataError
+from model.synthetic.shop import Shop
+
+EVENT = {"user_id": "u1", "item_id": "i1", "action": "click", "ts": 1000}
+
+
+def written(path: Path, *events: dict[str, Any] | str) -> Path:
+    lines = (event if isinstance(event, str) else json.dumps(event) for event in events)
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    return path
+
+
+def events_in(log: EventLog) -> list[dict[str, Any]]:
+    return log.frame.collect().to_dicts()
+
+
+@pytest.fixture
+def jsonl(tmp_path: Path) -> Path:
+    return tmp_path / "events.jsonl"
+
+
+def test_the_same_events_read_the_same_from_every_kind_of_file(tmp_path: Path) -> None:
+    events = list(islice(Shop(seed=1).events(50, start_ms=0), 500))
+    jsonl = written(tmp_path / "a.jsonl", *events)
+    table = pl.DataFrame(events, infer_schema_length=None)
+    table.write_csv(tmp_path / "a.csv")
+    table.write_parquet(tmp_path / "a.parquet")
+
+    read = [events_in(EventLog.open([tmp_path / f"a.{kind}"])) for kind in ("csv", "parquet")]
+
+    assert read[0] == read[1] == events_in(EventLog.open([jsonl]))
+    assert len(read[0]) == 500
+    assert list(read[0][0]) == list(COLUMNS)
+
+
+def test_rows_come_by_user_and_time_however_they_stood(jsonl: Path) -> None:
+    written(
+        jsonl,
+        EVENT | {"user_id": "u2", "ts": 5},
+        EVENT | {"ts": 20},
+        EVENT | {"ts": 10, "item_id": "z"},
+        EVENT | {"ts": 10, "item_id": "a"},  # equal times stay in the order of the file
+    )
+
+    log = EventLog.open([jsonl])
+
+    assert [(e["user_id"], e["ts"], e["item_id"]) for e in events_in(log)] == [
+        ("u1", 10, "z"),
+        ("u1", 10, "a"),
+        ("u1", 20, "i1"),
+        ("u2", 5, "i1"),
+    ]
+
+
+def test_several_files_are_one_log(tmp_path: Path) -> None:
+    first = written(tmp_path / "1.jsonl", EVENT | {"ts": 2})
+    second = tmp_path / "2.csv"
+    second.write_text("ts,action,item_id,user_id,colour\n1,buy,i9,u1,red\n", encoding="utf-8")
+
+    assert [e["item_id"] for e in events_in(EventLog.open([first, second]))] == ["i9", "i1"]
+
+
+@pytest.mark.parametrize(
+    ("found", "ms"),
+    [
+        (1500, 1500),
+        ("1500", 1500),
+        ("1970-01-01T00:00:01.5Z", 1500),
+        ("1970-01-01T01:00:01.500+01:00", 1500),
+        ("1970-01-01 00:00:01.500999+00:00", 1500),  # cut, not rounded
+        ("19700101T000001Z", 1000),
+        ("2038-01-19T03:14:07.999Z", 2**31 * 1000 - 1),
+    ],
+)
+def test_times_are_milliseconds_or_iso_8601(jsonl: Path, found: int | str, ms: int) -> None:
+    # Between two others, as Polars takes the form of the first time for that of all.
+    written(jsonl, EVENT | {"ts": "1970-01-01T00:00:00Z"}, EVENT | {"ts": found})
+
+    assert events_in(EventLog.open([jsonl]))[1]["ts"] == ms
+
+
+def test_parquet_times_with_a_zone_are_taken(tmp_path: Path) -> None:
+    path = tmp_path / "events.parquet"
+    rows = pl.DataFrame([EVENT]).with_columns(pl.from_epoch("ts", "ms").dt.replace_time_zone("UTC"))
+    rows.write_parquet(path)
+    assert events_in(EventLog.open([path]))[0]["ts"] == 1000
+
+    rows.with_columns(pl.col("ts").dt.replace_time_zone(None)).write_parquet(path)
+    with pytest.raises(DataError, match="have no zone"):
+        EventLog.open([path])
+
+
+def test_numbers_as_ids_and_prices_that_are_none_are_tolerated(tmp_path: Path) -> None:
+    path = tmp_path / "events.csv"
+    path.write_text(
+        "user_id,item_id,action,ts,price,quantity\n"
+        "007,12,buy,1,NaN,2\n007,12,buy,2,free,\n007,12,buy,3,1.5,\n",
+        encoding="utf-8",
+    )
+
+    events = events_in(EventLog.open([path]))
+
+    assert [event["price"] for event in events] == [None, None, 1.5]
+    assert [event["quantity"] for event in events] == [2.0, None, None]
+    assert {event["user_id"] for event in events} == {"007"}
+
+
+def test_duplicates_are_dropped_and_counted(jsonl: Path) -> None:
+    written(
+        jsonl,
+        EVENT | {"event_id": "e1"},
+        EVENT | {"event_id": "e1", "ts": 2000},  # the same id: the first one stays
+        EVENT | {"event_id": "e1", "user_id": "u2"},  # another user's id
+        EVENT | {"event_id": "e2"},
+        EVENT,
+        EVENT,  # no id, but equal in every column
+        EVENT | {"price": 1},
+    )
+
+    log = EventLog.open([jsonl])
+
+    assert (log.rows, log.duplicates) == (7, 2)
+    assert [(e["event_id"], e["ts"]) for e in events_in(log)] == [
+        ("e1", 1000),
+        ("e2", 1000),
+        (None, 1000),
+        (None, 1000),
+        ("e1", 1000),
+    ]
+
+
+def test_the_first_of_many_duplicates_stays_every_time(tmp_path: Path) -> None:
+    path = tmp_path / "events.parquet"
+    n = 200_000
+    rows = pl.DataFrame({"n": range(n)}).select(
+        user_id=pl.lit("u"),
+        item_id=pl.col("n").cast(pl.String),
+        action=pl.lit("click"),
+        ts=pl.col("n"),
+        event_id=(pl.col("n") % 100).cast(pl.String),
+    )
+    rows.write_parquet(path, row_group_size=10_000)
+
+    log = EventLog.open([path])
+
+    assert log.duplicates == n - 100
+    kept = log.frame.select("item_id").collect(engine="streaming")["item_id"].to_list()
+    assert kept == [str(number) for number in range(100)]
+
+
+def test_who_asks_to_be_forgotten_is_not_trained_on(jsonl: Path) -> None:
+    written(
+        jsonl,
+        EVENT | {"ts": 1},
+        {"user_id": "u1", "action": "forget", "ts": 2},
+        EVENT | {"ts": 3},
+        EVENT | {"user_id": "u2"},
+        {"user_id": "u2", "action": "forget"},
+        EVENT | {"user_id": "u3"},
+    )
+
+    log = EventLog.open([jsonl])
+
+    assert log.forgotten == 2
+    assert [(e["user_id"], e["ts"]) for e in events_in(log)] == [("u1", 3), ("u3", 1000)]
+
+
+@pytest.mark.parametrize(
+    ("broken", "message"),
+    [
+        ({"ts": "yesterday"}, "1 of 2 rows, first row 2, have no time .* 'yesterday'"),
+        ({"ts": "2020-01-01T00:00:00"}, "with a zone"),
+        ({"ts": 1.5}, r"'1\.5'; expected integer milliseconds"),
+        ({"ts": True}, "'true'"),
+        ({"ts": -1}, "'-1'"),
+        ({"ts": 253402300800000}, "have no time in ts"),
+        ({"ts": None}, "have no ts"),
+        ({"user_id": ""}, "have no user_id"),
+        ({"item_id": None}, "have no item_id"),
+        ({"action": ""}, "have no action"),
+    ],
+)
+def test_a_row_that_cannot_be_used_is_named(
+    jsonl: Path, broken: dict[str, Any], message: str
+) -> None:
+    written(jsonl, EVENT, EVENT | broken)
+
+    with pytest.raises(DataError, match=message) as caught:
+        EventLog.open([jsonl])
+    assert "\n" not in str(caught.value)
+    assert str(jsonl) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.jsonl", "", "the file is empty"),
+        ("a.jsonl", "\n\n", "the log is empty"),
+        ("a.csv", "", "the file is empty"),
+        ("a.csv", "user_id,item_id,action,ts\n", "the log is empty"),
+        ("a.csv", "user,item_id,action\n1,1,1\n", "no column user_id, ts; .* `lately convert`"),
+        ("a.jsonl", '{"user": 1}\n', "no row has action"),
+        ("a.jsonl", '{"action": "forget", "user_id": "u"}\n', "no events but those to forget"),
+        ("a.jsonl", f"{json.dumps(EVENT)}\nnot json\n", "line 2: cannot be read"),
+        ("a.parquet", "PAR?", "cannot be read"),
+        ("a.xlsx", "x", "expected one of .jsonl"),
+        (None, "", "no such file"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_refused_in_one_line(
+    tmp_path: Path, name: str | None, content: str, message: str
+) -> None:
+    path = tmp_path / (name or "missing.jsonl")
+    if name:
+        path.write_text(content, encoding="utf-8")
+
+    with pytest.raises(DataError, match=message) as caught:
+        EventLog.open([path])
+    assert "\n" not in str(caught.value)
+
+
+def test_the_fingerprint_changes_with_one_byte(jsonl: Path) -> None:
+    before = fingerprint([written(jsonl, EVENT)])
+    assert EventLog.open([jsonl]).fingerprint == before
+    assert fingerprint([written(jsonl, EVENT | {"ts": 1001})]) != before
+
+
+def test_a_split_cuts_all_users_at_the_same_two_moments(jsonl: Path) -> None:
+    written(jsonl, *(EVENT | {"ts": ts, "user_id": f"u{ts % 3}"} for ts in range(10)))
+
+    split = split_by_time(EventLog.read([jsonl]), (0.8, 0.1, 0.1))
+
+    parts = [sorted(part.collect()["ts"]) for part in (split.train, split.validation, split.test)]
+    assert parts == [[0, 1, 2, 3, 4, 5, 6, 7], [8], [9]]
+    assert split.cuts_ms == (8, 9)
+
+
+def test_a_log_of_one_moment_cannot_be_split(jsonl: Path) -> None:
+    written(jsonl, EVENT, EVENT | {"item_id": "i2"}, EVENT | {"item_id": "i3"})
+
+    with pytest.raises(DataError, match="cannot be cut by time"):
+        split_by_time(EventLog.read([jsonl]))
+
+
+def test_fractions_are_shares_of_one(jsonl: Path) -> None:
+    with pytest.raises(ValueError, match="three positive shares"):
+        split_by_time(pl.LazyFrame({"ts": [1, 2, 3]}), (0.8, 0.1, 0.2))
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("items.csv", 'item_id,category,title\ni1,shoes,"Trail runner, red"\n7,,\n'),
+        ("items.tsv", "title\titem_id\tcategory\nTrail runner, red\ti1\tshoes\n\t7\t\n"),
+        (
+            "items.jsonl",
+            (
+                '{"item_id": "i1", "category": "shoes", "title": "Trail runner, red"}\n'
+                '{"item_id": 7}\n'
+            ),
+        ),
+    ],
+)
+def test_items_are_read_in_order(tmp_path: Path, name: str, content: str) -> None:
+    path = tmp_path / name
+    path.write_text(content, encoding="utf-8")
+
+    assert list(read_items(path).values()) == [
+        Item("i1", "shoes", "Trail runner, red"),
+        Item("7", None, None),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("items.csv", "item_id,category,title\n,shoes,x\n", "row 1 has no item_id"),
+        ("items.csv", "item_id\ni1\ni1\n", "row 2 has item i1 again"),
+        ("items.csv", "", "no items"),
+        ("items.jsonl", "[1]\n", "not a JSON object"),
+        ("items.jsonl", "{\n", "cannot be read"),
+        ("items.parquet", "PAR?", "cannot be read"),
+        ("items.txt", "i1", "is none of"),
+    ],
+)
+def test_an_item_file_that_cannot_be_used_is_refused(
+    tmp_path: Path, name: str, content: str, message: str
+) -> None:
+    path = tmp_path / name
+    path.write_text(content, encoding="utf-8")
+
+    with pytest.raises(DataError, match=message):
+        read_items(path)

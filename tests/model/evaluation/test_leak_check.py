@@ -1,0 +1,93 @@
+"""Nothing held out reaches training; nothing that comes later reaches an answer."""
+
+import itertools
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import orjson
+import pytest
+
+from model.baselines import BASELINES
+from model.config import ArtifactConfig
+from model.data.dataset import Histories, Period
+from model.data.log import EventLog
+from model.evaluation import leak_check
+from model.evaluation.exam import Exam
+from model.synthetic.shop import Shop
+from model.training.sequence.fit import Run
+from model.training.sequence.trainer import Recipe
+from model.training.training_data import Plan, read
+from tests.model.shop_log import CATALOGUE, CONFIG, Spy, histories
+
+pytestmark = pytest.mark.timeout(400)  # libraries to load, one core shared
+
+PLAN = Plan(ArtifactConfig(), Recipe(), held_out=0.2)
+
+
+@pytest.fixture(scope="module")
+def log(tmp_path_factory: pytest.TempPathFactory) -> EventLog:
+    path: Path = tmp_path_factory.mktemp("log") / "events.jsonl"
+    events = itertools.islice(Shop(5).events(20, 1_790_000_000_000), 600)
+    path.write_bytes(b"".join(orjson.dumps(event) + b"\n" for event in events))
+    return EventLog.open([path])
+
+
+def late(log: EventLog) -> EventLog:
+    """The log with other held-out events."""
+    start_ms = read(log, PLAN, {}).held_out.start_ms
+    return replace(log, frame=leak_check.altered(log.frame, start_ms))
+
+
+def test_nothing_held_out_is_read_in_training(log: EventLog) -> None:
+    assert leak_check.leaks(log, PLAN) == []
+
+
+def test_a_leak_would_be_found(log: EventLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    honest = Histories.until
+    monkeypatch.setattr(Histories, "until", lambda self, end_ms: honest(self, 1 << 60))
+
+    assert {"items", "actions", "next items"} <= set(leak_check.leaks(log, PLAN))
+
+
+def test_every_held_out_event_is_altered_and_no_other(log: EventLog) -> None:
+    start_ms = read(log, PLAN, {}).held_out.start_ms
+    before, after = log.frame.collect(), late(log).frame.collect()
+    same = (before["item_id"] == after["item_id"]) | (before["action"] == after["action"])
+
+    assert same.equals(before["ts"] < start_ms, check_names=False)
+    assert before.select("user_id", "ts").equals(after.select("user_id", "ts"))
+    assert set(before["item_id"]) == set(after["item_id"])
+
+
+def test_weights_are_the_same_whatever_is_held_out(log: EventLog) -> None:
+    """After a given number of steps: to say how many is what held-out events are for."""
+    weights = []
+    for events in (log, late(log)):
+        parts = read(events, PLAN, {})
+        run = Run(parts, PLAN, lambda _: None)
+        objective = run._objective(parts.learnt)
+        run._trainer("search", objective, run.learnt, lambda _: None, 1.0).repeat(5)
+        state = objective.network.state_dict()
+        weights.append({name: tensor.numpy().tobytes() for name, tensor in state.items()})
+
+    assert weights[0] == weights[1]
+
+
+def test_no_answer_depends_on_what_comes_later() -> None:
+    log = histories("abcabcab", "ccabbacb")  # seconds 0 to 7, and 8 to 15
+    later = log._replace(items=log.items.copy(), actions=log.actions.copy())
+    cut = log.times_ms % 8_000 >= 5_000
+    later.items[cut], later.actions[cut] = 2 - later.items[cut], 2
+
+    shown = []
+    for histories_of in (log, later):
+        exam = Exam.of(histories_of, CATALOGUE, CONFIG, Period(-1, 1 << 60))
+        before = exam.questions.take(~cut[np.maximum(exam.questions.end - 1, 0)])
+        asked = replace(exam, questions=before)
+        spy = Spy("abc")
+        asked.ask_scorer(spy)
+        fitted = BASELINES["rules"](histories_of.until(3_000), len(CATALOGUE))
+        shown.append((spy.asked, asked.ask_baseline(fitted).items.tolist()))
+
+    assert shown[0] == shown[1]

@@ -1,0 +1,202 @@
+"""The run and its command, with a stand-in for the model: what limits an evaluation is told."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from typer.testing import CliRunner, Result
+
+from model.artifact import artifact as files
+from model.artifact.artifact import Artifact, ArtifactWriter
+from model.artifact.calibration import Calibration
+from model.baselines import BASELINES
+from model.catalogue import Catalogue
+from model.commands.evaluate import evaluate
+from model.errors import ArtifactError, DataError, ModelError
+from tests.model.shop_log import CATALOGUE, CONFIG, Spy
+
+pytestmark = pytest.mark.timeout(400)  # libraries to load, one core shared
+
+TRAINED_MS, SELECTED_MS = 100_000, 200_000
+DATA = {"from_ms": 0, "trained_until_ms": TRAINED_MS, "selected_until_ms": SELECTED_MS}
+HELD_OUT = {"intents": {"buy": {"threshold": 0.4}, "cart": {"threshold": None}}}
+
+
+def write(folder: Path, catalogue: Catalogue = CATALOGUE, **data: Any) -> Artifact:
+    calibration = Calibration(("cart", "buy"), (1.0, 1.0), (0.0, 0.0), (0.12, 0.03))
+    epochs = [{"epoch": 1, "loss": 1.0, "recall@20": 0.5, "mrr@20": 0.2}]
+    with ArtifactWriter(folder) as writer:
+        writer.write_object(files.CATALOGUE, catalogue.to_json())
+        writer.write_object(files.CALIBRATION, calibration.to_json())
+        writer.write_object(files.METRICS, {"held_out": HELD_OUT, "learning": epochs})
+        return writer.seal(CONFIG, created_at="2026-01-02T03:04:05Z", data=data or DATA, made={})
+
+
+@pytest.fixture
+def artifact(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr("model.serving.load_scorer", lambda _: Spy("abc", CONFIG.name))
+    return write(tmp_path / "artifact").folder
+
+
+def log(folder: Path, users: dict[str, str], start_ms: int, name: str = "events.jsonl") -> Path:
+    """Users as strings of items, one click a second from the start, the third one a buy."""
+    rows = [
+        {"user_id": user, "item_id": item, "action": "buy" if at == 2 else "click", "ts": ts}
+        for user, items in users.items()
+        for at, item in enumerate(items)
+        for ts in [start_ms + at * 1000]
+    ]
+    path = folder / name
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def run(*words: str | Path) -> Result:
+    app = typer.Typer(pretty_exceptions_enable=False)
+    app.command()(evaluate)
+    return CliRunner().invoke(app, [str(word) for word in words])
+
+
+def figures(artifact: Path, *logs: Path) -> tuple[dict[str, Any], str]:
+    out = artifact.parent / "figures.json"
+    result = run(artifact, *logs, "--json", out)
+    assert result.exit_code == 0, result.output
+    return json.loads(out.read_text()), result.stderr
+
+
+def line_of(result: Result, kind: type[ModelError]) -> str:
+    assert isinstance(result.exception, kind), result.output
+    assert "\n" not in str(result.exception)
+    return str(result.exception)
+
+
+@pytest.fixture
+def old(tmp_path: Path) -> Path:
+    return log(tmp_path, {"u": "abab", "v": "acac"}, 0, "old.jsonl")
+
+
+@pytest.fixture
+def new(tmp_path: Path) -> Path:
+    return log(tmp_path, {"u": "abacab" * 4, "w": "cb"}, SELECTED_MS, "new.jsonl")
+
+
+def test_the_model_stands_beside_every_baseline(artifact: Path, old: Path, new: Path) -> None:
+    found, said = figures(artifact, old, new)
+
+    assert list(found["items"]["all"]) == [CONFIG.name, *BASELINES]
+    assert set(found["intents"]["buy"]) == {CONFIG.name, "popularity"}
+    assert found["items"]["all"]["rules"]["n"] == 6 * 4 + 2
+    assert "note" not in said
+
+
+def test_baselines_learn_only_what_the_weights_could(
+    artifact: Path, old: Path, new: Path, tmp_path: Path
+) -> None:
+    held_out = log(tmp_path, {"x": "cbcbcbcb"}, TRAINED_MS, "held_out.jsonl")
+
+    with_it, without = figures(artifact, old, held_out, new), figures(artifact, old, new)
+    assert with_it[0]["items"] == without[0]["items"]
+
+
+def test_thresholds_come_from_training(artifact: Path, old: Path, new: Path) -> None:
+    thresholds = figures(artifact, old, new)[0]["thresholds"]
+
+    assert thresholds["buy"]["chance"] == 0.4
+    assert thresholds["cart"]["chance"] == 0.12  # never came true there: the base rate
+
+
+def test_events_that_chose_the_model_give_a_note_and_no_threshold(
+    artifact: Path, old: Path, tmp_path: Path
+) -> None:
+    held_out = log(tmp_path, {"u": "abab"}, TRAINED_MS, "held_out.jsonl")
+    found, said = figures(artifact, old, held_out)
+
+    assert "chose the best epoch" in said
+    assert found["thresholds"]["buy"]["chance"] == 0.03
+
+
+def test_events_that_were_learnt_are_refused(artifact: Path, old: Path) -> None:
+    assert "give a log with newer events" in line_of(run(artifact, old), DataError)
+
+
+def test_without_older_events_only_what_needs_none_stands_beside(artifact: Path, new: Path) -> None:
+    found, said = figures(artifact, new)
+
+    assert "give the training log too" in said
+    assert list(found["items"]["all"]) == [CONFIG.name, "popularity", "newest_first"]
+    assert found["items"]["warm item"][CONFIG.name]["n"] == 26  # by the artifact's counts
+
+
+def test_cold_items_are_those_absent_from_training(
+    artifact: Path, new: Path, tmp_path: Path
+) -> None:
+    old = log(tmp_path, {"u": "abab"}, 0, "old.jsonl")
+    found, _ = figures(artifact, old, new)
+
+    assert found["items"]["cold item (never trained on)"][CONFIG.name]["n"] == 4 + 1  # the c
+
+
+def test_order_and_duplicates_change_nothing(artifact: Path, old: Path, new: Path) -> None:
+    lines = new.read_text().splitlines(keepends=True)
+    shuffled = new.with_name("shuffled.jsonl")
+    shuffled.write_text("".join(lines[::-1] + lines[:3]))
+
+    assert figures(artifact, old, shuffled)[0] == figures(artifact, old, new)[0]
+
+
+@pytest.mark.parametrize("items", ["a", "aaaa", "z"])
+def test_one_user_of_one_item_is_judged(artifact: Path, tmp_path: Path, items: str) -> None:
+    found, said = figures(artifact, log(tmp_path, {"u": items}, SELECTED_MS))
+
+    everything = found["items"]["all"][CONFIG.name]
+    assert everything["n"] == len(items)
+    assert everything["recall@20"] == (0 if items == "z" else 1)
+    assert ("log of another shop" in said) == (items == "z")
+
+
+def test_a_catalogue_of_one_item_is_judged(
+    artifact: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("model.serving.load_scorer", lambda _: Spy("a", CONFIG.name))
+    single = write(tmp_path / "single", Catalogue.from_names(["a"], [None], [1])).folder
+    older = log(tmp_path, {"u": "aa"}, 0, "older.jsonl")
+    found, _ = figures(single, older, log(tmp_path, {"u": "aaa"}, SELECTED_MS))
+
+    assert {said["recall@20"] for said in found["items"]["1-4 actions"].values()} == {1.0}
+    assert found["variety"][CONFIG.name]["diversity"] is None
+
+
+def test_an_empty_log_is_said_to_be_so(artifact: Path, tmp_path: Path) -> None:
+    empty = tmp_path / "empty.jsonl"
+    empty.write_text("")
+
+    assert "empty" in line_of(run(artifact, empty), DataError)
+
+
+def test_an_artifact_that_does_not_tell_its_time_is_refused(
+    artifact: Path, new: Path, tmp_path: Path
+) -> None:
+    folder = write(tmp_path / "timeless", events=0).folder
+
+    assert "no trained_until_ms" in line_of(run(folder, new), ArtifactError)
+
+
+def test_plots_are_written_for_what_there_is(
+    artifact: Path, old: Path, new: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "figures.json"
+    result = run(artifact, old, new, "--plots", tmp_path / "plots", "--json", out)
+
+    assert result.exit_code == 0, result.output
+    names = sorted(path.stem for path in (tmp_path / "plots").glob("*.svg"))
+    assert names == [
+        "confusion",
+        "learning_curve",
+        "precision_recall",
+        "recall_by_delay",
+        "reliability",
+        "roc",
+    ]
+    assert [point["delay_s"] for point in json.loads(out.read_text())["by_delay"]][:2] == [0, 10]

@@ -1,0 +1,68 @@
+"""The export: what the graph says of itself, and that a wrong one is not let through."""
+
+from pathlib import Path
+
+import onnx
+import pytest
+import torch
+
+from model.artifact.artifact import GRAPH, Artifact
+from model.errors import ArtifactError
+from model.graphs.sequence import ServingGraph
+from model.packaging.export import _check, _sample
+from model.serving.onnx import session_of
+from model.serving.torch import load_network
+from tests.model.conftest import random_network
+
+
+def test_the_graph_takes_and_gives_what_the_engines_expect(tiny_artifact: Artifact) -> None:
+    session = session_of(tiny_artifact.path(GRAPH))
+
+    assert {put.name: put.type for put in session.get_inputs()} == dict.fromkeys(
+        ServingGraph.inputs, "tensor(int32)"
+    )
+    assert {put.name: put.shape[1] for put in session.get_outputs()} == {
+        "top_items": 5,
+        "top_probs": 5,
+        "category_probs": 4,
+        "intent_logits": 2,
+        "probabilities": 60,
+        "user_vectors": 16,
+    }
+    assert session.get_modelmeta().custom_metadata_map == {"items": "60", "categories": "4"}
+
+
+def test_the_graph_does_not_tell_where_it_was_made(tiny_artifact: Artifact) -> None:
+    content = tiny_artifact.path(GRAPH).read_bytes()
+
+    assert b".py" not in content
+    assert b"stack_trace" not in content
+
+
+def test_a_graph_that_answers_otherwise_than_torch_is_refused(tiny_artifact: Artifact) -> None:
+    network = load_network(tiny_artifact)
+    sample = _sample(network, tiny_artifact.config, rows=8)
+    path = tiny_artifact.path(GRAPH)
+    _check(network.serving(tiny_artifact.config), path, sample)
+
+    other = random_network(60, 4)
+    with torch.no_grad():
+        other.get_parameter("intent.2.bias").add_(0.01)
+    with pytest.raises(ArtifactError, match=r"intent_logits is off by 1\.\de-02 from torch"):
+        _check(other.serving(tiny_artifact.config), path, sample)
+
+
+def test_a_graph_of_one_width_is_refused(tiny_artifact: Artifact, tmp_path: Path) -> None:
+    # What torch 2.11 makes of a GRU: the window's length is a number in the graph.
+    network = load_network(tiny_artifact)
+    graph = onnx.load(tiny_artifact.path(GRAPH))
+    for put in graph.graph.input:
+        if len(put.type.tensor_type.shape.dim) == 2:
+            put.type.tensor_type.shape.dim[1].dim_value = tiny_artifact.config.padded_length
+    path = tmp_path / GRAPH
+    onnx.save(graph, path)
+    serving = network.serving(tiny_artifact.config)
+    _check(serving, path, _sample(network, tiny_artifact.config, rows=8))
+
+    with pytest.raises(ArtifactError, match="does not take windows 4 wide"):
+        _check(serving, path, _sample(network, tiny_artifact.config, rows=8, width=4))

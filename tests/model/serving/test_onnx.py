@@ -1,0 +1,149 @@
+"""The engine for CPUs: the answers, the cold answer, and what it does without."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from model.artifact.artifact import Artifact
+from model.errors import ScorerError
+from model.features import Padded
+from model.scorer import Scorer
+from model.sequence import Sequence
+from model.serving import load_scorer
+from model.serving.answers import Outputs
+from model.serving.onnx import OnnxScorer
+
+
+@pytest.fixture(scope="module")
+def scorer(tiny_artifact: Artifact) -> OnnxScorer:
+    return OnnxScorer(tiny_artifact)
+
+
+def clicks(*items: str) -> Sequence:
+    times_ms = tuple(range(len(items)))
+    return Sequence(items, ("click",) * len(items), times_ms, len(items))
+
+
+def test_info_says_who_answers(scorer: Scorer, tiny_artifact: Artifact) -> None:
+    assert scorer.info == ("tiny", tiny_artifact.version, "cpu", 1800)
+
+
+def test_a_full_answer_has_the_best_items_first(scorer: Scorer) -> None:
+    (score,) = scorer.score([clicks("i1", "i2", "i1")])
+    chances = [chance for _, chance in score.items]
+
+    assert score.quality == "full"
+    assert len(score.items) == 5
+    assert chances == sorted(chances, reverse=True)
+    assert 0 < sum(chances) < 1
+    assert len({item for item, _ in score.items}) == 5
+    assert [len(score.categories), *score.intent] == [3, "cart", "buy"]
+    assert all(0 < chance < 1 for chance in score.intent.values())
+
+
+@pytest.mark.parametrize("sequence", [clicks(), clicks("gone"), clicks("i1", *["gone"] * 50)])
+def test_without_a_known_item_the_answer_is_what_is_popular(
+    scorer: Scorer, sequence: Sequence
+) -> None:
+    (score,) = scorer.score([sequence])
+    total = 60 * 61 / 2  # counts run from 60 for i0 down to 1 for i59
+    by_category = [  # every tenth item has no category
+        sum(60 - i for i in range(60) if i % 4 == c and i % 10 != 9) for c in range(4)
+    ]
+
+    assert score.quality == "cold"
+    assert score.items == [(f"i{i}", float(f"{(60 - i) / total:.6g}")) for i in range(5)]
+    assert score.categories[0] == ("c0", float(f"{by_category[0] / sum(by_category):.6g}"))
+    assert score.intent == {"cart": 0.12, "buy": 0.03}  # the base rates
+
+
+def test_the_result_has_the_order_of_the_input(scorer: Scorer) -> None:
+    batch = [clicks("i1", "i2", "i3"), clicks(), clicks("i4"), clicks("gone"), clicks("i1", "i2")]
+    together = scorer.score(batch)
+
+    assert [score.quality for score in together] == ["full", "cold", "full", "cold", "full"]
+    assert together == [scorer.score([sequence])[0] for sequence in batch]
+
+
+def test_nobody_to_score_is_no_score(scorer: Scorer) -> None:
+    assert scorer.score([]) == []
+
+
+def test_the_clock_of_the_sequence_is_no_part_of_the_wall(scorer: Scorer) -> None:
+    sequence = clicks("i1", "i2")
+
+    assert scorer.score([sequence]) == scorer.score([sequence])
+
+
+class BrokenScorer(OnnxScorer):
+    """Puts out what is not a number for its second sequence."""
+
+    def _run(self, padded: Padded) -> Outputs:
+        outputs = super()._run(padded)
+        outputs.intent_logits[1] = np.nan
+        return outputs
+
+
+def test_what_is_not_a_number_is_named(tiny_artifact: Artifact) -> None:
+    with pytest.raises(
+        ScorerError, match="intent_logits is not a number for 1 of 3 sequences, expected finite"
+    ):
+        BrokenScorer(tiny_artifact).score([clicks("i1"), clicks("i2"), clicks("i3")])
+
+
+def test_a_cpu_needs_neither_torch_nor_transformers_nor_polars(tiny_artifact: Artifact) -> None:
+    program = """
+import sys
+from importlib.abc import MetaPathFinder
+
+class Absent(MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {"torch", "transformers", "polars", "sklearn", "onnx"}:
+            raise ModuleNotFoundError(name, name=name)
+
+sys.meta_path.insert(0, Absent())
+from model.serving import choose_cap, load_scorer, measure_service_curve
+scorer = load_scorer(sys.argv[1])
+print(scorer.score(scorer.sample(1))[0].quality, choose_cap(measure_service_curve(scorer, (1, 2))))
+try:
+    load_scorer(sys.argv[1], "torch")
+except Exception as error:
+    print(error)
+"""
+    command = [sys.executable, "-c", program, str(tiny_artifact.folder)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    scored, refused = done.stdout.splitlines()
+
+    assert scored in ("full 1", "full 2")
+    assert refused.startswith("the torch engine needs torch, which is not installed; pip install")
+
+
+def test_the_null_engine_needs_no_artifact() -> None:
+    scorer = load_scorer(None, "null")
+
+    assert scorer.info.name == "null"
+    assert len(scorer.score(scorer.sample(3))) == 3
+
+
+def test_nobody_is_told_that_a_model_is_served(tiny_artifact: Artifact, tmp_path: Path) -> None:
+    """What ONNX Runtime would send, it first writes under the home directory."""
+    score = """
+import sys
+from pathlib import Path
+from model.artifact.artifact import Artifact
+from model.sequence import Sequence
+from model.serving.onnx import OnnxScorer
+OnnxScorer(Artifact.open(Path(sys.argv[1]))).score([Sequence(("i1",), ("click",), (0,), 1)])
+"""
+    home = tmp_path / "home"
+    home.mkdir()
+    # It is silent, too, where a variable says that it is being tested.
+    kept = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
+    command = [sys.executable, "-c", score, str(tiny_artifact.folder)]
+    subprocess.run(command, env={**kept, "HOME": str(home)}, check=True)
+
+    assert [str(path) for path in home.rglob("*")] == []

@@ -1,0 +1,111 @@
+"""The commands that make a model understandable: what they print, for people and as JSON."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import typer
+from typer.testing import CliRunner, Result
+
+from model.artifact.artifact import Artifact
+from model.cli import commands
+from model.errors import DataError, ModelError
+from model.sequence import Sequence
+from model.serving import onnx
+from model.understanding import similar
+from model.understanding.explain import Carried, Explanation
+
+DEMO = Path(__file__).parents[3] / "model" / "demo_artifact"
+
+
+def read(source: str, state_dir: Path | None) -> Sequence:
+    assert (source, state_dir) == ("u1", Path("state"))
+    return Sequence(("i00001",), ("cart",), (1_790_000_000_000,), 1_790_000_000_000)
+
+
+def run(*words: str | Path) -> Result:
+    app = typer.Typer(pretty_exceptions_enable=False)
+    commands(app, read)
+    return CliRunner().invoke(app, [str(word) for word in words])
+
+
+def rows(result: Result) -> list[list[str]]:
+    assert result.exit_code == 0, result.output
+    return [line.split() for line in result.stdout.splitlines() if line]
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    path = tmp_path / "events.jsonl"
+    bought = [(user, item) for user in range(6) for item in ("a", "b")]
+    path.write_text(
+        "".join(
+            json.dumps({"user_id": f"u{user}", "item_id": item, "action": "buy", "ts": 5}) + "\n"
+            for user, item in bought
+        )
+    )
+    return path
+
+
+@pytest.fixture
+def _explained(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the place of the model: the demo's need not tell the whole distribution."""
+    action = Carried("i00001", "cart", 1_790_000_000_000, -0.125, {"buy": 0.25})
+    found = Explanation("i00002", 0.5, 3, 600, {"buy": 0.75}, "full", 1_790_000_000_000, [action])
+    monkeypatch.setattr(onnx, "OnnxScorer", lambda artifact: artifact.version)
+    monkeypatch.setattr("model.understanding.explain.explain", lambda scorer, sequence, item: found)
+
+
+@pytest.mark.usefixtures("_explained")
+def test_an_explanation_is_a_table_of_percentage_points() -> None:
+    result = run("explain", "u1", "i00002", "--artifact", DEMO, "--state-dir", "state")
+
+    assert rows(result)[0][:7] == ["i00002:", "50.00", "%,", "place", "3", "of", "600"]
+    assert rows(result)[-1] == [
+        *("2026-09-21", "14:13:20"), "cart", "i00001", "-12.50", "+25.00",
+    ]  # fmt: skip
+
+
+@pytest.mark.usefixtures("_explained")
+def test_an_explanation_is_json_where_asked() -> None:
+    result = run("explain", "u1", "i00002", "--artifact", DEMO, "--state-dir", "state", "--json")
+
+    found = json.loads(result.stdout)
+    assert (found["probability"], found["actions"][0]["probability"]) == (0.5, -0.125)
+
+
+def test_similar_items_are_a_table_or_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    vectors = np.zeros((600, 2), np.float32)
+    vectors[:3] = np.array([[1, 0], [0, 1], [1, 0.01]], np.float32)
+    monkeypatch.setattr(similar, "behaviour_vectors", lambda *_: vectors)
+    names = Artifact.open(DEMO).read_catalogue().items
+
+    table = rows(run("similar", names[0], "--artifact", DEMO, "--top", "1"))
+    found = json.loads(run("similar", names[0], "--artifact", DEMO, "--json").stdout)
+
+    assert (table[1][0], table[1][-1]) == (names[2], "1.0000")
+    assert [neighbour["item_id"] for neighbour in found] == [names[2], names[1]]
+
+
+def test_similar_by_nothing_known_is_usage() -> None:
+    result = run("similar", "i1", "--artifact", DEMO, "--by", "taste")
+
+    assert result.exit_code == 2
+    assert "behaviour, text, both" in result.output
+
+
+def test_what_is_bought_together_is_a_table_or_json(log: Path) -> None:
+    assert rows(run("together", log))[-1] == ["a", "b", "6", "100.00", "%", "100.0", "%", "1.0"]
+
+    found = json.loads(run("together", log, "--json").stdout)
+    assert found["baskets"] == 6
+    assert found["pairs"][0]["baskets"] == 6
+
+
+def test_too_few_baskets_are_no_pairs(log: Path) -> None:
+    result = run("together", log, "--min-count", "7")
+
+    assert result.stdout == "no pair is in 7 of 6 baskets or more\n"
+    error = run("together", log, "--item", "z").exception
+    assert isinstance(error, DataError) and isinstance(error, ModelError)

@@ -1,0 +1,131 @@
+"""The reader: a file is folded as a worker would, and a worker's disk is read beside it."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from model.sequence import Sequence
+from stream.commands.read_sequence import read_sequence
+from stream.errors import LatelyError
+from stream.settings import WorkerSettings
+from stream.storage.store import StateStore
+from stream.user_state import UserState
+from tests.stream.fakes import NOW_MS
+
+
+@pytest.fixture(autouse=True)
+def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in WorkerSettings.model_fields:
+        monkeypatch.delenv(f"LATELY_{name.upper()}", raising=False)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[StateStore]:
+    """The state of a worker of group ``shop`` that runs: it has its lock, and partition 3."""
+    store = StateStore(tmp_path / "shop", lambda _: None)
+    store.lock()
+    store.open(3)
+    yield store
+    store.close_all()
+
+
+def event(item: str, ts: int | str, user: str = "u1", **fields: Any) -> dict[str, Any]:
+    return {"user_id": user, "item_id": item, "action": "click", "ts": ts} | fields
+
+
+def written(path: Path, *events: dict[str, Any]) -> str:
+    path.write_text("".join(json.dumps(line) + "\n" for line in events))
+    return str(path)
+
+
+def remembered(*items: str) -> bytes:
+    state = UserState()
+    state.items, state.times_ms = list(items), list(range(1, len(items) + 1))
+    state.kinds, state.actions = ["click"], bytearray(len(items))
+    return state.to_bytes()
+
+
+def refusal(source: str, state_dir: Path | None = None) -> str:
+    with pytest.raises(LatelyError) as error:
+        read_sequence(source, state_dir)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def test_a_file_is_folded_by_time_without_duplicates(tmp_path: Path) -> None:
+    source = written(
+        tmp_path / "events.jsonl",
+        event("b", NOW_MS + 1_000, event_id="e1"),
+        event("a", NOW_MS, action="looks at"),
+        event("b", NOW_MS + 1_000, event_id="e1"),
+    )
+
+    assert read_sequence(source, None) == Sequence(
+        ("a", "b"), ("looks at", "click"), (NOW_MS, NOW_MS + 1_000), NOW_MS + 1_000
+    )
+
+
+def test_who_asked_to_be_forgotten_begins_anew(tmp_path: Path) -> None:
+    source = written(
+        tmp_path / "events.jsonl",
+        event("a", NOW_MS),
+        {"user_id": "u1", "action": "forget"},
+        event("b", NOW_MS + 1),
+    )
+
+    assert read_sequence(source, None).items == ("b",)
+
+
+def test_a_file_of_two_users_is_refused(tmp_path: Path) -> None:
+    source = written(tmp_path / "events.jsonl", event("a", 1), event("a", 2, user="u2"))
+
+    assert "2 users, u1 and u2" in refusal(source)
+
+
+def test_an_event_that_breaks_the_contract_is_named(tmp_path: Path) -> None:
+    source = written(tmp_path / "events.jsonl", event("a", 1), event("", 2))
+
+    assert "event 2: " in refusal(source)
+    assert "cannot be read" in refusal(str(tmp_path / "gone.jsonl"))
+
+
+def test_a_running_workers_state_can_be_read(store: StateStore, tmp_path: Path) -> None:
+    store.write(3, [(b"u1", remembered("a", "b")), (b"u2", remembered("c"))], 7)
+
+    assert read_sequence("u1", tmp_path).items == ("a", "b")
+
+    store.write(3, [(b"u1", remembered("a", "b", "c"))], 8)
+    assert read_sequence("u1", tmp_path).items == ("a", "b", "c")
+
+
+def test_reading_beside_a_worker_does_it_no_harm(store: StateStore, tmp_path: Path) -> None:
+    store.write(3, [(b"u1", remembered("a"))], 7)
+    read_sequence("u1", tmp_path)
+    store.write(3, [(b"u1", remembered("b"))], 8)
+
+    assert store.changelog_offset(3) == 8
+    assert store.get(3, b"u1") == remembered("b")
+
+
+def test_a_user_who_is_not_there_is_one_line(store: StateStore, tmp_path: Path) -> None:
+    assert "holds no user 'u9'" in refusal("u9", tmp_path)
+    assert "holds no user 'u9'" in refusal("u9", tmp_path / "nowhere")
+
+
+def test_a_user_of_two_groups_is_one_line(store: StateStore, tmp_path: Path) -> None:
+    store.write(3, [(b"u1", remembered("a"))], 7)
+    other = StateStore(tmp_path / "other", lambda _: None)
+    other.open(0)
+    other.write(0, [(b"u1", remembered("b"))], 7)
+    other.close_all()
+
+    assert "in other/partition-0 and in shop/partition-3" in refusal("u1", tmp_path)
+
+
+def test_what_is_no_state_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "shop" / "partition-0").mkdir(parents=True)
+
+    assert "RocksDB cannot read it" in refusal("u1", tmp_path)

@@ -1,0 +1,49 @@
+"""A child process ends when we say so; that it ends with us is tested with the broker."""
+
+import signal
+import sys
+
+from stream.demo.child_process import Child
+
+STUBBORN = """
+import signal, sys
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+print("deaf", flush=True)
+signal.pause()
+"""
+
+
+def test_a_child_that_obeys_ends_with_its_own_exit_code() -> None:
+    child = Child(["/bin/sh", "-c", "trap 'exit 3' TERM; echo ready; while :; do :; done"])
+
+    while child.last_words() != "ready":
+        pass
+
+    assert child.stop(grace_s=10) == 3
+
+
+def test_a_child_that_will_not_end_is_killed() -> None:
+    child = Child([sys.executable, "-c", STUBBORN])
+    while child.last_words() != "deaf":
+        pass
+
+    assert child.stop(grace_s=0.05) == -signal.SIGKILL
+
+
+def test_the_last_words_are_the_last_lines_of_both_outputs() -> None:
+    child = Child(["/bin/sh", "-c", "echo one; echo two >&2; echo three"])
+    while child.exit_code is None:
+        pass
+
+    assert child.last_words() == "three"
+    assert child.last_words(2) == "two\nthree"
+    assert child.stop() == 0
+
+
+def test_the_environment_is_ours_with_the_additions() -> None:
+    child = Child(["/bin/sh", "-c", "echo $EXTRA ${PATH:+path}"], {"EXTRA": "more"})
+    while child.exit_code is None:
+        pass
+
+    assert child.last_words() == "more path"
+    child.stop()

@@ -1,0 +1,318 @@
+"""What leaves the worker fits its schemas, comes in whole batches, and is waited for."""
+
+import asyncio
+import hashlib
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.resources import files
+from typing import Any
+
+import pytest
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError, KafkaTimeoutError, MessageSizeTooLargeError
+from aiokafka.record.memory_records import MemoryRecords
+from aiokafka.structs import RecordMetadata, TopicPartition
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+
+from model.scorer import ModelInfo, Score
+from stream.errors import DeliveryError
+from stream.events import DeadLetter
+from stream.kafka.producer import (
+    NO_HEADERS,
+    AsOf,
+    Delivery,
+    Publisher,
+    Record,
+    ScoreEncoder,
+    acknowledged,
+    dead_letter_record,
+)
+from stream.pipeline.shedding import Level
+from tests.stream.fakes import NOW_MS, FakeMessage, click
+
+
+def schema(name: str) -> Draft202012Validator:
+    text = files("stream").joinpath(f"schemas/{name}.schema.json").read_text(encoding="utf-8")
+    return Draft202012Validator(json.loads(text))
+
+
+SCORE_SCHEMA, DEAD_SCHEMA = schema("score"), schema("dead_letter")
+MODEL = ModelInfo("shop", "0a1b2c3d4e5f", "cpu", horizon_s=1800)
+ENCODER = ScoreEncoder("lately.events", MODEL)
+SCORE = Score([("i9", 0.31), ("i2", 0.1)], [("shoes", 0.62)], {"cart": 0.12, "buy": 0.04}, "full")
+
+
+def encode(user: str = "u1", score: Score = SCORE, as_of: AsOf | None = None) -> dict[str, Any]:
+    as_of = as_of or AsOf(3, 4711, NOW_MS)
+    decoded: dict[str, Any] = json.loads(
+        ENCODER.encode(user.encode(), as_of, score, NOW_MS + 123, 17)
+    )
+    return decoded
+
+
+# --- scores --------------------------------------------------------------------------------------
+
+
+def test_a_score_is_the_json_of_the_contract() -> None:
+    assert encode() == {
+        "score_id": hashlib.blake2b(b"u1\x004711\x000a1b2c3d4e5f", digest_size=16).hexdigest(),
+        "user_id": "u1",
+        "as_of": {"topic": "lately.events", "partition": 3, "offset": 4711, "ts": NOW_MS},
+        "scored_at": NOW_MS + 123,
+        "valid_until": NOW_MS + 1800 * 1000,
+        "model": {"name": "shop", "version": "0a1b2c3d4e5f"},
+        "items": [{"item_id": "i9", "score": 0.31}, {"item_id": "i2", "score": 0.1}],
+        "categories": [{"category": "shoes", "score": 0.62}],
+        "intent": {"cart": 0.12, "buy": 0.04, "horizon_s": 1800},
+        "n_events": 17,
+        "quality": "full",
+    }
+
+
+def test_a_vector_stands_in_the_score_only_when_there_is_one() -> None:
+    decoded = encode(score=SCORE._replace(vector=[0.25, -1.5]))
+
+    SCORE_SCHEMA.validate(decoded)
+    assert decoded == encode() | {"vector": [0.25, -1.5]}
+
+
+odd_text = st.text(st.characters(codec="utf-8"), min_size=1, max_size=20)
+probability = st.floats(0, 1)
+
+
+@settings(deadline=None)
+@given(
+    user=odd_text | st.sampled_from(['"', "\\", "\0", "😀", "\u2028", "%s%d", "}", "x" * 256]),
+    items=st.lists(st.tuples(odd_text, probability), max_size=3),
+    categories=st.lists(st.tuples(odd_text, probability), max_size=3),
+    intent=st.dictionaries(st.sampled_from(["cart", "buy", 'a"b']), probability),
+    quality=st.sampled_from(["full", "cold", "degraded"]),
+    offset=st.integers(0, 2**63 - 1),
+)
+def test_whatever_the_names_a_score_fits_its_schema_and_says_who_it_is_for(
+    user: str,
+    items: list[tuple[str, float]],
+    categories: list[tuple[str, float]],
+    intent: dict[str, float],
+    quality: Any,
+    offset: int,
+) -> None:
+    score = Score(items, categories, intent, quality)
+
+    decoded = encode(user, score, AsOf(0, offset, NOW_MS))
+
+    SCORE_SCHEMA.validate(decoded)
+    assert decoded["user_id"] == user
+    assert [(row["item_id"], row["score"]) for row in decoded["items"]] == items
+
+
+def test_the_same_score_sent_again_has_the_same_id_and_another_event_or_model_another() -> None:
+    other_model = ScoreEncoder("lately.events", MODEL._replace(version="ffffffffffff"))
+
+    ids = [
+        ENCODER.score_id(b"u1", 1),
+        ENCODER.score_id(b"u1", 2),
+        ENCODER.score_id(b"u2", 1),
+        other_model.score_id(b"u1", 1),
+    ]
+
+    assert ENCODER.score_id(b"u1", 1) == ids[0]
+    assert len(set(ids)) == 4
+
+
+def test_answers_of_each_step_of_shedding_have_ids_of_their_own() -> None:
+    levels: tuple[Level, ...] = ("full", "short", "cold")
+    ids = {ScoreEncoder("lately.events", MODEL, level).score_id(b"u1", 1) for level in levels}
+
+    assert len(ids) == 3  # equal ids, equal answers
+    assert ENCODER.score_id(b"u1", 1) in ids
+
+
+def test_a_user_named_like_the_separator_does_not_take_anothers_id() -> None:
+    assert ENCODER.score_id(b"u1\x001", 1) != ENCODER.score_id(b"u1", 1)
+
+
+def test_what_is_said_of_the_visit_is_published_only_where_a_network_says_it() -> None:
+    visit = {
+        "stages": {"browsing": 0.6, "comparing": 0.2, "deciding": 0.1, "leaving": 0.1},
+        "next": {"click/same item": 0.3},
+        "ends": 0.2,
+        "unusual": 0.97,
+    }
+    decoded = encode(score=SCORE._replace(path=visit))
+
+    SCORE_SCHEMA.validate(decoded)
+    assert decoded.pop("visit") == visit
+    assert decoded == encode()
+
+
+def test_one_answer_shared_by_two_users_is_right_for_each() -> None:
+    cold = Score([], [], {}, "cold")
+
+    answers = [encode(user, score)["quality"] for user, score in (("a", cold), ("b", cold))]
+
+    assert answers == ["cold", "cold"]
+    assert encode("c", SCORE)["quality"] == "full"
+    assert encode("d", cold)["quality"] == "cold"
+
+
+# --- dead letters --------------------------------------------------------------------------------
+
+
+def test_a_dead_letter_keeps_key_value_and_headers_and_adds_the_reason() -> None:
+    message = FakeMessage(b"\xff", b"u1", 7, headers=[("ce_id", b"1"), ("x", b"\xff")])
+    dead = DeadLetter(message, "not_utf8", "UnicodeDecodeError", "byte 0 is not UTF-8")
+
+    key, value, headers = dead_letter_record("lately.events", 3, dead)
+
+    assert (key, value, headers[:2]) == (b"u1", b"\xff", [("ce_id", b"1"), ("x", b"\xff")])
+    added = {name: (text or b"").decode() for name, text in headers[2:]}
+    DEAD_SCHEMA.validate(added)
+    assert added == {
+        "__streams.errors.topic": "lately.events",
+        "__streams.errors.partition": "3",
+        "__streams.errors.offset": "7",
+        "__streams.errors.exception": "UnicodeDecodeError",
+        "__streams.errors.message": "byte 0 is not UTF-8",
+        "lately.reason": "not_utf8",
+    }
+
+
+def test_a_dead_letter_goes_out_whatever_the_error_says() -> None:
+    # A scorer's message may hold anything a Python text can, a lone surrogate too.
+    dead = DeadLetter(click(), "unscorable", "ValueError", "item \ud800 is unknown")
+
+    _, _, headers = dead_letter_record("lately.events", 0, dead)
+
+    assert (dict(headers)["__streams.errors.message"] or b"").startswith(b"item ")
+
+
+# --- through the client's own batches ------------------------------------------------------------
+
+
+class UnsentProducer(AIOKafkaProducer):  # type: ignore[misc]  # the client has no types
+    """Builds batches as the client does, and keeps them."""
+
+    def __init__(self, max_batch_size: int) -> None:
+        super().__init__(max_batch_size=max_batch_size)
+        self.batches: list[Any] = []
+        self.error: KafkaError | None = None
+
+    async def send_batch(self, batch: Any, topic: str, *, partition: int) -> Any:
+        if self.error is not None:
+            raise self.error
+        assert batch.closed()
+        self.batches.append(batch)
+        return answer(len(self.batches) * 100)
+
+
+def answer(offset: int) -> "asyncio.Future[RecordMetadata]":
+    future: asyncio.Future[RecordMetadata] = asyncio.get_running_loop().create_future()
+    tp = TopicPartition("t", 0)
+    future.set_result(RecordMetadata("t", 0, tp, offset, None, 0, 0))
+    return future
+
+
+@asynccontextmanager
+async def unsent(max_batch_size: int = 1_000_000) -> AsyncIterator[UnsentProducer]:
+    producer = UnsentProducer(max_batch_size)
+    try:
+        yield producer
+    finally:
+        producer._closed = True  # it was never started, so there is nothing to stop
+
+
+def read(batch: Any) -> list[Record]:
+    records = MemoryRecords(bytes(batch._build()))
+    found: list[Record] = []
+    while (chunk := records.next_batch()) is not None:
+        found += [(record.key, record.value, list(record.headers)) for record in chunk]
+    return found
+
+
+async def sent(records: list[Record], max_batch_size: int) -> tuple[list[list[Record]], list[int]]:
+    async with unsent(max_batch_size) as producer:
+        deliveries = await Publisher(producer).send("t", 0, records)
+        return [read(batch) for batch in producer.batches], [d.records for d in deliveries]
+
+
+def test_records_that_fit_go_in_one_batch() -> None:
+    records: list[Record] = [(b"k%d" % n, b"v", NO_HEADERS) for n in range(10)]
+
+    assert asyncio.run(sent(records, 1_000_000)) == ([records], [10])
+
+
+def test_no_records_are_no_batch() -> None:
+    assert asyncio.run(sent([], 1000)) == ([], [])
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.lists(st.tuples(st.binary(max_size=9), st.none() | st.binary(max_size=300)), max_size=20))
+def test_records_that_do_not_fit_one_batch_are_all_sent_once_in_order(
+    pairs: list[tuple[bytes, bytes | None]],
+) -> None:
+    records: list[Record] = [(key, value, [("h", b"1")]) for key, value in pairs]
+
+    batches, counts = asyncio.run(sent(records, 500))
+
+    assert [record for batch in batches for record in batch] == records
+    assert counts == [len(batch) for batch in batches]
+    assert 0 not in counts
+
+
+def test_a_record_larger_than_a_batch_has_one_of_its_own() -> None:
+    large: Record = (b"k", b"x" * 5000, NO_HEADERS)
+    small: Record = (b"k", b"x", NO_HEADERS)
+
+    assert asyncio.run(sent([small, large, small], 1000)) == (
+        [[small], [large], [small]],
+        [1, 1, 1],
+    )
+
+
+def test_a_dead_letter_of_nothing_with_an_empty_header_can_be_sent() -> None:
+    message = FakeMessage(None, None, headers=[("trace", None)])  # as Kafka may
+    record = dead_letter_record("t", 0, DeadLetter(message, "not_json", "Invalid", "null"))
+
+    batches, _ = asyncio.run(sent([record], 1000))
+
+    assert batches == [[record]]
+
+
+# --- acknowledged --------------------------------------------------------------------------------
+
+
+def test_the_offset_of_the_last_record_comes_back() -> None:
+    async def main() -> int:
+        deliveries = [Delivery(10, answer(100)), Delivery(5, answer(110))]
+        return await acknowledged("t", deliveries)
+
+    assert asyncio.run(main()) == 110 + 5 - 1
+
+
+def test_nothing_sent_has_no_offset() -> None:
+    assert asyncio.run(acknowledged("t", [])) == -1
+
+
+@pytest.mark.parametrize("error", [KafkaTimeoutError(), MessageSizeTooLargeError("too big")])
+def test_a_record_the_broker_refuses_is_an_error_in_one_line(error: KafkaError) -> None:
+    async def main() -> None:
+        refused: asyncio.Future[RecordMetadata] = asyncio.get_running_loop().create_future()
+        refused.set_exception(error)
+        await acknowledged("scores", [Delivery(1, answer(0)), Delivery(1, refused)])
+
+    with pytest.raises(DeliveryError, match=rf"^scores: .*{type(error).__name__}.*start.*$"):
+        asyncio.run(main())
+
+
+def test_a_producer_that_takes_no_more_is_the_same_error() -> None:
+    async def main() -> None:
+        async with unsent() as producer:
+            producer.error = KafkaTimeoutError()
+            await Publisher(producer).send("scores", 0, [(b"k", b"v", NO_HEADERS)])
+
+    with pytest.raises(DeliveryError, match=r"scores: .*KafkaTimeoutError"):
+        asyncio.run(main())

@@ -1,0 +1,126 @@
+"""What is wrong with topics, and the command that mends it; no broker asked."""
+
+import pytest
+
+from stream.kafka.topic_checks import Finding, Topic, judge
+from stream.settings import KafkaSettings
+
+SETTINGS = KafkaSettings(bootstrap="kafka:9092")
+EVENT_BYTES = 1_048_588
+
+
+def fitting() -> dict[str, Topic]:
+    return {
+        "lately.events": Topic(4, "delete", EVENT_BYTES),
+        "lately.scores": Topic(4, "compact", EVENT_BYTES),
+        "lately.events.dead": Topic(1, "delete", EVENT_BYTES + 8192),
+        "lately.receipts": Topic(2, "delete", EVENT_BYTES),
+        "lately-state-changelog": Topic(4, "compact", EVENT_BYTES),
+    }
+
+
+def failures(topics: dict[str, Topic]) -> list[Finding]:
+    return [finding for finding in judge(SETTINGS, topics) if finding.status == "FAIL"]
+
+
+def only_failure(topics: dict[str, Topic]) -> Finding:
+    (finding,) = failures(topics)
+    return finding
+
+
+def test_topics_that_fit_pass_every_check() -> None:
+    findings = judge(SETTINGS, fitting())
+
+    assert {finding.status for finding in findings} == {"PASS"}
+    assert len(findings) == 5 + 2 + 5 + 1  # exist, partitions, policies, size of dead letters
+
+
+@pytest.mark.parametrize(
+    "name", ["lately.events", "lately.scores", "lately.events.dead", "lately.receipts"]
+)
+def test_a_missing_topic_is_made_by_our_own_command(name: str) -> None:
+    topics = fitting()
+    del topics[name]
+
+    finding = only_failure(topics)
+
+    assert (finding.topic, finding.check) == (name, "exists")
+    assert finding.fix.startswith("run `lately topics --create`")
+
+
+def test_a_missing_changelog_is_no_failure_for_the_worker_makes_it() -> None:
+    topics = fitting()
+    del topics["lately-state-changelog"]
+
+    assert failures(topics) == []
+
+
+@pytest.mark.parametrize("name", ["lately.scores", "lately-state-changelog"])
+def test_another_number_of_partitions_than_events_has_means_making_it_anew(name: str) -> None:
+    topics = fitting() | {name: Topic(6, "compact", EVENT_BYTES)}
+
+    finding = only_failure(topics)
+
+    assert str(finding).startswith(
+        f"{name}: partitions: found 6, expected 4 as lately.events has; make it anew"
+    )
+    assert f"`kafka-topics.sh --bootstrap-server kafka:9092 --delete --topic {name}`" in finding.fix
+    assert finding.fix.endswith("`lately topics --create`")
+
+
+@pytest.mark.parametrize("name", ["lately.events.dead", "lately.receipts"])
+def test_dead_letters_and_receipts_may_have_partitions_of_their_own_number(name: str) -> None:
+    topics = fitting() | {name: Topic(9, "delete", EVENT_BYTES + 8192)}
+
+    assert failures(topics) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "found", "mended"),
+    [
+        ("lately.events", "compact", "delete"),
+        ("lately.scores", "delete", "compact"),
+        ("lately-state-changelog", "delete", "compact"),
+        ("lately-state-changelog", "compact,delete", "compact"),  # would expire users' state
+        ("lately.events.dead", "compact", "delete"),
+        ("lately.receipts", "compact", "delete"),
+    ],
+)
+def test_a_wrong_cleanup_policy_names_the_command_that_mends_it(
+    name: str, found: str, mended: str
+) -> None:
+    topics = fitting()
+    topics[name] = Topic(topics[name].partitions, found, EVENT_BYTES + 8192)
+    topics["lately.events"] = Topic(4, topics["lately.events"].cleanup_policy, EVENT_BYTES)
+
+    finding = only_failure(topics)
+
+    assert (finding.topic, finding.check, finding.found) == (name, "cleanup.policy", found)
+    assert finding.fix == (
+        "run `kafka-configs.sh --bootstrap-server kafka:9092 --alter --entity-type topics "
+        f"--entity-name {name} --add-config cleanup.policy={mended}`"
+    )
+
+
+@pytest.mark.parametrize("policy", ["compact,delete", "delete, compact"])
+def test_scores_may_expire_as_well(policy: str) -> None:
+    topics = fitting() | {"lately.scores": Topic(4, policy, EVENT_BYTES)}
+
+    assert failures(topics) == []
+
+
+def test_dead_letters_need_room_for_the_largest_event_and_our_headers() -> None:
+    topics = fitting() | {"lately.events.dead": Topic(1, "delete", EVENT_BYTES + 8191)}
+
+    (finding,) = (finding for finding in judge(SETTINGS, topics) if finding.status == "WARN")
+
+    assert finding.check == "max.message.bytes"
+    assert f"--add-config max.message.bytes={1_048_588 + 8_192}`" in finding.fix
+
+
+def test_what_the_broker_does_not_tell_is_skipped_and_said() -> None:
+    findings = judge(SETTINGS, {name: Topic(4) for name in fitting()})
+
+    skipped = [finding for finding in findings if finding.status == "SKIP"]
+    assert [finding.found for finding in skipped] == ["not told by the broker"] * 6
+    assert {finding.status for finding in findings} == {"PASS", "SKIP"}

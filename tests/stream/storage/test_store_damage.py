@@ -1,0 +1,225 @@
+"""Damage, locks and disks that refuse: wiped when a rebuild mends it, else one line and no more."""
+
+import os
+import resource
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from stream.errors import StateError
+from stream.storage.store import StateStore
+from stream.user_state import UserState
+
+USERS = 300
+
+
+class Shop:
+    """A state directory with some users in it, and what its store said of rebuilds."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.causes: list[str] = []
+        self.store = self.new_store()
+
+    def new_store(self) -> StateStore:
+        return StateStore(self.directory, self.causes.append)
+
+    def open(self) -> StateStore:
+        self.store = self.new_store()
+        self.store.lock()
+        self.store.open(0)
+        return self.store
+
+    def fill(self) -> None:
+        """Write users into a table file, every seventh a forget marker."""
+        store = self.open()
+        changes = []
+        for n in range(USERS):
+            state = UserState()
+            state.applied_offset, state.forgotten = n, n % 7 == 0
+            state.items = [os.urandom(8).hex()]  # no compressing it to nothing
+            changes.append((b"user-%d" % n, state.to_bytes()))
+        store.write(0, changes, changelog_offset=USERS - 1)
+        store._partitions[0].flush()
+        store.close_all()
+
+    def files(self, pattern: str) -> list[Path]:
+        found = sorted((self.directory / "partition-0").glob(pattern))
+        assert found, f"no {pattern}"
+        return found
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Iterator[Shop]:
+    shop = Shop(tmp_path / "state")
+    shop.fill()
+    yield shop
+    shop.store.close_all()
+
+
+def garbage(path: Path) -> None:
+    path.write_bytes(os.urandom(path.stat().st_size))
+
+
+def nothing(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+@pytest.mark.parametrize("damage", [garbage, nothing, Path.unlink], ids=lambda d: d.__name__)
+@pytest.mark.parametrize("pattern", ["CURRENT", "MANIFEST-*", "*.sst"])
+def test_a_damaged_file_is_found_the_partition_wiped_and_the_rebuild_counted(
+    shop: Shop, pattern: str, damage: Callable[[Path], None]
+) -> None:
+    for path in shop.files(pattern):
+        damage(path)
+
+    store = shop.open()
+
+    assert shop.causes == ["corrupt"]
+    assert store.changelog_offset(0) is None
+    assert list(store.users(0)) == []
+    store.write(0, [(b"u1", b"\1")], changelog_offset=0)
+    assert store.get(0, b"u1") == b"\1"
+
+
+@pytest.mark.parametrize("share", [0.02, 0.2, 0.5, 0.8])
+def test_a_flipped_byte_in_a_table_is_damage_too_wherever_it_is(shop: Shop, share: float) -> None:
+    (path,) = shop.files("*.sst")
+    data = bytearray(path.read_bytes())
+    data[int(len(data) * share)] ^= 0xFF
+    path.write_bytes(data)
+
+    store = shop.open()
+
+    # Either the whole partition is rebuilt now, or what is read later is right or refused.
+    if not shop.causes:
+        assert store.changelog_offset(0) == USERS - 1
+        assert len(store.markers(0)) == len(range(0, USERS, 7))
+
+
+def test_a_partition_that_is_wiped_can_be_filled_again(shop: Shop) -> None:
+    store = shop.open()
+
+    store.wipe(0, "ahead")
+
+    assert shop.causes == ["ahead"]
+    assert store.changelog_offset(0) is None
+    assert store.markers(0) == frozenset()
+    store.write(0, [(b"u1", b"\1")], changelog_offset=0)
+    assert store.get(0, b"u1") == b"\1"
+
+
+# --- what no rebuild mends ------------------------------------------------------------------------
+
+
+def one_line(error: pytest.ExceptionInfo[StateError]) -> str:
+    text = str(error.value)
+    assert "\n" not in text
+    return text
+
+
+def test_a_directory_in_use_is_refused_by_name(shop: Shop) -> None:
+    shop.open()
+
+    with pytest.raises(StateError, match=r"another worker uses it; .*--state-dir") as error:
+        shop.new_store().lock()
+    assert str(shop.directory) in one_line(error)
+
+
+def test_a_directory_that_was_given_up_may_be_taken(shop: Shop) -> None:
+    shop.open().close_all()
+
+    shop.open()
+
+
+def test_a_partition_that_another_process_holds_is_not_wiped(shop: Shop) -> None:
+    shop.open()
+    second = shop.new_store()  # by-passes the lock of the directory, but not RocksDB's own
+
+    with pytest.raises(StateError, match=r"cannot open it .*stop whoever uses it") as error:
+        second.open(0)
+    assert one_line(error)
+    assert shop.causes == []
+
+
+def test_a_file_in_place_of_the_directory_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "state").write_text("a file")
+
+    with pytest.raises(StateError, match=r"cannot write there .*--state-dir") as error:
+        Shop(tmp_path / "state").store.lock()
+    assert one_line(error)
+
+
+def test_a_file_in_place_of_a_partition_is_one_line(tmp_path: Path) -> None:
+    shop = Shop(tmp_path)
+    (tmp_path / "partition-0").write_text("a file")
+
+    with pytest.raises(StateError, match="cannot open it") as error:
+        shop.open()
+    assert one_line(error)
+    shop.store.close_all()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root writes where nobody may")
+def test_a_read_only_directory_is_one_line(tmp_path: Path) -> None:
+    tmp_path.chmod(0o555)
+
+    with pytest.raises(StateError, match=r"cannot write there .*permissions") as error:
+        Shop(tmp_path / "state").store.lock()
+    assert one_line(error)
+
+
+def test_a_full_disk_is_found_before_the_first_event(tmp_path: Path) -> None:
+    (tmp_path / "probe").symlink_to("/dev/full")
+
+    with pytest.raises(StateError, match=r"No space left on device.*free space") as error:
+        Shop(tmp_path).store.lock()
+    assert one_line(error)
+
+
+@contextmanager
+def no_file_grows_beyond(limit: int) -> Iterator[None]:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, ignored)
+
+
+def test_a_disk_that_takes_no_more_is_a_state_error_and_moves_no_offset(shop: Shop) -> None:
+    store = shop.open()
+    large = [(b"user-%d" % n, os.urandom(1000)) for n in range(1000)]
+
+    with no_file_grows_beyond(100_000), pytest.raises(StateError) as error:
+        store.write(0, large, changelog_offset=USERS)
+
+    assert one_line(error)
+    assert store.changelog_offset(0) == USERS - 1
+    store.close_all()  # the worker ends, and nothing else may go wrong on its way out
+
+
+def test_damage_that_shows_when_forget_markers_are_read_is_rebuilt(shop: Shop) -> None:
+    # So many that their first block holds nothing else: what is read by key before is whole.
+    store = shop.open()
+    forgotten = UserState()
+    forgotten.forgotten = True
+    gone = [(os.urandom(20), forgotten.to_bytes()) for _ in range(3_000)]
+    store.wipe(0, "corrupt")
+    store.write(0, gone, changelog_offset=7)
+    store._partitions[0].flush()
+    store.close_all()
+    (file,) = shop.files("*.sst")
+    content = bytearray(file.read_bytes())
+    content[100] ^= 0xFF
+    file.write_bytes(content)
+
+    store = shop.open()
+
+    assert store.changelog_offset(0) is None
+    assert shop.causes == ["corrupt", "corrupt"]

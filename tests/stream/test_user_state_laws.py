@@ -1,0 +1,120 @@
+"""Laws of the fold, for logs of every kind; an independent fold must come to the same."""
+
+import json
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stream.events import Event
+from stream.user_state import Rules, UserState
+from tests.oracle import fold as oracle
+from tests.oracle import message as oracle_message
+from tests.oracle import rules as oracle_rules
+from tests.stream.fakes import event
+
+RULES = Rules(
+    sequence_length=4, dedupe_window=2, allowed_lateness_ms=100, max_future_ms=50, ttl_ms=1_000
+)
+SAME_RULES = oracle_rules.Rules(
+    sequence_length=4, dedupe_window=2, allowed_lateness_ms=100, max_future_ms=50, ttl_ms=1_000
+)
+
+times = st.integers(0, 300) | st.integers(0, 5_000)
+
+
+@st.composite
+def logs(draw: st.DrawFn, max_size: int = 10) -> list[Event]:
+    """The events of one user in offset order, with gaps between the offsets."""
+    offset, log = -1, []
+    for _ in range(draw(st.integers(0, max_size))):
+        offset += draw(st.integers(1, 3))
+        ts_ms = draw(times)
+        log.append(
+            event(
+                offset,
+                ts_ms,
+                action=draw(st.sampled_from(["click", "click", "cart", "buy", "forget"])),
+                event_id=draw(st.none() | st.sampled_from("abcd")),
+                timestamp_ms=ts_ms + draw(st.integers(-100, 100)),
+            )
+        )
+    return log
+
+
+def fold(log: list[Event], state: UserState | None = None) -> UserState:
+    state = state or UserState()
+    for item in log:
+        state.apply(item, RULES)
+    return state
+
+
+@settings(deadline=None, max_examples=60)
+@given(logs())
+def test_the_bytes_bring_the_state_back(log: list[Event]) -> None:
+    state = fold(log)
+
+    again = UserState.from_bytes(state.to_bytes())
+
+    assert again.to_bytes() == state.to_bytes()
+    assert all(getattr(again, name) == getattr(state, name) for name in UserState.__slots__)
+
+
+@settings(deadline=None, max_examples=60)
+@given(logs(), st.data())
+def test_a_log_that_breaks_off_and_comes_again_changes_nothing(
+    log: list[Event], data: st.DataObject
+) -> None:
+    once = fold(log).to_bytes()
+    read = data.draw(st.integers(0, len(log)), label="read until")
+    again_from = data.draw(st.integers(0, read), label="comes again from")
+
+    stored = UserState.from_bytes(fold(log[:read]).to_bytes())
+
+    assert fold(log[again_from:], stored).to_bytes() == once
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(0, 100), unique=True, max_size=4), st.randoms(use_true_random=False))
+def test_actions_within_the_lateness_end_up_the_same_in_whatever_order_they_come(
+    ts: list[int], random: Any
+) -> None:
+    shuffled = random.sample(ts, len(ts))
+
+    def sequence(order: list[int]) -> object:
+        log = [event(offset, ts_ms, item=f"at{ts_ms}") for offset, ts_ms in enumerate(order)]
+        return fold(log).sequence()[:3]
+
+    # Times span 100 ms at most, so nothing is late; four fit, so nothing is cut.
+    assert sequence(shuffled) == sequence(sorted(ts))
+
+
+@settings(deadline=None, max_examples=60)
+@given(logs())
+def test_the_sequence_is_sorted_and_never_longer_than_allowed(log: list[Event]) -> None:
+    state = fold(log)
+
+    assert state.times_ms == sorted(state.times_ms)
+    assert len(state.items) == len(state.times_ms) == len(state.actions) <= 4
+    assert len(state.event_ids) <= 2
+    assert all(kind < len(state.kinds) for kind in state.actions)
+    assert len(set(state.kinds)) == len(state.kinds)
+
+
+@settings(deadline=None, max_examples=150)
+@given(logs())
+def test_an_independent_fold_comes_to_the_same(log: list[Event]) -> None:
+    ours, theirs = UserState(), None
+    for item in log:
+        seen = oracle_message.Event("u1", item.item, item.action, item.ts_ms, item.event_id)
+        outcome = ours.apply(item, RULES)
+        theirs, expected = oracle.fold(theirs, seen, item.offset, item.timestamp_ms, SAME_RULES)
+        assert outcome == expected
+
+    if theirs is not None:
+        assert ours.applied_offset == theirs.applied_offset
+        assert ours.as_of_ms == theirs.as_of_ts
+        assert ours.forgotten == theirs.forgotten
+        assert ours.event_ids == list(theirs.event_ids)
+        if theirs.actions:
+            assert json.dumps(ours.sequence()) == json.dumps(theirs.sequence())

@@ -1,0 +1,83 @@
+"""Settings become the options of the scorer, and what cannot be kept stops the start."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from model import serving
+from model.serving.null import NullScorer
+from model.serving.options import NO_OPTIONS, ItemList, ScoringOptions
+from stream.errors import SettingsError
+from stream.settings import WorkerSettings
+from stream.worker import model_loading as loading
+
+DEMO = Path(loading.__file__).parents[2] / "model" / "demo_artifact"
+
+
+def load(**flags: Any) -> None:
+    loading.load_scorer(WorkerSettings.load(artifact=DEMO, state_dir="state", **flags))
+
+
+def refusal(**flags: Any) -> str:
+    with pytest.raises(SettingsError) as error:
+        load(**flags)
+    assert error.value.exit_code == 2
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+@pytest.fixture
+def given(monkeypatch: pytest.MonkeyPatch) -> list[ScoringOptions]:
+    """The options with which scorers were loaded."""
+    found: list[ScoringOptions] = []
+
+    def load_scorer(*arguments: Any) -> NullScorer:
+        found.append(arguments[-1])
+        return NullScorer()
+
+    monkeypatch.setattr(serving, "load_scorer", load_scorer)
+    return found
+
+
+def test_no_setting_is_no_option(given: list[ScoringOptions]) -> None:
+    load()
+
+    assert given == [NO_OPTIONS]
+
+
+def test_every_option_has_its_setting(given: list[ScoringOptions], tmp_path: Path) -> None:
+    path = tmp_path / "items"
+    path.write_text("i1\n")
+
+    load(
+        exclude_seen="true",
+        allowed_items=str(path),
+        blocked_items=str(path),
+        max_per_category="3",
+        diversity="0.25",
+        recency_temperature="0.5",
+        user_vector="true",
+    )
+
+    listed = ItemList(str(path), frozenset({"i1"}))
+    assert given == [ScoringOptions(True, listed, listed, 3, 0.25, 0.5, True)]
+
+
+def test_a_list_that_is_not_there_ends_the_start_in_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "gone"
+
+    assert refusal(blocked_items=str(path)).startswith(f"{path}: cannot be read")
+
+
+def test_a_list_of_strangers_ends_the_start_in_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "items"
+    path.write_text("nobody\nknows\n")
+
+    assert refusal(allowed_items=str(path)).startswith(
+        f"{path}: names no item of the catalogue (2 ids"
+    )
+
+
+def test_the_null_engine_takes_no_options() -> None:
+    assert "null engine" in refusal(scorer="null", exclude_seen="true")
