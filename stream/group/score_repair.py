@@ -9,9 +9,10 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from stream.events import Message
 from stream.group.offset_metadata import Commit
-from stream.kafka.producer import NO_HEADERS, AsOf, Publisher, Record, ScoreEncoder, acknowledged
+from stream.kafka.producer import NO_HEADERS, Publisher, Record, acknowledged
 from stream.kafka.write_fence import Succession
 from stream.pipeline.delivery import Topics
+from stream.pipeline.encoding import AsOf, ScoreEncoder
 from stream.pipeline.scoring import Device
 from stream.storage.applied_offset import headers_of_null, reach_of_score
 from stream.storage.recovery import at_end

@@ -2,19 +2,15 @@
 
 from asyncio import Future, gather
 from collections.abc import Iterable, Sequence
-from hashlib import blake2b
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import orjson
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 from aiokafka.structs import RecordMetadata
 
-from model.scorer import ModelInfo, Score
 from stream.errors import DeliveryError
 from stream.events import DeadLetter
 from stream.kafka.connection_errors import DENIED, denial
-from stream.pipeline.shedding import Level
 
 Headers = list[tuple[str, bytes | None]]
 NO_HEADERS: Headers = []  # aiokafka wants a list, and does not change it
@@ -29,75 +25,6 @@ class Delivery(NamedTuple):
 
     records: int
     acknowledged: "Future[RecordMetadata]"
-
-
-class AsOf(NamedTuple):
-    """The last event in a score."""
-
-    partition: int
-    offset: int
-    ts_ms: int
-
-
-_SCORE = (
-    b'{"score_id":"%b","user_id":%b,"as_of":{"topic":%b,"partition":%d,"offset":%d,"ts":%d},'
-    b'"scored_at":%d,"valid_until":%d,"model":%b,%b,"n_events":%d}'
-)
-
-
-class ScoreEncoder:
-    """Turns a score into the JSON of the scores topic (schemas/score.schema.json).
-
-    For the scores of one model, all as full or as degraded as ``level`` says.
-    """
-
-    def __init__(self, events_topic: str, model: ModelInfo, level: Level = "full") -> None:
-        self._topic = orjson.dumps(events_topic)
-        # A degraded answer is another answer: by another id, no consumer takes it for the full one.
-        self._source = (model.version if level == "full" else f"{model.version}\0{level}").encode()
-        self._model = orjson.dumps({"name": model.name, "version": model.version})
-        self._horizon_s = model.horizon_s
-        self._last: tuple[Score | None, bytes] = (None, b"")
-
-    def encode(self, key: bytes, as_of: AsOf, score: Score, scored_at_ms: int, n: int) -> bytes:
-        """Encode one score of the user ``key``, whose sequence has ``n`` actions."""
-        partition, offset, ts_ms = as_of
-        return _SCORE % (
-            self.score_id(key, offset),
-            orjson.dumps(key.decode()),
-            self._topic,
-            partition,
-            offset,
-            ts_ms,
-            scored_at_ms,
-            ts_ms + self._horizon_s * 1000,
-            self._model,
-            self._answer(score),
-            n,
-        )
-
-    def score_id(self, key: bytes, offset: int) -> bytes:
-        """Name a score by user, source offset and model version: the same if it is sent again."""
-        text = b"%b\0%d\0%b" % (key, offset, self._source)
-        return blake2b(text, digest_size=16).hexdigest().encode()
-
-    def _answer(self, score: Score) -> bytes:
-        """What the model said, without the braces; cold users share one answer, encoded once."""
-        last, encoded = self._last
-        if score is not last:
-            answer: dict[str, Any] = {
-                "items": [{"item_id": item, "score": p} for item, p in score.items],
-                "categories": [{"category": name, "score": p} for name, p in score.categories],
-                "intent": {**score.intent, "horizon_s": self._horizon_s},
-                "quality": score.quality,
-            }
-            if score.vector is not None:
-                answer["vector"] = score.vector
-            if score.path is not None:
-                answer["visit"] = score.path
-            encoded = orjson.dumps(answer)[1:-1]
-            self._last = (score, encoded)
-        return encoded
 
 
 def dead_letter_record(topic: str, partition: int, dead: DeadLetter) -> Record:

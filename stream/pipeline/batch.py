@@ -4,8 +4,9 @@ from typing import NamedTuple
 
 from model.sequence import Sequence
 from stream.events import DeadLetter, Event
-from stream.kafka.producer import AsOf, Headers
+from stream.kafka.producer import Headers
 from stream.pipeline.batcher import Taken, Waiting
+from stream.pipeline.encoding import AsOf
 from stream.pipeline.partition import Partition
 from stream.pipeline.shedding import Level
 from stream.storage.applied_offset import headers_of_null

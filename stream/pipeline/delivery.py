@@ -11,18 +11,16 @@ from stream.events import DeadLetter
 from stream.failpoints import passed
 from stream.kafka.producer import (
     NO_HEADERS,
-    AsOf,
     Delivery,
     Publisher,
     Record,
-    ScoreEncoder,
     acknowledged,
     dead_letter_record,
 )
 from stream.kafka.write_fence import Succession
 from stream.metrics import Metrics
 from stream.pipeline.batch import Batch, Share
-from stream.pipeline.receipts import ReceiptEncoder
+from stream.pipeline.encoding import AsOf, ReceiptEncoder, ScoreEncoder
 from stream.pipeline.scoring import Scored
 from stream.pipeline.shedding import Level
 from stream.storage.applied_offset import headers_of_null
