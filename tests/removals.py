@@ -161,7 +161,7 @@ REMOVALS = [
     ),
     Removal(
         "nothing but health and metrics is served",
-        "stream/health.py",
+        "stream/worker/http.py",
         '        app.router.add_get("/livez", self._livez)\n',
         '        app.router.add_get("/livez", self._livez)\n'
         '        app.router.add_get("/state", self._livez)\n'

@@ -39,7 +39,7 @@ class Retaking:
         recent_s: deque[float] = deque(maxlen=AT_MOST)
         while True:
             error = await self._pipeline.fences.get()
-            self._health.fails("state", "somebody else wrote into our partitions")
+            self._health.set_failed("state", "somebody else wrote into our partitions")
             now_s = self._clock()
             if len(recent_s) == AT_MOST and now_s - recent_s[0] < WITHIN_S:
                 raise error

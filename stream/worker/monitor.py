@@ -90,7 +90,7 @@ class Lookout:
             except TimeoutError:
                 answered = False
             if answered:
-                self._health.holds("broker")
+                self._health.set_ok("broker")
             else:
-                self._health.fails("broker", "the broker does not answer")
+                self._health.set_failed("broker", "the broker does not answer")
             await asyncio.sleep(LOOK_EVERY_S)

@@ -21,7 +21,7 @@ from stream.group.faust_app import build_app, instance_id_of
 from stream.group.faust_consumer import Lane
 from stream.group.rejoin import Retaking
 from stream.group.score_repair import Amends
-from stream.health import Health, HealthServer
+from stream.health import Health
 from stream.kafka import topics
 from stream.kafka.connection_errors import DENIED, denial
 from stream.kafka.lease import Lease, hold_back
@@ -37,6 +37,7 @@ from stream.pipeline.scoring import Device
 from stream.settings import WorkerSettings
 from stream.storage.recovery import Recovery
 from stream.storage.store import StateStore
+from stream.worker.http import HealthServer
 from stream.worker.model_reload import Model, Reloader
 from stream.worker.monitor import Lookout
 
@@ -114,7 +115,7 @@ class Worker:
             self._metrics,
         )
         scorer, policy = await asyncio.to_thread(reloader.start)
-        self._health.holds("model")
+        self._health.set_ok("model")
         self._metrics.set_model(scorer.info.name, scorer.info.version, scorer.info.device)
         required = await topics.require(settings)
         self._producer = await self._start_producer(stack)
@@ -136,7 +137,7 @@ class Worker:
             self._pipeline, self._lane, self._succession, ours.scores, self._metrics
         )
         lookout = Lookout(self._health, self._metrics)
-        self._health.holds("worker")
+        self._health.set_ok("worker")
         await self._lane.start()
         services = (
             self._pipeline.run(),
@@ -178,7 +179,7 @@ class Worker:
                 f"{settings.bootstrap}: cannot start a producer ({error}); look at the broker"
             ) from error
         hold_back(producer, self._lease.held)
-        self._health.holds("broker")
+        self._health.set_ok("broker")
         return producer
 
     async def _name_topics(self) -> Topics:
@@ -240,9 +241,9 @@ class Worker:
     async def recover(self, partitions: frozenset[int]) -> None:
         """Bring the state of our partitions up to date, and take them on."""
         if partitions:
-            self._health.holds("partitions")
+            self._health.set_ok("partitions")
         else:
-            self._health.fails("partitions", "the group has more workers than partitions")
+            self._health.set_failed("partitions", "the group has more workers than partitions")
         self._store.close_others(partitions)
         try:
             commits = await self._lane.commits(partitions)
@@ -260,7 +261,7 @@ class Worker:
             self._pipeline.give_up(error)
         else:
             self._committer.start_over()
-            self._health.holds("state")
+            self._health.set_ok("state")
 
     async def ingest(self, partition: int, messages: Sequence[Message]) -> None:
         """Take fetched records."""
@@ -268,8 +269,8 @@ class Worker:
 
     async def revoke(self) -> None:
         """Finish and commit what can be, then let go of the partitions."""
-        self._health.fails("partitions", "the group rebalances")
-        self._health.fails("state", "the state is not recovered since the last rebalance")
+        self._health.set_failed("partitions", "the group rebalances")
+        self._health.set_failed("state", "the state is not recovered since the last rebalance")
         ours = self._lease.held()
         budget_s = REVOKE_DRAIN_S if ours else LOST_SETTLE_S
         deadline_s = time.monotonic() + budget_s
@@ -297,7 +298,7 @@ class Worker:
         faust = asyncio.create_task(self._lane.wait_until_stopped())
         ends: list[asyncio.Future[Any]] = [stopping, faust, self._pipeline.failed, *tasks]
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-        self._health.fails("worker", "the worker stops")
+        self._health.set_failed("worker", "the worker stops")
         self._lane.stop_flow()
         error = _first_error(self._pipeline.failed, *tasks)
         if error is None and faust.done():

@@ -18,8 +18,9 @@ from prometheus_client import CollectorRegistry
 
 from deploy.grafana import dashboard
 from stream.demo.child_process import Child
-from stream.health import Health, HealthServer
+from stream.health import Health
 from stream.metrics import Metrics
+from stream.worker.http import HealthServer
 from tests.deploy.test_monitoring import PROMETHEUS, alerts
 
 pytestmark = pytest.mark.skipif(

@@ -32,7 +32,7 @@ class Retaken:
     def __init__(self, w: World) -> None:
         self.w, self.lane, self.health = w, FakeLane(w), Health(0.0)
         for condition in get_args(Condition):
-            self.health.holds(condition)
+            self.health.set_ok(condition)
         retaking = Retaking(w.pipeline, self.lane, self.health, lambda: w.now_s)
         self.task = asyncio.create_task(retaking.run())
 
