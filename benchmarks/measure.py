@@ -18,7 +18,7 @@ from aiokafka.errors import GroupCoordinatorNotAvailableError
 from benchmarks.engines import Engine, Job
 from benchmarks.events import Record, write
 from stream.demo.child_process import Child
-from stream.kafka.topics import create
+from stream.kafka.topics import create_topics
 from stream.settings import KafkaSettings
 
 POLL_S = 0.05
@@ -174,7 +174,7 @@ async def topics(bootstrap: str, partitions: int, folder: Path) -> AsyncIterator
     await eyes.open()
     try:
         await eyes.keep(source, partitions)
-        await create(settings, partitions)
+        await create_topics(settings, partitions)
         yield job, eyes
     finally:
         await eyes.close()

@@ -54,9 +54,9 @@ def topics(
     as_json: Json = False,
 ) -> None:
     """Look whether the topics fit, and make those that are missing."""
-    from stream.kafka.topics import topics as preflight
+    from stream.commands.topics import topics as run
 
-    code = preflight(
+    code = run(
         settings,
         create_missing=create,
         partitions=partitions,

@@ -14,7 +14,7 @@ from aiokafka import AIOKafkaProducer
 
 from stream.errors import LatelyError, SettingsError
 from stream.kafka.command_clients import PATIENCE_S, TopicReader, open_producer, open_reader
-from stream.kafka.dead_letters import ERRORS, Letter, Place, shown
+from stream.kafka.dead_letters import EXCEPTION, MESSAGE, OFFSET, Letter, Location, printable
 from stream.kafka.producer import Publisher, acknowledged
 from stream.metrics import REASONS
 from stream.settings import KafkaSettings
@@ -28,13 +28,13 @@ class Newest:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._heap: list[tuple[int, Place, str, int]] = []
+        self._heap: list[tuple[int, Location, str, int]] = []
         self.reasons: Counter[str] = Counter()
 
     def add(self, letter: Letter) -> None:
         """Count one."""
         self.reasons[letter.reason] += 1
-        entry = (letter.timestamp_ms, letter.place, letter.reason, letter.size_bytes)
+        entry = (letter.timestamp_ms, letter.location, letter.reason, letter.size_bytes)
         if len(self._heap) < self._limit:
             heapq.heappush(self._heap, entry)
         elif self._limit:
@@ -99,30 +99,30 @@ def show_letter(settings: KafkaSettings, place: str, *, as_json: bool = False) -
 
     Raises SettingsError for what is no place, LatelyError where no letter lies, and as above.
     """
-    letter = asyncio.run(_one(settings, Place.parse(place)))
+    letter = asyncio.run(_one(settings, Location.parse(place)))
     if as_json:
         print(json.dumps(_as_json(letter)))
         return
     topic, partition = letter.source
     if letter.is_ours:
         print(f"reason     {letter.reason}")
-        print(f"because    {shown(letter.said(ERRORS + 'message').encode())}")
-        print(f"exception  {shown(letter.said(ERRORS + 'exception').encode())}")
-        print(f"came from  {topic} {partition}:{letter.said(ERRORS + 'offset')}")
+        print(f"because    {printable(letter.header(MESSAGE).encode())}")
+        print(f"exception  {printable(letter.header(EXCEPTION).encode())}")
+        print(f"came from  {topic} {partition}:{letter.header(OFFSET)}")
     else:
         print("reason     none: no worker of ours wrote this record")
     for name, value in letter.headers:
-        print(f"header     {shown(name.encode())}: {shown(value)}")
-    print(f"key        {shown(letter.key)}")
-    print(f"value      {shown(letter.value)}")
+        print(f"header     {printable(name.encode())}: {printable(value)}")
+    print(f"key        {printable(letter.key)}")
+    print(f"value      {printable(letter.value)}")
 
 
-async def _one(settings: KafkaSettings, place: Place) -> Letter:
+async def _one(settings: KafkaSettings, place: Location) -> Letter:
     async with open_reader(settings, settings.dead_topic, _FLAG) as reader:
         return await _at(reader, settings, place)
 
 
-async def _at(reader: TopicReader, settings: KafkaSettings, place: Place) -> Letter:
+async def _at(reader: TopicReader, settings: KafkaSettings, place: Location) -> Letter:
     record = await reader.at(*place)
     if record is None:
         raise LatelyError(
@@ -135,11 +135,11 @@ async def _at(reader: TopicReader, settings: KafkaSettings, place: Place) -> Let
 def _as_json(letter: Letter) -> dict[str, Any]:
     topic, partition = letter.source
     return {
-        "partition": letter.place.partition,
-        "offset": letter.place.offset,
+        "partition": letter.location.partition,
+        "offset": letter.location.offset,
         "timestamp_ms": letter.timestamp_ms,
         "reason": letter.reason,
-        "source": {"topic": topic, "partition": partition, "offset": letter.said(f"{ERRORS}offset")}
+        "source": {"topic": topic, "partition": partition, "offset": letter.header(OFFSET)}
         if letter.is_ours
         else None,
         "headers": [[name, _text_or_base64(value)] for name, value in letter.headers],
@@ -207,7 +207,7 @@ def replay_letters(
     if (bool(places), reason is not None, everything).count(True) != 1:
         raise SettingsError("which letters? Give places PARTITION:OFFSET, or --reason, or --all")
     _check_reason(reason)
-    parsed = [Place.parse(place) for place in places]
+    parsed = [Location.parse(place) for place in places]
     done = asyncio.run(_replay(settings, parsed, reason, dry_run))
     if as_json:
         answer = {
@@ -230,7 +230,7 @@ def replay_letters(
 
 
 async def _replay(
-    settings: KafkaSettings, places: Sequence[Place], reason: str | None, dry_run: bool
+    settings: KafkaSettings, places: Sequence[Location], reason: str | None, dry_run: bool
 ) -> Replay:
     async with (
         open_reader(settings, settings.dead_topic, _FLAG) as reader,

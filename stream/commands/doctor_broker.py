@@ -20,7 +20,7 @@ from stream.errors import LatelyError
 from stream.kafka.command_clients import partitions_of
 from stream.kafka.security import client_options
 from stream.kafka.topic_checks import Finding, Status
-from stream.kafka.topics import check as check_topics
+from stream.kafka.topics import check_topics
 from stream.settings import KafkaSettings
 
 AHEAD_MS = 5_000  # of our clock, before we say that clocks differ

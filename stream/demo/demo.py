@@ -27,7 +27,7 @@ from stream.demo.tally import TOP, Sent, Tally
 from stream.demo.view import Doing, Progress, Screen, Stage
 from stream.errors import LatelyError
 from stream.kafka.security import client_options
-from stream.kafka.topics import create
+from stream.kafka.topics import create_topics
 from stream.settings import KafkaSettings
 
 ARTIFACT = Path(str(files("model") / "demo_artifact"))
@@ -118,7 +118,7 @@ class Demo:
             say(f"in memory, at {broker.bootstrap}")
         self._settings = KafkaSettings.load(bootstrap=broker.bootstrap, idempotence=False)
         with step("topics", "are made") as say:
-            await create(self._settings, PARTITIONS)
+            await create_topics(self._settings, PARTITIONS)
             say(f"{self._settings.events_topic}, {self._settings.scores_topic}")
         http = f"127.0.0.1:{free_port()}"
         self._worker = Child(_worker_command(options, self._settings, folder, http))

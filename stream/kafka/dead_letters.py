@@ -1,35 +1,53 @@
-"""A dead letter read back: where it lies, why it is dead, and the message that it was."""
+"""Dead letters: the records of the dead letter topic, as they are written and read back."""
 
 import re
 from typing import Any, NamedTuple
 
 from stream.errors import SettingsError
+from stream.events import DeadLetter
 from stream.kafka.producer import Headers, Record
 
-ERRORS = "__streams.errors."
+# Header names of KIP-1034.
+TOPIC = "__streams.errors.topic"
+PARTITION = "__streams.errors.partition"
+OFFSET = "__streams.errors.offset"
+EXCEPTION = "__streams.errors.exception"
+MESSAGE = "__streams.errors.message"
+# Header names of our own.
 REASON = "lately.reason"
 REPLAYED = "lately.replayed"
-# What a worker appends to the headers of the message, in this order (`stream.kafka.producer`).
-OURS = (
-    *(f"{ERRORS}{name}" for name in ("topic", "partition", "offset", "exception", "message")),
-    REASON,
-)
+# The headers that a worker appends to those of the message, in this order.
+APPENDED = (TOPIC, PARTITION, OFFSET, EXCEPTION, MESSAGE, REASON)
 NO_REASON = "none"  # of a record that no worker wrote
 
 
-class Place(NamedTuple):
-    """Where a letter lies in the dead letter topic."""
+def dead_letter_record(topic: str, partition: int, dead: DeadLetter) -> Record:
+    """The original key, value and headers, followed by headers that say why it is dead."""
+    message = dead.message
+    values = (
+        topic.encode(),
+        b"%d" % partition,
+        b"%d" % message.offset,
+        dead.exception.encode(),
+        dead.text.encode(errors="backslashreplace"),
+        dead.reason.encode(),
+    )
+    return message.key, message.value, [*message.headers, *zip(APPENDED, values, strict=True)]
+
+
+class Location(NamedTuple):
+    """The partition and offset of a letter in the dead letter topic."""
 
     partition: int
     offset: int
 
     @classmethod
-    def parse(cls, text: str) -> "Place":
-        """Read PARTITION:OFFSET; raises SettingsError."""
+    def parse(cls, text: str) -> "Location":
+        """Parse PARTITION:OFFSET; raises SettingsError."""
         found = re.fullmatch(r"(\d{1,9}):(\d{1,18})", text, re.ASCII)
         if not found:
             raise SettingsError(
-                f"{text!r} is not PARTITION:OFFSET; `lately dead list` shows where letters lie"
+                f"{text!r} is not PARTITION:OFFSET; `lately dead list` shows where letters are"
             )
         return cls(int(found[1]), int(found[2]))
 
@@ -41,7 +59,7 @@ class Letter:
     """One record of the dead letter topic."""
 
     def __init__(self, record: Any) -> None:
-        self.place = Place(record.partition, record.offset)
+        self.location = Location(record.partition, record.offset)
         self.timestamp_ms: int = record.timestamp
         self.key: bytes | None = record.key
         self.value: bytes | None = record.value
@@ -50,36 +68,39 @@ class Letter:
     @property
     def is_ours(self) -> bool:
         """Whether a worker wrote it: its last headers are those that a worker appends."""
-        return tuple(name for name, _ in self.headers[-len(OURS) :]) == OURS
+        return tuple(name for name, _ in self.headers[-len(APPENDED) :]) == APPENDED
 
     @property
     def reason(self) -> str:
-        """Why it is dead, in the word of the contract."""
-        return self.said(REASON) if self.is_ours else NO_REASON
+        """Why it is dead, as named by the wire contract."""
+        return self.header(REASON) if self.is_ours else NO_REASON
 
     @property
     def size_bytes(self) -> int:
-        """Key and value."""
+        """The size of key and value together."""
         return len(self.key or b"") + len(self.value or b"")
 
-    def said(self, name: str) -> str:
-        """One of our own headers; the message may have had one of that name before it."""
-        return (dict(self.headers[-len(OURS) :]).get(name) or b"").decode(errors="replace")
+    def header(self, name: str) -> str:
+        """The value of a header that the worker appended.
+
+        The message itself may have brought a header of the same name, which is not looked at.
+        """
+        return (dict(self.headers[-len(APPENDED) :]).get(name) or b"").decode(errors="replace")
 
     @property
     def source(self) -> tuple[str, int]:
-        """Topic and partition that the message came from; -1 where it does not say."""
-        partition = self.said(f"{ERRORS}partition")
-        return self.said(f"{ERRORS}topic"), int(partition) if partition.isdecimal() else -1
+        """Topic and partition that the message came from; partition -1 if it is not given."""
+        partition = self.header(PARTITION)
+        return self.header(TOPIC), int(partition) if partition.isdecimal() else -1
 
     def message(self) -> Record:
-        """Key, value and headers as they were, and one more that says which letter this was."""
-        original = [pair for pair in self.headers[: -len(OURS)] if pair[0] != REPLAYED]
-        return self.key, self.value, [*original, (REPLAYED, str(self.place).encode())]
+        """The original key, value and headers, and one header more that names this letter."""
+        original = [pair for pair in self.headers[: -len(APPENDED)] if pair[0] != REPLAYED]
+        return self.key, self.value, [*original, (REPLAYED, str(self.location).encode())]
 
 
-def shown(value: bytes | None) -> str:
-    """Bytes as text where they are, for a terminal: what does not print is escaped."""
+def printable(value: bytes | None) -> str:
+    """Bytes as text for a terminal; whatever does not print is escaped."""
     if value is None:
         return "null"
     text = value.decode(errors="backslashreplace")

@@ -1,4 +1,4 @@
-"""Publishing: what leaves the worker, as bytes, in bulk, and acknowledged."""
+"""The producer: sends records in bulk, and waits for the broker to acknowledge them."""
 
 from asyncio import Future, gather
 from collections.abc import Iterable, Sequence
@@ -9,37 +9,20 @@ from aiokafka.errors import KafkaError
 from aiokafka.structs import RecordMetadata
 
 from stream.errors import DeliveryError
-from stream.events import DeadLetter
 from stream.kafka.connection_errors import DENIED, denial
 
 Headers = list[tuple[str, bytes | None]]
-NO_HEADERS: Headers = []  # aiokafka wants a list, and does not change it
+NO_HEADERS: Headers = []  # aiokafka requires a list, and does not modify it
 
-
-# Key, value (None is a tombstone), headers. A bare tuple: one is made for every score and state.
+# Key, value (None is a tombstone), headers. A bare tuple, since every score and state makes one.
 Record = tuple[bytes | None, bytes | None, Headers]
 
 
 class Delivery(NamedTuple):
-    """A batch of records on its way; ``records`` of them, in one partition."""
+    """A batch of ``records`` records in flight to one partition."""
 
     records: int
     acknowledged: "Future[RecordMetadata]"
-
-
-def dead_letter_record(topic: str, partition: int, dead: DeadLetter) -> Record:
-    """The original key, value and headers, and why it is dead (header names of KIP-1034)."""
-    message = dead.message
-    headers = [
-        *message.headers,
-        ("__streams.errors.topic", topic.encode()),
-        ("__streams.errors.partition", b"%d" % partition),
-        ("__streams.errors.offset", b"%d" % message.offset),
-        ("__streams.errors.exception", dead.exception.encode()),
-        ("__streams.errors.message", dead.text.encode(errors="backslashreplace")),
-        ("lately.reason", dead.reason.encode()),
-    ]
-    return message.key, message.value, headers
 
 
 class Publisher:
@@ -49,7 +32,7 @@ class Publisher:
         self._producer = producer
 
     async def send(self, topic: str, partition: int, records: Iterable[Record]) -> list[Delivery]:
-        """Hand the records to the producer; they are safe when ``acknowledged`` returns."""
+        """Hand the records to the producer; they are durable once ``acknowledged`` returns."""
         producer = self._producer
         deliveries: list[Delivery] = []
         batch = producer.create_batch()
@@ -72,9 +55,9 @@ class Publisher:
 
 
 async def acknowledged(topic: str, deliveries: Sequence[Delivery]) -> int:
-    """Wait until the broker has every record; the offset of the last one, or -1 if none was sent.
+    """Wait for every record; returns the offset of the last one, or -1 if none was sent.
 
-    Raises DeliveryError if the broker did not take one.
+    Raises DeliveryError if the broker rejected one.
     """
     try:
         metadata = await gather(*(delivery.acknowledged for delivery in deliveries))

@@ -8,6 +8,7 @@ from stream.settings import KafkaSettings
 
 # A dead letter is its event plus our headers: topic name, class and text of the error, reason.
 DEAD_LETTER_HEADROOM_BYTES = 8192
+DEFAULT_TOMBSTONES_MS = 24 * 3_600_000  # Kafka's default of delete.retention.ms
 
 Status = Literal["PASS", "WARN", "FAIL", "SKIP"]
 

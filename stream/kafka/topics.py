@@ -1,9 +1,8 @@
 """Our topics on a broker: looks at them, makes those missing, refuses those that do not fit."""
 
 import asyncio
-import json
 import logging
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import NamedTuple
 
@@ -16,12 +15,18 @@ from aiokafka.errors import (
     for_code,
 )
 
-from stream.errors import BrokerError, SettingsError, TopicsError
+from stream.errors import BrokerError, TopicsError
 from stream.kafka.connection_errors import DENIED, denial, quiet_client, raise_refusal
 from stream.kafka.security import client_options
-from stream.kafka.topic_checks import DEAD_LETTER_HEADROOM_BYTES, Finding, Topic, judge, names
+from stream.kafka.topic_checks import (
+    DEAD_LETTER_HEADROOM_BYTES,
+    DEFAULT_TOMBSTONES_MS,
+    Finding,
+    Topic,
+    judge,
+    names,
+)
 from stream.settings import KafkaSettings
-from stream.storage.recovery import DEFAULT_TOMBSTONES_MS
 
 PATIENCE_S = 5.0
 SETTLE_S = 1.0
@@ -33,7 +38,7 @@ _KEEP_ALL = {"cleanup.policy": "delete"}
 _CHECKED = ("cleanup.policy", "max.message.bytes", "delete.retention.ms")
 
 
-class Required(NamedTuple):
+class TopicParameters(NamedTuple):
     """What a worker must know of its topics: partitions of events, and of the changelog its memory.
 
     ``tombstones_ms`` is how long the changelog keeps what says that a user was forgotten.
@@ -43,7 +48,7 @@ class Required(NamedTuple):
     tombstones_ms: int
 
 
-async def check(settings: KafkaSettings) -> list[Finding]:
+async def check_topics(settings: KafkaSettings) -> list[Finding]:
     """Look at the topics, and say of each what is right and wrong.
 
     Raises BrokerError when no broker answers, or it breaks off.
@@ -52,7 +57,7 @@ async def check(settings: KafkaSettings) -> list[Finding]:
         return judge(settings, await _look(admin, settings))
 
 
-async def create(
+async def create_topics(
     settings: KafkaSettings, partitions: int | None = None, replication: int | None = None
 ) -> list[str]:
     """Make the topics that are missing, changelog included, and return their names.
@@ -61,7 +66,7 @@ async def create(
     DEFAULT_PARTITIONS; ``replication`` the number of brokers, three at most.
 
     Raises TopicsError when the events topic has another number of partitions, or a broker refuses;
-    BrokerError as `check` does.
+    BrokerError as `check_topics` does.
     """
     async with _admin(settings) as admin:
         topics = await _look(admin, settings)
@@ -86,12 +91,12 @@ async def create(
         return made + await _make(admin, topics, others, partitions, replication)
 
 
-async def require(settings: KafkaSettings) -> Required:
+async def ensure_topics(settings: KafkaSettings) -> TopicParameters:
     """See that the worker may start, and return what it must know of its topics.
 
     A missing changelog is made here: it is the group's own, and nobody else's to make.
 
-    Raises TopicsError that tells the first thing wrong and its fix; BrokerError as `check` does.
+    Raises TopicsError that names the first fault and its fix; BrokerError as `check_topics` does.
     """
     async with _admin(settings) as admin:
         topics = await _look_twice(admin, settings)
@@ -109,7 +114,7 @@ async def require(settings: KafkaSettings) -> Required:
         await _make(admin, topics, changelog, partitions, await _default_replication(admin))
         known = topics.get(settings.changelog_topic)
         told_ms = known.delete_retention_ms if known else None
-        return Required(partitions, DEFAULT_TOMBSTONES_MS if told_ms is None else told_ms)
+        return TopicParameters(partitions, DEFAULT_TOMBSTONES_MS if told_ms is None else told_ms)
 
 
 async def _may_join(admin: AIOKafkaAdminClient, settings: KafkaSettings) -> None:
@@ -122,54 +127,6 @@ async def _may_join(admin: AIOKafkaAdminClient, settings: KafkaSettings) -> None
         raise GroupAuthorizationFailedError(settings.group) from error
     except KafkaError:
         return  # its coordinator may be starting
-
-
-def topics(
-    settings: KafkaSettings,
-    *,
-    create_missing: bool = False,
-    partitions: int | None = None,
-    replication: int | None = None,
-    as_json: bool = False,
-) -> int:
-    """The command `lately topics`: print what was made and found; 1 when anything fails, else 0.
-
-    Raises SettingsError, TopicsError, BrokerError.
-    """
-    if partitions is not None and not create_missing:
-        raise SettingsError("--partitions: nothing is made without --create; give both")
-    return asyncio.run(_topics(settings, create_missing, partitions, replication, as_json))
-
-
-async def _topics(
-    settings: KafkaSettings,
-    create_missing: bool,
-    partitions: int | None,
-    replication: int | None,
-    as_json: bool,
-) -> int:
-    made = await create(settings, partitions, replication) if create_missing else []
-    findings = await check(settings)
-    fit = all(finding.status != "FAIL" for finding in findings)
-    if as_json:
-        found = [finding.as_dict() for finding in findings]
-        print(json.dumps({"fit": fit, "created": made, "findings": found}, indent=2))
-    else:
-        print("\n".join([*(f"created {name}" for name in made), *_table(findings)]))
-    return 0 if fit else 1
-
-
-def _table(findings: Sequence[Finding]) -> Iterator[str]:
-    topic_width = max(len(finding.topic) for finding in findings)
-    check_width = max(len(finding.check) for finding in findings)
-    for finding in findings:
-        line = f"{finding.status}  {finding.topic:{topic_width}}  {finding.check:{check_width}}  "
-        if finding.status == "PASS":
-            yield line + finding.found
-        else:
-            yield f"{line}{finding.found}, expected {finding.expected}"
-        if finding.fix:
-            yield f"      {finding.fix}"
 
 
 @asynccontextmanager

@@ -9,13 +9,13 @@ from typing import NamedTuple
 from model.scorer import ModelInfo, Score
 from stream.events import DeadLetter
 from stream.failpoints import passed
+from stream.kafka.dead_letters import dead_letter_record
 from stream.kafka.producer import (
     NO_HEADERS,
     Delivery,
     Publisher,
     Record,
     acknowledged,
-    dead_letter_record,
 )
 from stream.kafka.write_fence import Succession
 from stream.metrics import Metrics

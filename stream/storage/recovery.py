@@ -10,6 +10,7 @@ from aiokafka.errors import OffsetOutOfRangeError
 
 from stream.events import Message
 from stream.kafka.producer import NO_HEADERS, Publisher, Record, acknowledged
+from stream.kafka.topic_checks import DEFAULT_TOMBSTONES_MS
 from stream.storage.applied_offset import headers_of_null, reach_of_state
 from stream.storage.store import StateStore
 from stream.user_state import applied_offset_of
@@ -17,7 +18,6 @@ from stream.worker.memory import sweep
 
 _FETCH_BYTES = 4 << 20  # per partition and request
 _PROGRESS_EVERY_S = 5.0
-DEFAULT_TOMBSTONES_MS = 24 * 3_600_000  # Kafka's default of delete.retention.ms
 _SAFE_SHARE = 0.75  # of it: clocks differ, and reading the changelog takes time
 Values = dict[bytes, bytes | None]  # by user id as bytes; None deletes
 _log = structlog.get_logger(__name__)

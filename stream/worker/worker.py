@@ -117,7 +117,7 @@ class Worker:
         scorer, policy = await asyncio.to_thread(reloader.start)
         self._health.set_ok("model")
         self._metrics.set_model(scorer.info.name, scorer.info.version, scorer.info.device)
-        required = await topics.require(settings)
+        required = await topics.ensure_topics(settings)
         self._producer = await self._start_producer(stack)
         ours = await self._name_topics()
         device = Device(scorer, settings.scoring_timeout_s)
@@ -197,7 +197,7 @@ class Worker:
         )
 
     def _build_pipeline(
-        self, device: Device, policy: BatchPolicy, required: topics.Required, ours: Topics
+        self, device: Device, policy: BatchPolicy, required: topics.TopicParameters, ours: Topics
     ) -> None:
         settings = self._settings
         numbers, partitioner = list(range(required.partitions)), DefaultPartitioner()

