@@ -1,7 +1,7 @@
-"""Failpoints: named places on a batch's way where a test may crash the worker.
+"""Failpoints: named steps of a batch at which a test can crash the worker.
 
-They exist only where the environment asks for one: ``LATELY_FAILPOINT=changelog_sent:3`` ends the
-process, as ``kill -9`` does, the third time that a batch comes by that place.
+``LATELY_FAILPOINT=changelog_sent:3`` kills the process, as ``kill -9`` does, the third time a
+batch reaches that step. Without the variable, no failpoint is armed.
 """
 
 import os
@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from stream.errors import SettingsError
 
 VARIABLE = "LATELY_FAILPOINT"
-PLACES = (
+NAMES = (
     "scores_sent",
     "dead_sent",
     "acknowledged",
@@ -21,26 +21,26 @@ PLACES = (
     "committed",
 )
 
-_left: dict[str, int] = {}
+_hits_left: dict[str, int] = {}
 
 
 def arm(environment: Mapping[str, str]) -> None:
-    """Read the environment; raises SettingsError for a place that there is not."""
-    asked = environment.get(VARIABLE)
-    if not asked:
+    """Arm the failpoint that the environment names; raises SettingsError for an unknown one."""
+    setting = environment.get(VARIABLE)
+    if not setting:
         return
-    place, _, times = asked.partition(":")
-    if place not in PLACES or not times.isdigit() or int(times) < 1:
+    name, _, hits = setting.partition(":")
+    if name not in NAMES or not hits.isdigit() or int(hits) < 1:
         raise SettingsError(
-            f"{VARIABLE}: {asked!r} is not PLACE:N, with N from 1 and a PLACE of "
-            f"{', '.join(PLACES)}; unset it"
+            f"{VARIABLE}: {setting!r} is not NAME:N, with N from 1 and a NAME of "
+            f"{', '.join(NAMES)}; unset it"
         )
-    _left[place] = int(times)
+    _hits_left[name] = int(hits)
 
 
-def passed(place: str) -> None:
-    """A batch is here; ends the process if that is what was asked for."""
-    if place in _left:
-        _left[place] -= 1
-        if not _left[place]:
+def hit(name: str) -> None:
+    """Mark that a batch has reached this step; kills the process if the failpoint is due."""
+    if name in _hits_left:
+        _hits_left[name] -= 1
+        if not _hits_left[name]:
             os.kill(os.getpid(), signal.SIGKILL)

@@ -5,7 +5,7 @@ import asyncio
 import structlog
 from aiokafka.errors import KafkaError
 
-from stream.failpoints import passed
+from stream.failpoints import hit
 from stream.group.faust_consumer import Lane
 from stream.kafka.write_fence import Succession
 from stream.metrics import Metrics
@@ -63,5 +63,5 @@ class Committer:
             kept = False
         self._metrics.commits["ok" if kept else "failed"].inc()
         if kept:
-            passed("committed")
+            hit("committed")
         return kept

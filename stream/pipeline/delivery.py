@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from model.scorer import ModelInfo, Score
 from stream.events import DeadLetter
-from stream.failpoints import passed
+from stream.failpoints import hit
 from stream.kafka.dead_letters import dead_letter_record
 from stream.kafka.producer import (
     NO_HEADERS,
@@ -78,12 +78,12 @@ class Outlet:
                 self._succession.sends(topics.scores, share.number)
                 deliveries = await self._publisher.send(topics.scores, share.number, records)
                 sent.append((topics.scores, deliveries))
-                passed("scores_sent")
+                hit("scores_sent")
             if share.dead:
                 target = share.number % topics.dead_partitions
                 letters = [dead_letter_record(topics.events, share.number, d) for d in share.dead]
                 sent.append((topics.dead, await self._publisher.send(topics.dead, target, letters)))
-                passed("dead_sent")
+                hit("dead_sent")
         return sent
 
     def _encoder_of(self, scored: Scored) -> ScoreEncoder:
@@ -116,7 +116,7 @@ class Outlet:
         """
         for topic, deliveries in sent:
             await acknowledged(topic, deliveries)
-        passed("acknowledged")
+        hit("acknowledged")
         for topic, deliveries in await self._send_receipts(batch):
             await acknowledged(topic, deliveries)
         self._observe(batch, scored.scores)
@@ -131,7 +131,7 @@ class Outlet:
                 receipts = [self._receipts.encode(share.number, e, now_ms) for e in share.forgets]
                 deliveries = await self._publisher.send(topics.receipts, target, receipts)
                 sent.append((topics.receipts, deliveries))
-                passed("receipts_sent")
+                hit("receipts_sent")
         return sent
 
     def look_for_others(self, settled: Sent) -> None:
@@ -150,7 +150,7 @@ class Outlet:
                 records = [(k, value, headers(k, NO_HEADERS)) for k, value in share.changes.items()]
                 self._succession.sends(changelog, share.number)
                 sent.append((share, await self._publisher.send(changelog, share.number, records)))
-                passed("changelog_sent")
+                hit("changelog_sent")
         written = []
         for share, deliveries in sent:
             last = await acknowledged(changelog, deliveries)
@@ -165,7 +165,7 @@ class Outlet:
     def _write_disk(self, written: Written) -> None:
         for share, changelog_offset in written:
             self._store.write(share.number, share.changes.items(), changelog_offset)
-            passed("state_put")
+            hit("state_put")
 
     def _observe(self, batch: Batch, scores: Sequence[Score | Exception]) -> None:
         for quality, n in Counter(s.quality for s in scores if isinstance(s, Score)).items():

@@ -5,7 +5,7 @@ import shutil
 import time
 from signal import SIGCONT, SIGSTOP
 
-from stream.failpoints import PLACES
+from stream.failpoints import NAMES
 from tests.chaos.faults.fault import fault
 from tests.chaos.run import Run
 from tests.kafka.message import Message
@@ -19,7 +19,7 @@ KILLS = 20
 @fault(events=12_000)
 def kill_at_failpoints(run: Run) -> None:
     """kill -9 at each place on a batch's way, the n-th time a batch comes by."""
-    for place in run.random.sample(PLACES, len(PLACES)):
+    for place in run.random.sample(NAMES, len(NAMES)):
         # Some come more seldom: of a thousand events six ask to be forgotten.
         latest = {"committed": 2, "dead_sent": 3, "receipts_sent": 2}.get(place, 6)
         worker = run.start(crash_at=f"{place}:{run.random.randint(1, latest)}")
