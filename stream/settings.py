@@ -18,6 +18,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from stream.addresses import Address
 from stream.errors import SettingsError
 from stream.user_state import Rules
 
@@ -128,6 +129,11 @@ class KafkaSettings(Settings):
     )
 
     @property
+    def brokers(self) -> list[Address]:
+        """The addresses in ``bootstrap``."""
+        return [Address.parse(broker.strip()) for broker in self.bootstrap.split(",")]
+
+    @property
     def changelog_topic(self) -> str:
         """The state topic; the name that Faust gives the table ``state`` of this group."""
         return f"{self.group}-state-changelog"
@@ -135,8 +141,11 @@ class KafkaSettings(Settings):
     @model_validator(mode="after")
     def _bootstrap_names_ports(self) -> Self:
         for broker in self.bootstrap.split(","):
-            host, colon, port = broker.strip().rpartition(":")
-            if not (host and colon and port.isdigit() and 0 < int(port) < 65536):
+            try:
+                valid = Address.parse(broker.strip()).port > 0
+            except ValueError:
+                valid = False
+            if not valid:
                 raise ValueError(
                     f"bootstrap: {broker!r} is not HOST:PORT; set --bootstrap or LATELY_BOOTSTRAP"
                 )
@@ -178,14 +187,12 @@ class KafkaSettings(Settings):
         return self
 
 
-def _host_and_port(address: str) -> str:
-    host, colon, port = address.rpartition(":")
-    if not (host and colon and port.isdigit() and int(port) < 65536):
-        raise ValueError(f"{address!r} is not HOST:PORT")
-    return address
+def _check_address(text: str) -> str:
+    Address.parse(text)
+    return text
 
 
-HttpAddress = Annotated[str, AfterValidator(_host_and_port)]
+HttpAddress = Annotated[str, AfterValidator(_check_address)]
 
 
 class DoctorSettings(KafkaSettings):

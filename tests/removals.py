@@ -67,8 +67,8 @@ REMOVALS = [
     Removal(
         "a refusal ends the start",
         "stream/kafka/connection_errors.py",
-        "            if why := _refused(error, settings):\n",
-        "            if why := None:\n",
+        "            if cause := _permanent_cause(error, settings):\n",
+        "            if cause := None:\n",
         f"{BROKER}[a wrong password by PLAIN-1-refuses our user and password by PLAIN]",
         kafka=True,
     ),

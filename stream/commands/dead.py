@@ -13,7 +13,7 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 
 from stream.errors import LatelyError, SettingsError
-from stream.kafka.command_clients import PATIENCE_S, TopicReader, open_producer, open_reader
+from stream.kafka.command_clients import TIMEOUT_S, TopicReader, open_producer, open_reader
 from stream.kafka.dead_letters import EXCEPTION, MESSAGE, OFFSET, Letter, Location, printable
 from stream.kafka.producer import Publisher, acknowledged
 from stream.metrics import REASONS
@@ -123,7 +123,7 @@ async def _one(settings: KafkaSettings, place: Location) -> Letter:
 
 
 async def _at(reader: TopicReader, settings: KafkaSettings, place: Location) -> Letter:
-    record = await reader.at(*place)
+    record = await reader.record_at(*place)
     if record is None:
         raise LatelyError(
             f"{settings.dead_topic}: no letter lies at {place}; "
@@ -184,7 +184,7 @@ class Replay:
             return
         for partition, its_letters in by_partition.items():
             records = [letter.message() for letter in its_letters]
-            async with asyncio.timeout(PATIENCE_S):
+            async with asyncio.timeout(TIMEOUT_S):
                 deliveries = await self._publisher.send(self._topic, partition, records)
                 await acknowledged(self._topic, deliveries)
 
@@ -250,7 +250,7 @@ async def _replay(
 async def _letters(reader: TopicReader, what: str) -> AsyncIterator[list[Letter]]:
     """Every letter that is there now, a few at a time."""
     tell, seen = _progress(what), 0
-    async for records in reader.until_now():
+    async for records in reader.read_to_end():
         yield [Letter(record) for record in records]
         seen += len(records)
         tell(seen)

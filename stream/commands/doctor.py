@@ -1,21 +1,22 @@
-"""The command `lately doctor`: looks at everything a worker needs, and says how to mend it."""
+"""The command `lately doctor`: checks everything a worker needs, and says how to fix it."""
 
 import asyncio
 import json
-import logging
 
-from stream.commands.doctor_broker import look_at_broker
+from stream.addresses import Address
+from stream.commands.doctor_broker import check_broker
 from stream.commands.doctor_machine import Check, check_artifact, check_http, check_state_dir
+from stream.kafka.connection_errors import quiet_client
 from stream.settings import DoctorSettings
 
 
 def doctor(settings: DoctorSettings, *, as_json: bool = False) -> int:
-    """Print a line for each thing that was looked at; 1 when one fails, else 0.
+    """Print a line for each check; returns 1 if one fails, else 0.
 
-    Changes nothing, neither here nor at the broker.
+    Changes nothing, neither on this machine nor at the broker.
     """
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # a line of ours says the same
-    checks = [*asyncio.run(_look_at_broker(settings)), *_look_here(settings)]
+    with quiet_client():
+        checks = [*asyncio.run(_check_broker(settings)), *_check_machine(settings)]
     failed = any(check.status == "FAIL" for check in checks)
     if as_json:
         print(json.dumps({"fit": not failed, "checks": [check.as_dict() for check in checks]}))
@@ -24,13 +25,13 @@ def doctor(settings: DoctorSettings, *, as_json: bool = False) -> int:
     return 1 if failed else 0
 
 
-async def _look_at_broker(settings: DoctorSettings) -> list[Check]:
-    return [check async for check in look_at_broker(settings)]
+async def _check_broker(settings: DoctorSettings) -> list[Check]:
+    return [check async for check in check_broker(settings)]
 
 
-def _look_here(settings: DoctorSettings) -> list[Check]:
+def _check_machine(settings: DoctorSettings) -> list[Check]:
     return [
         check_artifact(settings.artifact),
         *check_state_dir(settings.state_dir, settings.group),
-        check_http(settings.http),
+        check_http(Address.parse(settings.http)),
     ]

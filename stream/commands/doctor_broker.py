@@ -1,4 +1,4 @@
-"""What `lately doctor` looks at on the broker: versions, topics, access, clock, group."""
+"""The checks of `lately doctor` on the broker: version, topics, access, clock, group."""
 
 import asyncio
 import time
@@ -6,33 +6,33 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import (
     GroupCoordinatorNotAvailableError,
     KafkaError,
     TopicAuthorizationFailedError,
 )
-from aiokafka.protocol.admin import ApiVersionRequest
 
 from stream.commands.doctor_machine import Check
 from stream.errors import LatelyError
 from stream.kafka.command_clients import partitions_of
+from stream.kafka.protocol import api_versions
 from stream.kafka.security import client_options
 from stream.kafka.topic_checks import Finding, Status
 from stream.kafka.topics import check_topics
 from stream.settings import KafkaSettings
 
-AHEAD_MS = 5_000  # of our clock, before we say that clocks differ
-OLD_S = 60  # an event that waits for longer than this is worth a warning
+AHEAD_MS = 5_000  # a record stamped later than our clock by more shows that clocks differ
+OLD_S = 60  # an uncommitted event that is older is worth a warning
 _FETCH_WAIT_S = 0.3
-_PATIENCE_S = 5.0
+_TIMEOUT_S = 5.0
 _FETCH_API = 1  # its version grows with every Kafka
 _KAFKA_OF_FETCH = {18: "4.1", 17: "3.9", 16: "3.7", 15: "3.5", 13: "3.1", 12: "2.7", 11: "2.3"}
 
 
-async def look_at_broker(settings: KafkaSettings) -> AsyncIterator[Check]:
-    """Everything that can be told without writing; the broker first, for the rest needs it."""
+async def check_broker(settings: KafkaSettings) -> AsyncIterator[Check]:
+    """Every check that writes nothing; the broker comes first, since the rest needs it."""
     try:
         findings = await check_topics(settings)
     except LatelyError as error:
@@ -41,50 +41,44 @@ async def look_at_broker(settings: KafkaSettings) -> AsyncIterator[Check]:
         yield Check("SKIP", "topics", "topics, access, clock and group need a broker")
         return
     yield await _check_version(settings)
-    for check in judge_topics(findings):
+    for check in assess_topics(findings):
         yield check
-    there = [f.topic for f in findings if f.check == "exists" and f.status == "PASS"]
+    existing = [f.topic for f in findings if f.check == "exists" and f.status == "PASS"]
     consumer = AIOKafkaConsumer(
         **client_options(settings), enable_auto_commit=False, isolation_level="read_committed"
     )
     try:
         await consumer.start()
-        yield await _check_reading(consumer, settings, there)
-        yield Check("SKIP", "access", "writing is not tried: it would leave a record")
-        if settings.events_topic in there:
+        yield await _check_reading(consumer, settings, existing)
+        yield Check("SKIP", "access", "writing is not tested: it would leave a record")
+        if settings.events_topic in existing:
             yield await _check_clock(consumer, settings.events_topic)
             async for check in _check_group(consumer, settings):
                 yield check
     except KafkaError as error:
-        yield Check("FAIL", "broker", f"broke off ({error!r})", "see its log, and look again")
+        yield Check("FAIL", "broker", f"broke off ({error!r})", "see its log, and try again")
     finally:
         await consumer.stop()
 
 
 async def _check_version(settings: KafkaSettings) -> Check:
-    producer = AIOKafkaProducer(**client_options(settings), enable_idempotence=False)
     try:
-        await producer.start()
-        client = producer.client
-        answer = await client.send(client.get_random_node(), ApiVersionRequest())
+        versions = await api_versions(settings)
     except KafkaError as error:
         return Check("WARN", "broker", f"does not tell its version ({error!r})", "see its log")
-    finally:
-        await producer.stop()
-    versions = {api: highest for api, _, highest in answer.api_versions}
     return Check("PASS", "broker", f"{settings.bootstrap} answers; {kafka_of(versions)}")
 
 
 def kafka_of(highest: Mapping[int, int]) -> str:
-    """What Kafka has these APIs, in the highest versions that it takes; it does not tell itself."""
+    """The Kafka version, as its highest API versions show; a broker does not tell it."""
     fetch = highest.get(_FETCH_API, 0)
     known = max((version for version in _KAFKA_OF_FETCH if version <= fetch), default=0)
     name = f"Kafka {_KAFKA_OF_FETCH[known]} or later" if known else "an old Kafka"
     return f"by its APIs {name} ({len(highest)} APIs, Fetch up to version {fetch})"
 
 
-def judge_topics(findings: Iterable[Finding]) -> list[Check]:
-    """The preflight's findings: those that pass in one line, each other in its own."""
+def assess_topics(findings: Iterable[Finding]) -> list[Check]:
+    """The findings on topics: one line for those that pass, and one for each other."""
     found = list(findings)
     passed = sum(f.status == "PASS" for f in found)
     return [
@@ -100,12 +94,12 @@ def judge_topics(findings: Iterable[Finding]) -> list[Check]:
 async def _check_reading(
     consumer: AIOKafkaConsumer, settings: KafkaSettings, topics: Sequence[str]
 ) -> Check:
-    refused = [topic for topic in topics if not await _can_read(consumer, topic)]
-    if not refused:
+    denied = [topic for topic in topics if not await _can_read(consumer, topic)]
+    if not denied:
         return Check("PASS", "access", f"can read {', '.join(topics)}")
-    needed = {settings.events_topic, settings.changelog_topic}  # others are for our commands
-    status: Status = "FAIL" if needed & set(refused) else "WARN"
-    found = f"may not read {', '.join(refused)}"
+    needed = {settings.events_topic, settings.changelog_topic}  # only commands read the others
+    status: Status = "FAIL" if needed & set(denied) else "WARN"
+    found = f"may not read {', '.join(denied)}"
     return Check(status, "access", found, "grant Read on it to this user (`kafka-acls.sh`)")
 
 
@@ -113,7 +107,7 @@ async def _can_read(consumer: AIOKafkaConsumer, topic: str) -> bool:
     first = TopicPartition(topic, 0)
     consumer.assign([first])
     try:
-        async with asyncio.timeout(_PATIENCE_S):
+        async with asyncio.timeout(_TIMEOUT_S):
             await consumer.seek_to_beginning(first)
             await consumer.getmany(first, timeout_ms=int(_FETCH_WAIT_S * 1000))
     except (TopicAuthorizationFailedError, TimeoutError):
@@ -122,7 +116,7 @@ async def _can_read(consumer: AIOKafkaConsumer, topic: str) -> bool:
 
 
 async def _check_clock(consumer: AIOKafkaConsumer, topic: str) -> Check:
-    """Kafka tells nobody its time, but a record from our future tells that clocks differ."""
+    """Kafka does not tell its time, but a record from our future shows that clocks differ."""
     now_ms = time.time_ns() // 1_000_000
     partitions = [TopicPartition(topic, p) for p in await partitions_of(consumer, topic)]
     later = await consumer.offsets_for_times(dict.fromkeys(partitions, now_ms + AHEAD_MS))
@@ -147,11 +141,11 @@ async def _check_group(consumer: AIOKafkaConsumer, settings: KafkaSettings) -> A
         described, offsets = [], {}
     except KafkaError as error:
         grant = "grant Read and Describe on it to this user (`kafka-acls.sh`)"
-        yield Check("FAIL", "group", f"may not look at {settings.group} ({error!r})", grant)
+        yield Check("FAIL", "group", f"may not describe {settings.group} ({error!r})", grant)
         return
     finally:
         await admin.close()
-    yield judge_group(settings.group, [g for answer in described for g in answer.groups])
+    yield assess_group(settings.group, [g for answer in described for g in answer.groups])
     committed = {
         tp.partition: found.offset
         for tp, found in offsets.items()
@@ -160,56 +154,57 @@ async def _check_group(consumer: AIOKafkaConsumer, settings: KafkaSettings) -> A
     yield await _check_lag(consumer, settings.events_topic, committed)
 
 
-def judge_group(name: str, groups: Sequence[Sequence[Any]]) -> Check:
-    """Whether somebody is in the group; a description is (error, id, state, …, members, …)."""
+def assess_group(name: str, groups: Sequence[Sequence[Any]]) -> Check:
+    """Whether the group has members; a description is (error, id, state, …, members, …)."""
     members = len(groups[0][5]) if groups else 0
     state = groups[0][2] if groups else "unknown"
     if not members:
         return Check("WARN", "group", f"{name} has no member", "start a worker")
     found = f"{name} is {state}, with {members} members"
     if state != "Stable":
-        return Check("WARN", "group", found, "wait for it to settle, and look again")
+        return Check("WARN", "group", found, "wait until it is stable, and check again")
     return Check("PASS", "group", found)
 
 
 async def _check_lag(consumer: AIOKafkaConsumer, topic: str, committed: Mapping[int, int]) -> Check:
-    """How far the last commits are behind, in events and in time."""
+    """How many events are not committed, and how old they are."""
     partitions = [TopicPartition(topic, p) for p in await partitions_of(consumer, topic)]
     ends = await consumer.end_offsets(partitions)
     starts = await consumer.beginning_offsets(partitions)
-    # Kafka does not tell when a commit was made; the first event behind it tells how old it is.
-    behind = {
+    # Kafka does not tell when a commit was made; the first event after it tells how old it is.
+    uncommitted = {
         tp: max(committed.get(tp.partition, 0), starts[tp])
         for tp in partitions
         if max(committed.get(tp.partition, 0), starts[tp]) < ends[tp]
     }
-    firsts = await _first_timestamps_ms(consumer, behind, ends) if behind else {}
-    behind = {tp: offset for tp, offset in behind.items() if tp in firsts}
-    if not behind:
+    firsts = await _first_timestamps_ms(consumer, uncommitted, ends) if uncommitted else {}
+    uncommitted = {tp: offset for tp, offset in uncommitted.items() if tp in firsts}
+    if not uncommitted:
         return Check("PASS", "lag", "every event is committed")
-    events = sum(ends[tp] - offset for tp, offset in behind.items())
+    events = sum(ends[tp] - offset for tp, offset in uncommitted.items())
     known_ms = [first_ms for first_ms in firsts.values() if first_ms is not None]
     now_ms = time.time_ns() // 1_000_000
     age_s = max(0, now_ms - min(known_ms)) // 1000 if known_ms else None
-    return judge_lag(events, len(behind), age_s)
+    return assess_lag(events, len(uncommitted), age_s)
 
 
 async def _first_timestamps_ms(
     consumer: AIOKafkaConsumer,
-    behind: Mapping[TopicPartition, int],
+    starts: Mapping[TopicPartition, int],
     ends: Mapping[TopicPartition, int],
 ) -> dict[TopicPartition, int | None]:
-    """Of the first record from each offset, None if it cannot be read; none where there is none.
+    """The timestamp of the first record at or after each offset.
 
-    Behind the last record of a transaction there is the marker of its end.
+    None if it cannot be read. A partition without such a record is left out: after the last record
+    of a transaction there is only its end marker.
     """
-    consumer.assign(list(behind))
-    for tp, offset in behind.items():
+    consumer.assign(list(starts))
+    for tp, offset in starts.items():
         consumer.seek(tp, offset)
     firsts: dict[TopicPartition, int | None] = {}
-    unread = set(behind)
+    unread = set(starts)
     with suppress(TimeoutError, TopicAuthorizationFailedError):
-        async with asyncio.timeout(_PATIENCE_S):
+        async with asyncio.timeout(_TIMEOUT_S):
             while unread:
                 fetched = await consumer.getmany(timeout_ms=200, max_records=100)
                 for tp, records in fetched.items():
@@ -220,10 +215,10 @@ async def _first_timestamps_ms(
     return dict.fromkeys(unread) | firsts
 
 
-def judge_lag(events: int, partitions: int, age_s: int | None) -> Check:
+def assess_lag(events: int, partitions: int, age_s: int | None) -> Check:
     """Whether what is not committed yet is worth a word."""
     age = "of an age that cannot be told" if age_s is None else f"the oldest {age_s:,} s old"
     found = f"{events:,} events in {partitions} partitions are not committed, {age}"
     if age_s is not None and age_s <= OLD_S:
         return Check("PASS", "lag", found)
-    return Check("WARN", "lag", found, "start a worker, or see why it is behind (/readyz)")
+    return Check("WARN", "lag", found, "start a worker, or see why it is lagging (/readyz)")

@@ -1,4 +1,4 @@
-"""What `lately doctor` looks at on this machine: artifact, state directory, address."""
+"""The checks of `lately doctor` on this machine: artifact, state directory, HTTP address."""
 
 import fcntl
 import json
@@ -11,16 +11,17 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
 
+from stream.addresses import Address
 from stream.kafka.topic_checks import Status
 
 LITTLE_BYTES = 1 << 30
-TOO_LITTLE_BYTES = 64 << 20  # less than RocksDB writes before it makes room
-_ASK_S = 2.0
+TOO_LITTLE_BYTES = 64 << 20  # less than RocksDB writes before it compacts
+_TIMEOUT_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing that was looked at; ``fix`` is what to do, and empty for PASS and SKIP."""
+    """The result of one check; ``fix`` is what to do, empty for PASS and SKIP."""
 
     status: Status
     what: str
@@ -39,12 +40,12 @@ class Check:
 
 
 def check_artifact(artifact: Path | None) -> Check:
-    """Whether a worker would load it: every hash, and that the engine opens it."""
+    """Whether a worker would load it: every hash is right, and the engine opens it."""
     from model.artifact.artifact import verify  # late: loads the engine
     from model.errors import ModelError
 
     if artifact is None:
-        return Check("SKIP", "artifact", "not looked at: give --artifact")
+        return Check("SKIP", "artifact", "not checked: give --artifact")
     try:
         fields = verify(artifact)
     except ModelError as error:
@@ -55,35 +56,35 @@ def check_artifact(artifact: Path | None) -> Check:
 
 
 def check_state_dir(state_dir: Path | None, group: str) -> Iterator[Check]:
-    """Whether a worker can write there, for how long, and whether one does."""
+    """Whether a worker can write there, how much room is left, and whether one is running."""
     if state_dir is None:
-        yield Check("SKIP", "state", "not looked at: give --state-dir")
+        yield Check("SKIP", "state", "not checked: give --state-dir")
         return
-    there = next(p for p in (state_dir.absolute(), *state_dir.absolute().parents) if p.exists())
+    existing = next(p for p in (state_dir.absolute(), *state_dir.absolute().parents) if p.exists())
     try:
-        with tempfile.TemporaryFile(dir=there):
+        with tempfile.TemporaryFile(dir=existing):
             pass
     except OSError as error:
-        found = f"cannot write in {there} ({error.strerror})"
-        yield Check("FAIL", "state", found, "mend its permissions, or choose another --state-dir")
+        found = f"cannot write in {existing} ({error.strerror})"
+        yield Check("FAIL", "state", found, "fix its permissions, or choose another --state-dir")
         return
     found = (
         f"can write in {state_dir}"
-        if there == state_dir.absolute()
-        else (f"{state_dir} is not there yet, and can be made")
+        if existing == state_dir.absolute()
+        else f"{state_dir} does not exist yet, and can be created"
     )
     yield Check("PASS", "state", found)
-    yield judge_space(shutil.disk_usage(there).free)
+    yield assess_space(shutil.disk_usage(existing).free)
     yield _check_lock(state_dir / group / "lock")
 
 
-def judge_space(free_bytes: int) -> Check:
-    """Whether that much room will do."""
+def assess_space(free_bytes: int) -> Check:
+    """Whether this much free space is enough."""
     found = f"{free_bytes / (1 << 30):,.1f} GiB free for the state"
     if free_bytes < TOO_LITTLE_BYTES:
-        return Check("FAIL", "disk", found, "free some, or choose another --state-dir")
+        return Check("FAIL", "disk", found, "free some space, or choose another --state-dir")
     if free_bytes < LITTLE_BYTES:
-        return Check("WARN", "disk", found, "a full disk ends the worker: free some")
+        return Check("WARN", "disk", found, "a full disk ends the worker: free some space")
     return Check("PASS", "disk", found)
 
 
@@ -97,40 +98,39 @@ def _check_lock(lock: Path) -> Check:
         return Check("PASS", "lock", "held: a worker or a command uses this directory now")
     except OSError as error:
         return Check(
-            "FAIL", "lock", f"cannot open {lock} ({error.strerror})", "mend its permissions"
+            "FAIL", "lock", f"cannot open {lock} ({error.strerror})", "fix its permissions"
         )
     return Check("PASS", "lock", "free: no worker uses this directory now")
 
 
-def check_http(http: str) -> Check:
-    """Whether the worker that answers there is ready or, where none does, whether one could."""
-    answer = _ask(http)
+def check_http(http: Address) -> Check:
+    """Whether the worker that answers there is ready or, if none does, whether one could listen."""
+    answer = _readiness(http)
     if answer is not None:
         if answer.get("ready"):
             return Check("PASS", "http", f"a worker answers on {http}, and is ready")
         reasons = "; ".join(f"{name}: {why}" for name, why in answer.get("reasons", {}).items())
         found = f"the worker on {http} is not ready ({reasons})"
         return Check("WARN", "http", found, "give it time to recover, or see the other checks")
-    host, _, port = http.rpartition(":")
     try:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        with socket.socket(family) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind((host.strip("[]"), int(port)))
+        family = socket.AF_INET6 if ":" in http.host else socket.AF_INET
+        with socket.socket(family) as listener:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(http)
     except OSError as error:
-        found = f"{http} cannot be had ({error.strerror}), and no worker answers there"
-        return Check("FAIL", "http", found, "give a free address by --http")
+        found = f"cannot listen on {http} ({error.strerror}), and no worker answers there"
+        return Check("FAIL", "http", found, "set --http to a free address")
     return Check("PASS", "http", f"{http} is free for a worker")
 
 
-def _ask(http: str) -> dict[str, Any] | None:
-    """What /readyz says; None when nothing of ours answers."""
-    connection = HTTPConnection(http, timeout=_ASK_S)
+def _readiness(http: Address) -> dict[str, Any] | None:
+    """The answer of /readyz; None if no worker answers."""
+    connection = HTTPConnection(*http, timeout=_TIMEOUT_S)
     try:
         connection.request("GET", "/readyz")
-        said = json.loads(connection.getresponse().read())
+        answer = json.loads(connection.getresponse().read())
     except (OSError, HTTPException, ValueError):
         return None
     finally:
         connection.close()
-    return said if isinstance(said, dict) and "ready" in said else None
+    return answer if isinstance(answer, dict) and "ready" in answer else None

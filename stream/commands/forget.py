@@ -14,7 +14,7 @@ from aiokafka import AIOKafkaProducer
 
 from stream.errors import LatelyError, SettingsError
 from stream.events import FORGET
-from stream.kafka.command_clients import PATIENCE_S, TopicReader, open_producer, open_reader
+from stream.kafka.command_clients import TIMEOUT_S, TopicReader, open_producer, open_reader
 from stream.settings import KafkaSettings
 
 MAX_ID_LENGTH = 256
@@ -124,7 +124,7 @@ async def _send(producer: AIOKafkaProducer, topic: str, users: Sequence[str]) ->
             await producer.send(topic, key=user.encode(), value=_event(user))
             for user in users[start : start + _IN_FLIGHT]
         ]
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(TIMEOUT_S):
             for place in await asyncio.gather(*sent):
                 wishes.append(Wish(len(wishes) + 1, place.partition, place.offset))
     return wishes

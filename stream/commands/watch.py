@@ -1,8 +1,7 @@
-"""Watching: reads the scores topic, for people at a terminal and for programs in a pipe."""
+"""The command `lately watch`: shows scores to people at a terminal, and prints them to a pipe."""
 
 import asyncio
 import contextlib
-import logging
 import os
 import sys
 import time
@@ -12,14 +11,11 @@ from typing import Any
 import orjson
 
 from stream.commands.watch_view import LatestUsers, OneUser, Scored, View, plain_line
-from stream.errors import BrokerError, TopicsError
-from stream.kafka.connection_errors import DENIED, denial, missing, raise_refusal
-from stream.kafka.security import client_options
+from stream.errors import TopicsError
+from stream.kafka.command_clients import open_reader
 from stream.settings import KafkaSettings
 
-# The embedded broker answers a fetch that has to wait only after half of that, events or not.
-FETCH_WAIT_MS = 20
-REFRESH_MS = 250  # four times a second: lively, and still readable
+REFRESH_S = 0.25  # four times a second: lively, and still readable
 
 
 def watch(
@@ -29,17 +25,18 @@ def watch(
     from_beginning: bool = False,
     as_json: bool = False,
 ) -> None:
-    """Show scores until Ctrl-C, or until nobody reads on; those of one user, if one is given.
+    """Show scores until Ctrl-C or a closed pipe; only those of ``user``, if given.
 
-    On a terminal a view that stays in place, else a line per score. Raises BrokerError when
-    Kafka is not there, TopicsError when the scores topic is not, or holds something else.
+    A terminal gets a table updated in place, anything else a line per score. Raises BrokerError
+    when Kafka cannot be reached, TopicsError when the scores topic is missing or holds something
+    else.
     """
     try:
         asyncio.run(_watch(settings, user, from_beginning, as_json))
     except KeyboardInterrupt:
         pass
     except BrokenPipeError:
-        # `lately watch | head` has seen enough; Python must not complain when it flushes.
+        # `lately watch | head` has ended; Python must not complain when it flushes.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
@@ -53,7 +50,7 @@ async def _watch(
             async for batch in scores:
                 _print(line, (scored for scored in batch if user in (None, scored.user_id)))
         else:
-            await _draw(scores, user, f"{settings.scores_topic} on {settings.bootstrap}")
+            await _show_live(scores, user, f"{settings.scores_topic} on {settings.bootstrap}")
 
 
 def _print(line: Callable[[Scored], str], batch: Iterable[Scored]) -> None:
@@ -62,62 +59,37 @@ def _print(line: Callable[[Scored], str], batch: Iterable[Scored]) -> None:
     sys.stdout.flush()
 
 
-async def _draw(scores: AsyncGenerator[list[Scored], None], user: str | None, where: str) -> None:
+async def _show_live(
+    scores: AsyncGenerator[list[Scored], None], user: str | None, where: str
+) -> None:
     from rich.console import Console
     from rich.live import Live
 
     console = Console()
     view: View = OneUser(user, where) if user else LatestUsers(where, max(3, console.height - 5))
-    drawn_ms = 0
+    drawn_s = 0.0
     with Live(console=console, auto_refresh=False) as live:
         async for batch in scores:
             for scored in batch:
                 if user in (None, scored.user_id):
                     view.add(scored)
-            now_ms = time.time_ns() // 1_000_000
-            if now_ms - drawn_ms >= REFRESH_MS:
-                live.update(view.draw(now_ms), refresh=True)
-                drawn_ms = now_ms
+            if time.monotonic() - drawn_s >= REFRESH_S:
+                live.update(view.render(time.time_ns() // 1_000_000), refresh=True)
+                drawn_s = time.monotonic()
 
 
 async def read_scores(
     settings: KafkaSettings, *, from_beginning: bool
 ) -> AsyncGenerator[list[Scored], None]:
-    """Scores as they come, at least every ``REFRESH_MS`` a list, which may be empty.
+    """Scores as they come: a list at least every ``REFRESH_S``, which may be empty.
 
-    Belongs to no consumer group, so it leaves no trace at the broker. Raises as ``watch`` does.
+    Raises as ``watch`` does.
     """
-    from aiokafka import AIOKafkaConsumer
-    from aiokafka.errors import KafkaConnectionError, KafkaError
-
-    # Its complaints about a broker that is away come again every second, into the view.
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
-    reset = "earliest" if from_beginning else "latest"
-    consumer = AIOKafkaConsumer(
-        **client_options(settings), auto_offset_reset=reset, fetch_max_wait_ms=FETCH_WAIT_MS
-    )
-    try:
-        await consumer.start()
-        # Ask for all topics: asking for one by name may create it.
-        if settings.scores_topic not in await consumer.topics():
-            raise missing(settings, settings.scores_topic, "--scores-topic")
-        consumer.subscribe([settings.scores_topic])
+    async with open_reader(settings, settings.scores_topic, "--scores-topic") as reader:
+        await (reader.seek_to_beginning() if from_beginning else reader.seek_to_end())
         while True:
-            fetched = await consumer.getmany(timeout_ms=REFRESH_MS)
-            records = [record for batch in fetched.values() for record in batch]
+            records = await reader.poll(REFRESH_S)
             yield [_parse(record) for record in sorted(records, key=lambda r: r.timestamp)]
-    except DENIED as error:
-        raise BrokerError(f"{settings.bootstrap}: {denial(error)}") from error
-    except KafkaError as error:
-        advice = await raise_refusal(settings)
-        # Of nobody there, the client has much to say, and nothing that helps.
-        why = "" if isinstance(error, KafkaConnectionError) else f" ({error})"
-        raise BrokerError(
-            f"no Kafka to talk to at {settings.bootstrap}{why}; "
-            + (advice or "is it running? Set --bootstrap or LATELY_BOOTSTRAP")
-        ) from error
-    finally:
-        await consumer.stop()
 
 
 def _parse(record: Any) -> Scored:
@@ -135,5 +107,5 @@ def _parse(record: Any) -> Scored:
 
 
 def json_line(scored: Scored) -> str:
-    """A score as it stands in the topic; a user forgotten as a line that says so."""
+    """A score as it stands in the topic, or a line that says that the user was forgotten."""
     return orjson.dumps(scored.score or {"user_id": scored.user_id, "forgotten": True}).decode()

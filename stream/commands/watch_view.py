@@ -1,4 +1,4 @@
-"""What `lately watch` draws: a line, a table of the latest users, or one user's card."""
+"""The views of `lately watch`: a line per score, a table of the latest users, one user's card."""
 
 import time
 from typing import Any, NamedTuple, Protocol
@@ -14,7 +14,7 @@ TOP_CATEGORIES = 2
 
 
 class Scored(NamedTuple):
-    """One record of the scores topic; ``score`` is as its schema says, None means forgotten."""
+    """One record of the scores topic; ``score`` follows its schema, None means forgotten."""
 
     user_id: str
     at_ms: int
@@ -22,14 +22,14 @@ class Scored(NamedTuple):
 
 
 class View(Protocol):
-    """Takes scores, and draws what is to be seen of them at a moment."""
+    """Collects scores, and renders them for a terminal."""
 
     def add(self, scored: Scored) -> None:
-        """Take one more score."""
+        """Add a score."""
         ...
 
-    def draw(self, now_ms: int) -> RenderableType:
-        """What to show now."""
+    def render(self, now_ms: int) -> RenderableType:
+        """The view, with the ages as of ``now_ms``."""
         ...
 
 
@@ -40,12 +40,12 @@ def plain_line(scored: Scored) -> str:
     score = scored.score
     if score is None:
         return f"{start}  forgotten"
-    parts = [_items(score), _categories(score), _intent(score), _footing(score)]
+    parts = [_items(score), _categories(score), _intent(score), _facts(score)]
     return f"{start}  {' | '.join(parts)}"
 
 
 class LatestUsers:
-    """A table that stays calm: a user keeps the row, until somebody newer needs it."""
+    """A table whose rows do not jump: a user keeps a row until a newer user needs it."""
 
     def __init__(self, where: str, rows: int) -> None:
         self._where = where
@@ -54,21 +54,21 @@ class LatestUsers:
         self._count = 0
 
     def add(self, scored: Scored) -> None:
-        """Show this score in its user's row, or in the row that has been still the longest."""
+        """Show this score in its user's row, or in the row that was updated least recently."""
         self._count += 1
         row = self._row_of.get(scored.user_id)
         if row is None:
-            row = min(range(len(self._rows)), key=self._stillness)
+            row = min(range(len(self._rows)), key=self._last_update)
             if evicted := self._rows[row]:
                 del self._row_of[evicted.user_id]
             self._row_of[scored.user_id] = row
         self._rows[row] = scored
 
-    def _stillness(self, row: int) -> tuple[bool, int, int]:
+    def _last_update(self, row: int) -> tuple[bool, int, int]:
         scored = self._rows[row]
         return scored is not None, scored.at_ms if scored else 0, row
 
-    def draw(self, now_ms: int) -> RenderableType:
+    def render(self, now_ms: int) -> RenderableType:
         """The table, with the ages as of ``now_ms``."""
         table = Table(box=None, padding=(0, 2, 0, 0), header_style=QUIET, expand=True)
         table.add_column("user", no_wrap=True, max_width=20)
@@ -86,7 +86,7 @@ class LatestUsers:
 
 
 class OneUser:
-    """All that the latest score says about one user, drawn as bars."""
+    """The latest score of one user, as bars."""
 
     def __init__(self, user_id: str, where: str) -> None:
         self._user_id = user_id
@@ -97,7 +97,7 @@ class OneUser:
         """Show this score from now on."""
         self._latest = scored
 
-    def draw(self, now_ms: int) -> RenderableType:
+    def render(self, now_ms: int) -> RenderableType:
         """The card, with the age as of ``now_ms``."""
         head = Text.assemble((self._user_id, "bold"), (f"  {self._where}   Ctrl-C ends", QUIET))
         if self._latest is None:
@@ -106,7 +106,7 @@ class OneUser:
         score = self._latest.score
         if score is None:
             return Group(head, Text(), Text.assemble("forgotten", (f"  {ago}", QUIET)))
-        facts = f"{_footing(score)}, model {score['model']['version']}, {ago}"
+        facts = f"{_facts(score)}, model {score['model']['version']}, {ago}"
         table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
         for title, rows in _sections(score):
             for number, (name, probability) in enumerate(rows):
@@ -151,7 +151,7 @@ def _intent(score: dict[str, Any]) -> str:
     return ", ".join(f"{name} {percent(probability)}" for name, probability in _intents(score))
 
 
-def _footing(score: dict[str, Any]) -> str:
+def _facts(score: dict[str, Any]) -> str:
     return f"{counted(score['n_events'], 'action')}, {score['quality']}"
 
 

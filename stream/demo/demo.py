@@ -20,9 +20,10 @@ from aiokafka import AIOKafkaProducer
 
 from model.artifact.artifact import Artifact
 from model.synthetic.shop import Shop
+from stream.addresses import Address
 from stream.commands.watch import read_scores
 from stream.demo.child_process import Child
-from stream.demo.embedded_broker import EmbeddedBroker, free_port
+from stream.demo.embedded_broker import HOST, EmbeddedBroker, free_port
 from stream.demo.tally import TOP, Sent, Tally
 from stream.demo.view import Doing, Progress, Screen, Stage
 from stream.errors import LatelyError
@@ -120,7 +121,7 @@ class Demo:
         with step("topics", "are made") as say:
             await create_topics(self._settings, PARTITIONS)
             say(f"{self._settings.events_topic}, {self._settings.scores_topic}")
-        http = f"127.0.0.1:{free_port()}"
+        http = Address(HOST, free_port())
         self._worker = Child(_worker_command(options, self._settings, folder, http))
         stack.callback(self._worker.stop, grace_s=10.0)
         self._reading = asyncio.create_task(self._read())
@@ -157,7 +158,7 @@ class Demo:
         await self._producer.flush()
         return events
 
-    async def _until_ready(self, http: str) -> None:
+    async def _until_ready(self, http: Address) -> None:
         deadline_s = time.monotonic() + START_S
         while not await _is_ready(http):
             self._check()
@@ -251,12 +252,14 @@ class Demo:
             self._reading.result()
 
 
-def _worker_command(options: Options, settings: KafkaSettings, folder: str, http: str) -> list[str]:
+def _worker_command(
+    options: Options, settings: KafkaSettings, folder: str, http: Address
+) -> list[str]:
     flags = {
         "--bootstrap": settings.bootstrap,
         "--artifact": str(options.artifact),
         "--state-dir": str(Path(folder) / "state"),
-        "--http": http,
+        "--http": str(http),
         "--scorer": options.scorer,
         "--log-level": "warning",
     }
@@ -273,10 +276,9 @@ def _popular(artifact: Path, scorer: str) -> list[str]:
     return [item for _, item in islice(ranked, TOP)]
 
 
-async def _is_ready(http: str) -> bool:
-    host, _, port = http.rpartition(":")
+async def _is_ready(http: Address) -> bool:
     try:
-        reader, writer = await asyncio.open_connection(host, int(port))
+        reader, writer = await asyncio.open_connection(*http)
     except OSError:
         return False
     try:

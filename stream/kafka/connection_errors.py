@@ -1,12 +1,10 @@
-"""Refusals: why a broker does not let us in, or not do something, in one line."""
+"""Connection errors: what Kafka refuses, as one line that says how to fix it."""
 
-import asyncio
 import logging
 import ssl
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
-from aiokafka.conn import create_conn
 from aiokafka.errors import (
     ClusterAuthorizationFailedError,
     GroupAuthorizationFailedError,
@@ -17,36 +15,55 @@ from aiokafka.errors import (
     TopicAuthorizationFailedError,
     UnsupportedSaslMechanismError,
 )
-from aiokafka.protocol.metadata import MetadataRequest
 
 from stream.errors import BrokerError, TopicsError
-from stream.kafka.security import client_options
+from stream.kafka.protocol import probe
 from stream.settings import KafkaSettings
 
-PATIENCE_S = 3.0
-DENIED = (
+AUTHORIZATION_ERRORS = (
     TopicAuthorizationFailedError,
     GroupAuthorizationFailedError,
     ClusterAuthorizationFailedError,
 )
-_WHAT = ("topic", "group", "cluster")
-_OTHER_NAME = (62, 64)  # OpenSSL's X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH
+IS_IT_RUNNING = "is it running? Set --bootstrap or LATELY_BOOTSTRAP"
+_RESOURCES = ("topic", "group", "cluster")
+# OpenSSL's X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH.
+_HOST_MISMATCH = (62, 64)
 _SEE_LOG = "the broker's log says why"
 
 
-def denial(error: KafkaError) -> str:
-    """One line for an error of DENIED: what we may not use, and how to change that."""
-    what = dict(zip(DENIED, _WHAT, strict=True))[type(error)]
+@asynccontextmanager
+async def broker_errors(
+    settings: KafkaSettings, describe: Callable[[Exception, str], str]
+) -> AsyncIterator[None]:
+    """Raise BrokerError for an error of Kafka's in this block, and keep its client quiet.
+
+    A missing right, or what ``probe_brokers`` finds, describes itself. ``describe`` gets any other
+    error, and what ``probe_brokers`` advises: an empty text if it has no advice.
+    """
+    with quiet_client():
+        try:
+            yield
+        except AUTHORIZATION_ERRORS as error:
+            raise BrokerError(f"{settings.bootstrap}: {authorization_message(error)}") from error
+        except (KafkaError, TimeoutError) as error:
+            advice = await probe_brokers(settings)
+            raise BrokerError(describe(error, advice)) from error
+
+
+def authorization_message(error: KafkaError) -> str:
+    """One line for one of AUTHORIZATION_ERRORS: the resource, and how to grant access to it."""
+    resource = dict(zip(AUTHORIZATION_ERRORS, _RESOURCES, strict=True))[type(error)]
     named = " ".join(str(argument) for argument in error.args)
     return (
-        f"the broker denies us something on the {what} {named}".rstrip()
+        f"the broker denies us access to the {resource} {named}".rstrip()
         + "; give our user the rights that deploy/kafka/acls.sh lists"
     )
 
 
-def missing(settings: KafkaSettings, topic: str, flag: str) -> TopicsError:
-    """The error for a topic, which the option ``flag`` names, that no broker shows us."""
-    # One that asks who we are hides what we may not see.
+def missing_topic(settings: KafkaSettings, topic: str, flag: str) -> TopicsError:
+    """The error for a topic, set by the option ``flag``, that the brokers do not show."""
+    # A broker with authentication hides the topics that we have no rights on.
     hidden = "" if settings.security_protocol == "PLAINTEXT" else ", or see deploy/kafka/acls.sh"
     return TopicsError(
         f"{settings.bootstrap} has no topic {topic}; run `lately topics --create`, or set {flag}"
@@ -54,46 +71,31 @@ def missing(settings: KafkaSettings, topic: str, flag: str) -> TopicsError:
     )
 
 
-async def raise_refusal(settings: KafkaSettings) -> str:
-    """Knock at each broker once; what may help, if none refused us and none let us in.
+async def probe_brokers(settings: KafkaSettings) -> str:
+    """Connect to each broker once, and raise BrokerError for an error that will not pass.
 
-    aiokafka logs what a connection ended of, and raises that no broker could be reached; to say a
-    wrong password once is better than to say it again and again, for that locks accounts.
+    Returns advice if a broker closed the connection without a reason, else an empty text.
 
-    Raises BrokerError when one refuses us for a reason that will not pass.
+    aiokafka only logs why a connection ended, and raises that no broker could be reached. It also
+    tries again and again, and repeated wrong passwords lock accounts.
     """
     advice = ""
-    for broker in settings.bootstrap.split(","):
-        host, _, port = broker.strip().rpartition(":")
+    for broker in settings.brokers:
         try:
             with quiet_client():
-                await _knock(settings, host.strip("[]"), int(port))
+                await probe(settings, broker)
         except (KafkaError, OSError) as error:
-            if why := _refused(error, settings):
-                raise BrokerError(f"{broker.strip()}: {why}") from error
+            if cause := _permanent_cause(error, settings):
+                raise BrokerError(f"{broker}: {cause}") from error
             if isinstance(error, KafkaConnectionError):
-                advice = advice or _hung_up(settings)
+                advice = advice or _advice_after_close(settings)
     return advice
 
 
-async def _knock(settings: KafkaSettings, host: str, port: int) -> None:
-    options = client_options(settings)
-    del options["bootstrap_servers"]
-    async with asyncio.timeout(PATIENCE_S):
-        connection = await create_conn(host, port, **options)
-        try:
-            answer = await connection.send(MetadataRequest([]))
-        finally:
-            connection.close()
-    if not answer.brokers:
-        # aiokafka does not read what is answered to a token, so a bad one is found out only here.
-        raise SaslAuthenticationFailed
-
-
-def _refused(error: Exception, settings: KafkaSettings) -> str | None:
-    """Say what a broker ended a connection with; None if that may pass, or may be anything."""
+def _permanent_cause(error: Exception, settings: KafkaSettings) -> str | None:
+    """Why the broker rejects us and what to change; None if the error may be temporary."""
     if isinstance(error, ssl.SSLCertVerificationError):
-        if error.verify_code in _OTHER_NAME:
+        if error.verify_code in _HOST_MISMATCH:
             return (
                 f"the broker's certificate is for another host ({error.verify_message}); "
                 "set --bootstrap to the name in the certificate"
@@ -112,28 +114,28 @@ def _refused(error: Exception, settings: KafkaSettings) -> str | None:
             f"check LATELY_SASL_USERNAME and LATELY_SASL_PASSWORD_FILE, {_SEE_LOG}"
         )
     if isinstance(error, IllegalSaslStateError):
-        return "the broker takes no SASL at this port; set LATELY_SECURITY_PROTOCOL"
+        return "the broker does not use SASL on this port; set LATELY_SECURITY_PROTOCOL"
     if isinstance(error, UnsupportedSaslMechanismError):
         return (
-            f"the broker does not take {settings.sasl_mechanism}; "
-            "set LATELY_SASL_MECHANISM to one that it takes"
+            f"the broker does not support {settings.sasl_mechanism}; "
+            "set LATELY_SASL_MECHANISM to one that it supports"
         )
     return None
 
 
-def _hung_up(settings: KafkaSettings) -> str:
-    """Say what to look at when a broker takes the connection and then closes it."""
+def _advice_after_close(settings: KafkaSettings) -> str:
+    """What to check when a broker accepts the connection and then closes it."""
     if settings.security_protocol == "SSL":
         return (
             "the broker may want a client certificate (LATELY_SSL_CERT_FILE, LATELY_SSL_KEY_FILE) "
-            f"of an authority that it trusts, or SASL (LATELY_SECURITY_PROTOCOL); {_SEE_LOG}"
+            f"from an authority that it trusts, or SASL (LATELY_SECURITY_PROTOCOL); {_SEE_LOG}"
         )
     return f"check LATELY_SECURITY_PROTOCOL ({settings.security_protocol}); {_SEE_LOG}"
 
 
 @contextmanager
 def quiet_client() -> Iterator[None]:
-    """Errors come to the user as one line of ours, not as the client's log of every attempt."""
+    """Silence aiokafka's log: it reports each attempt, and we report the outcome in one line."""
     logger = logging.getLogger("aiokafka")
     level = logger.level
     logger.setLevel(logging.CRITICAL)

@@ -9,7 +9,7 @@ from aiokafka.errors import KafkaError
 from aiokafka.structs import RecordMetadata
 
 from stream.errors import DeliveryError
-from stream.kafka.connection_errors import DENIED, denial
+from stream.kafka.connection_errors import AUTHORIZATION_ERRORS, authorization_message
 
 Headers = list[tuple[str, bytes | None]]
 NO_HEADERS: Headers = []  # aiokafka requires a list, and does not modify it
@@ -69,8 +69,9 @@ async def acknowledged(topic: str, deliveries: Sequence[Delivery]) -> int:
 
 
 def _undelivered(topic: str, error: KafkaError) -> DeliveryError:
-    if isinstance(error, DENIED):
-        return DeliveryError(f"{denial(error)}; nothing after our last records is committed")
+    if isinstance(error, AUTHORIZATION_ERRORS):
+        message = authorization_message(error)
+        return DeliveryError(f"{message}; nothing after our last records is committed")
     return DeliveryError(
         f"{topic}: the broker did not take our records ({type(error).__name__}: {error}); nothing "
         "after them is committed, start the worker again once the broker is well"

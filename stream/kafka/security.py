@@ -142,8 +142,7 @@ def _why(error: OSError) -> str:
 def _refuse_clear_secret(settings: KafkaSettings) -> None:
     if settings.security_protocol != "SASL_PLAINTEXT":
         return
-    for broker in settings.bootstrap.split(","):
-        host = broker.strip().rpartition(":")[0].strip("[]")
+    for host, _ in settings.brokers:
         if not _is_loopback(host):
             raise SettingsError(
                 f"security_protocol: SASL_PLAINTEXT would send what proves us to {host} in the "

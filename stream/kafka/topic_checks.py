@@ -57,7 +57,7 @@ def names(settings: KafkaSettings) -> tuple[str, ...]:
     )
 
 
-def judge(settings: KafkaSettings, topics: Mapping[str, Topic]) -> list[Finding]:
+def assess(settings: KafkaSettings, topics: Mapping[str, Topic]) -> list[Finding]:
     """Check the topics of these settings against those that there are, by name.
 
     Events, scores and changelog need one number of partitions: a user's event, state and score

@@ -1,4 +1,4 @@
-"""Our topics on a broker: looks at them, makes those missing, refuses those that do not fit."""
+"""Our topics on a broker: describes them, creates those missing, refuses those that do not fit."""
 
 import asyncio
 import logging
@@ -16,32 +16,33 @@ from aiokafka.errors import (
 )
 
 from stream.errors import BrokerError, TopicsError
-from stream.kafka.connection_errors import DENIED, denial, quiet_client, raise_refusal
+from stream.kafka.connection_errors import AUTHORIZATION_ERRORS, broker_errors, probe_brokers
 from stream.kafka.security import client_options
 from stream.kafka.topic_checks import (
     DEAD_LETTER_HEADROOM_BYTES,
     DEFAULT_TOMBSTONES_MS,
     Finding,
     Topic,
-    judge,
+    assess,
     names,
 )
 from stream.settings import KafkaSettings
 
-PATIENCE_S = 5.0
-SETTLE_S = 1.0
+TIMEOUT_S = 5.0
+PROPAGATION_S = 1.0  # until every broker knows a topic that was just created
 DEFAULT_PARTITIONS = 4
 MAX_REPLICATION = 3
-# An overwritten or forgotten value leaves the disk within a day, whatever the traffic.
+# Compaction removes an overwritten or forgotten value within a day, whatever the traffic.
 _COMPACT = {"cleanup.policy": "compact", "max.compaction.lag.ms": str(24 * 3600 * 1000)}
 _KEEP_ALL = {"cleanup.policy": "delete"}
 _CHECKED = ("cleanup.policy", "max.message.bytes", "delete.retention.ms")
 
 
 class TopicParameters(NamedTuple):
-    """What a worker must know of its topics: partitions of events, and of the changelog its memory.
+    """What a worker must know of its topics.
 
-    ``tombstones_ms`` is how long the changelog keeps what says that a user was forgotten.
+    ``partitions`` of events, scores and changelog; ``tombstones_ms`` is how long the changelog
+    keeps the tombstones of forgotten users.
     """
 
     partitions: int
@@ -49,27 +50,27 @@ class TopicParameters(NamedTuple):
 
 
 async def check_topics(settings: KafkaSettings) -> list[Finding]:
-    """Look at the topics, and say of each what is right and wrong.
+    """Compare the topics on the broker with what they must be like.
 
-    Raises BrokerError when no broker answers, or it breaks off.
+    Raises BrokerError when no broker answers, or one closes the connection.
     """
     async with _admin(settings) as admin:
-        return judge(settings, await _look(admin, settings))
+        return assess(settings, await _describe(admin, settings))
 
 
 async def create_topics(
     settings: KafkaSettings, partitions: int | None = None, replication: int | None = None
 ) -> list[str]:
-    """Make the topics that are missing, changelog included, and return their names.
+    """Create the missing topics, changelog included, and return their names.
 
-    ``partitions`` is by default what the events topic has or, if that is missing too,
-    DEFAULT_PARTITIONS; ``replication`` the number of brokers, three at most.
+    ``partitions`` defaults to that of the events topic or, if there is none, DEFAULT_PARTITIONS;
+    ``replication`` to the number of brokers, at most MAX_REPLICATION.
 
     Raises TopicsError when the events topic has another number of partitions, or a broker refuses;
     BrokerError as `check_topics` does.
     """
     async with _admin(settings) as admin:
-        topics = await _look(admin, settings)
+        topics = await _describe(admin, settings)
         events = topics.get(settings.events_topic)
         if events and partitions not in (None, events.partitions):
             raise TopicsError(
@@ -78,52 +79,52 @@ async def create_topics(
             )
         partitions = events.partitions if events else partitions or DEFAULT_PARTITIONS
         replication = replication or await _default_replication(admin)
-        made = await _make(
+        created = await _create(
             admin, topics, {settings.events_topic: _KEEP_ALL}, partitions, replication
         )
-        topics = await _look(admin, settings)
+        topics = await _describe(admin, settings)
         others = {
             settings.scores_topic: _COMPACT,
             settings.dead_topic: _dead_letter_config(topics[settings.events_topic]),
             settings.receipts_topic: _KEEP_ALL,
             settings.changelog_topic: _COMPACT,
         }
-        return made + await _make(admin, topics, others, partitions, replication)
+        return created + await _create(admin, topics, others, partitions, replication)
 
 
 async def ensure_topics(settings: KafkaSettings) -> TopicParameters:
-    """See that the worker may start, and return what it must know of its topics.
+    """Ensure that the topics fit a worker, and return what it must know of them.
 
-    A missing changelog is made here: it is the group's own, and nobody else's to make.
+    A missing changelog is created here, since no other group uses it.
 
     Raises TopicsError that names the first fault and its fix; BrokerError as `check_topics` does.
     """
     async with _admin(settings) as admin:
-        topics = await _look_twice(admin, settings)
-        findings = judge(settings, topics)
-        wrong = [finding for finding in findings if finding.status == "FAIL"]
-        if wrong:
-            more = f" (and {len(wrong) - 1} more: `lately topics`)" if len(wrong) > 1 else ""
-            raise TopicsError(f"{wrong[0]}{more}")
+        topics = await _describe_twice(admin, settings)
+        findings = assess(settings, topics)
+        failed = [finding for finding in findings if finding.status == "FAIL"]
+        if failed:
+            more = f" (and {len(failed) - 1} more: `lately topics`)" if len(failed) > 1 else ""
+            raise TopicsError(f"{failed[0]}{more}")
         for finding in findings:
             if finding.status == "WARN":
                 logging.getLogger(__name__).warning("%s", finding)
         partitions = topics[settings.events_topic].partitions
-        await _may_join(admin, settings)
+        await _check_group_access(admin, settings)
         changelog = {settings.changelog_topic: _COMPACT}
-        await _make(admin, topics, changelog, partitions, await _default_replication(admin))
+        await _create(admin, topics, changelog, partitions, await _default_replication(admin))
         known = topics.get(settings.changelog_topic)
-        told_ms = known.delete_retention_ms if known else None
-        return TopicParameters(partitions, DEFAULT_TOMBSTONES_MS if told_ms is None else told_ms)
+        found_ms = known.delete_retention_ms if known else None
+        return TopicParameters(partitions, DEFAULT_TOMBSTONES_MS if found_ms is None else found_ms)
 
 
-async def _may_join(admin: AIOKafkaAdminClient, settings: KafkaSettings) -> None:
-    """Raise GroupAuthorizationFailedError where the group is not ours to join: Faust waits on."""
+async def _check_group_access(admin: AIOKafkaAdminClient, settings: KafkaSettings) -> None:
+    """Raise GroupAuthorizationFailedError if we may not join; Faust would wait forever."""
     if settings.security_protocol == "PLAINTEXT":
-        return  # where nobody proves who they are, rights are of no use
+        return  # without authentication there are no rights to check
     try:
         await admin.list_consumer_group_offsets(settings.group)
-    except DENIED as error:
+    except AUTHORIZATION_ERRORS as error:
         raise GroupAuthorizationFailedError(settings.group) from error
     except KafkaError:
         return  # its coordinator may be starting
@@ -131,45 +132,41 @@ async def _may_join(admin: AIOKafkaAdminClient, settings: KafkaSettings) -> None
 
 @asynccontextmanager
 async def _admin(settings: KafkaSettings) -> AsyncIterator[AIOKafkaAdminClient]:
-    admin = AIOKafkaAdminClient(
-        **client_options(settings), request_timeout_ms=int(PATIENCE_S * 1000)
-    )
-    try:
-        with quiet_client():
+    def describe(error: Exception, _advice: str) -> str:
+        return f"{settings.bootstrap}: the broker broke off ({error!r}); see its log and try again"
+
+    async with broker_errors(settings, describe):
+        admin = AIOKafkaAdminClient(
+            **client_options(settings), request_timeout_ms=int(TIMEOUT_S * 1000)
+        )
+        try:
             await _connect(admin, settings)
             yield admin
-    except DENIED as error:
-        raise BrokerError(f"{settings.bootstrap}: {denial(error)}") from error
-    except (KafkaError, OSError) as error:
-        await raise_refusal(settings)
-        raise BrokerError(
-            f"{settings.bootstrap}: the broker broke off ({error!r}); see its log and try again"
-        ) from error
-    finally:
-        await admin.close()
+        finally:
+            await admin.close()
 
 
 async def _connect(admin: AIOKafkaAdminClient, settings: KafkaSettings) -> None:
     advice = ""
     try:
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(TIMEOUT_S):
             while True:
                 try:
                     await admin.start()
                     return
                 except KafkaError:
-                    advice = await raise_refusal(settings)
-                    await asyncio.sleep(0.25)  # a broker may be starting beside us
+                    advice = await probe_brokers(settings)
+                    await asyncio.sleep(0.25)  # a broker may be starting at the same time
     except TimeoutError:
         does = "lets us in" if advice else "answers"
         raise BrokerError(
-            f"{settings.bootstrap}: no Kafka broker {does} within {PATIENCE_S:.0f} s; "
+            f"{settings.bootstrap}: no Kafka broker {does} within {TIMEOUT_S:.0f} s; "
             + (advice or "start it or set --bootstrap")
         ) from None
 
 
-async def _look(admin: AIOKafkaAdminClient, settings: KafkaSettings) -> dict[str, Topic]:
-    # Asks for all topics: to ask for one by name makes some brokers create it.
+async def _describe(admin: AIOKafkaAdminClient, settings: KafkaSettings) -> dict[str, Topic]:
+    # Ask for all topics: asking for one by name may create it.
     partitions = {
         topic["topic"]: len(topic["partitions"])
         for topic in await admin.describe_topics()
@@ -187,17 +184,17 @@ async def _look(admin: AIOKafkaAdminClient, settings: KafkaSettings) -> dict[str
     }
 
 
-async def _look_twice(admin: AIOKafkaAdminClient, settings: KafkaSettings) -> dict[str, Topic]:
-    # A broker may not know yet of a topic made a moment ago, and a worker is often started then.
-    topics = await _look(admin, settings)
+async def _describe_twice(admin: AIOKafkaAdminClient, settings: KafkaSettings) -> dict[str, Topic]:
+    # A worker is often started right after its topics are created, before a broker knows them.
+    topics = await _describe(admin, settings)
     if set(topics) < set(names(settings)):
-        await asyncio.sleep(SETTLE_S)
-        topics = await _look(admin, settings)
+        await asyncio.sleep(PROPAGATION_S)
+        topics = await _describe(admin, settings)
     return topics
 
 
 async def _configs(admin: AIOKafkaAdminClient, topics: list[str]) -> dict[str, dict[str, str]]:
-    """Configurations by topic; without those that the broker cannot or will not tell."""
+    """Configurations by topic, without those that the broker does not tell."""
     wanted = dict.fromkeys(_CHECKED)
     resources = [ConfigResource(ConfigResourceType.TOPIC, name, wanted) for name in topics]
     if not resources:
@@ -229,14 +226,14 @@ def _dead_letter_config(events: Topic) -> dict[str, str]:
     return {**_KEEP_ALL, "max.message.bytes": str(largest)}
 
 
-async def _make(
+async def _create(
     admin: AIOKafkaAdminClient,
     topics: dict[str, Topic],
     wanted: dict[str, dict[str, str]],
     partitions: int,
     replication: int,
 ) -> list[str]:
-    """Make those wanted that are not there, and wait until the broker shows them."""
+    """Create the wanted topics that are missing, and wait until the broker shows them."""
     missing = [
         NewTopic(name, partitions, replication, topic_configs=config)
         for name, config in wanted.items()
@@ -249,11 +246,11 @@ async def _make(
         if code not in (0, TopicAlreadyExistsError.errno):  # another worker may have been faster
             reason = message or for_code(code).__name__
             raise TopicsError(
-                f"{name}: the broker does not create it ({reason}); create it by hand, or let us: "
-                "deploy/kafka/acls.sh"
+                f"{name}: the broker does not create it ({reason}); create it yourself, or grant "
+                "us the right: deploy/kafka/acls.sh"
             )
-    made = [topic.name for topic in missing]
-    async with asyncio.timeout(PATIENCE_S):
-        while not set(made) <= {topic["topic"] for topic in await admin.describe_topics()}:
+    created = [topic.name for topic in missing]
+    async with asyncio.timeout(TIMEOUT_S):
+        while not set(created) <= {topic["topic"] for topic in await admin.describe_topics()}:
             await asyncio.sleep(0.05)
-    return made
+    return created

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from aiohttp import web
 
+from stream.addresses import Address
 from stream.errors import SettingsError
 from stream.health import Health
 from stream.metrics import Metrics
@@ -15,14 +16,12 @@ class HealthServer:
 
     def __init__(
         self,
-        host: str,
-        port: int,
+        address: Address,
         health: Health,
         metrics: Metrics,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._host = host
-        self._port = port
+        self._address = address
         self._health = health
         self._metrics = metrics
         self._clock = clock
@@ -43,11 +42,11 @@ class HealthServer:
         runner = web.AppRunner(app, access_log=None, handle_signals=False)
         await runner.setup()
         try:
-            await web.TCPSite(runner, self._host.strip("[]"), self._port).start()
+            await web.TCPSite(runner, *self._address).start()
         except OSError as error:
             await runner.cleanup()
             raise SettingsError(
-                f"http: cannot listen on {self._host}:{self._port} ({error.strerror}); "
+                f"http: cannot listen on {self._address} ({error.strerror}); "
                 "set --http or LATELY_HTTP to a free address"
             ) from error
         self._runner = runner

@@ -12,7 +12,7 @@ import structlog
 from model.errors import ModelError
 from stream import failpoints
 from stream.errors import LatelyError
-from stream.kafka.connection_errors import DENIED, denial
+from stream.kafka.connection_errors import AUTHORIZATION_ERRORS, authorization_message
 from stream.settings import WorkerSettings
 from stream.tracebacks import place, said
 from stream.worker.memory import settle
@@ -40,8 +40,8 @@ async def _run(settings: WorkerSettings) -> None:
         _end(error.exit_code, str(error))
     except ModelError as error:
         _end(1, str(error))
-    except DENIED as error:
-        _end(1, denial(error))
+    except AUTHORIZATION_ERRORS as error:
+        _end(1, authorization_message(error))
     except Exception as error:  # noqa: BLE001 - whatever it is, it ends in one line
         _log.debug("the worker failed", exc_info=error)
         _end(1, f"{said(error)} at {place(error)}; this is a defect, see --log-level debug")

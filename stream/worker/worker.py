@@ -14,6 +14,7 @@ from aiokafka.errors import KafkaError
 from aiokafka.partitioner import DefaultPartitioner
 from prometheus_client import CollectorRegistry
 
+from stream.addresses import Address
 from stream.errors import BrokerError, DamagedState, FencedError, LatelyError
 from stream.events import Message, Validator
 from stream.group.committer import Committer
@@ -23,7 +24,7 @@ from stream.group.rejoin import Retaking
 from stream.group.score_repair import Amends
 from stream.health import Health
 from stream.kafka import topics
-from stream.kafka.connection_errors import DENIED, denial
+from stream.kafka.connection_errors import AUTHORIZATION_ERRORS, authorization_message
 from stream.kafka.lease import Lease, hold_back
 from stream.kafka.producer import Publisher
 from stream.kafka.security import client_options
@@ -154,8 +155,8 @@ class Worker:
         return [asyncio.create_task(service) for service in services]
 
     async def _serve_http(self, stack: AsyncExitStack) -> None:
-        host, _, port = self._settings.http.rpartition(":")
-        server = HealthServer(host, int(port), self._health, self._metrics)
+        address = Address.parse(self._settings.http)
+        server = HealthServer(address, self._health, self._metrics)
         await server.start()
         stack.push_async_callback(server.stop)
         heart = asyncio.create_task(Lookout(self._health, self._metrics).beat())
@@ -252,9 +253,9 @@ class Worker:
             )
             await self._amends.make(tails)
             self._pipeline.assign(partitions)
-        except DENIED as error:
+        except AUTHORIZATION_ERRORS as error:
             # Not raised here: Faust would write of a crash of its own.
-            self._pipeline.give_up(BrokerError(denial(error)))
+            self._pipeline.give_up(BrokerError(authorization_message(error)))
         except FencedError as error:
             self._pipeline.let_go(error)
         except LatelyError as error:

@@ -17,6 +17,7 @@ import yaml
 from prometheus_client import CollectorRegistry
 
 from deploy.grafana import dashboard
+from stream.addresses import Address
 from stream.demo.child_process import Child
 from stream.health import Health
 from stream.metrics import Metrics
@@ -36,7 +37,9 @@ class BusyWorker:
     def __init__(self) -> None:
         self._metrics = Metrics(CollectorRegistry())
         self._loop = asyncio.new_event_loop()
-        self._server = HealthServer("127.0.0.1", 0, Health(time.monotonic()), self._metrics)
+        self._server = HealthServer(
+            Address("127.0.0.1", 0), Health(time.monotonic()), self._metrics
+        )
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
 
     def start(self) -> int:

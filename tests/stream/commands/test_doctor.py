@@ -7,16 +7,17 @@ from typing import Any
 
 import pytest
 
+from stream.addresses import Address
 from stream.commands.doctor import doctor
-from stream.commands.doctor_broker import judge_group, judge_lag, judge_topics, kafka_of
+from stream.commands.doctor_broker import assess_group, assess_lag, assess_topics, kafka_of
 from stream.commands.doctor_machine import (
     LITTLE_BYTES,
     TOO_LITTLE_BYTES,
     Check,
+    assess_space,
     check_artifact,
     check_http,
     check_state_dir,
-    judge_space,
 )
 from stream.kafka import topics
 from stream.kafka.topic_checks import Finding
@@ -64,7 +65,7 @@ def test_a_state_directory_in_use_is_held_and_else_free(tmp_path: Path) -> None:
 def test_a_directory_that_is_not_there_yet_is_looked_for_and_not_made(tmp_path: Path) -> None:
     check = by_name(list(check_state_dir(tmp_path / "a" / "b", "shop")))["state"]
 
-    assert check.status == "PASS" and "can be made" in check.found
+    assert check.status == "PASS" and "can be created" in check.found
     assert not (tmp_path / "a").exists()
 
 
@@ -86,12 +87,12 @@ def test_a_directory_below_a_file_fails(tmp_path: Path) -> None:
     ],
 )
 def test_little_room_is_a_warning_and_too_little_a_failure(free_bytes: int, status: str) -> None:
-    assert judge_space(free_bytes).status == status
+    assert assess_space(free_bytes).status == status
 
 
 def test_an_address_that_somebody_else_has_fails_and_a_free_one_passes() -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
-        http = f"127.0.0.1:{other.getsockname()[1]}"
+        http = Address(*other.getsockname())
         assert check_http(http).status == "FAIL"
 
     assert check_http(http).status == "PASS"
@@ -107,14 +108,14 @@ def test_an_address_that_somebody_else_has_fails_and_a_free_one_passes() -> None
     ],
 )
 def test_a_group_needs_members_and_to_be_stable(groups: list[Any], status: str) -> None:
-    assert judge_group("shop", groups).status == status
+    assert assess_group("shop", groups).status == status
 
 
 @pytest.mark.parametrize(("age_s", "status"), [(60, "PASS"), (61, "WARN"), (None, "WARN")])
 def test_events_that_wait_for_more_than_a_minute_are_a_warning(
     age_s: int | None, status: str
 ) -> None:
-    assert judge_lag(7, 2, age_s).status == status
+    assert assess_lag(7, 2, age_s).status == status
 
 
 @pytest.mark.parametrize(
@@ -128,7 +129,7 @@ def test_findings_of_topics_that_are_wrong_keep_their_fix() -> None:
     right = Finding("PASS", "events", "exists", "4 partitions", "a topic")
     wrong = Finding("FAIL", "scores", "exists", "no such topic", "a topic", "run it")
 
-    passed, failed = judge_topics([right, wrong])
+    passed, failed = assess_topics([right, wrong])
 
     assert (passed.status, failed.status, failed.fix) == ("PASS", "FAIL", "run it")
 
@@ -136,7 +137,7 @@ def test_findings_of_topics_that_are_wrong_keep_their_fix() -> None:
 def test_without_a_broker_the_rest_is_still_looked_at(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(topics, "PATIENCE_S", 0.5)
+    monkeypatch.setattr(topics, "TIMEOUT_S", 0.5)
     settings = DoctorSettings(
         bootstrap="127.0.0.1:1", artifact=ARTIFACT, state_dir=tmp_path, http="127.0.0.1:0"
     )

@@ -65,7 +65,7 @@ def test_a_user_keeps_the_row_when_a_new_score_comes() -> None:
     for user, at_ms in [("u1", 1_000), ("u2", 2_000), ("u1", 3_000)]:
         table.add(Scored(user, at_ms, score(user)))
 
-    text = drawn(table.draw(now_ms=5_000))
+    text = drawn(table.render(now_ms=5_000))
 
     assert text.index("u1") < text.index("u2")
     assert "3 scores" in text
@@ -76,7 +76,7 @@ def test_a_full_table_gives_up_the_row_that_was_still_the_longest() -> None:
     for user, at_ms in [("u1", 1_000), ("u2", 2_000), ("u1", 3_000), ("u3", 4_000)]:
         table.add(Scored(user, at_ms, score(user)))
 
-    text = drawn(table.draw(now_ms=5_000))
+    text = drawn(table.render(now_ms=5_000))
 
     assert "u1" in text and "u3" in text  # u2, silent since 2 s, had to go
     assert "u2" not in text
@@ -86,20 +86,20 @@ def test_the_table_says_how_long_ago() -> None:
     table = LatestUsers("here", rows=2)
     table.add(Scored("u1", 1_000, score()))
 
-    assert "4 s" in drawn(table.draw(now_ms=5_000))
-    assert "2 min" in drawn(table.draw(now_ms=1_000 + 150_000))
+    assert "4 s" in drawn(table.render(now_ms=5_000))
+    assert "2 min" in drawn(table.render(now_ms=1_000 + 150_000))
 
 
 def test_one_user_is_waited_for_then_shown_then_forgotten() -> None:
     card = OneUser("u1", "here")
-    assert "waiting for the next score" in drawn(card.draw(0))
+    assert "waiting for the next score" in drawn(card.render(0))
 
     card.add(Scored("u1", 1_000, score()))
-    text = drawn(card.draw(2_000))
+    text = drawn(card.render(2_000))
     assert "i9" in text and "31 %" in text and "shoes" in text and "within 30 min" in text
 
     card.add(Scored("u1", 3_000, None))
-    assert "forgotten" in drawn(card.draw(4_000))
+    assert "forgotten" in drawn(card.render(4_000))
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from stream.kafka.topic_checks import Finding, Topic, judge
+from stream.kafka.topic_checks import Finding, Topic, assess
 from stream.settings import KafkaSettings
 
 SETTINGS = KafkaSettings(bootstrap="kafka:9092")
@@ -20,7 +20,7 @@ def fitting() -> dict[str, Topic]:
 
 
 def failures(topics: dict[str, Topic]) -> list[Finding]:
-    return [finding for finding in judge(SETTINGS, topics) if finding.status == "FAIL"]
+    return [finding for finding in assess(SETTINGS, topics) if finding.status == "FAIL"]
 
 
 def only_failure(topics: dict[str, Topic]) -> Finding:
@@ -29,7 +29,7 @@ def only_failure(topics: dict[str, Topic]) -> Finding:
 
 
 def test_topics_that_fit_pass_every_check() -> None:
-    findings = judge(SETTINGS, fitting())
+    findings = assess(SETTINGS, fitting())
 
     assert {finding.status for finding in findings} == {"PASS"}
     assert len(findings) == 5 + 2 + 5 + 1  # exist, partitions, policies, size of dead letters
@@ -112,14 +112,14 @@ def test_scores_may_expire_as_well(policy: str) -> None:
 def test_dead_letters_need_room_for_the_largest_event_and_our_headers() -> None:
     topics = fitting() | {"lately.events.dead": Topic(1, "delete", EVENT_BYTES + 8191)}
 
-    (finding,) = (finding for finding in judge(SETTINGS, topics) if finding.status == "WARN")
+    (finding,) = (finding for finding in assess(SETTINGS, topics) if finding.status == "WARN")
 
     assert finding.check == "max.message.bytes"
     assert f"--add-config max.message.bytes={1_048_588 + 8_192}`" in finding.fix
 
 
 def test_what_the_broker_does_not_tell_is_skipped_and_said() -> None:
-    findings = judge(SETTINGS, {name: Topic(4) for name in fitting()})
+    findings = assess(SETTINGS, {name: Topic(4) for name in fitting()})
 
     skipped = [finding for finding in findings if finding.status == "SKIP"]
     assert [finding.found for finding in skipped] == ["not told by the broker"] * 6

@@ -75,7 +75,7 @@ def test_existing_events_are_never_widened(settings: KafkaSettings) -> None:
 def test_a_broker_that_is_not_there_is_one_line(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(module, "PATIENCE_S", 0.5)
+    monkeypatch.setattr(module, "TIMEOUT_S", 0.5)
 
     with pytest.raises(BrokerError) as refusal:
         asyncio.run(check_topics(KafkaSettings(bootstrap="127.0.0.1:1")))

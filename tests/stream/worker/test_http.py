@@ -8,6 +8,7 @@ import aiohttp
 import pytest
 from prometheus_client import CollectorRegistry
 
+from stream.addresses import Address
 from stream.errors import SettingsError
 from stream.health import Condition, Health
 from stream.metrics import Metrics
@@ -24,7 +25,7 @@ def ready_health() -> Health:
 
 async def ask(path: str, health: Health, now_s: float = 0.0) -> tuple[int, str]:
     metrics = Metrics(CollectorRegistry())
-    server = HealthServer("127.0.0.1", 0, health, metrics, clock=lambda: now_s)
+    server = HealthServer(Address("127.0.0.1", 0), health, metrics, clock=lambda: now_s)
     await server.start()
     try:
         async with (
@@ -61,18 +62,18 @@ def test_nothing_else_is_served(path: str) -> None:
 
 
 def test_unless_told_otherwise_only_this_machine_is_answered() -> None:
-    host, _, _ = WorkerSettings.model_fields["http"].default.rpartition(":")
+    address = Address.parse(WorkerSettings.model_fields["http"].default)
 
-    assert ip_address(host).is_loopback
+    assert ip_address(address.host).is_loopback
 
 
 def test_a_taken_port_is_a_setting_to_change() -> None:
     async def start_twice() -> None:
         health, metrics = ready_health(), Metrics(CollectorRegistry())
-        first = HealthServer("127.0.0.1", 0, health, metrics)
+        first = HealthServer(Address("127.0.0.1", 0), health, metrics)
         await first.start()
         try:
-            await HealthServer("127.0.0.1", first.port, health, metrics).start()
+            await HealthServer(Address("127.0.0.1", first.port), health, metrics).start()
         finally:
             await first.stop()
 
