@@ -1,7 +1,6 @@
-"""Log lines on stderr: ours and those of Faust, mode and aiokafka, for people or for programs.
+"""Log lines on stderr: ours and those of Faust, mode and aiokafka, as plain text or JSON.
 
-No line names a shopper: fields that would, and texts of exceptions that may, are withheld here,
-whoever wrote the line.
+No line names a user, whoever wrote it: all go through `stream.redaction`.
 """
 
 import logging
@@ -14,19 +13,22 @@ import orjson
 import structlog
 from structlog.typing import Processor
 
-from stream.tracebacks import format_traceback, said, write_traceback
+from stream.redaction import (
+    format_traceback,
+    redact_arguments,
+    redact_fields,
+    write_traceback,
+)
 
 REPEAT_S = 10.0
-WITHHELD = frozenset({"user_id", "user", "key"})
-_CHATTY = ("faust", "mode", "aiokafka", "asyncio", "aiohttp")
+_LIBRARIES = ("faust", "mode", "aiokafka", "asyncio", "aiohttp")
 
 
 class RepeatLimit(logging.Filter):
-    """Lets a warning or error through once in ``every_s`` per message template.
+    """Passes a warning or error of one message template once in ``every_s``.
 
-    An outage of a minute is some thousand lines of one template from aiokafka; the first and a
-    count say as much. What is less than a warning is the author's to space out, and what is
-    critical is never held back.
+    aiokafka logs an outage of a minute in some thousand lines of one template; the first of them
+    and a count say as much. Information is not limited, and critical lines always pass.
     """
 
     def __init__(
@@ -38,7 +40,7 @@ class RepeatLimit(logging.Filter):
         self._shown: dict[tuple[object, ...], tuple[float, int]] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether to show the record; ``suppressed`` on it counts those held back before it."""
+        """Whether to show the record; ``suppressed`` on it counts those dropped before it."""
         if not logging.WARNING <= record.levelno < logging.CRITICAL:
             return True
         now_s = self._clock()
@@ -52,18 +54,8 @@ class RepeatLimit(logging.Filter):
         return True
 
 
-def _hide_texts(record: logging.LogRecord) -> bool:
-    """Let libraries log an exception as an argument, as mode does, without its text."""
-    if isinstance(record.args, tuple):
-        record.args = tuple(
-            said(argument) if isinstance(argument, BaseException) else argument
-            for argument in record.args
-        )
-    return True
-
-
 def _template(record: logging.LogRecord) -> str:
-    # structlog hands the fields over as the message; its "event" is the template.
+    # structlog passes its fields as the message; their "event" is the template.
     if isinstance(record.msg, dict):
         return str(record.msg.get("event"))
     return str(record.msg)
@@ -79,21 +71,21 @@ def configure(
     stream: TextIO | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> None:
-    """Send every log line of this process to ``stream``, by default stderr, in one format.
+    """Write every log line of this process to ``stream``, by default stderr, in one format.
 
-    Libraries are heard from ``warning`` up, or from ``info`` up if ``level`` is ``debug``. Calling
-    again replaces what was configured before.
+    Libraries log from ``warning`` up, or from ``info`` up if ``level`` is ``debug``. Another call
+    replaces the configuration.
     """
     stream = stream or sys.stderr
     shared: list[Processor] = [
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        _withhold,
+        redact_fields,
     ]
     handler = logging.StreamHandler(stream)
     handler.addFilter(RepeatLimit(clock=clock))
-    handler.addFilter(_hide_texts)
+    handler.addFilter(redact_arguments)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
@@ -107,8 +99,8 @@ def configure(
     )
     logging.root.handlers[:] = [handler]
     logging.root.setLevel(level.upper())
-    for name in _CHATTY:
-        # Never debug: there aiokafka writes whole requests, and so the shoppers in them.
+    for name in _LIBRARIES:
+        # Never debug: aiokafka would log whole requests, with the users in them.
         logging.getLogger(name).setLevel("INFO" if level == "debug" else "WARNING")
     logging.captureWarnings(True)
     structlog.configure(
@@ -138,12 +130,4 @@ def _drop_zero_suppressed(
 ) -> MutableMapping[str, Any]:
     if not fields.get("suppressed"):
         fields.pop("suppressed", None)
-    return fields
-
-
-def _withhold(
-    _logger: object, _method: str, fields: MutableMapping[str, Any]
-) -> MutableMapping[str, Any]:
-    for name in WITHHELD.intersection(fields):
-        fields[name] = "(withheld)"
     return fields

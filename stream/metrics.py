@@ -1,4 +1,4 @@
-"""Every metric of the worker, by name, label and unit, on a registry that is handed in."""
+"""Every metric of the worker: names, labels, units and buckets."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import get_args
@@ -27,7 +27,7 @@ COMMIT_RESULTS = ("ok", "failed")
 REBUILD_CAUSES = ("corrupt", "ahead", "old")
 RELOAD_RESULTS = ("ok", "refused")
 
-# Seconds from 1 ms to 10 min: at rest an answer takes milliseconds, after an outage minutes.
+# From 1 ms to 10 min: at rest a score takes milliseconds, after an outage minutes.
 EVENT_TO_SCORE_S = (
     *(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.75),
     *(1, 2.5, 5, 10, 30, 60, 300, 600),
@@ -39,10 +39,10 @@ RECOVERY_S = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800)
 
 
 class BatchHistogram(Collector):
-    """A histogram that takes a whole batch of values at once.
+    """A histogram that observes a whole batch of values at once.
 
-    The client library's own takes one value a call, some microseconds each; per event that would
-    cost as much as decoding it. Not thread-safe: observe on the event loop, which also serves it.
+    The client library's own takes some microseconds per value, as long as decoding an event does.
+    Not thread-safe: observe on the event loop, which also serves /metrics.
     """
 
     def __init__(
@@ -56,19 +56,19 @@ class BatchHistogram(Collector):
         registry.register(self)
 
     def observe(self, value: float) -> None:
-        """Count one value."""
+        """Count a value."""
         self.observe_many((value,))
 
     def observe_many(self, values: ArrayLike) -> None:
-        """Count each value in the first bucket whose bound it does not pass."""
+        """Count each value in the first bucket whose bound it does not exceed."""
         array = np.asarray(values, dtype=np.float64)
-        # side="left" because a bucket holds its own bound: `le` is "less or equal".
+        # side="left" because a bucket includes its own bound: `le` is "less or equal".
         buckets = np.searchsorted(self._bounds, array, side="left")
         self._counts += np.bincount(buckets, minlength=len(self._counts))
         self._sum += float(array.sum())
 
     def describe(self) -> Iterable[HistogramMetricFamily]:
-        """The name alone, by which the registry refuses a second histogram of this name."""
+        """The name alone, so that the registry refuses a second histogram of this name."""
         return [HistogramMetricFamily(self._name, self._documentation)]
 
     def collect(self) -> Iterator[HistogramMetricFamily]:
@@ -82,17 +82,22 @@ class BatchHistogram(Collector):
 
 
 class Metrics:
-    """The instruments of one worker.
+    """The metrics of one worker, on one registry.
 
-    Counters are dictionaries from label to child, made once: a batch calls ``inc(n)`` on a child
-    and pays for no look-up of labels. Every series exists from the start, at 0, so that a rate
-    over it is right from the first event.
+    Counters are dictionaries from label value to child: a batch calls ``inc(n)`` on a child and
+    looks up no labels. Every series starts at 0, so that a rate is right from the first event.
     """
 
     def __init__(self, registry: CollectorRegistry) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # series nobody reads
         self._registry = registry
         ProcessCollector(registry=registry)
+        self._create_counters()
+        self._create_histograms()
+        self._create_gauges()
+        self._partitions_with_lag: set[int] = set()
+
+    def _create_counters(self) -> None:
         self.events = self._counters(
             "lately_events_total", "Events by what became of them.", "outcome", OUTCOMES
         )
@@ -105,7 +110,7 @@ class Metrics:
         self.duplicates_skipped = Counter(
             "lately_duplicates_skipped_total",
             "Events skipped because the state held them already: replays and producer duplicates.",
-            registry=registry,
+            registry=self._registry,
         )
         self.commits = self._counters(
             "lately_commits_total", "Commits of source offsets.", "result", COMMIT_RESULTS
@@ -122,75 +127,73 @@ class Metrics:
             "result",
             RELOAD_RESULTS,
         )
-        self.event_to_score = BatchHistogram(
+
+    def _create_histograms(self) -> None:
+        self.event_to_score = self._histogram(
             "lately_event_to_score_seconds",
             "From the record's timestamp to the broker's acknowledgement of its score.",
             EVENT_TO_SCORE_S,
-            registry,
         )
-        self.batch_wait = BatchHistogram(
+        self.batch_wait = self._histogram(
             "lately_batch_wait_seconds",
             "How long the oldest user of a batch waited for it to close.",
             BATCH_WAIT_S,
-            registry,
         )
-        self.inference = BatchHistogram(
+        self.inference = self._histogram(
             "lately_inference_seconds",
             "Time to score one micro-batch, off the event loop.",
             INFERENCE_S,
-            registry,
         )
-        self.batch_users = BatchHistogram(
-            "lately_batch_users", "Users per micro-batch.", BATCH_USERS, registry
+        self.batch_users = self._histogram(
+            "lately_batch_users", "Users per micro-batch.", BATCH_USERS
         )
-        self.recovery = BatchHistogram(
+        self.recovery = self._histogram(
             "lately_recovery_seconds",
             "Time to bring the state up to the changelog after an assignment.",
             RECOVERY_S,
-            registry,
         )
-        self.pending_users = Gauge(
-            "lately_pending_users", "Users waiting for a batch.", registry=registry
-        )
-        self.oldest_unscored_age = Gauge(
+
+    def _create_gauges(self) -> None:
+        self.pending_users = self._gauge("lately_pending_users", "Users waiting for a batch.")
+        self.oldest_unscored_age = self._gauge(
             "lately_oldest_unscored_event_age_seconds",
             "Age of the oldest event that is read but not yet scored; 0 when there is none.",
-            registry=registry,
         )
-        self.ready = Gauge("lately_ready", "1 when /readyz says ready, else 0.", registry=registry)
-        self._lag = Gauge(
+        self.ready = self._gauge("lately_ready", "1 when /readyz says ready, else 0.")
+        self._lag = self._gauge(
             "lately_consumer_lag_records",
             "Records between the committed offset and the end of the partition.",
-            ["partition"],
-            registry=registry,
+            "partition",
         )
-        self._lagging: set[int] = set()
-        self._model = Gauge(
-            "lately_model_info",
-            "The model that scores; always 1.",
-            ["name", "version", "device"],
-            registry=registry,
+        self._model = self._gauge(
+            "lately_model_info", "The model that scores; always 1.", "name", "version", "device"
         )
-
-    def set_lag(self, lag: Mapping[int, int]) -> None:
-        """Show the lag in records by partition; a partition not named is ours no more."""
-        for partition in self._lagging.difference(lag):
-            self._lag.remove(str(partition))
-        for partition, records in lag.items():
-            self._lag.labels(str(partition)).set(records)
-        self._lagging = set(lag)
-
-    def set_model(self, name: str, version: str, device: str) -> None:
-        """Say which model scores, and on what device (``cpu``, ``cuda``)."""
-        self._model.clear()
-        self._model.labels(name, version, device).set(1)
-
-    def render(self) -> bytes:
-        """The Prometheus text format of everything on the registry."""
-        return generate_latest(self._registry)
 
     def _counters(
         self, name: str, documentation: str, label: str, values: Sequence[str]
     ) -> dict[str, Counter]:
         family = Counter(name, documentation, [label], registry=self._registry)
         return {value: family.labels(value) for value in values}
+
+    def _histogram(self, name: str, documentation: str, bounds: Sequence[float]) -> BatchHistogram:
+        return BatchHistogram(name, documentation, bounds, self._registry)
+
+    def _gauge(self, name: str, documentation: str, *labels: str) -> Gauge:
+        return Gauge(name, documentation, labels, registry=self._registry)
+
+    def set_lag(self, lag: Mapping[int, int]) -> None:
+        """Set the lag in records by partition, and drop the series of any other partition."""
+        for partition in self._partitions_with_lag.difference(lag):
+            self._lag.remove(str(partition))
+        for partition, records in lag.items():
+            self._lag.labels(str(partition)).set(records)
+        self._partitions_with_lag = set(lag)
+
+    def set_model(self, name: str, version: str, device: str) -> None:
+        """Set which model scores, and on which device (``cpu``, ``cuda``)."""
+        self._model.clear()
+        self._model.labels(name, version, device).set(1)
+
+    def render(self) -> bytes:
+        """The registry in the Prometheus text format."""
+        return generate_latest(self._registry)

@@ -1,4 +1,4 @@
-"""The worker's process: how it begins, and with which exit code and line it ends."""
+"""The worker's process: how it starts, and the exit code and line with which it ends."""
 
 import asyncio
 import gc
@@ -13,8 +13,8 @@ from model.errors import ModelError
 from stream import failpoints
 from stream.errors import LatelyError
 from stream.kafka.connection_errors import AUTHORIZATION_ERRORS, authorization_message
+from stream.redaction import describe, location
 from stream.settings import WorkerSettings
-from stream.tracebacks import place, said
 from stream.worker.memory import settle
 from stream.worker.worker import Worker
 
@@ -29,8 +29,8 @@ def run(settings: WorkerSettings) -> NoReturn:
 
 
 async def _run(settings: WorkerSettings) -> None:
-    # Users live long and hold no cycles: to look through all of them for garbage, as Python would
-    # every few hundred objects, takes time and finds none.
+    # User states live long and hold no reference cycles: Python would search all of them for
+    # garbage every few hundred objects, and find none.
     gc.set_threshold(50_000, 50, 100)
     asyncio.get_running_loop().set_exception_handler(_on_lost_exception)
     try:
@@ -42,19 +42,19 @@ async def _run(settings: WorkerSettings) -> None:
         _end(1, str(error))
     except AUTHORIZATION_ERRORS as error:
         _end(1, authorization_message(error))
-    except Exception as error:  # noqa: BLE001 - whatever it is, it ends in one line
+    except Exception as error:  # noqa: BLE001 - any error ends the worker in one line
         _log.debug("the worker failed", exc_info=error)
-        _end(1, f"{said(error)} at {place(error)}; this is a defect, see --log-level debug")
+        _end(1, f"{describe(error)} at {location(error)}; this is a defect, see --log-level debug")
     _end(0)
 
 
 def _on_lost_exception(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    # asyncio's own line shows the exception's text, and with it perhaps a shopper.
+    # asyncio's own line shows the exception's text, which may name a user.
     _log.error("nobody awaited a task that failed", exc_info=context.get("exception"))
 
 
 def _end(code: int, line: str = "") -> NoReturn:
-    """End now: what can be committed is, and no library's thread may hold us up."""
+    """End now: everything safe is committed, and no library's thread may delay the exit."""
     if line:
         print(f"lately: {line}", file=sys.stderr)
     logging.shutdown()
