@@ -1,14 +1,14 @@
-"""What can go wrong, and who has to act.
+"""Errors: what can go wrong, and who has to act.
 
 LatelyError
 ├── SettingsError       the operator: a setting makes no sense; exit code 2
-├── BrokerError         the operator: Kafka is not there, or refuses us
+├── BrokerError         the operator: Kafka cannot be reached, or denies us access
 ├── TopicsError         the operator: topics that do not fit; names the fix
 ├── StateError          the operator: the state directory cannot be used
 │   └── DamagedState    nobody: the partition is wiped, and rebuilt at the next start
 ├── ScoringError        the model's owner: the scorer broke its contract
-├── DeliveryError       the operator: the broker did not take a record; it comes again
-└── FencedError         nobody: partitions are taken anew; or who lets two groups share a topic
+├── DeliveryError       the operator: the broker rejected a record; its event is read again
+└── FencedError         nobody: the worker rejoins; or the operator: two groups share a topic
 
 A bad message is none of these: it becomes a dead letter (`stream.events`), and the stream goes on.
 """
@@ -27,11 +27,11 @@ class SettingsError(LatelyError):
 
 
 class BrokerError(LatelyError):
-    """Kafka is not there, or refuses us."""
+    """Kafka cannot be reached, or denies us access."""
 
 
 class TopicsError(LatelyError):
-    """Topics that do not fit what the worker promises: refuse to start."""
+    """Topics that do not fit what the worker guarantees: refuse to start."""
 
 
 class StateError(LatelyError):
@@ -39,12 +39,12 @@ class StateError(LatelyError):
 
 
 class DamagedState(StateError):
-    """What a partition holds cannot be read; its changelog can rebuild it."""
+    """The state of a partition cannot be read; its changelog can rebuild it."""
 
     def __init__(self, partition: int, cause: Exception) -> None:
         super().__init__(
-            f"the state of partition {partition} is damaged ({cause}); it is wiped, start the "
-            "worker again and it is rebuilt from the changelog"
+            f"the state of partition {partition} is damaged ({cause}) and wiped; start the worker "
+            "again to rebuild it from the changelog"
         )
         self.partition = partition
 
@@ -54,8 +54,8 @@ class ScoringError(LatelyError):
 
 
 class DeliveryError(LatelyError):
-    """The broker did not take a record: nothing after it may be committed."""
+    """The broker did not acknowledge a record: nothing after it may be committed."""
 
 
 class FencedError(LatelyError):
-    """Another wrote into a partition, of scores or states, that is ours: one of us is too late."""
+    """Another producer wrote to a partition of scores or states that we own."""

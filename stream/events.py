@@ -1,8 +1,7 @@
-"""Events: what a message must be, decoded and validated a whole list at once.
+"""Events: messages decoded and validated against the wire contract, a whole list at once.
 
-A message is the record as Kafka gave it; an event is what it says, once it is found to be true
-to the wire contract. A message that is not becomes a dead letter with a reason, and never fails
-its neighbours.
+A message is the record as Kafka gave it; an event is its validated content. A message that breaks
+the contract becomes a dead letter with a reason, and does not affect its neighbours.
 """
 
 import re
@@ -15,10 +14,10 @@ import msgspec
 
 FORGET = "forget"
 MAX_TS_MS = 253_402_300_799_999  # the last millisecond of the year 9999
-MAX_DEPTH = 8  # objects and arrays within each other, the message itself being the first
+MAX_DEPTH = 8  # nested objects and arrays, the message itself counted
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
-# ISO 8601, calendar date and time of day with a zone; `fromisoformat` alone takes more than that.
+# ISO 8601 date, time of day and zone; `fromisoformat` alone accepts more formats.
 _ISO_8601 = re.compile(
     r"\d{4}-?\d{2}-?\d{2}[Tt ]\d{2}:?\d{2}(:?\d{2}([.,]\d+)?)?"
     r"([Zz]|[+-]([01]\d|2[0-3])(:?[0-5]\d)?)?",
@@ -37,14 +36,14 @@ Reason = Literal[
     "unscorable",
 ]
 
-# Texts, closed or not, and brackets outside of them.
-_TEXT_OR_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*+"?|[][{}]', re.DOTALL)
+# Strings, closed or not, and brackets outside of them.
+_STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*+"?|[][{}]', re.DOTALL)
 
 _Id = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
 
 
 class Message(Protocol):
-    """A Kafka record: the part of aiokafka's ConsumerRecord that we read."""
+    """A Kafka record: the fields of aiokafka's ConsumerRecord that we read."""
 
     offset: int
     timestamp: int  # milliseconds since the epoch
@@ -54,7 +53,7 @@ class Message(Protocol):
 
 
 class Payload(msgspec.Struct, frozen=True, gc=False):
-    """The JSON of a message, its types checked by the parser itself."""
+    """The JSON of a message, its types checked by the parser."""
 
     user_id: _Id
     action: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
@@ -68,17 +67,17 @@ class Payload(msgspec.Struct, frozen=True, gc=False):
 
 
 class PayloadWithBadTime(Payload, frozen=True, gc=False):
-    """A payload whose ``ts`` is of no type that a time could have."""
+    """A payload whose ``ts`` has a type that no time has."""
 
     ts: msgspec.Raw = msgspec.Raw()  # type: ignore[assignment]
 
 
 class Event(msgspec.Struct, frozen=True, gc=False):
-    """One valid action of one user, or the wish to be forgotten (``item`` is then empty)."""
+    """One valid action of one user, or a ``forget`` request, whose ``item`` is empty."""
 
     key: bytes
     offset: int
-    timestamp_ms: int  # of the Kafka record: the clock against which the future is measured
+    timestamp_ms: int  # of the Kafka record; a later event time is in the future
     item: str
     action: str
     ts_ms: int
@@ -87,7 +86,7 @@ class Event(msgspec.Struct, frozen=True, gc=False):
 
 
 class DeadLetter(NamedTuple):
-    """A message that can never succeed, and why."""
+    """A message that can never succeed, and the reason."""
 
     message: Message
     reason: Reason
@@ -96,7 +95,7 @@ class DeadLetter(NamedTuple):
 
 
 class Invalid(Exception):
-    """A message breaks the wire contract; carries the reason of the dead letter."""
+    """A message breaks the wire contract; ``reason`` is that of the dead letter."""
 
     def __init__(self, reason: Reason, text: str) -> None:
         super().__init__(text)
@@ -105,7 +104,7 @@ class Invalid(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Validator:
-    """The rules a message must keep to become an event.
+    """Turns messages into events or dead letters.
 
     ``partition_of`` is the partitioner of the events topic: key → partition.
     """
@@ -117,20 +116,20 @@ class Validator:
     def validate(
         self, messages: Sequence[Message], partition: int
     ) -> tuple[list[Event], list[DeadLetter]]:
-        """Turn the messages of one partition into events and dead letters, both in offset order."""
+        """Validate the messages of one partition; events and dead letters keep their order."""
         try:
             values = [message.value for message in messages]
-            # One look at the whole list: whatever is unusual about it takes the slow way.
+            # The fast path takes a whole list; a list with anything unusual takes the slow path.
             if max(map(len, values)) <= self.max_message_bytes:  # type: ignore[arg-type]
-                _check_texts(values)  # type: ignore[arg-type]
+                _check_bytes(values)  # type: ignore[arg-type]
                 payloads = [_decode(value) for value in values]  # type: ignore[arg-type]
-                return self._plain(payloads, messages), []
+                return self._fast(payloads, messages), []
         except (Invalid, TypeError, ValueError):
             pass
         return self._one_by_one(messages, partition)
 
-    def _plain(self, payloads: list[Payload], messages: Sequence[Message]) -> list[Event]:
-        """The common case: every message is an event, keyed, without headers or text times."""
+    def _fast(self, payloads: list[Payload], messages: Sequence[Message]) -> list[Event]:
+        """The common case: each message is an event with a key, no headers and an integer time."""
         actions = self.actions
         events = []
         for payload, message in zip(payloads, messages, strict=True):
@@ -144,7 +143,7 @@ class Validator:
                 or payload.action not in actions
                 or key != payload.user_id.encode()
             ):
-                raise Invalid("bad_schema", "needs the slow way")
+                raise Invalid("bad_schema", "needs the slow path")
             events.append(
                 Event(
                     key,
@@ -202,13 +201,13 @@ class Validator:
         return expected
 
 
-def _check_texts(values: Sequence[bytes]) -> None:
-    """Raise ValueError where a value is no UTF-8, for the parser skips what it ignores, or deep."""
+def _check_bytes(values: Sequence[bytes]) -> None:
+    """Raise ValueError for a value that is not UTF-8, which the parser would miss, or too deep."""
     together = b"".join(values)
     if not together.isascii():
         for value in values:
             value.decode()
-    # An event has one bracket, so a deep one shows in the sum.
+    # A usual event has one bracket, so a deep one shows in the sum.
     if _brackets(together) >= len(values) + MAX_DEPTH and any(
         _brackets(value) > MAX_DEPTH for value in values
     ):
@@ -220,12 +219,12 @@ def _brackets(value: bytes) -> int:
 
 
 _decode = msgspec.json.Decoder(Payload).decode
-_read_syntax = msgspec.json.Decoder(msgspec.Raw).decode  # whatever types and numbers are in it
-_decode_but_time = msgspec.json.Decoder(PayloadWithBadTime).decode
+_read_syntax = msgspec.json.Decoder(msgspec.Raw).decode  # any JSON, whatever its types
+_decode_any_time = msgspec.json.Decoder(PayloadWithBadTime).decode
 
 
 def _parse(value: bytes | None, max_bytes: int) -> Payload:
-    """Decode one value, or raise Invalid with the first thing that is wrong with it."""
+    """Decode one value; raises Invalid with its first fault."""
     if value is None:
         raise Invalid("not_json", "the value is null")
     if len(value) > max_bytes:
@@ -234,28 +233,28 @@ def _parse(value: bytes | None, max_bytes: int) -> Payload:
         text = value.decode()
     except UnicodeDecodeError as error:
         raise Invalid("not_utf8", f"byte {error.start} is not UTF-8") from error
-    _refuse_depth(text)
+    _check_depth(text)
     try:
         return _decode(value)
     except msgspec.DecodeError:
-        _refuse_what_is_not_json(value, text)
+        _check_syntax(value, text)
     try:
-        return _decode_but_time(value)
+        return _decode_any_time(value)
     except msgspec.ValidationError as error:
         raise Invalid("bad_schema", str(error)) from error
 
 
-def _refuse_depth(text: str) -> None:
+def _check_depth(text: str) -> None:
     if text.count("{") + text.count("[") <= MAX_DEPTH:
         return
     depth = 0
-    for match in _TEXT_OR_BRACKET.finditer(text):
+    for match in _STRING_OR_BRACKET.finditer(text):
         depth += {"{": 1, "[": 1, "}": -1, "]": -1}.get(match[0], 0)
         if depth > MAX_DEPTH:
             raise Invalid("too_large", f"nested more than {MAX_DEPTH} levels deep")
 
 
-def _refuse_what_is_not_json(value: bytes, text: str) -> None:
+def _check_syntax(value: bytes, text: str) -> None:
     if text.startswith("\ufeff"):
         raise Invalid("not_json", "starts with a byte order mark")
     try:

@@ -1,8 +1,8 @@
-"""Every setting of the stream, with its default, its unit and its meaning.
+"""Settings: every setting of the stream, with its default, unit and description.
 
 A field ``commit_interval_s`` is the flag ``--commit-interval-s`` and the environment variable
 ``LATELY_COMMIT_INTERVAL_S``; a flag wins over the environment, the environment over the default.
-A secret may stand in a file that ``LATELY_…_FILE`` names.
+A secret may be in a file that ``LATELY_…_FILE`` names.
 """
 
 import os
@@ -30,7 +30,7 @@ class SecretFiles(PydanticBaseSettingsSource):
     """Reads a secret from the file that ``LATELY_<NAME>_FILE`` names."""
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
-        """The text of the file, without its last line end; None for what is no secret."""
+        """The text of the file, without its last line break; None for a field that is no secret."""
         if field.annotation != SecretStr | None:
             return None, field_name, False
         variable = f"{ENV_PREFIX}{field_name.upper()}_FILE"
@@ -47,7 +47,7 @@ class SecretFiles(PydanticBaseSettingsSource):
             raise SettingsError(f"{variable}: {path} is not UTF-8; name a text file") from None
 
     def __call__(self) -> dict[str, Any]:
-        """Every secret that stands in a file."""
+        """Every secret that is in a file."""
         values = {
             name: self.get_field_value(field, name)[0]
             for name, field in self.settings_cls.model_fields.items()
@@ -56,7 +56,7 @@ class SecretFiles(PydanticBaseSettingsSource):
 
 
 class Settings(BaseSettings):
-    """What every command may read: flags before environment before defaults."""
+    """The base of all settings: a flag wins over the environment, that over the default."""
 
     model_config = SettingsConfigDict(
         env_prefix=ENV_PREFIX,
@@ -75,14 +75,14 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """What is read, first wins: flags, environment, secret files."""
+        """The sources in order, the first wins: flags, environment, secret files."""
         return init_settings, env_settings, SecretFiles(settings_cls)
 
     @classmethod
     def load(cls, **flags: Any) -> Self:
-        """Read the settings; a flag that is None was not given.
+        """Read the settings; None is a flag that was not given.
 
-        Raises SettingsError that names each field, what is wrong with it, and its flag.
+        Raises SettingsError that names each bad field, what is wrong with it, and its flag.
         """
         try:
             return cls(**{name: value for name, value in flags.items() if value is not None})
@@ -100,24 +100,26 @@ def _problem(error: Any) -> str:
 
 
 class KafkaSettings(Settings):
-    """Where Kafka is, how to get in, and the names of our topics there."""
+    """The brokers, how to authenticate, and the names of our topics."""
 
     bootstrap: str = Field("localhost:9092", description="Kafka brokers, HOST:PORT[,HOST:PORT…]")
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
-        "PLAINTEXT", description="how to talk to Kafka"
+        "PLAINTEXT", description="security protocol of the brokers"
     )
     ssl_ca_file: Path | None = Field(None, description="certificate authorities to trust (PEM)")
     ssl_cert_file: Path | None = Field(None, description="client certificate (PEM)")
-    ssl_key_file: Path | None = Field(None, description="key of the client certificate (PEM)")
+    ssl_key_file: Path | None = Field(
+        None, description="private key of the client certificate (PEM)"
+    )
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"] = Field(
         "PLAIN", description="SASL mechanism"
     )
     sasl_username: str | None = Field(None, description="SASL user")
     sasl_password: SecretStr | None = Field(
-        None, description="SASL password; better a file, by LATELY_SASL_PASSWORD_FILE"
+        None, description="SASL password; prefer a file, LATELY_SASL_PASSWORD_FILE"
     )
     sasl_token_file: Path | None = Field(
-        None, description="file with the token of OAUTHBEARER, read again at each authentication"
+        None, description="file with the OAUTHBEARER token, read again at each authentication"
     )
     events_topic: str = Field("lately.events", description="topic to read events from")
     scores_topic: str = Field("lately.scores", description="topic to write scores to")
@@ -125,7 +127,7 @@ class KafkaSettings(Settings):
     receipts_topic: str = Field("lately.receipts", description="topic of receipts for `forget`")
     group: str = Field("lately", description="consumer group; also names the changelog")
     idempotence: bool = Field(
-        True, description="idempotent producer; off only for brokers that cannot"
+        True, description="idempotent producer; turn off only for brokers without support"
     )
 
     @property
@@ -135,17 +137,23 @@ class KafkaSettings(Settings):
 
     @property
     def changelog_topic(self) -> str:
-        """The state topic; the name that Faust gives the table ``state`` of this group."""
+        """The changelog of the state, named as Faust names the one of a table ``state``."""
         return f"{self.group}-state-changelog"
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """The topics of events, scores, dead letters and receipts, and the changelog."""
+        own = (self.events_topic, self.scores_topic, self.dead_topic, self.receipts_topic)
+        return (*own, self.changelog_topic)
 
     @model_validator(mode="after")
     def _bootstrap_names_ports(self) -> Self:
         for broker in self.bootstrap.split(","):
             try:
-                valid = Address.parse(broker.strip()).port > 0
+                port = Address.parse(broker.strip()).port
             except ValueError:
-                valid = False
-            if not valid:
+                port = 0
+            if port == 0:
                 raise ValueError(
                     f"bootstrap: {broker!r} is not HOST:PORT; set --bootstrap or LATELY_BOOTSTRAP"
                 )
@@ -153,19 +161,12 @@ class KafkaSettings(Settings):
 
     @model_validator(mode="after")
     def _topics_differ(self) -> Self:
-        topics = [
-            self.events_topic,
-            self.scores_topic,
-            self.dead_topic,
-            self.receipts_topic,
-            self.changelog_topic,
-        ]
-        for topic in topics:
-            if topics.count(topic) > 1:
+        for topic in self.topics:
+            if self.topics.count(topic) > 1:
                 raise ValueError(
-                    f"events_topic, scores_topic, dead_topic, receipts_topic and the changelog "
-                    f"must differ, and {topic} is two of them; set --events-topic, "
-                    f"--scores-topic, --dead-topic or --receipts-topic"
+                    "events_topic, scores_topic, dead_topic, receipts_topic and the changelog must "
+                    f"differ, and {topic} is two of them; set --events-topic, --scores-topic, "
+                    "--dead-topic or --receipts-topic"
                 )
         return self
 
@@ -196,28 +197,28 @@ HttpAddress = Annotated[str, AfterValidator(_check_address)]
 
 
 class DoctorSettings(KafkaSettings):
-    """What `lately doctor` looks at: what a worker has, as far as it is given."""
+    """The settings of `lately doctor`: those of a worker, each optional."""
 
     artifact: Path | None = Field(None, description="folder of the model")
     state_dir: Path | None = Field(None, description="folder for RocksDB")
-    http: HttpAddress = Field("127.0.0.1:8090", description="where the worker answers")
+    http: HttpAddress = Field("127.0.0.1:8090", description="where the worker serves HTTP")
 
 
 class StateSettings(KafkaSettings):
-    """Where a worker keeps its state, beside its Kafka."""
+    """The brokers, and the folder of a worker's state."""
 
     state_dir: Path = Field(description="folder for RocksDB; one per worker")
 
 
 class WorkerSettings(StateSettings):
-    """All that the worker reads."""
+    """Every setting of the worker."""
 
     artifact: Path = Field(description="folder of the model, made by `lately train`")
     artifact_poll_s: float = Field(
-        5.0, ge=0, le=3600, description="look so often for a new model there; 0: only on SIGHUP"
+        5.0, ge=0, le=3600, description="interval to check for a new model; 0: only on SIGHUP"
     )
     http: HttpAddress = Field(
-        "127.0.0.1:8090", description="where /livez, /readyz and /metrics answer"
+        "127.0.0.1:8090", description="where /livez, /readyz and /metrics are served"
     )
     scorer: Literal["onnx", "torch", "null"] = Field(
         "onnx", description="engine: onnx (CPU), torch (GPU if there is one), null (benchmarks)"
@@ -227,71 +228,73 @@ class WorkerSettings(StateSettings):
     )
     instance_id: str | None = Field(
         None,
-        description="static group membership: a name that stays with this worker over restarts; "
-        "default: made once and kept in the state directory",
+        description="static group membership: an id that this worker keeps over restarts; "
+        "default: generated once and kept in the state directory",
     )
     actions: Annotated[tuple[str, ...], NoDecode] = Field(
-        ("click", "cart", "buy"), description="the actions we take, comma separated"
+        ("click", "cart", "buy"), description="accepted actions, comma separated"
     )
 
-    exclude_seen: bool = Field(False, description="score no item that the sequence holds")
+    exclude_seen: bool = Field(False, description="leave out items that are in the sequence")
     allowed_items: Path | None = Field(
-        None, description="score these items only: a file, one id a line or a JSON list"
+        None, description="score only these items: a file with one id per line, or a JSON list"
     )
     blocked_items: Path | None = Field(
-        None, description="score none of these items: a file, one id a line or a JSON list"
+        None, description="never score these items: a file with one id per line, or a JSON list"
     )
     max_per_category: int | None = Field(
-        None, ge=1, description="at most so many items of one category in a score"
+        None, ge=1, description="most items of one category in a score"
     )
     diversity: float = Field(
-        0.0, ge=0, le=1, description="0: the likeliest items; 1: as many categories as there are"
+        0.0, ge=0, le=1, description="0: the likeliest items; 1: as many categories as possible"
     )
     recency_temperature: float = Field(
-        1.0, ge=0.01, le=100, description="below 1 the newest items gain, above 1 the oldest"
+        1.0, ge=0.01, le=100, description="below 1 favours the newest items, above 1 the oldest"
     )
-    user_vector: bool = Field(False, description="put the model's vector of the user in the score")
+    user_vector: bool = Field(False, description="add the model's vector of the user to the score")
 
     sequence_length: int = Field(50, ge=1, le=1000, description="actions kept per user")
     dedupe_window: int = Field(
-        64, ge=0, le=1000, description="event_ids remembered per user against duplicates"
+        64, ge=0, le=1000, description="event_ids remembered per user to skip duplicates"
     )
     allowed_lateness_ms: int = Field(
-        3_600_000, ge=0, description="older than the user's newest action by more: not placed"
+        3_600_000,
+        ge=0,
+        description="an event older than the user's newest action by more is not kept",
     )
     max_future_ms: int = Field(
-        300_000, ge=0, description="ahead of the record's timestamp by more: clamped to it"
+        300_000, ge=0, description="an event time ahead of its record's by more is clamped to it"
     )
     forget_marker_s: float = Field(
         600.0,
         ge=0,
         le=86_400,
-        description="the offset of a forget stays for so long, against what a lost worker sent",
+        description="how long late records of a lost worker cannot undo a forget",
     )
-    ttl_s: int = Field(30 * 86_400, ge=60, description="a user unseen for longer starts afresh")
-    max_message_bytes: int = Field(65_536, ge=1024, description="a longer value is a dead letter")
+    ttl_s: int = Field(30 * 86_400, ge=60, description="a user inactive for longer starts anew")
+    max_message_bytes: int = Field(65_536, ge=1024, description="a larger message is a dead letter")
 
     batch_deadline_ms: int = Field(
         200, ge=0, le=60_000, description="the longest a user waits for a batch to close"
     )
     batch_users: int | None = Field(
-        None, ge=1, description="close a batch at so many users; default: measured at start"
+        None, ge=1, description="close a batch at this many users; default: measured at start"
     )
     max_pending_users: int = Field(
-        50_000, ge=1, description="more users waiting than this: partitions pause"
+        50_000, ge=1, description="pause partitions while more users than this wait"
     )
     shed_after_ms: int | None = Field(
         None,
         ge=1,
-        description="users who wait longer get less: shorter lists, beyond twice that popularity, "
-        "both marked degraded; default: never",
+        description="users who wait longer get degraded scores: shorter lists, after twice as long "
+        "popularity; default: never",
     )
     compression: Literal["none", "lz4", "zstd", "gzip"] = Field(
-        "none", description="compression of what we write: less traffic and disk, more CPU"
+        "none", description="compression of records we write: less traffic and disk, more CPU"
     )
     max_in_flight: int = Field(3, ge=1, le=64, description="batches scored but not yet written")
     cache_users: int = Field(200_000, ge=1, description="decoded users kept in memory")
-    commit_interval_s: float = Field(1.0, gt=0, le=60, description="pause between offset commits")
+    commit_interval_s: float = Field(1.0, gt=0, le=60, description="time between offset commits")
     scoring_timeout_s: float = Field(
         30.0, gt=0, description="a micro-batch that takes longer ends the worker"
     )
@@ -299,16 +302,16 @@ class WorkerSettings(StateSettings):
         120.0, gt=0, description="records unacknowledged for longer end the worker"
     )
     session_timeout_s: float = Field(10.0, ge=1, description="group session timeout")
-    drain_timeout_s: float = Field(6.0, gt=0, le=9, description="budget to finish work on SIGTERM")
+    drain_timeout_s: float = Field(6.0, gt=0, le=9, description="time to finish work on SIGTERM")
 
     log_format: Literal["plain", "json"] = Field(
-        "plain", description="log lines for people or programs"
+        "plain", description="log lines for people (plain) or programs (json)"
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="log level")
 
     @property
     def rules(self) -> Rules:
-        """The rules of time and memory, in the state's own units."""
+        """The rules of time and memory, in the units of the state."""
         return Rules(
             self.sequence_length,
             self.dedupe_window,
@@ -340,7 +343,7 @@ class WorkerSettings(StateSettings):
         after_ms, deadline_ms = self.shed_after_ms, self.batch_deadline_ms
         if after_ms is not None and after_ms <= deadline_ms:
             raise ValueError(
-                f"shed_after_ms: {after_ms} is within batch_deadline_ms, {deadline_ms}, so every "
-                "quiet hour would be degraded; raise --shed-after-ms or LATELY_SHED_AFTER_MS"
+                f"shed_after_ms: {after_ms} is not above batch_deadline_ms, {deadline_ms}, so all "
+                "scores would be degraded; raise --shed-after-ms or LATELY_SHED_AFTER_MS"
             )
         return self

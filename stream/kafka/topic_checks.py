@@ -1,4 +1,4 @@
-"""What our topics must be like, and what is wrong with those that are not; asks no broker."""
+"""The checks of our topics: what they must be like; asks no broker."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -6,7 +6,7 @@ from typing import Literal
 
 from stream.settings import KafkaSettings
 
-# A dead letter is its event plus our headers: topic name, class and text of the error, reason.
+# A dead letter is its message plus our headers: topic name, class and text of the error, reason.
 DEAD_LETTER_HEADROOM_BYTES = 8192
 DEFAULT_TOMBSTONES_MS = 24 * 3_600_000  # Kafka's default of delete.retention.ms
 
@@ -15,7 +15,7 @@ Status = Literal["PASS", "WARN", "FAIL", "SKIP"]
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """A topic as a broker shows it; None is what the broker does not tell."""
+    """A topic as a broker describes it; None where the broker does not tell."""
 
     partitions: int
     cleanup_policy: str | None = None
@@ -25,9 +25,9 @@ class Topic:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One check of one topic; ``fix`` is what to do, and empty for PASS and SKIP.
+    """The result of one check of one topic; ``fix`` is what to do, empty for PASS and SKIP.
 
-    FAIL: a promise cannot be kept, the worker does not start. WARN: it starts, and says so.
+    FAIL: a guarantee cannot be kept, and the worker does not start. WARN: it starts, and logs it.
     """
 
     status: Status
@@ -46,25 +46,14 @@ class Finding:
         return asdict(self)
 
 
-def names(settings: KafkaSettings) -> tuple[str, ...]:
-    """The topics of these settings: events, scores, dead letters, receipts, changelog."""
-    return (
-        settings.events_topic,
-        settings.scores_topic,
-        settings.dead_topic,
-        settings.receipts_topic,
-        settings.changelog_topic,
-    )
-
-
 def assess(settings: KafkaSettings, topics: Mapping[str, Topic]) -> list[Finding]:
-    """Check the topics of these settings against those that there are, by name.
+    """Check the topics of these settings; ``topics`` are those on the broker, by name.
 
-    Events, scores and changelog need one number of partitions: a user's event, state and score
-    stand under one partition number. The latest score and state of a user live for ever
-    (``compact``); events, dead letters and receipts must not be compacted, for each counts.
+    Events, scores and changelog need the same number of partitions, since a user's event, state
+    and score are in partitions of the same number. The latest score and state of a user are kept
+    forever (``compact``). Each event, dead letter and receipt counts, so they are not compacted.
     """
-    findings = [_exists(name, topics, settings) for name in names(settings)]
+    findings = [_exists(name, topics, settings) for name in settings.topics]
     for name in (settings.scores_topic, settings.changelog_topic):
         findings += _partitions(name, topics, settings)
     findings += _policy(settings.events_topic, topics, settings, {"delete"})
@@ -80,9 +69,9 @@ def _exists(name: str, topics: Mapping[str, Topic], settings: KafkaSettings) -> 
     if name in topics:
         return Finding("PASS", name, "exists", f"{topics[name].partitions} partitions", "a topic")
     if name == settings.changelog_topic:
-        return Finding("SKIP", name, "exists", "none yet", "the worker to make it")
-    # A broker does not show what one may not use.
-    fix = "run `lately topics --create`, or let us see it: deploy/kafka/acls.sh"
+        return Finding("SKIP", name, "exists", "none yet", "the worker to create it")
+    # A broker hides the topics that we have no rights on.
+    fix = "run `lately topics --create`, or grant us access to it: deploy/kafka/acls.sh"
     return Finding("FAIL", name, "exists", "no such topic", "a topic", fix)
 
 
@@ -92,10 +81,10 @@ def _partitions(name: str, topics: Mapping[str, Topic], settings: KafkaSettings)
     expected = topics[settings.events_topic].partitions
     found = topics[name].partitions
     status: Status = "PASS" if found == expected else "FAIL"
-    loses = "the state" if name == settings.changelog_topic else "its records"
-    # Adding partitions instead would leave old keys where no one looks for them.
+    lost = "the state" if name == settings.changelog_topic else "its records"
+    # Adding partitions instead would leave old keys where nobody looks for them.
     fix = (
-        f"make it anew, {loses} will be lost: `kafka-topics.sh --bootstrap-server "
+        f"delete and create it, {lost} will be lost: `kafka-topics.sh --bootstrap-server "
         f"{settings.bootstrap} --delete --topic {name}`, then `lately topics --create`"
     )
     return [

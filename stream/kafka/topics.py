@@ -24,7 +24,6 @@ from stream.kafka.topic_checks import (
     Finding,
     Topic,
     assess,
-    names,
 )
 from stream.settings import KafkaSettings
 
@@ -170,7 +169,7 @@ async def _describe(admin: AIOKafkaAdminClient, settings: KafkaSettings) -> dict
     partitions = {
         topic["topic"]: len(topic["partitions"])
         for topic in await admin.describe_topics()
-        if topic["topic"] in names(settings)
+        if topic["topic"] in settings.topics
     }
     configs = await _configs(admin, list(partitions))
     return {
@@ -187,7 +186,7 @@ async def _describe(admin: AIOKafkaAdminClient, settings: KafkaSettings) -> dict
 async def _describe_twice(admin: AIOKafkaAdminClient, settings: KafkaSettings) -> dict[str, Topic]:
     # A worker is often started right after its topics are created, before a broker knows them.
     topics = await _describe(admin, settings)
-    if set(topics) < set(names(settings)):
+    if set(topics) < set(settings.topics):
         await asyncio.sleep(PROPAGATION_S)
         topics = await _describe(admin, settings)
     return topics

@@ -6,7 +6,7 @@ import uuid
 import pytest
 
 from stream.errors import TopicsError
-from stream.kafka.topic_checks import Finding, names
+from stream.kafka.topic_checks import Finding
 from stream.kafka.topics import check_topics, create_topics, ensure_topics
 from stream.settings import KafkaSettings
 from tests.kafka.client import Client
@@ -30,7 +30,7 @@ def settings(bootstrap: str) -> KafkaSettings:
 
 
 def all_made(settings: KafkaSettings, client: Client) -> bool:
-    return set(names(settings)) <= client.topics()
+    return set(settings.topics) <= client.topics()
 
 
 def unfit(settings: KafkaSettings) -> list[Finding]:

@@ -62,7 +62,7 @@ def test_another_number_of_partitions_than_events_has_means_making_it_anew(name:
     finding = only_failure(topics)
 
     assert str(finding).startswith(
-        f"{name}: partitions: found 6, expected 4 as lately.events has; make it anew"
+        f"{name}: partitions: found 6, expected 4 as lately.events has; delete and create it"
     )
     assert f"`kafka-topics.sh --bootstrap-server kafka:9092 --delete --topic {name}`" in finding.fix
     assert finding.fix.endswith("`lately topics --create`")

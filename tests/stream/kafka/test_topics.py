@@ -38,7 +38,7 @@ def test_a_worker_is_told_the_first_thing_wrong_and_how_many_more(settings: Kafk
 
     assert str(refusal.value) == (
         "lately.events: exists: found no such topic, expected a topic; "
-        "run `lately topics --create`, or let us see it: deploy/kafka/acls.sh "
+        "run `lately topics --create`, or grant us access to it: deploy/kafka/acls.sh "
         "(and 3 more: `lately topics`)"
     )
 
