@@ -138,9 +138,9 @@ class Eyes:
             if samples[-1][1:] != samples[-2][1:]:
                 moved_s, patience_s = samples[-1].at_s, STALL_S
             if (code := child.exit_code) is not None:
-                raise StalledError(f"ended with {code} at {samples[-1]}: {child.last_words(20)}")
+                raise StalledError(f"ended with {code} at {samples[-1]}: {child.last_lines(20)}")
             if samples[-1].at_s - moved_s > patience_s:
-                raise StalledError(f"stuck at {samples[-1]}: {child.last_words(20)}")
+                raise StalledError(f"stuck at {samples[-1]}: {child.last_lines(20)}")
         return samples
 
     async def _look(self) -> Sample:

@@ -1,4 +1,4 @@
-"""A child process: it ends when we say so, and never outlives us, however we end."""
+"""A child process that never outlives its parent, however that ends."""
 
 import contextlib
 import os
@@ -7,12 +7,12 @@ import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
 
-# Kills the child when stdin closes, which the kernel sees to, however its parent ends.
+# Kills the child when stdin closes. The kernel closes it, however the parent ends.
 GUARD = 'read -r line; kill -9 "$1"'
 
 
 class Child:
-    """A process with its output kept for ``last_words``; it has started when this returns.
+    """A running process whose output is kept for ``last_lines``.
 
     Raises OSError when the program cannot be run.
     """
@@ -21,7 +21,7 @@ class Child:
         self, command: Sequence[str], environment: Mapping[str, str] | None = None
     ) -> None:
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 — closed in stop()
-        # Sessions of their own: Ctrl-C is for us, who end the children in good order.
+        # Each child has its own session: Ctrl-C reaches only us, and we stop the children in order.
         self._child = subprocess.Popen(
             command,
             env={**os.environ, **(environment or {})},
@@ -40,24 +40,24 @@ class Child:
 
     @property
     def pid(self) -> int:
-        """Its process id, for looking at it from outside."""
+        """Its process id."""
         return self._child.pid
 
     @property
     def exit_code(self) -> int | None:
-        """What it ended with (negative: the signal), None while it runs."""
+        """Its exit code, or the negative signal that ended it; None while it runs."""
         return self._child.poll()
 
-    def last_words(self, lines: int = 1) -> str:
-        """The last lines it wrote, stdout and stderr together."""
-        # pread, because the child writes at the same file offset that a read would move.
+    def last_lines(self, lines: int = 1) -> str:
+        """The last lines of its output, stdout and stderr together."""
+        # pread, because a read would move the file offset at which the child writes.
         size = os.fstat(self._log.fileno()).st_size
         tail = os.pread(self._log.fileno(), 20_000, max(0, size - 20_000))
         written = tail.decode(errors="replace").strip().splitlines()
-        return "\n".join(written[-lines:]) or "it said nothing"
+        return "\n".join(written[-lines:]) or "no output"
 
     def stop(self, grace_s: float = 0.0) -> int:
-        """Ask it to end, kill it when it has not within ``grace_s``; gives the exit code."""
+        """Send SIGTERM, kill it after ``grace_s`` (0: at once), and return its exit code."""
         if grace_s and self.exit_code is None:
             self._child.send_signal(signal.SIGTERM)
             with contextlib.suppress(subprocess.TimeoutExpired):

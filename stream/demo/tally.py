@@ -1,4 +1,4 @@
-"""The demo's books: every event until a score covers it, how long that took, what was foreseen."""
+"""The demo's figures: events and scores, their latency, and how well the scores predict clicks."""
 
 from array import array
 from collections import Counter, deque
@@ -17,8 +17,8 @@ class Latency(NamedTuple):
     p99_s: float
 
 
-class Sent:
-    """An event on its way; it has an offset once the broker has it."""
+class SentEvent:
+    """An event that was sent; ``offset`` is None until the broker acknowledges it."""
 
     __slots__ = ("at_s", "offset")
 
@@ -28,22 +28,21 @@ class Sent:
 
 
 class Account:
-    """One user: the events no score covers yet, and the score that covers most."""
+    """One user: the events that no score covers yet, and the latest score."""
 
-    __slots__ = ("as_of", "scored_s", "top", "waiting")
+    __slots__ = ("as_of", "scored_s", "top", "unscored")
 
     def __init__(self) -> None:
-        self.waiting: deque[Sent] = deque()
+        self.unscored: deque[SentEvent] = deque()
         self.as_of = -1  # offset of the last event in the latest score
         self.scored_s = 0.0
         self.top: Sequence[str] = ()
 
 
 class Tally:
-    """Counts what goes in and what comes out; all times are of one monotonic clock.
+    """Counts events and scores; all times are of one monotonic clock.
 
-    Events before ``open`` are history: they are accounted for, but they are not timed, and no
-    score has to foresee them.
+    Events before ``go_live`` are history: they are counted, but not in latency and hit rate.
     """
 
     def __init__(self, popular: Sequence[str] = ()) -> None:
@@ -52,36 +51,36 @@ class Tally:
         self.events = 0
         self.scores = 0
         self.history = 0
-        self.settled = 0
-        self.foresight = Foresight(popular)
-        self.live = False  # the doors are open
+        self.scored_events = 0
+        self.hit_rate = HitRate(popular)
+        self.live = False
         self._latencies = array("d")
-        self._pace: deque[tuple[float, int, int]] = deque()
+        self._samples: deque[tuple[float, int, int]] = deque()
 
-    def open(self) -> None:
-        """From here on events count for speed and foresight."""
+    def go_live(self) -> None:
+        """Count the events from now on in latency and hit rate."""
         self.live = True
         self.history = self.events
 
-    def sent(self, event: dict[str, Any], now_s: float) -> tuple[Sent, bool]:
-        """An event goes out; tells whether the user's score had it in its top 20."""
+    def event_sent(self, event: dict[str, Any], now_s: float) -> tuple[SentEvent, bool]:
+        """Count an event; also returns whether it clicks an item of the user's latest score."""
         account = self.accounts.setdefault(event["user_id"], Account())
-        foreseen = event["action"] == "click" and event["item_id"] in account.top
+        predicted = event["action"] == "click" and event["item_id"] in account.top
         if self.live and event["action"] == "click" and account.top:
-            self.foresight.click(event["item_id"], foreseen)
-        self.foresight.count(event["item_id"])
+            self.hit_rate.add(event["item_id"], predicted)
+        self.hit_rate.count_item(event["item_id"])
         self.events += 1
-        entry = Sent(now_s)
-        account.waiting.append(entry)
-        return entry, foreseen
+        sent = SentEvent(now_s)
+        account.unscored.append(sent)
+        return sent, predicted
 
-    def placed(self, user_id: str, entry: Sent, offset: int) -> None:
-        """The broker has the event. Its score may have come before we hear of that."""
-        entry.offset = offset
-        self._settle(self.accounts[user_id])
+    def event_acknowledged(self, user_id: str, sent: SentEvent, offset: int) -> None:
+        """Record the offset of an event; its score may have come before the acknowledgement."""
+        sent.offset = offset
+        self._remove_scored(self.accounts[user_id])
 
-    def scored(self, user_id: str, score: dict[str, Any], now_s: float) -> None:
-        """A score comes out; an older one than the latest, sent again, changes nothing."""
+    def score_received(self, user_id: str, score: dict[str, Any], now_s: float) -> None:
+        """Count a score; one that is not newer than the latest changes nothing else."""
         self.scores += 1
         account = self.accounts.setdefault(user_id, Account())
         if score["as_of"]["offset"] <= account.as_of:
@@ -89,32 +88,32 @@ class Tally:
         account.as_of = score["as_of"]["offset"]
         account.scored_s = now_s
         account.top = [item["item_id"] for item in score["items"][:TOP]]
-        self._settle(account)
+        self._remove_scored(account)
 
-    def _settle(self, account: Account) -> None:
-        waiting = account.waiting
-        while waiting and waiting[0].offset is not None and waiting[0].offset <= account.as_of:
-            entry = waiting.popleft()
-            self.settled += 1
+    def _remove_scored(self, account: Account) -> None:
+        unscored = account.unscored
+        while unscored and unscored[0].offset is not None and unscored[0].offset <= account.as_of:
+            sent = unscored.popleft()
+            self.scored_events += 1
             if self.live:
-                self._latencies.append(account.scored_s - entry.at_s)
+                self._latencies.append(account.scored_s - sent.at_s)
 
     @property
     def users(self) -> int:
-        """How many users have sent something."""
+        """How many users have sent an event."""
         return len(self.accounts)
 
     @property
     def unscored(self) -> int:
-        """Events that no score covers yet."""
-        return self.events - self.settled
+        """How many events no score covers yet."""
+        return self.events - self.scored_events
 
-    def missing(self) -> list[str]:
+    def unscored_users(self) -> list[str]:
         """The users whose last event no score covers."""
-        return [user for user, account in self.accounts.items() if account.waiting]
+        return [user for user, account in self.accounts.items() if account.unscored]
 
     def latency(self, recent: bool = False) -> Latency | None:
-        """Of all live events that are scored, or of the last thousand; None when there is none."""
+        """Of all live events with a score, or of the last thousand; None if there is none."""
         seconds = sorted(self._latencies[-RECENT:] if recent else self._latencies)
         if not seconds:
             return None
@@ -122,22 +121,22 @@ class Tally:
 
     def rates(self, now_s: float) -> tuple[float, float]:
         """Events and scores per second over the last seconds; call it a few times a second."""
-        pace = self._pace
-        pace.append((now_s, self.events, self.scores))
-        while now_s - pace[0][0] > RATE_OVER_S:
-            pace.popleft()
-        then_s, events, scores = pace[0]
-        passed_s = now_s - then_s
-        if passed_s <= 0:
+        samples = self._samples
+        samples.append((now_s, self.events, self.scores))
+        while now_s - samples[0][0] > RATE_OVER_S:
+            samples.popleft()
+        first_s, events, scores = samples[0]
+        span_s = now_s - first_s
+        if span_s <= 0:
             return 0.0, 0.0
-        return (self.events - events) / passed_s, (self.scores - scores) / passed_s
+        return (self.events - events) / span_s, (self.scores - scores) / span_s
 
 
-class Foresight:
-    """How often the next click was in the top 20 of the score before it.
+class HitRate:
+    """How often the next click was in the top 20 of the latest score, and of the most popular.
 
-    Popularity answers beside it, in both its ways: as in the training data, and as counted here
-    until the click. The stronger one is the baseline.
+    The baseline is the stronger of two popularities: of the training data, and of the items
+    counted here before the click.
     """
 
     def __init__(self, popular: Sequence[str]) -> None:
@@ -149,29 +148,29 @@ class Foresight:
         self._counted: frozenset[str] = frozenset()
         self._counted_hits = 0
 
-    def count(self, item: str) -> None:
-        """Somebody did something with this item."""
+    def count_item(self, item: str) -> None:
+        """Count an action on this item, for the popularity."""
         self._counts[item] += 1
 
-    def rank(self) -> None:
-        """Make the top 20 of what was counted; now and then is enough."""
+    def update_popular(self) -> None:
+        """Recompute the top 20 of the counted items; now and then is enough."""
         self._counted = frozenset(item for item, _ in self._counts.most_common(TOP))
 
-    def click(self, item: str, foreseen: bool) -> None:
-        """A click on this item, which the score had or had not."""
+    def add(self, item: str, hit: bool) -> None:
+        """Count a click on this item; ``hit``: the latest score had it."""
         self.clicks += 1
-        self.hits += foreseen
+        self.hits += hit
         self._trained_hits += item in self._trained
         self._counted_hits += item in self._counted
 
     @property
-    def share(self) -> float:
-        """Of the clicks, those foreseen; 0 before the first."""
+    def rate(self) -> float:
+        """The share of clicks that the scores predicted; 0 before the first click."""
         return self.hits / max(1, self.clicks)
 
     @property
-    def popularity(self) -> tuple[float, str]:
-        """The same for popularity, and which of the two it is."""
+    def baseline(self) -> tuple[float, str]:
+        """The share of clicks that popularity predicted, and which of the two it is."""
         if self._counted_hits >= self._trained_hits:
             return self._counted_hits / max(1, self.clicks), "counted live"
         return self._trained_hits / max(1, self.clicks), "of the training data"

@@ -1,4 +1,4 @@
-"""What the demo shows: its steps, a few shoppers, the figures, and the summary at the end."""
+"""The demo's view: its steps, a few shoppers, the figures, and the summary at the end."""
 
 import time
 from collections import deque
@@ -14,119 +14,124 @@ from rich.text import Text
 from stream.commands.terminal import ACCENT, GOOD, QUIET, bar, counted, percent
 from stream.demo.tally import TOP, Latency, Tally
 
-SHOWN = 3  # lines a shopper: that many doings, and that many wishes
+SHOWN = 3  # lines per shopper: the last actions, and the best items
 LEFT_AFTER_S = 20.0
-FRESH_S = 1.5  # what was just done stands out for so long
+FRESH_S = 1.5  # how long a new action stands out
 WIDTH = 118
-TELL_EVERY_S = 2.0
+PRINT_EVERY_S = 2.0
 ACTION_STYLES = {"click": QUIET, "cart": "yellow", "buy": GOOD}
 
 
-class Doing(NamedTuple):
-    """One thing a shopper did; ``foreseen``: it was in the top 20 of the score before."""
+class Action(NamedTuple):
+    """One action of a shopper; ``predicted``: its item was in the top 20 of the latest score."""
 
-    action: str
+    name: str
     item: str
-    foreseen: bool
+    predicted: bool
     at_s: float
 
 
-class Stage:
-    """The few shoppers that are shown: one who goes on acting stays in place."""
+class VisibleShoppers:
+    """The few shoppers that are shown; one who remains active keeps the same position."""
 
-    def __init__(self, places: int) -> None:
-        self._places: list[str | None] = [None] * places
-        self._doings: dict[str, deque[Doing]] = {}
+    def __init__(self, count: int) -> None:
+        self._shown: list[str | None] = [None] * count
+        self._actions: dict[str, deque[Action]] = {}
         self._scores: dict[str, dict[str, Any]] = {}
-        self._latest: deque[str] = deque(maxlen=50)
+        self._recent: deque[str] = deque(maxlen=50)
 
-    def did(self, user_id: str, doing: Doing) -> None:
-        """A shopper did something."""
-        self._doings.setdefault(user_id, deque(maxlen=SHOWN)).appendleft(doing)
-        self._latest.append(user_id)
+    def add_action(self, user_id: str, action: Action) -> None:
+        """Record what a shopper did."""
+        self._actions.setdefault(user_id, deque(maxlen=SHOWN)).appendleft(action)
+        self._recent.append(user_id)
 
-    def wants(self, user_id: str, score: dict[str, Any]) -> None:
-        """A score has come."""
+    def add_score(self, user_id: str, score: dict[str, Any]) -> None:
+        """Record a shopper's latest score."""
         self._scores[user_id] = score
 
-    def shoppers(self, now_s: float) -> Iterator[tuple[str, list[Doing], dict[str, Any]]]:
-        """Who is on stage now, from top to bottom; whoever has left makes room."""
-        for place, user in enumerate(self._places):
-            if user is None or now_s - self._doings[user][0].at_s > LEFT_AFTER_S:
-                self._places[place] = next(self._newcomers(), user)
-        for user in filter(None, self._places):
-            yield user, list(self._doings[user]), self._scores[user]
+    def rows(self, now_s: float) -> Iterator[tuple[str, list[Action], dict[str, Any]]]:
+        """The shoppers to show now, from top to bottom; replaces those who have left."""
+        for position, user in enumerate(self._shown):
+            if user is None or now_s - self._actions[user][0].at_s > LEFT_AFTER_S:
+                self._shown[position] = next(self._candidates(), user)
+        for user in filter(None, self._shown):
+            yield user, list(self._actions[user]), self._scores[user]
 
-    def _newcomers(self) -> Iterator[str]:
-        for user in reversed(self._latest):
-            if user in self._scores and user not in self._places:
+    def _candidates(self) -> Iterator[str]:
+        for user in reversed(self._recent):
+            if user in self._scores and user not in self._shown:
                 yield user
 
 
 class Progress(NamedTuple):
-    """How far the demo is."""
+    """Seconds since the demo went live, and how many it runs; None is until Ctrl-C."""
 
-    passed_s: float
+    elapsed_s: float
     seconds: float | None
 
 
 class Screen:
-    """Where the demo is shown: drawn at a terminal, told line by line elsewhere."""
+    """Shows the demo: a live view on a terminal, lines of text anywhere else."""
 
     def __init__(self, titles: Mapping[str, str], console: Console | None = None) -> None:
         self._titles = titles
         self._console = console or Console(highlight=False)
         if self._console.width > WIDTH or not self._console.is_terminal:
             self._console.width = WIDTH
-        self._told_s = 0.0
+        self._printed_s = 0.0
 
     @property
-    def places(self) -> int:
-        """How many shoppers there is room for."""
+    def shopper_count(self) -> int:
+        """How many shoppers fit on the screen."""
         return max(1, min(5, (self._console.height - 9) // (SHOWN + 1)))
 
     @contextmanager
-    def step(self, name: str, doing: str) -> Iterator[Callable[[str], None]]:
-        """Show a step of the start while it lasts, then what came of it and how long it took."""
-        console, begun_s, said = self._console, time.monotonic(), [doing]
+    def step(self, name: str, activity: str) -> Iterator[Callable[[str], None]]:
+        """Show a step while it runs, then its result and how long it took.
+
+        Yields the function that reports the result.
+        """
+        console, started_s, results = self._console, time.monotonic(), [activity]
         if console.is_terminal:
-            with console.status(Text.assemble((f"{name:<9} ", "bold"), (doing, QUIET))):
-                yield said.append
+            with console.status(Text.assemble((f"{name:<9} ", "bold"), (activity, QUIET))):
+                yield results.append
         else:
-            yield said.append
-        took = f"{time.monotonic() - begun_s:.1f} s"
-        line = Text.assemble(("✓ ", GOOD), (f"{name:<9} ", "bold"), f"{said[-1]}  ", (took, QUIET))
+            yield results.append
+        took = f"{time.monotonic() - started_s:.1f} s"
+        line = Text.assemble(
+            ("✓ ", GOOD), (f"{name:<9} ", "bold"), f"{results[-1]}  ", (took, QUIET)
+        )
         console.print(line)
 
     @contextmanager
-    def live(self) -> Iterator[Callable[[Stage, Tally, Progress], None]]:
-        """Give the function that shows how things stand; call it a few times a second."""
+    def live(self) -> Iterator[Callable[[VisibleShoppers, Tally, Progress], None]]:
+        """Yields the function that updates the view; call it a few times a second."""
         if not self._console.is_terminal:
-            yield self._tell
+            yield self._print_figures
             return
         with Live(console=self._console, auto_refresh=False, transient=True) as live:
-            yield lambda stage, tally, progress: live.update(
-                frame(stage, tally, self._titles, progress, time.monotonic()), refresh=True
+            yield lambda shoppers, tally, progress: live.update(
+                live_view(shoppers, tally, self._titles, progress, time.monotonic()), refresh=True
             )
 
-    def _tell(self, stage: Stage, tally: Tally, progress: Progress) -> None:
+    def _print_figures(self, _shoppers: VisibleShoppers, tally: Tally, progress: Progress) -> None:
         now_s = time.monotonic()
         events_per_s, scores_per_s = tally.rates(now_s)
-        if now_s < self._told_s + TELL_EVERY_S:
+        if now_s < self._printed_s + PRINT_EVERY_S:
             return
-        self._told_s = now_s
-        foresight = tally.foresight
+        self._printed_s = now_s
+        hit_rate = tally.hit_rate
         self._console.print(
-            f"{progress.passed_s:4.0f} s  {tally.events:,} events {events_per_s:.0f}/s  "
+            f"{progress.elapsed_s:4.0f} s  {tally.events:,} events {events_per_s:.0f}/s  "
             f"{tally.scores:,} scores {scores_per_s:.0f}/s  "
             f"{' '.join(_latency(tally.latency(recent=True)))}  next click in the top {TOP}: "
-            f"{percent(foresight.share)}, popularity {percent(foresight.popularity[0])}"
+            f"{percent(hit_rate.rate)}, popularity {percent(hit_rate.baseline[0])}"
         )
 
     def summary(self, tally: Tally) -> None:
         """The figures of the whole run, and whether every event was scored."""
-        foresight = tally.foresight
-        baseline, kind = foresight.popularity
+        hit_rate = tally.hit_rate
+        baseline, kind = hit_rate.baseline
         table = Table.grid(padding=(0, 3, 0, 0))
         table.add_column(style=QUIET, no_wrap=True)
         live = tally.events - tally.history
@@ -136,14 +141,18 @@ class Screen:
         table.add_row("event to score", *_latency(tally.latency()))
         table.add_row(
             f"next click in top {TOP}",
-            percent(foresight.share),
-            f"popularity ({kind}) {percent(baseline)}, of {counted(foresight.clicks, 'click')}",
+            percent(hit_rate.rate),
+            f"popularity ({kind}) {percent(baseline)}, of {counted(hit_rate.clicks, 'click')}",
         )
         self._console.print(Text("\nSummary", style="bold"), table, _verdict(tally))
 
 
-def frame(
-    stage: Stage, tally: Tally, titles: Mapping[str, str], progress: Progress, now_s: float
+def live_view(
+    shoppers: VisibleShoppers,
+    tally: Tally,
+    titles: Mapping[str, str],
+    progress: Progress,
+    now_s: float,
 ) -> Group:
     """The live view."""
     total = f" of {progress.seconds:g}" if progress.seconds else ""
@@ -152,18 +161,18 @@ def frame(
     head.add_column(justify="right", no_wrap=True, style=QUIET)
     head.add_row(
         Text.assemble(("Lately", f"bold {ACCENT}"), ("  what each shopper is into, lately", QUIET)),
-        f"{progress.passed_s:.0f}{total} s   Ctrl-C ends",
+        f"{progress.elapsed_s:.0f}{total} s   Ctrl-C ends",
     )
     labels = _columns()
-    did = Text.assemble("just did  ", ("✓", GOOD), " as foreseen", style=QUIET)
+    did = Text.assemble("just did  ", ("✓", GOOD), " as predicted", style=QUIET)
     labels.add_row("", did, "wants now", style=QUIET)
     blocks: list[RenderableType] = [Text(), head, Text(), labels]
-    for user, doings, score in stage.shoppers(now_s):
+    for user, actions, score in shoppers.rows(now_s):
         block = _columns()
         for cells in zip(
-            _about(user, score),
-            _did(doings, titles, now_s),
-            _wants(score, titles),
+            _user_lines(user, score),
+            _action_lines(actions, titles, now_s),
+            _item_lines(score, titles),
             strict=True,
         ):
             block.add_row(*cells)
@@ -179,7 +188,7 @@ def _columns() -> Table:
     return table
 
 
-def _about(user: str, score: dict[str, Any]) -> Iterator[Text]:
+def _user_lines(user: str, score: dict[str, Any]) -> Iterator[Text]:
     yield Text(user, style="bold")
     best = score["categories"][:1]
     yield Text.assemble(*((f"{c['category']} {percent(c['score'])}", ACCENT) for c in best))
@@ -187,21 +196,21 @@ def _about(user: str, score: dict[str, Any]) -> Iterator[Text]:
     yield Text.assemble(("buys ", QUIET), bar(buys, 8, GOOD), f" {percent(buys)}")
 
 
-def _did(doings: list[Doing], titles: Mapping[str, str], now_s: float) -> Iterator[Text]:
-    for doing in doings:
-        mark = ("✓ ", GOOD) if doing.foreseen else "  "
-        action = (f"{doing.action:<6}", ACTION_STYLES.get(doing.action, QUIET))
-        title = (titles.get(doing.item, doing.item), _freshness(doing, now_s))
-        yield Text.assemble(mark, action, title, overflow="ellipsis")
-    for _ in range(SHOWN - len(doings)):
+def _action_lines(actions: list[Action], titles: Mapping[str, str], now_s: float) -> Iterator[Text]:
+    for action in actions:
+        mark = ("✓ ", GOOD) if action.predicted else "  "
+        name = (f"{action.name:<6}", ACTION_STYLES.get(action.name, QUIET))
+        title = (titles.get(action.item, action.item), _title_style(action, now_s))
+        yield Text.assemble(mark, name, title, overflow="ellipsis")
+    for _ in range(SHOWN - len(actions)):
         yield Text()
 
 
-def _freshness(doing: Doing, now_s: float) -> str:
-    return "bold" if now_s - doing.at_s < FRESH_S else ""
+def _title_style(action: Action, now_s: float) -> str:
+    return "bold" if now_s - action.at_s < FRESH_S else ""
 
 
-def _wants(score: dict[str, Any], titles: Mapping[str, str]) -> Iterator[Text]:
+def _item_lines(score: dict[str, Any], titles: Mapping[str, str]) -> Iterator[Text]:
     best = score["items"][:SHOWN]
     for item in best:
         name = titles.get(item["item_id"], item["item_id"])
@@ -218,20 +227,19 @@ def _figures(tally: Tally, now_s: float) -> Group:
         _figure("scores", f"{tally.scores:,}", f"{scores_per_s:.0f}/s"),
         _figure("event to score", *_latency(tally.latency(recent=True))),
     )
-    return Group(table, _foresight(tally))
+    return Group(table, _hit_rate(tally))
 
 
 def _figure(label: str, *values: str) -> Text:
     return Text.assemble((f"{label} ", QUIET), "  ".join(values))
 
 
-def _foresight(tally: Tally) -> Text:
-    foresight = tally.foresight
-    baseline, _ = foresight.popularity
+def _hit_rate(tally: Tally) -> Text:
+    rate, (baseline, _) = tally.hit_rate.rate, tally.hit_rate.baseline
     return Text.assemble(
         (f"next click in the top {TOP}  ", QUIET),
-        bar(foresight.share, 12, GOOD),
-        (f" {percent(foresight.share)}", "bold"),
+        bar(rate, 12, GOOD),
+        (f" {percent(rate)}", "bold"),
         ("   popularity's  ", QUIET),
         bar(baseline, 12),
         f" {percent(baseline)}",
@@ -247,7 +255,7 @@ def _latency(latency: Latency | None) -> tuple[str, ...]:
 def _verdict(tally: Tally) -> Text:
     if not tally.unscored:
         return Text("✓ every event sent was scored", style=GOOD)
-    users = tally.missing()
+    users = tally.unscored_users()
     named = ", ".join(users[:5]) + (", …" if len(users) > 5 else "")
     events = counted(tally.unscored, "event")
     return Text(f"✗ {events} of {counted(len(users), 'user')} not scored: {named}", style="red")

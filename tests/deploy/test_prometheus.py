@@ -106,7 +106,7 @@ class Prometheus:
         try:
             deadline = time.monotonic() + DEADLINE_S
             while self._scrapes() < SCRAPES:
-                assert child.exit_code is None, child.last_words()
+                assert child.exit_code is None, child.last_lines()
                 assert time.monotonic() < deadline, "Prometheus does not scrape"
                 time.sleep(0.1)
         except BaseException:

@@ -16,7 +16,7 @@ signal.pause()
 def test_a_child_that_obeys_ends_with_its_own_exit_code() -> None:
     child = Child(["/bin/sh", "-c", "trap 'exit 3' TERM; echo ready; while :; do :; done"])
 
-    while child.last_words() != "ready":
+    while child.last_lines() != "ready":
         pass
 
     assert child.stop(grace_s=10) == 3
@@ -24,19 +24,19 @@ def test_a_child_that_obeys_ends_with_its_own_exit_code() -> None:
 
 def test_a_child_that_will_not_end_is_killed() -> None:
     child = Child([sys.executable, "-c", STUBBORN])
-    while child.last_words() != "deaf":
+    while child.last_lines() != "deaf":
         pass
 
     assert child.stop(grace_s=0.05) == -signal.SIGKILL
 
 
-def test_the_last_words_are_the_last_lines_of_both_outputs() -> None:
+def test_the_last_lines_are_those_of_both_outputs() -> None:
     child = Child(["/bin/sh", "-c", "echo one; echo two >&2; echo three"])
     while child.exit_code is None:
         pass
 
-    assert child.last_words() == "three"
-    assert child.last_words(2) == "two\nthree"
+    assert child.last_lines() == "three"
+    assert child.last_lines(2) == "two\nthree"
     assert child.stop() == 0
 
 
@@ -45,5 +45,5 @@ def test_the_environment_is_ours_with_the_additions() -> None:
     while child.exit_code is None:
         pass
 
-    assert child.last_words() == "more path"
+    assert child.last_lines() == "more path"
     child.stop()
