@@ -1,6 +1,6 @@
-"""The state of one user: what they did lately, how an event changes it, and its bytes.
+"""The state of one user: their recent actions, how an event changes it, and its bytes.
 
-The bytes are written down in docs/state-format.md; golden files in the tests keep every version
+The format is specified in docs/state-format.md; golden files in the tests keep every version
 readable.
 """
 
@@ -25,7 +25,7 @@ Outcome = Literal["applied", "late", "future", "duplicate", "replayed", "forgott
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """The written rules of time and memory; all event-time integers are milliseconds."""
+    """The rules of lateness, deduplication and expiry; event times are milliseconds."""
 
     sequence_length: int
     dedupe_window: int
@@ -39,13 +39,13 @@ class UnknownFormat(StateError):
 
 
 class _Encoded(msgspec.Struct, array_like=True):
-    """The MessagePack array behind the version byte."""
+    """The MessagePack array after the version byte."""
 
     applied_offset: int
     as_of_ms: int
     items: list[str]
     times_ms: list[int]
-    kinds: list[str]
+    action_types: list[str]
     actions: bytes
     event_ids: bytes
     forgotten: bool
@@ -56,20 +56,20 @@ _decode = msgspec.msgpack.Decoder(_Encoded).decode
 
 
 class UserState:
-    """One user's recent actions by event time, and how far in the log they have come.
+    """One user's recent actions by event time, and the source offset up to which they are applied.
 
     The columns ``items``, ``times_ms`` and ``actions`` have one entry per action, oldest first;
-    an action is an index into ``kinds``, the action names in the order in which they came.
+    an action is an index into ``action_types``, the action names in order of first appearance.
     """
 
     __slots__ = (
+        "action_types",
         "actions",
         "applied_offset",
         "as_of_ms",
         "event_ids",
         "forgotten",
         "items",
-        "kinds",
         "times_ms",
     )
 
@@ -78,7 +78,7 @@ class UserState:
         self.as_of_ms = 0
         self.items: list[str] = []
         self.times_ms: list[int] = []
-        self.kinds: list[str] = []
+        self.action_types: list[str] = []
         self.actions = bytearray()
         self.event_ids: list[bytes] = []
         self.forgotten = False
@@ -87,12 +87,12 @@ class UserState:
         """Fold one event into the state.
 
         1. At or below the applied offset it is a replay, and changes nothing.
-        2. ``forget`` leaves a marker that keeps only the offset, so that replays stay dead.
-        3. An ``event_id`` of the window is a producer's duplicate, and changes nothing.
-        4. A time too far ahead of the record's own timestamp is set back to it.
-        5. After a silence longer than the time to live the user starts afresh.
-        6. An action older than the newest by more than the allowed lateness is remembered, but
-           not placed; any other is placed by event time, after those of the same time.
+        2. ``forget`` leaves a marker that keeps only the offset, so that replays are recognized.
+        3. An ``event_id`` in the window is a producer's duplicate, and changes nothing.
+        4. A time too far ahead of the record's own timestamp is clamped to it.
+        5. After a silence longer than the time to live the user starts over.
+        6. An action older than the newest by more than the allowed lateness counts as applied, but
+           is not placed; any other is placed by event time, after those of the same time.
         """
         if event.offset <= self.applied_offset:
             return "replayed"
@@ -129,25 +129,25 @@ class UserState:
         return outcome
 
     def _place(self, item: str, action: str, ts_ms: int, length: int) -> None:
-        kinds, times_ms = self.kinds, self.times_ms
-        if action not in kinds:
-            kinds.append(action)
-        kind = kinds.index(action)
+        action_types, times_ms = self.action_types, self.times_ms
+        if action not in action_types:
+            action_types.append(action)
+        action_type = action_types.index(action)
         if not times_ms or ts_ms >= times_ms[-1]:
             self.items.append(item)
             times_ms.append(ts_ms)
-            self.actions.append(kind)
+            self.actions.append(action_type)
         else:
             at = _first_later(times_ms, ts_ms)
             self.items.insert(at, item)
             times_ms.insert(at, ts_ms)
-            self.actions.insert(at, kind)
+            self.actions.insert(at, action_type)
         if len(times_ms) > length:
             del self.items[:-length], times_ms[:-length], self.actions[:-length]
 
     def _clear(self) -> None:
-        """Empty everything but the offset: without it a replay would be applied twice."""
-        self.items, self.times_ms, self.kinds = [], [], []
+        """Clear everything but the offset: without it a replay would be applied twice."""
+        self.items, self.times_ms, self.action_types = [], [], []
         self.actions, self.event_ids = bytearray(), []
 
     def _forget(self, offset: int) -> None:
@@ -155,12 +155,12 @@ class UserState:
         self.applied_offset, self.as_of_ms, self.forgotten = offset, 0, True
 
     def sequence(self) -> Sequence:
-        """A copy of the actions as the scorer sees them."""
-        times_ms, kinds = self.times_ms, self.kinds
+        """A copy of the actions, as the scorer takes them."""
+        times_ms, action_types = self.times_ms, self.action_types
         newest_ms = times_ms[-1] if times_ms else 0
         return Sequence(
             tuple(self.items),
-            tuple([kinds[kind] for kind in self.actions]),
+            tuple([action_types[index] for index in self.actions]),
             tuple(times_ms),
             max(self.as_of_ms, newest_ms),
         )
@@ -173,7 +173,7 @@ class UserState:
                 self.as_of_ms,
                 self.items,
                 self.times_ms,
-                self.kinds,
+                self.action_types,
                 self.actions,
                 b"".join(self.event_ids),
                 self.forgotten,
@@ -182,7 +182,7 @@ class UserState:
 
     @classmethod
     def from_bytes(cls, value: bytes) -> "UserState":
-        """Decode any format we ever wrote; raises UnknownFormat for bytes that are none."""
+        """Decode any format ever written; raises UnknownFormat for other bytes."""
         if value[:1] != _VERSION_BYTE:
             raise UnknownFormat(
                 f"state has format {value[:1].hex() or 'none'}, this version reads "
@@ -190,7 +190,7 @@ class UserState:
             )
         try:
             encoded = _decode(memoryview(value)[1:])
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise UnknownFormat(
                 f"state is not of format {FORMAT_VERSION} ({error}); is the changelog ours?"
             ) from error
@@ -204,7 +204,7 @@ class UserState:
         state.as_of_ms = encoded.as_of_ms
         state.items = encoded.items
         state.times_ms = encoded.times_ms
-        state.kinds = encoded.kinds
+        state.action_types = encoded.action_types
         state.actions = bytearray(encoded.actions)
         state.event_ids = list(_split(encoded.event_ids))
         state.forgotten = encoded.forgotten
@@ -215,13 +215,13 @@ def _is_whole(encoded: _Encoded) -> bool:
     length = len(encoded.items)
     return (
         length == len(encoded.times_ms) == len(encoded.actions)
-        and max(encoded.actions, default=-1) < len(encoded.kinds)
+        and max(encoded.actions, default=-1) < len(encoded.action_types)
         and len(encoded.event_ids) % EVENT_ID_BYTES == 0
     )
 
 
 def _first_later(times_ms: list[int], ts_ms: int) -> int:
-    """Where an action of this time goes: before the first later one; searched from the end."""
+    """The index of the first later action, before which one of this time goes."""
     at = len(times_ms)
     while at and times_ms[at - 1] > ts_ms:
         at -= 1
@@ -234,9 +234,9 @@ def _split(event_ids: bytes) -> Iterable[bytes]:
 
 
 def applied_offset_of(value: bytes) -> int:
-    """The last source offset applied, from the bytes alone: the first number of the array.
+    """The applied offset, read from the bytes without decoding: the first number of the array.
 
-    -1 for bytes of another format, which whoever decodes them refuses.
+    -1 for bytes of another format, which decoding refuses.
     """
     if value[:2] != _VERSION_BYTE + b"\x98" or len(value) < 3:  # MessagePack array of eight
         return -1
@@ -247,5 +247,5 @@ def applied_offset_of(value: bytes) -> int:
 
 
 def is_forgotten(value: bytes) -> bool:
-    """Tell a forget marker from its bytes alone: the flag is the last byte of the array."""
+    """Whether it is a forget marker, without decoding: the flag is the last byte of the array."""
     return value[-1:] == b"\xc3"  # MessagePack true

@@ -15,7 +15,7 @@ from aiokafka import AIOKafkaProducer
 from stream.errors import LatelyError, SettingsError
 from stream.kafka.command_clients import TIMEOUT_S, TopicReader, open_producer, open_reader
 from stream.kafka.dead_letters import EXCEPTION, MESSAGE, OFFSET, Letter, Location, printable
-from stream.kafka.producer import Publisher, acknowledged
+from stream.kafka.producer import Publisher, await_acks
 from stream.metrics import REASONS
 from stream.settings import KafkaSettings
 
@@ -186,7 +186,7 @@ class Replay:
             records = [letter.message() for letter in its_letters]
             async with asyncio.timeout(TIMEOUT_S):
                 deliveries = await self._publisher.send(self._topic, partition, records)
-                await acknowledged(self._topic, deliveries)
+                await await_acks(self._topic, deliveries)
 
 
 def replay_letters(

@@ -39,7 +39,7 @@ def get_user(settings: StateSettings, user: str, *, as_json: bool = False) -> No
     print(f"{len(state.items)} actions in {where}; the last event is {age_s:,} s old")
     for item, ts_ms, kind in zip(state.items, state.times_ms, state.actions, strict=True):
         moment = datetime.fromtimestamp(ts_ms / 1000, UTC).isoformat(" ", "milliseconds")
-        print(f"{moment}  {state.kinds[kind]:<8}  {item}")
+        print(f"{moment}  {state.action_types[kind]:<8}  {item}")
 
 
 def _find(settings: StateSettings, user: str) -> tuple[int, UserState]:
@@ -64,7 +64,7 @@ def _as_json(partition: int, state: UserState, age_s: int) -> dict[str, Any]:
         "age_s": None if state.forgotten else age_s,
         "n_events": len(state.items),
         "events": [
-            {"item_id": item, "action": state.kinds[kind], "ts": ts_ms}
+            {"item_id": item, "action": state.action_types[kind], "ts": ts_ms}
             for item, ts_ms, kind in zip(state.items, state.times_ms, state.actions, strict=True)
         ],
     }

@@ -1,67 +1,65 @@
-"""The committer: tells Kafka how far we have come, and only what is safe."""
+"""The committer: commits the offsets that the handler says are safe."""
 
 import asyncio
+from collections.abc import Mapping
 
 import structlog
 from aiokafka.errors import KafkaError
+from prometheus_client import Counter
 
 from stream.failpoints import hit
-from stream.group.faust_consumer import Lane
-from stream.kafka.write_fence import Succession
-from stream.metrics import Metrics
-from stream.pipeline.pipeline import Pipeline
+from stream.group.faust_consumer import FaustConsumer
+from stream.group.handler import PartitionHandler
+from stream.group.offset_metadata import OffsetMetadata
 
 _log = structlog.get_logger(__name__)
 
 
 class Committer:
-    """Commits the positions of the pipeline, one commit at a time."""
+    """Commits a handler's offsets, one commit at a time; counts them in ``results``.
+
+    ``results`` has a counter for ``ok`` and one for ``failed``.
+    """
 
     def __init__(
-        self,
-        pipeline: Pipeline,
-        lane: Lane,
-        succession: Succession,
-        scores_topic: str,
-        metrics: Metrics,
+        self, handler: PartitionHandler, consumer: FaustConsumer, results: Mapping[str, Counter]
     ) -> None:
-        self._pipeline = pipeline
-        self._lane = lane
-        self._succession = succession
-        self._scores_topic = scores_topic
-        self._metrics = metrics
+        self._handler = handler
+        self._consumer = consumer
+        self._results = results
         self._committed: dict[int, int] = {}
         self._turn = asyncio.Lock()
 
-    def start_over(self) -> None:
-        """Partitions are assigned anew: what was committed of them before counts no more."""
+    def reset(self) -> None:
+        """Forget what was committed before this assignment."""
         self._committed = {}
 
     async def run(self, interval_s: float) -> None:
-        """Commit for ever."""
+        """Commit at this interval until cancelled."""
         while True:
             await asyncio.sleep(interval_s)
             await self.commit()
 
     async def commit(self) -> None:
-        """Commit what is new and safe, and tell the pipeline; nothing once that has failed."""
+        """Commit what is new, and tell the handler; do nothing once the handler has failed."""
         async with self._turn:
-            positions = self._pipeline.positions()
-            news = {p: o for p, o in positions.items() if self._committed.get(p) != o}
-            if self._pipeline.failed.done():
+            offsets = self._handler.offsets()
+            changed = {p: o for p, o in offsets.items() if self._committed.get(p) != o.offset}
+            if self._handler.failed.done():
                 return
-            if news and not await self._is_kept(news):
-                news = {}
-            self._committed.update(news)
-            self._pipeline.committed(news)
+            if changed and not await self._try_commit(changed):
+                changed = {}
+            committed = {partition: o.offset for partition, o in changed.items()}
+            self._committed.update(committed)
+            self._handler.mark_committed(committed)
 
-    async def _is_kept(self, positions: dict[int, int]) -> bool:
+    async def _try_commit(self, offsets: Mapping[int, OffsetMetadata]) -> bool:
         try:
-            kept = await self._lane.commit(positions, self._succession.ends(self._scores_topic))
+            committed = await self._consumer.commit(offsets)
         except KafkaError as error:
             _log.warning("offsets not committed", error=str(error))
-            kept = False
-        self._metrics.commits["ok" if kept else "failed"].inc()
-        if kept:
+            committed = False
+        self._results["ok" if committed else "failed"].inc()
+        if committed:
             hit("committed")
-        return kept
+        return committed

@@ -1,4 +1,4 @@
-"""The Faust app: one table of users, one group, and none of Faust's services that we do not use."""
+"""The Faust app: one group, one table, and none of the Faust services that we do not use."""
 
 import uuid
 from pathlib import Path
@@ -12,11 +12,14 @@ from stream.settings import KafkaSettings, WorkerSettings
 _FETCH_BYTES = 4 << 20  # per partition and request; 1 MiB halves the throughput of a catch-up
 
 
-def build_app(settings: WorkerSettings, partitions: int, instance_id: str) -> faust.App:
-    """Build the app of one worker; joins nothing yet.
+App = faust.App
+
+
+def build_app(settings: WorkerSettings, partitions: int, instance_id: str) -> App:
+    """Build the app of one group member; joins nothing yet.
 
     The table `state` gives the changelog its name and makes Faust assign its partitions together
-    with those of the events topic. What is in it is read and written by us (stream.storage.store).
+    with those of the events topic. Faust never reads or writes its contents; the handler does.
     """
     app = faust.App(
         settings.group,
@@ -24,7 +27,7 @@ def build_app(settings: WorkerSettings, partitions: int, instance_id: str) -> fa
         broker_credentials=_credentials(settings),
         store="memory://",
         datadir=str(_data_directory(settings.state_dir)),
-        canonical_url=f"http://{instance_id}",  # how Faust's assignor tells workers apart
+        canonical_url=f"http://{instance_id}",  # by which Faust's assignor tells members apart
         consumer_group_instance_id=instance_id,
         consumer_max_fetch_size=_FETCH_BYTES,
         consumer_auto_offset_reset="earliest",
@@ -53,7 +56,7 @@ def _data_directory(state_dir: Path) -> Path:
 
 
 def _credentials(settings: KafkaSettings) -> faust.types.auth.CredentialsT | None:
-    """What every client of ours enters with, in Faust's words: refused alike, too."""
+    """The credentials of every client of ours, as Faust's type; refused for the same reasons."""
     options = client_options(settings)
     context = options.get("ssl_context")
     if "sasl_oauth_token_provider" in options:
@@ -69,7 +72,7 @@ def _credentials(settings: KafkaSettings) -> faust.types.auth.CredentialsT | Non
 
 
 def instance_id_of(state_dir: Path) -> str:
-    """A name that stays with the state directory: a worker started again is the same member."""
+    """A name stored in the state directory: a restarted worker is the same static member."""
     path = state_dir / "instance_id"
     if not path.exists():
         path.write_text(uuid.uuid4().hex, encoding="ascii")

@@ -1,48 +1,50 @@
-"""Retaking: our partitions are assigned anew when another's records stand among ours."""
+"""The rejoiner: gets partitions reassigned after another writer used our topics."""
 
 import time
+from asyncio import Queue
 from collections import deque
 from collections.abc import Callable
 
 import structlog
 
-from stream.group.faust_consumer import Lane
+from stream.errors import FencedError
+from stream.group.faust_consumer import FaustConsumer
 from stream.health import Health
-from stream.pipeline.pipeline import Pipeline
 
-AT_MOST = 5  # times
-WITHIN_S = 300.0
+MAX_REJOINS = 5  # within WINDOW_S
+WINDOW_S = 300.0
 _log = structlog.get_logger(__name__)
 
 
-class Retaking:
-    """Mends what a worker that was cut off wrote too late, as an assignment always does.
+class Rejoiner:
+    """Asks the group for the partitions again whenever the handler was fenced, see ``fenced``.
 
-    It does so once, when the network is back. Who writes again and again is another group, and
-    that we cannot mend. ``clock`` is monotonic and in seconds.
+    An assignment repairs what a fenced worker wrote too late. Such a worker does that once, when
+    its network is back. A writer that does it repeatedly is another group, and no rejoin helps.
+    ``clock`` is monotonic and in seconds.
     """
 
     def __init__(
         self,
-        pipeline: Pipeline,
-        lane: Lane,
+        fenced: "Queue[FencedError]",
+        consumer: FaustConsumer,
         health: Health,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._pipeline = pipeline
-        self._lane = lane
+        self._fenced = fenced
+        self._consumer = consumer
         self._health = health
         self._clock = clock
 
     async def run(self) -> None:
-        """Take partitions anew whenever they were let go; raises FencedError if that is no help."""
-        recent_s: deque[float] = deque(maxlen=AT_MOST)
+        """Rejoin after each foreign write; raises FencedError when that happens too often."""
+        recent_s: deque[float] = deque(maxlen=MAX_REJOINS)
         while True:
-            error = await self._pipeline.fences.get()
-            self._health.set_failed("state", "somebody else wrote into our partitions")
+            error = await self._fenced.get()
+            self._health.set_failed("state", "another writer appended to our partitions")
             now_s = self._clock()
-            if len(recent_s) == AT_MOST and now_s - recent_s[0] < WITHIN_S:
+            if len(recent_s) == MAX_REJOINS and now_s - recent_s[0] < WINDOW_S:
                 raise error
             recent_s.append(now_s)
-            _log.warning("partitions are taken anew", reason=str(error))
-            await self._lane.rejoin()
+            _log.warning("rejoining the group after a foreign write", reason=str(error))
+            await self._consumer.rejoin()

@@ -8,8 +8,11 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 from aiokafka.structs import RecordMetadata
 
-from stream.errors import DeliveryError
+from stream.errors import BrokerError, DeliveryError
 from stream.kafka.connection_errors import AUTHORIZATION_ERRORS, authorization_message
+from stream.kafka.lease import Lease, gate_requests
+from stream.kafka.security import client_options
+from stream.settings import WorkerSettings
 
 Headers = list[tuple[str, bytes | None]]
 NO_HEADERS: Headers = []  # aiokafka requires a list, and does not modify it
@@ -23,6 +26,30 @@ class Delivery(NamedTuple):
 
     records: int
     acknowledged: "Future[RecordMetadata]"
+
+
+async def start_producer(settings: WorkerSettings, lease: Lease) -> AIOKafkaProducer:
+    """Start the worker's producer, whose requests wait while the lease is not held.
+
+    Raises BrokerError when no broker lets it start.
+    """
+    producer = AIOKafkaProducer(
+        **client_options(settings),
+        acks="all",
+        enable_idempotence=settings.idempotence,
+        compression_type=None if settings.compression == "none" else settings.compression,
+        max_batch_size=1_000_000,
+        max_request_size=16 << 20,
+        request_timeout_ms=int(settings.delivery_timeout_s * 1000),
+    )
+    try:
+        await producer.start()
+    except KafkaError as error:
+        raise BrokerError(
+            f"{settings.bootstrap}: cannot start a producer ({error}); look at the broker"
+        ) from error
+    gate_requests(producer, lease.is_held)
+    return producer
 
 
 class Publisher:
@@ -54,7 +81,7 @@ class Publisher:
         return Delivery(batch.record_count(), future)
 
 
-async def acknowledged(topic: str, deliveries: Sequence[Delivery]) -> int:
+async def await_acks(topic: str, deliveries: Sequence[Delivery]) -> int:
     """Wait for every record; returns the offset of the last one, or -1 if none was sent.
 
     Raises DeliveryError if the broker rejected one.

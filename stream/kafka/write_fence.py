@@ -1,4 +1,4 @@
-"""The succession: our records follow one another where only we write, or somebody else did."""
+"""The write fence: detects records that another worker wrote into partitions that are ours."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -6,62 +6,67 @@ from collections.abc import Mapping, Sequence
 from stream.errors import FencedError
 from stream.kafka.producer import Delivery
 
-Place = tuple[str, int]  # topic, partition
+TopicPartition = tuple[str, int]
 
 
-class Succession:
-    """Our records follow one another in the scores topic and in the changelog.
+class WriteFence:
+    """Checks that our records are contiguous in topics that only the partition's owner writes.
 
-    What stands between them was sent by a worker that had lost the partition, and did not know.
+    A gap in the offsets between two of our batches was filled by a worker that had lost the
+    partition and did not know it yet, or by another group that writes to the same topic.
     """
 
     def __init__(self) -> None:
-        self._ends: dict[Place, int] = {}  # where our next record must stand
-        self._under_way: Counter[Place] = Counter()
+        self._ends: dict[TopicPartition, int] = {}  # the offset that our next record must get
+        self._in_flight: Counter[TopicPartition] = Counter()
 
-    def start_over(self, ends: Mapping[Place, int]) -> None:
-        """Partitions are assigned anew: they end here; where is not known of the others."""
+    def reset(self, ends: Mapping[TopicPartition, int]) -> None:
+        """Start over after an assignment: these are the known ends, all others are unknown."""
         self._ends = dict(ends)
-        self._under_way.clear()
+        self._in_flight.clear()
 
-    def sends(self, topic: str, partition: int) -> None:
-        """Records are on their way there."""
-        self._under_way[topic, partition] += 1
+    def sending(self, topic: str, partition: int) -> None:
+        """Register a batch that is about to be sent; not idle until it is acknowledged."""
+        self._in_flight[topic, partition] += 1
 
-    def follow(self, topic: str, deliveries: Sequence[Delivery]) -> None:
-        """These are acknowledged; call in the order in which they were sent.
+    def acknowledged(self, topic: str, deliveries: Sequence[Delivery]) -> None:
+        """Check the offsets of acknowledged deliveries; call in the order in which they were sent.
 
-        Raises FencedError if they do not stand behind ours of before.
+        Raises FencedError if another writer's records precede them.
         """
         if not deliveries:
             return
         metadata = deliveries[-1].acknowledged.result()
-        place = topic, int(metadata.partition)
-        self._under_way[place] = max(0, self._under_way[place] - 1)
+        partition = topic, int(metadata.partition)
+        self._in_flight[partition] = max(0, self._in_flight[partition] - 1)
         end = int(metadata.offset) + deliveries[-1].records
         first = end - sum(delivery.records for delivery in deliveries)
-        expected = self._ends.pop(place, None)
-        if first < 0:  # a repeated request, of which the broker no longer knows the place
+        expected = self._ends.pop(partition, None)
+        if first < 0:  # a retried request whose offset the broker no longer knows
             return
         if expected is not None and expected != first:
-            self._ends[place] = expected  # for a commit that is under way: nothing behind is ours
-            raise fenced(place, first)
-        self._ends[place] = end
+            self._ends[partition] = expected  # a pending commit must not claim more than this
+            raise foreign_write(partition, first)
+        self._ends[partition] = end
 
     def ends(self, topic: str) -> dict[int, int]:
-        """Per partition of a topic the end of what is ours, where it is known."""
+        """The end of our own records in each partition of a topic, where it is known."""
         return {partition: end for (name, partition), end in self._ends.items() if name == topic}
 
-    def at_rest(self) -> dict[Place, int]:
-        """The ends of the partitions into which nothing is on its way."""
-        return {place: end for place, end in self._ends.items() if not self._under_way[place]}
+    def idle_ends(self) -> dict[TopicPartition, int]:
+        """The ends of the partitions for which nothing is in flight."""
+        return {
+            partition: end
+            for partition, end in self._ends.items()
+            if not self._in_flight[partition]
+        }
 
 
-def fenced(place: Place, offset: int) -> FencedError:
-    """Somebody else's records stand where ours should, and the last of them before this offset."""
-    topic, partition = place
+def foreign_write(partition: TopicPartition, offset: int) -> FencedError:
+    """The error for another writer's records in our partition, the last one before ``offset``."""
+    topic, number = partition
     return FencedError(
-        f"{topic}: somebody else wrote to partition {partition} before offset {offset}, where only "
-        "we should; a worker that was cut off does so once, another group again and again: give "
-        "each group its own topic"
+        f"{topic}: another writer appended to partition {number} before offset {offset}, where "
+        "this worker must be the only one; a fenced worker does so once, another group again and "
+        "again: give each group its own topic"
     )

@@ -1,4 +1,4 @@
-"""The micro-batch: a snapshot of what is scored, published, written and then safe."""
+"""The micro-batch: a snapshot of users that is scored, published, written, and only then safe."""
 
 from typing import NamedTuple
 
@@ -9,7 +9,7 @@ from stream.pipeline.batcher import Taken, Waiting
 from stream.pipeline.encoding import AsOf
 from stream.pipeline.partition import Partition
 from stream.pipeline.shedding import Level
-from stream.storage.applied_offset import headers_of_null
+from stream.storage.applied_offset import tombstone_headers
 
 
 class Row(NamedTuple):
@@ -21,24 +21,23 @@ class Row(NamedTuple):
     waiting: Waiting
 
 
-class Share:
-    """What one partition has in a batch."""
+class PartitionBatch:
+    """The part of a batch that comes from one partition."""
 
     def __init__(self, number: int) -> None:
         self.number = number
-        self.start: int | None = (
-            None  # lowest source offset in here: what may be committed until done
-        )
+        # The lowest source offset in here: no later one may be committed until the batch is done.
+        self.start: int | None = None
         self.rows: list[Row] = []
         self.sequences: list[Sequence] = []  # one per row
         self.forgotten: dict[bytes, int] = {}  # key → offset of the forget
-        self.forgets: list[Event] = []  # each owes a receipt
+        self.forgets: list[Event] = []  # each needs a receipt
         self.dead: list[DeadLetter] = []
         self.changes: dict[bytes, bytes | None] = {}
         self.headers: dict[bytes, Headers] = {}  # of the changes that are tombstones
 
-    def reach_back(self, offset: int) -> None:
-        """This event is safe only when the batch is done."""
+    def extend_start(self, offset: int) -> None:
+        """Cover this event too: it is safe only when the batch is done."""
         if self.start is None or offset < self.start:
             self.start = offset
 
@@ -46,57 +45,57 @@ class Share:
 class Batch:
     """Users of several partitions, as they were when the batch closed.
 
-    What is written to the changelog is this snapshot, which was scored; not what a user has
-    become since.
+    The changelog gets this snapshot, which is what was scored, and not what a user has become
+    since.
     """
 
     def __init__(self, taken: list[Taken], partitions: dict[int, Partition]) -> None:
-        self.shares: dict[int, Share] = {}
+        self.parts: dict[int, PartitionBatch] = {}
         self.level: Level = "full"
         self.oldest_s = min((waiting.since_s for _, _, waiting in taken), default=None)
         for number, key, waiting in taken:
             self._add_user(partitions[number], key, waiting)
         for partition in partitions.values():
             self._add_dead_letters(partition)
-        self.rows = [row for share in self.shares.values() for row in share.rows]
-        self.sequences = [seq for share in self.shares.values() for seq in share.sequences]
+        self.rows = [row for part in self.parts.values() for row in part.rows]
+        self.sequences = [seq for part in self.parts.values() for seq in part.sequences]
 
     def keys(self, number: int) -> dict[bytes, bytes | None]:
         """The users of a partition who are being written."""
-        share = self.shares.get(number)
-        return share.changes if share is not None else {}
+        part = self.parts.get(number)
+        return part.changes if part is not None else {}
 
     def purge(self, partition: Partition, markers: dict[bytes, int]) -> None:
-        """Delete these forget markers, each of a ``forget`` at this offset."""
+        """Delete these forget markers; each value is the offset of its ``forget``."""
         if markers:
-            share = self._share(partition.number)
-            share.changes.update(dict.fromkeys(markers))
-            share.headers = {key: headers_of_null(at) for key, at in markers.items()}
+            part = self._part(partition.number)
+            part.changes.update(dict.fromkeys(markers))
+            part.headers = {key: tombstone_headers(at) for key, at in markers.items()}
 
     def _add_user(self, partition: Partition, key: bytes, waiting: Waiting) -> None:
-        share = self._share(partition.number)
+        part = self._part(partition.number)
         state = partition.users.get(key)
-        share.reach_back(waiting.first.offset)
-        share.changes[key] = state.to_bytes()
+        part.extend_start(waiting.first.offset)
+        part.changes[key] = state.to_bytes()
         if partition.forgets:
-            # With the user, and not before: the batch that withdraws the score says so. The user
-            # has waited since the forget or longer, so it holds the commit back as well.
-            share.forgets += partition.forgets.pop(key, ())
+            # The receipt belongs to the batch that withdraws the score. The user has waited at
+            # least since the forget, so the batch holds back the commit of it as well.
+            part.forgets += partition.forgets.pop(key, ())
         if state.forgotten:
-            share.forgotten[key] = partition.markers[key] = state.applied_offset
+            part.forgotten[key] = partition.markers[key] = state.applied_offset
         else:
             as_of = AsOf(partition.number, state.applied_offset, state.as_of_ms)
-            share.rows.append(Row(key, as_of, len(state.items), waiting))
-            share.sequences.append(state.sequence())
+            part.rows.append(Row(key, as_of, len(state.items), waiting))
+            part.sequences.append(state.sequence())
 
     def _add_dead_letters(self, partition: Partition) -> None:
         if partition.dead:
-            share = self._share(partition.number)
-            share.reach_back(partition.dead[0].message.offset)
-            share.dead, partition.dead = partition.dead, []
+            part = self._part(partition.number)
+            part.extend_start(partition.dead[0].message.offset)
+            part.dead, partition.dead = partition.dead, []
 
-    def _share(self, number: int) -> Share:
-        share = self.shares.get(number)
-        if share is None:
-            share = self.shares[number] = Share(number)
-        return share
+    def _part(self, number: int) -> PartitionBatch:
+        part = self.parts.get(number)
+        if part is None:
+            part = self.parts[number] = PartitionBatch(number)
+        return part

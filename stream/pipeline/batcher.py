@@ -1,7 +1,7 @@
-"""The micro-batcher: who waits for a score, and when a batch closes.
+"""The micro-batcher: which users wait for a score, and when a batch closes.
 
-A state machine without clock and without asyncio: every method is told the time, in seconds of
-any monotonic clock.
+A state machine without clock and without asyncio: callers pass the time, in seconds of any
+monotonic clock.
 """
 
 from collections.abc import Container, Iterator
@@ -13,7 +13,7 @@ from stream.events import Event
 
 
 class Waiting:
-    """One user who waits: since when, and which events the next score covers."""
+    """A waiting user: since when, and which events the next score covers."""
 
     __slots__ = ("first", "last", "since_s")
 
@@ -23,7 +23,7 @@ class Waiting:
         self.last = event
 
 
-BATCH_S = 1.0  # far below every time-out, and below what there is to finish in at the end
+BATCH_S = 1.0  # well below every timeout, and below the time to drain at the end
 Taken = tuple[int, bytes, Waiting]  # partition, user id as bytes, and what the score must cover
 
 
@@ -31,8 +31,8 @@ Taken = tuple[int, bytes, Waiting]  # partition, user id as bytes, and what the 
 class BatchPolicy:
     """A batch closes at ``close_users``, or when the oldest has waited ``deadline_s``.
 
-    It takes at most ``max_users``, or fewer, but not below ``close_users``, while that many take
-    the device longer than ``BATCH_S``: what is beyond the cap waits for the next one.
+    It takes at most ``max_users``. While that many keep the device busy for longer than
+    ``BATCH_S`` it takes fewer, but never below ``close_users``; the others wait for the next batch.
     """
 
     close_users: int
@@ -43,7 +43,7 @@ class BatchPolicy:
 class MicroBatcher:
     """Users who wait for a score, one entry each, oldest first.
 
-    A second event of a waiting user joins the first: one score answers both. Only one batch at a
+    A second event of a waiting user joins the first: one score covers both. Only one batch at a
     time is on the device; ``take`` makes it busy, ``done`` frees it.
     """
 
@@ -52,14 +52,14 @@ class MicroBatcher:
         self.draining = False  # close batches at once, whatever their size
         self._waiting: dict[int, dict[bytes, Waiting]] = {}
         self._users = 0
-        self._errand_since_s: float | None = None
+        self._flush_since_s: float | None = None
         self._busy = False
 
     def __len__(self) -> int:
         return self._users
 
     def change(self, policy: BatchPolicy) -> None:
-        """Close by this policy from now on."""
+        """Use this policy from now on."""
         self.policy = policy
         self._cap = policy.max_users
 
@@ -76,24 +76,24 @@ class MicroBatcher:
         else:
             waiting.last = event
 
-    def add_errand(self, now_s: float) -> None:
-        """Something without a user waits for the next batch, such as a dead letter."""
-        if self._errand_since_s is None:
-            self._errand_since_s = now_s
+    def request_flush(self, now_s: float) -> None:
+        """Close a batch in time for something without a user, such as a dead letter."""
+        if self._flush_since_s is None:
+            self._flush_since_s = now_s
 
     def waiting(self, partition: int) -> Container[bytes]:
         """The users who wait in a partition."""
         return self._waiting.get(partition, ())
 
     def oldest(self, *partitions: int) -> list[Waiting]:
-        """The user of each of these partitions who waits longest, if any waits there."""
+        """The longest-waiting user of each of these partitions; none where nobody waits."""
         return [next(iter(users.values())) for p in partitions if (users := self._waiting.get(p))]
 
     def next_wakeup(self) -> float | None:
-        """When the next batch is due, which may be past; None if only an event can bring it."""
+        """When the next batch is due, perhaps in the past; None if only a call can make one due."""
         since_s = [waiting.since_s for waiting in self.oldest(*self._waiting)]
-        if self._errand_since_s is not None:
-            since_s.append(self._errand_since_s)
+        if self._flush_since_s is not None:
+            since_s.append(self._flush_since_s)
         if self._busy or not since_s:
             return None
         if self.draining or self._users >= self.policy.close_users:
@@ -106,13 +106,13 @@ class MicroBatcher:
         return wakeup_s is not None and wakeup_s <= now_s
 
     def take(self) -> list[Taken]:
-        """Close a batch: the users who wait longest, oldest first; makes the device busy.
+        """Close a batch of the longest-waiting users, oldest first; makes the device busy.
 
-        Within a partition the batch is a prefix of who waits, so that everything before the first
-        who stays behind is in this batch or an earlier one.
+        Within a partition the batch is a prefix of the waiting users, so that everything before the
+        first who remains is in this batch or an earlier one.
         """
         self._busy = True
-        self._errand_since_s = None
+        self._flush_since_s = None
         if self._users <= self._cap:
             queues, self._waiting = self._waiting, {}
             taken = [
@@ -133,9 +133,9 @@ class MicroBatcher:
         return list(islice(by_age, self._cap))
 
     def done(self, users: int = 0, seconds: float = 0.0) -> None:
-        """The device is free again; so many users took it so long.
+        """The device is free again, after this many users and seconds.
 
-        A batch that took too long lowers the cap in proportion, any other doubles it.
+        A batch that took too long lowers the cap in proportion; any other doubles it.
         """
         self._busy = False
         if seconds > BATCH_S:
@@ -145,10 +145,10 @@ class MicroBatcher:
         self._cap = min(self._cap, self.policy.max_users)
 
     def drop_partitions(self) -> None:
-        """Let go of everybody: the partitions are revoked, their events come again."""
+        """Drop all waiting users: the partitions are revoked, and their events come again."""
         self._waiting.clear()
         self._users = 0
-        self._errand_since_s = None
+        self._flush_since_s = None
 
 
 def _queue(partition: int, users: dict[bytes, Waiting]) -> Iterator[Taken]:

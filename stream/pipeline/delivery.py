@@ -1,10 +1,9 @@
-"""The outlet: how a scored batch leaves the worker, each part acknowledged before the next."""
+"""The delivery stage: sends what a scored batch produced, each part acknowledged in turn."""
 
 import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 from model.scorer import ModelInfo, Score
 from stream.events import DeadLetter
@@ -15,37 +14,24 @@ from stream.kafka.producer import (
     Delivery,
     Publisher,
     Record,
-    acknowledged,
+    await_acks,
 )
-from stream.kafka.write_fence import Succession
+from stream.kafka.write_fence import WriteFence
 from stream.metrics import Metrics
-from stream.pipeline.batch import Batch, Share
+from stream.pipeline.batch import Batch, PartitionBatch
 from stream.pipeline.encoding import AsOf, ReceiptEncoder, ScoreEncoder
 from stream.pipeline.scoring import Scored
 from stream.pipeline.shedding import Level
-from stream.storage.applied_offset import headers_of_null
+from stream.pipeline.topics import Topics
+from stream.storage.applied_offset import tombstone_headers
 from stream.storage.store import StateStore
 
-
-class Topics(NamedTuple):
-    """Where the events of a group come from, and where what becomes of them goes."""
-
-    events: str
-    scores: str
-    dead: str
-    dead_partitions: int
-    receipts: str
-    receipt_partitions: int
-    changelog: str
-    group: str
-
-
-Sent = list[tuple[str, list[Delivery]]]  # topic, and what is on its way there
-Written = list[tuple[Share, int]]  # what a partition has in a batch, and its changelog offset
+Sent = list[tuple[str, list[Delivery]]]  # topic, and what is in flight to it
+Written = list[tuple[PartitionBatch, int]]  # with the offset of its last changelog record
 Encode = Callable[[bytes, AsOf, Score, int, int], bytes]
 
 
-class Outlet:
+class DeliveryStage:
     """Sends scores and dead letters, then receipts, then the changelog, then writes the disk."""
 
     def __init__(
@@ -53,17 +39,17 @@ class Outlet:
         topics: Topics,
         publisher: Publisher,
         store: StateStore,
-        succession: Succession,
+        fence: WriteFence,
         metrics: Metrics,
     ) -> None:
         self._topics = topics
         self._receipts = ReceiptEncoder(topics.events, topics.group)
         self._publisher = publisher
         self._store = store
-        self._succession = succession
+        self._fence = fence
         self._metrics = metrics
         self._encoder: ScoreEncoder | None = None
-        self._encodes: tuple[ModelInfo, Level] | None = None  # whose scores, and how degraded
+        self._encodes: tuple[ModelInfo, Level] | None = None  # the model and level of the encoder
 
     async def send(self, batch: Batch, scored: Scored) -> Sent:
         """Hand scores and dead letters to the producer, in this order; they are not yet safe."""
@@ -71,23 +57,23 @@ class Outlet:
         encode = self._encoder_of(scored).encode
         sent: Sent = []
         remaining = iter(scored.scores)
-        for share in batch.shares.values():
-            scores = [next(remaining) for _ in share.rows]
-            records = self._score_records(share, scores, encode, now_ms)
+        for part in batch.parts.values():
+            scores = [next(remaining) for _ in part.rows]
+            records = self._score_records(part, scores, encode, now_ms)
             if records:
-                self._succession.sends(topics.scores, share.number)
-                deliveries = await self._publisher.send(topics.scores, share.number, records)
+                self._fence.sending(topics.scores, part.number)
+                deliveries = await self._publisher.send(topics.scores, part.number, records)
                 sent.append((topics.scores, deliveries))
                 hit("scores_sent")
-            if share.dead:
-                target = share.number % topics.dead_partitions
-                letters = [dead_letter_record(topics.events, share.number, d) for d in share.dead]
+            if part.dead:
+                target = part.number % topics.dead_partitions
+                letters = [dead_letter_record(topics.events, part.number, d) for d in part.dead]
                 sent.append((topics.dead, await self._publisher.send(topics.dead, target, letters)))
                 hit("dead_sent")
         return sent
 
     def _encoder_of(self, scored: Scored) -> ScoreEncoder:
-        """The encoder for the model that gave these scores, which may serve no longer."""
+        """The encoder for the model that gave these scores, which may have been replaced since."""
         source = (scored.model, scored.level)
         if self._encoder is None or source != self._encodes:
             self._encoder = ScoreEncoder(self._topics.events, *source)
@@ -95,67 +81,77 @@ class Outlet:
         return self._encoder
 
     def _score_records(
-        self, share: Share, scores: Sequence[Score | Exception], encode: Encode, now_ms: int
+        self,
+        part: PartitionBatch,
+        scores: Sequence[Score | Exception],
+        encode: Encode,
+        now_ms: int,
     ) -> list[Record]:
-        forgotten = share.forgotten.items()
-        records: list[Record] = [(key, None, headers_of_null(at)) for key, at in forgotten]
-        for row, score in zip(share.rows, scores, strict=True):
+        forgotten = part.forgotten.items()
+        records: list[Record] = [(key, None, tombstone_headers(at)) for key, at in forgotten]
+        for row, score in zip(part.rows, scores, strict=True):
             if isinstance(score, Exception):
                 message = row.waiting.last.message
-                kind = type(score).__name__
-                share.dead.append(DeadLetter(message, "unscorable", kind, str(score)))
+                exception = type(score).__name__
+                part.dead.append(DeadLetter(message, "unscorable", exception, str(score)))
             else:
                 value = encode(row.key, row.as_of, score, now_ms, row.n_events)
                 records.append((row.key, value, NO_HEADERS))
         return records
 
-    async def settle(self, batch: Batch, scored: Scored, sent: Sent) -> None:
-        """Wait until the broker has what was sent, and then the receipts for what was forgotten.
+    async def await_acks(self, batch: Batch, scored: Scored, sent: Sent) -> None:
+        """Wait until the broker has what was sent, then send the receipts and wait for them.
 
         Raises DeliveryError if it does not take them.
         """
         for topic, deliveries in sent:
-            await acknowledged(topic, deliveries)
+            await await_acks(topic, deliveries)
         hit("acknowledged")
         for topic, deliveries in await self._send_receipts(batch):
-            await acknowledged(topic, deliveries)
+            await await_acks(topic, deliveries)
         self._observe(batch, scored.scores)
 
     async def _send_receipts(self, batch: Batch) -> Sent:
-        """Say whose scores are withdrawn; only now, when the broker has the nulls."""
+        """Send the receipts of withdrawn scores; only now, when the broker has the tombstones."""
         topics, now_ms = self._topics, int(time.time() * 1000)
         sent: Sent = []
-        for share in batch.shares.values():
-            if share.forgets:
-                target = share.number % topics.receipt_partitions
-                receipts = [self._receipts.encode(share.number, e, now_ms) for e in share.forgets]
+        for part in batch.parts.values():
+            if part.forgets:
+                target = part.number % topics.receipt_partitions
+                receipts = [self._receipts.encode(part.number, e, now_ms) for e in part.forgets]
                 deliveries = await self._publisher.send(topics.receipts, target, receipts)
                 sent.append((topics.receipts, deliveries))
                 hit("receipts_sent")
         return sent
 
-    def look_for_others(self, settled: Sent) -> None:
-        """Call in the order of the batches; raises FencedError if others' scores stand before."""
-        for topic, deliveries in settled:
+    def check_fence(self, acknowledged: Sent) -> None:
+        """Check that nobody else wrote between our scores; call in the order of the batches.
+
+        Raises FencedError if somebody did.
+        """
+        for topic, deliveries in acknowledged:
             if topic == self._topics.scores:
-                self._succession.follow(topic, deliveries)
+                self._fence.acknowledged(topic, deliveries)
 
     async def write_changelog(self, batch: Batch) -> Written:
-        """Write the changelog, and wait until the broker has it; raises FencedError as well."""
+        """Write the changelog, and wait until the broker has it.
+
+        Raises DeliveryError if it does not take it, and FencedError as `check_fence` does.
+        """
         changelog = self._topics.changelog
         sent = []
-        for share in batch.shares.values():
-            if share.changes:
-                headers = share.headers.get
-                records = [(k, value, headers(k, NO_HEADERS)) for k, value in share.changes.items()]
-                self._succession.sends(changelog, share.number)
-                sent.append((share, await self._publisher.send(changelog, share.number, records)))
+        for part in batch.parts.values():
+            if part.changes:
+                headers = part.headers.get
+                records = [(k, value, headers(k, NO_HEADERS)) for k, value in part.changes.items()]
+                self._fence.sending(changelog, part.number)
+                sent.append((part, await self._publisher.send(changelog, part.number, records)))
                 hit("changelog_sent")
         written = []
-        for share, deliveries in sent:
-            last = await acknowledged(changelog, deliveries)
-            self._succession.follow(changelog, deliveries)
-            written.append((share, last))
+        for part, deliveries in sent:
+            last = await await_acks(changelog, deliveries)
+            self._fence.acknowledged(changelog, deliveries)
+            written.append((part, last))
         return written
 
     async def write_disk(self, written: Written) -> None:
@@ -163,14 +159,14 @@ class Outlet:
         await asyncio.to_thread(self._write_disk, written)
 
     def _write_disk(self, written: Written) -> None:
-        for share, changelog_offset in written:
-            self._store.write(share.number, share.changes.items(), changelog_offset)
+        for part, changelog_offset in written:
+            self._store.write(part.number, part.changes.items(), changelog_offset)
             hit("state_put")
 
     def _observe(self, batch: Batch, scores: Sequence[Score | Exception]) -> None:
         for quality, n in Counter(s.quality for s in scores if isinstance(s, Score)).items():
             self._metrics.scores[quality].inc(n)
-        reasons = Counter(dead.reason for share in batch.shares.values() for dead in share.dead)
+        reasons = Counter(dead.reason for part in batch.parts.values() for dead in part.dead)
         for reason, n in reasons.items():
             self._metrics.dead_letters[reason].inc(n)
         now_ms = time.time() * 1000

@@ -1,24 +1,25 @@
-"""One partition as the worker holds it: its users, how far it was read, what waits beside them."""
+"""One partition in memory: its users, how far it was read, and what is not yet safe."""
 
 import math
 from collections.abc import Container, Iterable
 from itertools import takewhile
 
 from stream.events import DeadLetter, Event
-from stream.pipeline.users import Users
+from stream.pipeline.user_cache import UserCache
 
 
 class Partition:
-    """What of a partition is not yet safe, but for the users who wait (`stream.pipeline.batcher`).
+    """What is read of a partition and not yet safe, except the users in `stream.pipeline.batcher`.
 
-    ``forgets`` are the obeyed ``forget`` events of users who wait, by key: each owes a receipt.
-    ``markers`` are the forgotten users: key → offset of the ``forget``. Once that offset is
-    committed no replay can bring the user back; ``passed`` are those, with the time at which that
-    was learnt, earliest first. After a while no record of a worker that was cut off can bring them
-    back either, and the marker may go. All times are of the pipeline's clock, in seconds.
+    ``forgets`` are the ``forget`` events that were applied to waiting users, by key: each needs a
+    receipt. ``markers`` are the forgotten users: key → offset of the ``forget``. Once that offset
+    is committed, no replay can bring the user back; the marker then moves to ``passed``, with the
+    time of that commit, earliest first. It stays there for a while, because a record of a fenced
+    worker could still bring the user back, and is then deleted. Times are the pipeline's clock, in
+    seconds.
     """
 
-    def __init__(self, number: int, users: Users, markers: Iterable[bytes]) -> None:
+    def __init__(self, number: int, users: UserCache, markers: Iterable[bytes]) -> None:
         self.number = number
         self.users = users
         self.next_offset = -1  # of the source: everything below it was read; -1: nothing was
@@ -29,26 +30,26 @@ class Partition:
 
     @property
     def oldest_unsafe(self) -> int:
-        """The offset of the first dead letter that waits, else of the next message to read."""
+        """The offset of the first waiting dead letter, else of the next message to read."""
         return self.dead[0].message.offset if self.dead else self.next_offset
 
-    def is_committed(self, offset: int, now_s: float) -> None:
-        """Everything below is committed."""
+    def mark_committed(self, offset: int, now_s: float) -> None:
+        """Everything below this offset is committed."""
         for key in [key for key, marker in self.markers.items() if marker < offset]:
             del self.markers[key]
             self.passed.pop(key, None)
             self.passed[key] = now_s
 
     def has_expired_markers(self, before_s: float) -> bool:
-        """Whether a forget marker passed so long ago that it may go."""
+        """Whether the commit of some forget marker is so long ago that it may be deleted."""
         return next(iter(self.passed.values()), math.inf) <= before_s
 
     def expired_markers(
         self, before_s: float, busy: tuple[Container[bytes], ...]
     ) -> dict[bytes, int]:
-        """Forget markers to delete, with the offset of their ``forget``.
+        """Take the forget markers to delete, with the offset of their ``forget``.
 
-        Of users who are still forgotten, have not been again since, and are not in ``busy``.
+        Only of users who are still forgotten, were not forgotten again, and are not in ``busy``.
         """
         expired = {}
         for key in list(takewhile(lambda key: self.passed[key] <= before_s, self.passed)):

@@ -1,43 +1,46 @@
-"""The way of an event, in order: validate, fold, wait, score, publish, changelog, disk, commit.
+"""The path of an event, in order: validate, fold, wait, score, publish, changelog, disk, commit.
 
-Knows no Faust: it is given messages, and gives back which offsets may be committed.
+Knows neither Faust nor Kafka's client: it is given messages, and says which offsets may be
+committed.
 """
 
 import asyncio
 import time
 from asyncio import Future, Lock, Task
-from collections import Counter, deque
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 
 from model.scorer import Scorer
 from stream.errors import FencedError, StateError
-from stream.events import DeadLetter, Message, Validator
-from stream.kafka.lease import LOOK_EVERY_S
+from stream.events import Message, Validator
+from stream.kafka.lease import POLL_S
 from stream.kafka.producer import Publisher
-from stream.kafka.write_fence import Succession
+from stream.kafka.write_fence import WriteFence
 from stream.metrics import Metrics
 from stream.pipeline.batch import Batch
 from stream.pipeline.batcher import BatchPolicy, MicroBatcher
-from stream.pipeline.delivery import Outlet, Topics
+from stream.pipeline.delivery import DeliveryStage
+from stream.pipeline.in_flight import InFlight
+from stream.pipeline.ingest import Ingest
 from stream.pipeline.limits import Limits
 from stream.pipeline.partition import Partition
+from stream.pipeline.progress import Progress
 from stream.pipeline.scoring import Device, Scored
 from stream.pipeline.shedding import shed_level
-from stream.pipeline.users import Users
+from stream.pipeline.topics import Topics
+from stream.pipeline.user_cache import UserCache
 from stream.storage.store import StateStore
-from stream.user_state import Outcome, Rules
+from stream.user_state import Rules
 
 CHUNK = 1000  # messages validated and folded before the event loop gets its turn
-_SCORABLE = frozenset({"applied", "late", "future", "forgotten"})
 
 
 class Pipeline:
     """Everything between a fetched message and an offset that may be committed.
 
-    ``failed`` is done as soon as something happens after which nothing may be committed any
-    more; its exception says what. ``fences`` says that our partitions were let go, and must be
-    assigned anew. ``clock`` is monotonic and in seconds.
+    ``failed`` is done as soon as nothing may be committed any more; its exception says why.
+    ``fenced`` receives an error whenever the partitions were released because another writer used
+    our topics; they must then be assigned again. ``clock`` is monotonic and in seconds.
     """
 
     def __init__(
@@ -51,58 +54,56 @@ class Pipeline:
         device: Device,
         publisher: Publisher,
         store: StateStore,
-        succession: Succession,
+        fence: WriteFence,
         metrics: Metrics,
         may_write: Callable[[], bool],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._limits = limits
-        self._rules = rules
-        self._validator = validator
         self._batcher = batcher
         self._device = device
-        self._outlet = Outlet(topics, publisher, store, succession, metrics)
-        self._succession = succession
+        self._delivery = DeliveryStage(topics, publisher, store, fence, metrics)
+        self._fence = fence
         self._store = store
         self._metrics = metrics
         self._may_write = may_write
         self._clock = clock
 
         self._partitions: dict[int, Partition] = {}
-        self._epoch = 0  # of the assignment; a batch of an earlier one may finish nothing
-        self._in_flight: deque[Batch] = deque()
-        self._tail: Task[None] | None = None  # the batch before the next one
-        self._finishing: set[Task[None]] = set()
+        self._in_flight = InFlight(limits.in_flight)
+        self._progress = Progress(self._partitions, batcher, self._in_flight)
+        self._ingest = Ingest(validator, rules, batcher, metrics, clock)
+        self._epoch = 0  # of the assignment; a batch of an earlier one must not finish anything
         self._sending = Lock()  # first come, first served: batches are sent in their order
         self._wake = asyncio.Event()
         self._room = asyncio.Event()
         self.failed: Future[None] = asyncio.get_running_loop().create_future()
-        self.fences: asyncio.Queue[FencedError] = asyncio.Queue(maxsize=1)
+        self.fenced: asyncio.Queue[FencedError] = asyncio.Queue(maxsize=1)
 
     def serve(self, scorer: Scorer, policy: BatchPolicy) -> None:
-        """Let this model answer from the next batch on."""
+        """Score with this model from the next batch on."""
         self._device.swap(scorer)
         self._batcher.change(policy)
 
     # --- partitions come and go ---------------------------------------------------------------
 
     def assign(self, partitions: Iterable[int]) -> None:
-        """Start afresh with these partitions; their state is recovered and open in the store."""
+        """Start over with these partitions; their state is recovered and open in the store."""
         self._epoch += 1
-        self._tail = None  # those of before have settled, well or not
+        self._in_flight.start_over()  # batches of earlier assignments have ended, well or not
         numbers, store = set(partitions), self._store
         limit = self._limits.cache_users // max(1, len(numbers))
-        self._partitions = {
-            number: Partition(number, Users(number, store, limit), store.markers(number))
-            for number in numbers
-        }
+        self._partitions.clear()
+        for number in numbers:
+            users = UserCache(number, store, limit)
+            self._partitions[number] = Partition(number, users, store.markers(number))
 
     async def drain(self, timeout_s: float) -> bool:
-        """Finish whoever waits and every batch on its way; False if time runs out first."""
+        """Finish every waiting user and every batch in flight; False if time runs out first."""
         self._batcher.draining = True
         try:
             async with asyncio.timeout(timeout_s):
-                while self._is_busy() and not self.failed.done():
+                while self._progress.is_busy() and not self.failed.done():
                     self._wake.set()
                     await asyncio.sleep(0.005)
         except TimeoutError:
@@ -111,29 +112,33 @@ class Pipeline:
             self._batcher.draining = False
         return not self.failed.done()
 
-    async def settle(self, timeout_s: float) -> bool:
-        """After `revoke`: wait until nothing is on its way any more; False if time runs out."""
-        if not self._finishing:
-            return True
-        _, unsettled = await asyncio.wait(set(self._finishing), timeout=timeout_s)
-        return not unsettled
+    async def wait_idle(self, timeout_s: float) -> bool:
+        """After `revoke`: wait until no batch is in flight any more; False if time runs out."""
+        return await self._in_flight.wait_idle(timeout_s)
 
     def revoke(self) -> None:
-        """Let go of all partitions; what is unfinished comes again to whoever owns them next."""
+        """Give up all partitions; their next owner reads again what is unfinished."""
         self._epoch += 1
-        self._partitions = {}
+        self._partitions.clear()
         self._batcher.drop_partitions()
         self._in_flight.clear()
         self._room.set()
 
-    def let_go(self, error: FencedError) -> None:
-        """Another's records are among ours: nothing of ours counts until it is assigned anew."""
+    def release(self, error: FencedError) -> None:
+        """Give up all partitions because of another writer, until they are assigned again."""
         self.revoke()
-        self._succession.start_over({})
-        if self.fences.empty():
-            self.fences.put_nowait(error)
+        self._fence.reset({})
+        if self.fenced.empty():
+            self.fenced.put_nowait(error)
 
-    # --- steps 1 and 2: validate, fold -------------------------------------------------------
+    def fail(self, error: BaseException) -> None:
+        """Commit nothing more; whoever waits for `failed` ends the worker."""
+        if not self.failed.done():
+            self.failed.set_exception(error)
+        self._wake.set()
+        self._room.set()
+
+    # --- steps 1 and 2: validate, fold --------------------------------------------------------
 
     async def ingest(self, number: int, messages: Sequence[Message]) -> None:
         """Take messages of one partition, in offset order, each once per assignment.
@@ -145,62 +150,31 @@ class Pipeline:
             partition = self._partitions.get(number)
             if epoch != self._epoch or partition is None:
                 return
-            self._ingest(partition, messages[start : start + CHUNK])
+            try:
+                self._ingest.add(partition, messages[start : start + CHUNK])
+            except StateError as error:
+                self.fail(error)
+            else:
+                partition.users.make_room(self._progress.busy_users(number))
             self._wake.set()
             await asyncio.sleep(0)
             while len(self._batcher) > self._limits.pending_users and epoch == self._epoch:
                 self._room.clear()
                 await self._room.wait()
 
-    def _ingest(self, partition: Partition, messages: Sequence[Message]) -> None:
-        events, dead = self._validator.validate(messages, partition.number)
-        now_s = self._clock()
-        add, get, rules = self._batcher.add, partition.users.get, self._rules
-        number = partition.number
-        outcomes = []
-        try:
-            for event in events:
-                outcome = get(event.key).apply(event, rules)
-                outcomes.append(outcome)
-                if outcome in _SCORABLE:
-                    add(now_s, number, event)
-        except StateError as error:
-            self.give_up(error)
-            return
-        if dead:
-            partition.dead += dead
-            self._batcher.add_errand(now_s)
-        partition.next_offset = messages[-1].offset + 1
-        partition.users.make_room(self._busy(number))
-        counts = Counter(outcomes)
-        if counts["forgotten"]:
-            for event, outcome in zip(events, outcomes, strict=True):
-                if outcome == "forgotten":
-                    partition.forgets.setdefault(event.key, []).append(event)
-        self._count(counts, dead)
-
-    def _count(self, counts: Counter[Outcome], dead: Sequence[DeadLetter]) -> None:
-        metrics = self._metrics
-        for outcome, n in counts.items():
-            metrics.events[outcome].inc(n)
-            if outcome in ("replayed", "duplicate"):
-                metrics.duplicates_skipped.inc(n)
-        if dead:
-            metrics.events["dead"].inc(len(dead))
-
     # --- step 3: wait, close a batch ----------------------------------------------------------
 
     async def run(self) -> None:
         """Close batches when they are due, until cancelled or failed."""
         while not self.failed.done():
-            if self._batcher.ready(self._clock()) and len(self._in_flight) < self._limits.in_flight:
+            if self._batcher.ready(self._clock()) and not self._in_flight.is_full:
                 self._start(self._close_batch())
             else:
                 await self._sleep()
 
     async def _sleep(self) -> None:
         wakeup_s = self._batcher.next_wakeup()
-        blocked = len(self._in_flight) >= self._limits.in_flight
+        blocked = self._in_flight.is_full
         timeout_s = None if wakeup_s is None or blocked else max(0.0, wakeup_s - self._clock())
         try:
             async with asyncio.timeout(timeout_s):
@@ -214,7 +188,7 @@ class Pipeline:
         before_s = self._clock() - self._limits.forget_marker_s
         for partition in self._partitions.values():
             if partition.has_expired_markers(before_s):
-                busy = (*self._busy(partition.number), batch.keys(partition.number))
+                busy = (*self._progress.busy_users(partition.number), batch.keys(partition.number))
                 batch.purge(partition, partition.expired_markers(before_s, busy))
         if batch.oldest_s is not None:
             waited_s = max(0.0, self._clock() - batch.oldest_s)
@@ -224,65 +198,57 @@ class Pipeline:
         self._room.set()
         return batch
 
-    def _busy(self, number: int) -> tuple[Container[bytes], ...]:
-        """Users whose state in memory is ahead of the disk."""
-        flying = (batch.keys(number) for batch in self._in_flight)
-        return (self._batcher.waiting(number), *flying)
-
-    # --- steps 4 to 7: score, publish, changelog, disk ---------------------------------------
+    # --- steps 4 to 7: score, publish, changelog, disk ----------------------------------------
 
     def _start(self, batch: Batch) -> None:
-        self._in_flight.append(batch)
-        self._tail = asyncio.create_task(self._finish(batch, self._epoch, self._tail))
-        self._finishing.add(self._tail)
-        self._tail.add_done_callback(partial(self._finished, self._epoch))
+        epoch = self._epoch
+        self._in_flight.start(batch, partial(self._finish, epoch), partial(self._finished, epoch))
 
     def _finished(self, epoch: int, task: Task[None]) -> None:
-        self._finishing.discard(task)
         error = None if task.cancelled() else task.exception()
         if isinstance(error, FencedError):
-            if epoch == self._epoch:  # or it is let go already, by the batch before
-                self.let_go(error)
+            if epoch == self._epoch:  # else the batch before it has released them already
+                self.release(error)
         elif error is not None:
-            self.give_up(error)
+            self.fail(error)
         self._wake.set()
 
-    async def _finish(self, batch: Batch, epoch: int, previous: Task[None] | None) -> None:
+    async def _finish(self, epoch: int, batch: Batch, previous: Task[None] | None) -> None:
         """Take one batch from the device to the disk.
 
         4. Score, off the event loop; then the device is free for the next batch.
-        5. Publish scores and dead letters, and wait until the broker has them all; then the
-           receipts of those who are forgotten, and wait for these.
-        6. Write the changelog, after the batch before, and wait until the broker has it.
+        5. Publish scores and dead letters and wait for the broker's acknowledgement of all of them;
+           then the same for the receipts of forgotten users.
+        6. Write the changelog, after the previous batch, and wait for its acknowledgement.
         7. Write RocksDB, together with the changelog offset.
 
         A crash after 5 sends scores and receipts of this batch again, with the same ids. A crash
-        after 6 replays events that the recovered state already holds, and skips: their scores
+        after 6 replays events that the recovered state already holds, and skips them: their scores
         are out. Only after 7 does `positions` move past the batch.
         """
         scored = await self._score(batch)
         async with self._sending:
-            if not await self._is_ours(epoch):
+            if not await self._await_ownership(epoch):
                 return
-            sent = await self._outlet.send(batch, scored)
-        await self._outlet.settle(batch, scored, sent)
+            sent = await self._delivery.send(batch, scored)
+        await self._delivery.await_acks(batch, scored, sent)
         if previous is not None:
             await previous
-        if not await self._is_ours(epoch):
+        if not await self._await_ownership(epoch):
             return
-        self._outlet.look_for_others(sent)
-        written = await self._outlet.write_changelog(batch)
-        # Another's records may lie before ours by now, which our disk would then never read.
-        if not await self._is_ours(epoch):
+        self._delivery.check_fence(sent)
+        written = await self._delivery.write_changelog(batch)
+        # Another owner's records may precede ours by now, and our disk would never read them.
+        if not await self._await_ownership(epoch):
             return
-        await self._outlet.write_disk(written)
+        await self._delivery.write_disk(written)
         if epoch == self._epoch:
-            self._in_flight.popleft()
+            self._in_flight.remove_oldest()
 
-    async def _is_ours(self, epoch: int) -> bool:
-        """Wait while nobody knows whose the partitions are; whether they are still ours."""
+    async def _await_ownership(self, epoch: int) -> bool:
+        """Wait while the lease is not held; whether the partitions are still ours then."""
         while epoch == self._epoch and not self._may_write():
-            await asyncio.sleep(LOOK_EVERY_S)
+            await asyncio.sleep(POLL_S)
         return epoch == self._epoch
 
     async def _score(self, batch: Batch) -> Scored:
@@ -296,35 +262,27 @@ class Pipeline:
             self._batcher.done(len(batch.rows), time.perf_counter() - start_s)
             self._wake.set()
 
-    # --- step 8: what may be committed ---------------------------------------------------------
+    # --- step 8: what may be committed --------------------------------------------------------
 
     def positions(self) -> dict[int, int]:
         """Per partition, the source offset below which everything is safe; none for one unread."""
-        read = (partition for partition in self._partitions.values() if partition.next_offset >= 0)
-        return {partition.number: self._position(partition) for partition in read}
+        return self._progress.positions()
 
-    def _position(self, partition: Partition) -> int:
-        number = partition.number
-        flying = [s.start for b in self._in_flight if (s := b.shares.get(number)) is not None]
-        starts = [start for start in flying if start is not None]
-        starts += [waiting.first.offset for waiting in self._batcher.oldest(number)]
-        return min([*starts, partition.oldest_unsafe])
-
-    def committed(self, offsets: dict[int, int]) -> None:
-        """These offsets are committed, if any are new: forget markers may go for it, or in time."""
+    def mark_committed(self, offsets: Mapping[int, int]) -> None:
+        """Take note of committed offsets, which let forget markers expire after their time."""
         now_s = self._clock()
         for number in offsets.keys() & self._partitions.keys():
-            self._partitions[number].is_committed(offsets[number], now_s)
+            self._partitions[number].mark_committed(offsets[number], now_s)
         before_s = now_s - self._limits.forget_marker_s
         if any(p.has_expired_markers(before_s) for p in self._partitions.values()):
-            self._batcher.add_errand(now_s)
+            self._batcher.request_flush(now_s)
             self._wake.set()
 
-    # --- what can be seen from outside -------------------------------------------------------
+    # --- what monitoring reads ----------------------------------------------------------------
 
     @property
     def partitions(self) -> frozenset[int]:
-        """The partitions we hold."""
+        """The assigned partitions."""
         return frozenset(self._partitions)
 
     @property
@@ -334,17 +292,4 @@ class Pipeline:
 
     def oldest_unscored_ms(self) -> int | None:
         """Record timestamp of the oldest event read but not safe; None when there is none."""
-        waiting = [entry.first.timestamp_ms for entry in self._batcher.oldest(*self._partitions)]
-        flying = [row.waiting.first.timestamp_ms for batch in self._in_flight for row in batch.rows]
-        return min(waiting + flying, default=None)
-
-    def _is_busy(self) -> bool:
-        dead = any(partition.dead for partition in self._partitions.values())
-        return bool(len(self._batcher) or self._in_flight or dead)
-
-    def give_up(self, error: BaseException) -> None:
-        """Commit nothing more; whoever waits for `failed` ends the worker."""
-        if not self.failed.done():
-            self.failed.set_exception(error)
-        self._wake.set()
-        self._room.set()
+        return self._progress.oldest_unscored_ms()

@@ -1,4 +1,4 @@
-"""Scoring: one micro-batch through the scorer, off the event loop, and a poison user found."""
+"""Scoring: runs one micro-batch off the event loop, and isolates users that make it fail."""
 
 import asyncio
 from collections.abc import Iterator, Mapping
@@ -10,13 +10,13 @@ from typing import Any, NamedTuple
 from model.scorer import ModelInfo, Score, Scorer
 from model.sequence import Sequence
 from stream.errors import ScoringError
-from stream.pipeline.shedding import Level, asked, degrade
+from stream.pipeline.shedding import Level, degrade, scorer_input
 
 MAX_FAILURES = 16
 
 
 class Scored(NamedTuple):
-    """What one model said to a batch; an error stands for whom it could not score."""
+    """The predictions of one model for a batch, with an error for each user it could not score."""
 
     model: ModelInfo
     level: Level
@@ -24,33 +24,33 @@ class Scored(NamedTuple):
 
 
 class Device:
-    """Where the scorer runs: one thread, so that one batch is on it at a time, in order."""
+    """Runs the scorer on a thread of its own, one batch at a time, in order."""
 
     def __init__(self, scorer: Scorer, timeout_s: float) -> None:
         self._scorer = scorer
         self._timeout_s = timeout_s
-        self._failures = 0  # users in a row whom the scorer could not score
+        self._failures = 0  # users in a row that could not be scored
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="scorer")
 
     @property
     def info(self) -> ModelInfo:
-        """Who answers the next batch."""
+        """The model that scores the next batch."""
         return self._scorer.info
 
     def swap(self, scorer: Scorer) -> None:
-        """Let this one answer from the next batch on; a batch on the device keeps its own."""
+        """Use this scorer from the next batch on; a running batch keeps the one it has."""
         self._scorer = scorer
         self._failures = 0
 
     async def score(self, sequences: Batch[Sequence], level: Level = "full") -> Scored:
-        """Score each sequence, all by one model, leaving out what the level says.
+        """Score each sequence with the same model, degraded as the level says.
 
-        Raises ScoringError when the scorer hangs for longer than the time-out, and when it fails
-        for so many users in a row that the fault must be its own.
+        Raises ScoringError when the scorer exceeds the timeout, and when it fails for so many users
+        in a row that the fault must be its own.
         """
         scorer = self._scorer
         loop = asyncio.get_running_loop()
-        work = loop.run_in_executor(self._thread, _answer, scorer, sequences, level)
+        work = loop.run_in_executor(self._thread, _predict, scorer, sequences, level)
         try:
             scores = await asyncio.wait_for(work, self._timeout_s)
         except TimeoutError:
@@ -71,20 +71,20 @@ class Device:
             )
 
     def close(self) -> None:
-        """Let go of the thread without waiting for it."""
+        """Abandon the thread without waiting for it."""
         self._thread.shutdown(wait=False, cancel_futures=True)
 
 
-def _answer(scorer: Scorer, sequences: Batch[Sequence], level: Level) -> list[Score | Exception]:
-    return degrade(score_or_isolate(scorer, asked(sequences, level)), level)
+def _predict(scorer: Scorer, sequences: Batch[Sequence], level: Level) -> list[Score | Exception]:
+    return degrade(score_or_isolate(scorer, scorer_input(sequences, level)), level)
 
 
 def score_or_isolate(scorer: Scorer, sequences: Batch[Sequence]) -> list[Score | Exception]:
-    """Score the batch; if it fails, halve it until whoever makes it fail is alone.
+    """Score the batch; if it fails, halve it until the user that makes it fail is alone.
 
-    One poison user among n costs about 2·log2(n) more calls; the others get their scores. Who gets
-    a score that must not leave, such as one that is not a number, is asked for once more, alone.
-    Raises ScoringError when the memory is not enough for one user alone: that is not their fault.
+    One poison user among n costs about 2·log2(n) more calls; the others get their scores. A user
+    with an invalid score, such as one that is not a number, is scored once more, alone. Raises
+    ScoringError when memory does not suffice for a single user, which is not that user's fault.
     """
     if not sequences:
         return []
@@ -110,7 +110,7 @@ def score_or_isolate(scorer: Scorer, sequences: Batch[Sequence]) -> list[Score |
 
 
 def try_out(scorer: Scorer, sequences: Batch[Sequence]) -> None:
-    """Score these, and somebody new; raises ScoringError unless each gets a sound answer."""
+    """Score these and an empty sequence; raises ScoringError unless every score is valid."""
     sequences = [*sequences, Sequence((), (), (), 0)]
     for answer in _sound(scorer.score(sequences), len(sequences)):
         if isinstance(answer, Exception):
@@ -118,9 +118,9 @@ def try_out(scorer: Scorer, sequences: Batch[Sequence]) -> None:
 
 
 def _sound(scores: Batch[Score], wanted: int) -> list[Score | Exception]:
-    """The scores, with an error in the place of each that must not leave.
+    """The scores, with an error in place of each invalid one.
 
-    Raises ScoringError for too few or too many: then nobody knows whose they are.
+    Raises ScoringError for a wrong number of scores: they cannot be matched to users.
     """
     if len(scores) != wanted:
         raise ScoringError(
@@ -131,13 +131,13 @@ def _sound(scores: Batch[Score], wanted: int) -> list[Score | Exception]:
     last: Score | None = None
     for score in scores:
         if score is not last:  # cold users share one answer
-            last, said = score, _error(score) or score
-        checked.append(said)
+            last, result = score, _error(score) or score
+        checked.append(result)
     return checked
 
 
 def _error(score: Score) -> ScoringError | None:
-    # Plain loops: this runs for every score. What is not a number is not within bounds either.
+    # Plain loops, because this runs for every score. NaN is not within bounds either.
     for name, pairs in (("items", score.items), ("categories", score.categories)):
         for _, p in pairs:
             if not 0.0 <= p <= 1.0:

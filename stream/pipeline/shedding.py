@@ -1,8 +1,8 @@
-"""Shedding: what an answer leaves out when users wait for too long, step by step, if asked for.
+"""Shedding: how scores degrade, step by step, when users wait too long; off by default.
 
-    merged per user ─► shorter lists ─► the answer of a new user ─► partitions pause
+    merged per user ─► shorter lists ─► the score of a new user ─► partitions pause
 
-The first and the last step are always there (`stream.pipeline.batcher`, `Limits.pending_users`).
+The first and the last step always apply (`stream.pipeline.batcher`, `Limits.pending_users`).
 """
 
 from collections.abc import Sequence as Batch
@@ -17,19 +17,19 @@ SHORT_ITEMS = 5
 
 
 def shed_level(waited_s: float, after_s: float | None) -> Level:
-    """How much to leave out for a batch whose oldest user has waited so long.
+    """The level for a batch whose oldest user has waited this long.
 
-    None as ``after_s`` never trades quality for time.
+    With ``after_s`` None it is always ``full``.
     """
     if after_s is None or waited_s <= after_s:
         return "full"
     return "short" if waited_s <= 2 * after_s else "cold"
 
 
-def asked(sequences: Batch[Sequence], level: Level) -> Batch[Sequence]:
-    """What the scorer is asked: for the answer of a new user, nothing but what time it is.
+def scorer_input(sequences: Batch[Sequence], level: Level) -> Batch[Sequence]:
+    """What the scorer gets: at level ``cold``, empty sequences that keep only the clock.
 
-    A scorer gives an empty sequence its cold answer, and runs no network for it.
+    A scorer answers an empty sequence with its cold score, without running a network.
     """
     if level != "cold":
         return sequences
@@ -37,9 +37,9 @@ def asked(sequences: Batch[Sequence], level: Level) -> Batch[Sequence]:
 
 
 def degrade(scores: list[Score | Exception], level: Level) -> list[Score | Exception]:
-    """Shorten the answers, as the level asks, and mark them as degraded.
+    """Shorten the scores as the level says, and mark them as degraded.
 
-    Neighbours who share one answer still do, so that it is encoded once.
+    Neighbours that share one score object still do, so that it is encoded once.
     """
     if level == "full":
         return scores
@@ -47,8 +47,8 @@ def degrade(scores: list[Score | Exception], level: Level) -> list[Score | Excep
     last: Score | Exception | None = None
     for score in scores:
         if score is not last:
-            last, said = score, _degraded(score, level)
-        degraded.append(said)
+            last, result = score, _degraded(score, level)
+        degraded.append(result)
     return degraded
 
 

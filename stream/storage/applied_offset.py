@@ -1,7 +1,8 @@
-"""The reach of a record: how far in the log its user had come, be it a state, a score or a null.
+"""The applied offset of a record: the source offset up to which its user's events are in it.
 
-A record of less than one before it was written too late, by a worker that had lost the partition
-and did not know yet.
+Changelog values, scores and tombstones all have one. A record with a lower applied offset than an
+earlier record of the same user is stale: a worker wrote it that had lost the partition and did not
+know it yet.
 """
 
 from collections.abc import Sequence
@@ -11,32 +12,36 @@ import orjson
 from stream.kafka.producer import NO_HEADERS, Headers
 from stream.user_state import applied_offset_of
 
-_REACH = "lately.applied_offset"
+_HEADER = "lately.applied_offset"
 
 
-def headers_of_null(reach: int | None) -> Headers:
-    """What a null carries: the offset of the ``forget`` that it obeys, where that is known.
+def tombstone_headers(applied_offset: int | None) -> Headers:
+    """The headers of a tombstone: the offset of the ``forget`` it obeys, where that is known.
 
-    Compaction may take away what stood before it, so it must say by itself.
+    Compaction may remove the records before it, so the tombstone must carry the offset itself.
     """
-    return NO_HEADERS if reach is None else [(_REACH, b"%d" % reach)]
+    return NO_HEADERS if applied_offset is None else [(_HEADER, b"%d" % applied_offset)]
 
 
-def reach_of_state(value: bytes | None, headers: Sequence[tuple[str, bytes | None]]) -> int | None:
-    """The source offset of a record of the changelog; None for a null that does not say."""
-    return _reach_of_null(headers) if value is None else applied_offset_of(value)
+def applied_offset_of_state(
+    value: bytes | None, headers: Sequence[tuple[str, bytes | None]]
+) -> int | None:
+    """Of a changelog record; None for a tombstone that does not carry one."""
+    return _of_tombstone(headers) if value is None else applied_offset_of(value)
 
 
-def reach_of_score(value: bytes | None, headers: Sequence[tuple[str, bytes | None]]) -> int | None:
-    """The source offset of a record of the scores topic; None for what is not one of ours."""
+def applied_offset_of_score(
+    value: bytes | None, headers: Sequence[tuple[str, bytes | None]]
+) -> int | None:
+    """Of a record of the scores topic; None for a record that is not a score of ours."""
     if value is None:
-        return _reach_of_null(headers)
+        return _of_tombstone(headers)
     try:
         return int(orjson.loads(value)["as_of"]["offset"])
     except (ValueError, TypeError, KeyError):
         return None
 
 
-def _reach_of_null(headers: Sequence[tuple[str, bytes | None]]) -> int | None:
-    text = dict(headers).get(_REACH)
+def _of_tombstone(headers: Sequence[tuple[str, bytes | None]]) -> int | None:
+    text = dict(headers).get(_HEADER)
     return int(text) if text is not None and text.isdigit() else None

@@ -9,12 +9,12 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import OffsetOutOfRangeError
 
 from stream.events import Message
-from stream.kafka.producer import NO_HEADERS, Publisher, Record, acknowledged
+from stream.kafka.positions import is_caught_up
+from stream.kafka.producer import NO_HEADERS, Publisher, Record, await_acks
 from stream.kafka.topic_checks import DEFAULT_TOMBSTONES_MS
-from stream.storage.applied_offset import headers_of_null, reach_of_state
+from stream.storage.applied_offset import applied_offset_of_state, tombstone_headers
 from stream.storage.store import StateStore
 from stream.user_state import applied_offset_of
-from stream.worker.memory import sweep
 
 _FETCH_BYTES = 4 << 20  # per partition and request
 _PROGRESS_EVERY_S = 5.0
@@ -26,10 +26,10 @@ _log = structlog.get_logger(__name__)
 class Recovery:
     """Reads the changelog with a consumer of its own, and writes the last value of each user.
 
-    A partition is recovered when everything the broker said it has when it answered a fetch is
-    on disk. The offset of a changelog record is written with its value, so that a recovery that
-    is cut off goes on where it was. A disk that was away for longer than the changelog keeps the
-    tombstones of forgotten users (``tombstones_ms``) is rebuilt, or it would bring them back.
+    A partition is recovered when everything up to the end offset of the last fetch is on disk. The
+    offset of a changelog record is written with its value, so an interrupted recovery resumes where
+    it stopped. A disk that was not in use for longer than the changelog keeps tombstones
+    (``tombstones_ms``) is rebuilt, or it would bring forgotten users back.
     """
 
     def __init__(
@@ -41,15 +41,15 @@ class Recovery:
         publisher: Publisher | None,
         tombstones_ms: int = DEFAULT_TOMBSTONES_MS,
     ) -> None:
-        """Without a publisher nothing is written to the changelog."""
+        """``publisher`` repairs the changelog; without one nothing is written to it."""
         self._store = store
         self._changelog = changelog
         self._client_options = client_options
         self._observe_s = observe_s
         self._publisher = publisher
         self._old_ms = int(tombstones_ms * _SAFE_SHARE)
-        self._stale: dict[int, set[bytes]] = {}
-        self._gone: dict[int, dict[bytes, int]] = {}  # how far those deleted had come
+        self._stale: dict[int, set[bytes]] = {}  # users whose last record is stale
+        self._deleted: dict[int, dict[bytes, int]] = {}  # applied offsets of deleted users
 
     async def recover(self, partitions: Iterable[int]) -> None:
         """Open these partitions, and bring them up to date."""
@@ -59,7 +59,7 @@ class Recovery:
             self._store.open(number)
             self._wipe_if_old(number)
         records, self._stale = 0, {number: set() for number in numbers}
-        self._gone = {number: {} for number in numbers}
+        self._deleted = {number: {} for number in numbers}
         if numbers:
             consumer = AIOKafkaConsumer(
                 **self._client_options,
@@ -73,17 +73,16 @@ class Recovery:
                 records = await self._read(consumer, numbers)
             finally:
                 await consumer.stop()
-        await self._mend()
-        self._gone = {}
-        sweep()
+        await self._repair_changelog()
+        self._deleted = {}
         for number in numbers:
-            self._store.miss_nothing(number, from_now_on=True)
+            self._store.mark_complete(number, following=True)
         took_s = time.perf_counter() - start_s
         self._observe_s(took_s)
         _log.info("state recovered", partitions=numbers, records=records, took_s=round(took_s, 2))
 
     def _wipe_if_old(self, partition: int) -> None:
-        """What it has missed may be gone from the changelog: a tombstone of somebody forgotten."""
+        """Wipe a disk that may have missed a tombstone which compaction has removed since."""
         if self._store.changelog_offset(partition) is None:
             return
         age_ms = self._store.age_ms(partition)
@@ -93,18 +92,18 @@ class Recovery:
             self._store.wipe(partition, "old")
 
     async def _read(self, consumer: AIOKafkaConsumer, numbers: list[int]) -> int:
-        behind = {TopicPartition(self._changelog, number) for number in numbers}
-        consumer.assign(behind)
-        for tp in behind:
+        lagging = {TopicPartition(self._changelog, number) for number in numbers}
+        consumer.assign(lagging)
+        for tp in lagging:
             offset = self._store.changelog_offset(tp.partition)
             if offset is None:
                 await self._begin(consumer, tp)
             else:
                 consumer.seek(tp, offset + 1)
-        records, said_s = 0, time.monotonic()
-        while behind:
+        records, logged_s = 0, time.monotonic()
+        while lagging:
             try:
-                fetched = await consumer.getmany(*behind, timeout_ms=200)
+                fetched = await consumer.getmany(*lagging, timeout_ms=200)
             except OffsetOutOfRangeError as error:
                 await self._start_over(consumer, error.args[0])
                 continue
@@ -112,41 +111,41 @@ class Recovery:
                 changes = self._changes(tp.partition, messages)
                 self._store.write(tp.partition, changes.items(), messages[-1].offset)
                 records += len(messages)
-            behind = {tp for tp in behind if not await at_end(consumer, tp)}
-            if time.monotonic() - said_s > _PROGRESS_EVERY_S:
-                said_s = time.monotonic()
-                _log.info("recovering state", records=records, partitions_left=len(behind))
+            lagging = {tp for tp in lagging if not await is_caught_up(consumer, tp)}
+            if time.monotonic() - logged_s > _PROGRESS_EVERY_S:
+                logged_s = time.monotonic()
+                _log.info("recovering state", records=records, partitions_left=len(lagging))
         return records
 
     def _changes(self, partition: int, messages: Sequence[Message]) -> Values:
         keys = list(dict.fromkeys(cast("bytes", message.key) for message in messages))
         known = zip(keys, self._store.get_many(partition, keys), strict=True)
-        gone = self._gone[partition]
-        applied = {key: gone[key] for key in keys if key in gone}
+        deleted = self._deleted[partition]
+        applied = {key: deleted[key] for key in keys if key in deleted}
         applied |= {key: applied_offset_of(value) for key, value in known if value is not None}
         changes, stale = newest(applied, messages)
-        gone |= {k: applied[k] for k, value in changes.items() if value is None and k in applied}
+        deleted |= {k: applied[k] for k, value in changes.items() if value is None and k in applied}
         self._stale[partition] = (self._stale[partition] - changes.keys()) | stale
         return changes
 
-    async def _mend(self) -> None:
-        """Write what counts behind what came too late, or compaction would leave the latter."""
+    async def _repair_changelog(self) -> None:
+        """Append the valid value after a stale one, or compaction would keep the stale one."""
         for partition, keys in self._stale.items():
             if keys and self._publisher is not None:
                 values = self._store.get_many(partition, ordered := sorted(keys))
-                gone = self._gone[partition]
+                deleted = self._deleted[partition]
                 records: list[Record] = [
-                    (key, value, headers_of_null(gone[key]) if value is None else NO_HEADERS)
+                    (key, value, tombstone_headers(deleted[key]) if value is None else NO_HEADERS)
                     for key, value in zip(ordered, values, strict=True)
                 ]
                 sent = await self._publisher.send(self._changelog, partition, records)
-                await acknowledged(self._changelog, sent)
-                _log.warning("changelog mended", partition=partition, users=len(keys))
+                await await_acks(self._changelog, sent)
+                _log.warning("changelog repaired", partition=partition, users=len(keys))
 
     async def _start_over(
         self, consumer: AIOKafkaConsumer, out_of_range: Mapping[TopicPartition, int]
     ) -> None:
-        """The disk is ahead of its changelog, or the log no longer reaches back to it."""
+        """Rebuild: the disk is ahead of its changelog, or its next record there is deleted."""
         for tp in out_of_range:
             offset = self._store.changelog_offset(tp.partition)
             _log.warning("state does not fit its changelog: rebuilding", partition=tp.partition)
@@ -155,33 +154,26 @@ class Recovery:
             await self._begin(consumer, tp)
 
     async def _begin(self, consumer: AIOKafkaConsumer, tp: TopicPartition) -> None:
-        self._store.miss_nothing(tp.partition, from_now_on=False)
+        self._store.mark_complete(tp.partition, following=False)
         await consumer.seek_to_beginning(tp)
 
 
 def newest(applied: dict[bytes, int], messages: Iterable[Message]) -> tuple[Values, set[bytes]]:
-    """The values that users come to, and whose last record does not count.
+    """The newest value of each user, and the users whose last record is stale.
 
-    ``applied`` is how far of the log each has come, and is brought up to date. A record of less
-    came too late (`stream.storage.applied_offset`).
+    ``applied`` has the applied offset of each user and is updated. A record with a lower one is
+    stale and ignored (`stream.storage.applied_offset`).
     """
     changes: Values = {}
     stale: set[bytes] = set()
     for message in messages:
         key, value = cast("bytes", message.key), message.value
-        reach = reach_of_state(value, message.headers)
-        if reach is not None:
-            if reach < applied.get(key, -1):
+        offset = applied_offset_of_state(value, message.headers)
+        if offset is not None:
+            if offset < applied.get(key, -1):
                 stale.add(key)
                 continue
-            applied[key] = reach
+            applied[key] = offset
         changes[key] = value
         stale.discard(key)
     return changes, stale
-
-
-async def at_end(consumer: AIOKafkaConsumer, tp: TopicPartition) -> bool:
-    """Whether everything is read that the broker had when it answered the last fetch."""
-    # The end that comes with fetched records is the only one that every broker tells truly.
-    end = consumer.highwater(tp)
-    return end is not None and await consumer.position(tp) >= end

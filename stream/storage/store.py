@@ -1,7 +1,7 @@
-"""The state on disk: one RocksDB per partition, with the changelog offset it has come to.
+"""The state on disk: one RocksDB per partition, with the changelog offset that it has reached.
 
-Keys are prefixed, so that a user may have any name: ``u`` + user id holds the user's value, ``f`` +
-user id points to a forget marker, ``m`` + name holds what belongs to the partition as a whole.
+Keys are prefixed, so that a user id may be any string: ``u`` + user id holds the user's value,
+``f`` + user id marks a forget marker, ``m`` + name holds metadata of the partition.
 """
 
 import fcntl
@@ -25,18 +25,18 @@ _OFFSET, _WRITTEN = b"mchangelog_offset", b"mwritten_ms"
 _BLOCK_CACHE_BYTES = 32 << 20
 _WRITE_BUFFERS_BYTES = 64 << 20
 _WRITE_BUFFER_BYTES = 16 << 20  # of one partition
-_STAMP_AFTER_MS = 60_000  # a partition that was written just now need not be again as it is closed
-_PROBE_BYTES = 1 << 20  # must fit on the disk at start: RocksDB's first write-ahead log is smaller
+_STAMP_AFTER_MS = 60_000  # a partition written more recently needs no new time stamp on close
+_PROBE_BYTES = 1 << 20  # must fit on the disk at start; RocksDB's first write-ahead log is smaller
 
 Change = tuple[bytes, bytes | None]  # user id as bytes, new value; None deletes
 
 
 class StateStore:
-    """RocksDB of the partitions that this worker owns.
+    """RocksDB databases of the partitions that this worker owns.
 
     Every write puts the users' values and the changelog offset into one atomic batch, so a
-    partition on disk is exactly its changelog up to that offset. ``on_rebuild`` is told why a
-    partition was wiped: ``corrupt``, ``ahead`` (of its changelog) or ``old``.
+    partition on disk is exactly its changelog up to that offset. ``on_rebuild`` is called with the
+    reason for which a partition was wiped: ``corrupt``, ``ahead`` (of its changelog) or ``old``.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class StateStore:
         self._buffers = rocksdict.WriteBufferManager(_WRITE_BUFFERS_BYTES, allow_stall=False)
 
     def lock(self) -> None:
-        """Make the directory ours; raises StateError if it cannot be used, with the reason."""
+        """Lock the directory for this process; raises StateError, with the reason, if it cannot."""
         try:
             self._directory.mkdir(parents=True, exist_ok=True)
             self._lock = (self._directory / "lock").open("ab")
@@ -74,7 +74,7 @@ class StateStore:
             ) from error
 
     def open(self, partition: int) -> None:
-        """Open a partition; one that RocksDB finds damaged is wiped, to be rebuilt.
+        """Open a partition; if RocksDB finds it damaged, wipe it, to be rebuilt.
 
         Raises StateError when the directory cannot be used.
         """
@@ -83,14 +83,14 @@ class StateStore:
         with suppress(DamagedState), self._watched(partition, "open"):
             self._open(partition)
             return
-        # Only now: the error's traceback held a cursor, and with it RocksDB's lock.
+        # Only now: the traceback of the error held a cursor, and with it RocksDB's lock.
         self.wipe(partition, "corrupt")
 
     def close(self, partition: int) -> None:
         """Close a partition; what it holds stays on disk."""
         database = self._partitions.pop(partition, None)
         if database is not None:
-            # Fails on a full disk, say; what is missing there, the changelog has.
+            # Fails on a full disk, for example; the changelog has what is missing.
             with suppress(Exception):
                 if partition in self._current and self._is_stale(database):
                     database.put(_WRITTEN, self._stamp())
@@ -104,7 +104,7 @@ class StateStore:
             self.close(partition)
 
     def close_all(self) -> None:
-        """Close every partition and give the directory up."""
+        """Close every partition and unlock the directory."""
         for partition in list(self._partitions):
             self.close(partition)
         if self._lock is not None:
@@ -118,21 +118,21 @@ class StateStore:
         self._on_rebuild(cause)
 
     def changelog_offset(self, partition: int) -> int | None:
-        """The offset of the last changelog record that is in here; None when empty."""
+        """The offset of the last changelog record applied here; None when empty."""
         with self._watched(partition, "read"):
             value = self._partitions[partition].get(_OFFSET)
         return None if value is None else int(value)
 
     def age_ms(self, partition: int) -> int | None:
-        """How long ago it last missed nothing of its changelog; None where that is not known."""
+        """How long ago it was last complete up to its changelog's end; None if unknown."""
         with self._watched(partition, "read"):
             value = self._partitions[partition].get(_WRITTEN)
         return None if value is None else self._now_ms() - int(value)
 
-    def miss_nothing(self, partition: int, *, from_now_on: bool) -> None:
-        """Note that it misses nothing yet: it is empty, or has all and goes along from now on."""
+    def mark_complete(self, partition: int, *, following: bool) -> None:
+        """Record that it lacks nothing now: it is empty, or caught up and ``following`` on."""
         if partition in self._partitions:
-            if from_now_on:
+            if following:
                 self._current.add(partition)
             with self._watched(partition, "write"):
                 self._partitions[partition].put(_WRITTEN, self._stamp())
@@ -152,8 +152,8 @@ class StateStore:
     def write(self, partition: int, changes: Iterable[Change], changelog_offset: int) -> None:
         """Write values and the changelog offset atomically; a later change of a key wins.
 
-        A partition that is closed is left alone: it is another worker's by now, and the changelog
-        has what it must know. Raises DamagedState, or StateError when the disk does not take it.
+        Does nothing for a closed partition: it has a new owner, who reads the changelog. Raises
+        DamagedState, or StateError when the disk cannot be written.
         """
         database = self._partitions.get(partition)
         if database is None:
@@ -208,7 +208,7 @@ class StateStore:
         options.set_keep_log_file_num(3)
         database = rocksdict.Rdict(str(self._path(partition)), options)
         try:
-            database.get(_OFFSET)  # RocksDB looks at a file's blocks only when it reads them
+            database.get(_OFFSET)  # RocksDB checks a file's blocks only when it reads them
             self._markers[partition] = _markers(database)
         except Exception:
             database.close()
@@ -217,20 +217,20 @@ class StateStore:
 
     @contextmanager
     def _watched(self, partition: int, what: str) -> Iterator[None]:
-        """Say of an error of RocksDB, which has no narrower type, who has to act."""
+        """Turn an error of RocksDB, which has no narrower type, into one of ours."""
         try:
             yield
         except Exception as error:
             if _is_damage(error):
                 raise DamagedState(partition, error) from error
             raise StateError(
-                f"{self._path(partition)}: RocksDB cannot {what} it ({error}); free the disk, or "
-                "stop whoever uses it"
+                f"{self._path(partition)}: RocksDB cannot {what} it ({error}); free disk space, or "
+                "stop the process that uses it"
             ) from error
 
 
 class PartitionView:
-    """A partition that is looked at and not changed; see `view`."""
+    """A read-only view of a partition; see `view`."""
 
     def __init__(self, database: rocksdict.Rdict) -> None:
         self._database = database
@@ -241,7 +241,7 @@ class PartitionView:
         return value
 
     def changelog_offset(self) -> int | None:
-        """The offset of the last changelog record that is in here; None when empty."""
+        """The offset of the last changelog record applied here; None when empty."""
         value = self._database.get(_OFFSET)
         return None if value is None else int(value)
 
@@ -252,9 +252,9 @@ class PartitionView:
 
 @contextmanager
 def view(partition: Path) -> Iterator[PartitionView]:
-    """Look into a partition's folder, also while a worker has it open.
+    """Open a partition's folder read-only, even while a worker has it open.
 
-    It is what RocksDB had written when we looked. Raises StateError for what cannot be read.
+    Shows what RocksDB had written at that moment. Raises StateError if it cannot be read.
     """
     try:
         database = rocksdict.Rdict(
@@ -270,13 +270,13 @@ def view(partition: Path) -> Iterator[PartitionView]:
         raise
     except Exception as error:  # RocksDB's have no narrower type
         raise StateError(
-            f"{partition}: RocksDB cannot read it ({error}); try again: a worker that writes may "
-            "have moved a file, or name a --state-dir of ours"
+            f"{partition}: RocksDB cannot read it ({error}); try again, since a running worker may "
+            "have moved a file, or name a --state-dir of Lately"
         ) from error
 
 
 def _pairs(database: rocksdict.Rdict, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """What stands under a prefix, which the keys are given without."""
+    """The pairs whose keys have this prefix; the keys are returned without it."""
     cursor = database.iter()
     cursor.seek(prefix)
     while cursor.valid():
@@ -286,7 +286,7 @@ def _pairs(database: rocksdict.Rdict, prefix: bytes) -> Iterator[tuple[bytes, by
         value: Any = cursor.value()
         yield key[1:], value
         cursor.next()
-    cursor.status()  # raises if it ended because of damage, which otherwise looks like the end
+    cursor.status()  # raises if damage ended the loop, which otherwise looks like the end
 
 
 def _markers(database: rocksdict.Rdict) -> set[bytes]:
@@ -302,6 +302,6 @@ def _probe(path: Path) -> None:
 
 
 def _is_damage(error: Exception) -> bool:
-    """Whether a rebuild mends it: RocksDB names damage in its message, and in no other way."""
+    """Whether a rebuild helps: RocksDB reports damage by the text of its message alone."""
     text = str(error)
     return text.startswith(("Corruption", "Invalid argument")) or "No such file" in text

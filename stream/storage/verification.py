@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from hashlib import blake2b
 from typing import Any, ClassVar
 
-from stream.storage.applied_offset import reach_of_state
+from stream.storage.applied_offset import applied_offset_of_state
 
 _DIGEST_BYTES = 16
 
@@ -80,9 +80,9 @@ class Verification:
         if self._offset is None or offset > self._offset:
             self._later.add(key)
             return
-        reach, known = reach_of_state(value, headers), self._applied.get(key, -1)
-        if reach is None or reach >= known:
-            self._applied[key] = known if reach is None else reach
+        offset_applied, known = applied_offset_of_state(value, headers), self._applied.get(key, -1)
+        if offset_applied is None or offset_applied >= known:
+            self._applied[key] = known if offset_applied is None else offset_applied
             self._expected[key] = None if value is None else _digest(value)
 
     def compare(self, users: Iterable[tuple[bytes, bytes]], end: int) -> Row:

@@ -1,4 +1,4 @@
-"""The loading: makes of what the settings name a model that is tried out, and warm."""
+"""Model loading: opens the artifact that the settings name, tests it, and warms it up."""
 
 from model import serving
 from model.errors import OptionsError
@@ -11,11 +11,11 @@ from stream.settings import WorkerSettings
 from stream.worker.model_reload import Model
 
 MAX_BATCH_USERS = 5000
-TRIED_USERS = 64  # made-up ones whom a model must score well before it serves
+TRIED_USERS = 64  # synthetic users that a model must score validly before it serves
 
 
 def load_model(settings: WorkerSettings) -> Model:
-    """What the artifact holds now, tried out and warm; raises if anything is wrong with it."""
+    """The model in the artifact now, tested and warm; raises if anything is wrong with it."""
     scorer = load_scorer(settings)
     try_out(scorer, scorer.sample(TRIED_USERS))
     return Model(scorer, _batch_policy(settings, scorer))
@@ -40,7 +40,7 @@ def load_scorer(settings: WorkerSettings) -> Measurable:
 
 
 def _batch_policy(settings: WorkerSettings, scorer: Measurable) -> BatchPolicy:
-    # Measured even when batch_users is given: it warms the model up.
+    # Measured even when batch_users is given, because it warms up the model.
     curve = measure_service_curve(scorer)
     users = settings.batch_users or choose_cap(curve)
     return BatchPolicy(users, max(users, MAX_BATCH_USERS), settings.batch_deadline_ms / 1000)

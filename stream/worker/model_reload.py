@@ -1,4 +1,4 @@
-"""Reloading: puts a new model into service once the artifact's folder has one, and it is sound."""
+"""Model reload: puts a new model into service once the artifact's folder has a valid one."""
 
 import asyncio
 from collections.abc import Callable
@@ -13,26 +13,26 @@ from stream.pipeline.batcher import BatchPolicy
 
 MANIFEST = "manifest.json"
 MAX_MANIFEST_BYTES = 1 << 20
-LOAD_S = 600.0  # a file system that hangs must not look like a model that takes its time
+LOAD_S = 600.0  # beyond this it is a hanging file system, not a slow model
 _log = structlog.get_logger(__name__)
 
 
 class Model(NamedTuple):
-    """A scorer that is warm, and the batches that suit it."""
+    """A warm scorer, and the batch policy that suits it."""
 
     scorer: Scorer
     policy: BatchPolicy
 
 
-class Sight(NamedTuple):
-    """What can be seen of a folder without reading all of it: equal sights, the same artifact."""
+class Snapshot(NamedTuple):
+    """What identifies a folder's contents without reading them all: equal means unchanged."""
 
     manifest: bytes
     files: tuple[tuple[str, int, int], ...]  # name, bytes, nanoseconds of the last change
 
     @classmethod
-    def of(cls, folder: Path) -> "Sight":
-        """Look at a folder; where there is nothing to see, an empty sight."""
+    def of(cls, folder: Path) -> "Snapshot":
+        """Take a snapshot of a folder; an empty one if there is no manifest."""
         try:
             with (folder / MANIFEST).open("rb") as file:
                 manifest = file.read(MAX_MANIFEST_BYTES + 1)
@@ -43,10 +43,10 @@ class Sight(NamedTuple):
 
 
 class Reloader:
-    """Watches the folder of the artifact, which may be a link that is switched.
+    """Watches the folder of the artifact, which may be a symbolic link that is switched.
 
-    ``load`` gives the model in it, warm and tried out, or raises; ``serve`` puts it into service.
-    A folder is tried once: again when something in it has changed, or when somebody asks.
+    ``load`` returns the model in it, tested and warm, or raises; ``serve`` puts it into service.
+    A folder is loaded once, and again when its contents change or on request.
     """
 
     def __init__(
@@ -60,42 +60,42 @@ class Reloader:
         self._load = load
         self._serve = serve
         self._metrics = metrics
-        self._tried: Sight | None = None
-        self._last: Sight | None = None
+        self._tried: Snapshot | None = None
+        self._last: Snapshot | None = None
         self._serving: ModelInfo
 
     def start(self) -> Model:
         """Load the first model; raises what ``load`` raises."""
-        self._tried = Sight.of(self._folder)
+        self._tried = Snapshot.of(self._folder)
         model = self._load()
         self._serving = model.scorer.info
         return model
 
-    async def run(self, poll_s: float, asked: asyncio.Event) -> None:
-        """Look every so often, or never where ``poll_s`` is 0; and at once when asked."""
+    async def run(self, poll_s: float, requested: asyncio.Event) -> None:
+        """Check at this interval, or never if ``poll_s`` is 0; reload at once when requested."""
         while True:
             try:
                 async with asyncio.timeout(poll_s or None):
-                    await asked.wait()
+                    await requested.wait()
             except TimeoutError:
-                await self.look()
+                await self.check()
             else:
-                asked.clear()
+                requested.clear()
                 await self.reload()
 
-    async def look(self) -> None:
-        """Reload if there is something new, and it was the same at the last look.
+    async def check(self) -> None:
+        """Reload if the contents are new and did not change since the last check.
 
-        So a folder that is being filled is left alone until it is whole.
+        So a folder that is being copied is left alone until it is complete.
         """
-        sight = await asyncio.to_thread(Sight.of, self._folder)
-        settled, self._last = sight == self._last, sight
-        if settled and sight != self._tried:
+        snapshot = await asyncio.to_thread(Snapshot.of, self._folder)
+        stable, self._last = snapshot == self._last, snapshot
+        if stable and snapshot != self._tried:
             await self.reload()
 
     async def reload(self) -> None:
-        """Load what is there, and let it serve; whatever is wrong with it, the old one goes on."""
-        sight = self._tried = await asyncio.to_thread(Sight.of, self._folder)
+        """Load the model and put it into service; on any error the old one stays."""
+        snapshot = self._tried = await asyncio.to_thread(Snapshot.of, self._folder)
         try:
             async with asyncio.timeout(LOAD_S):
                 model = await asyncio.to_thread(self._load)
@@ -104,8 +104,8 @@ class Reloader:
         except Exception as error:  # noqa: BLE001 - whatever it is, the old model can go on
             self._refuse(f"{type(error).__name__}: {error}")
         else:
-            if await asyncio.to_thread(Sight.of, self._folder) != sight:
-                self._tried = None  # half of one artifact, half of another: look again
+            if await asyncio.to_thread(Snapshot.of, self._folder) != snapshot:
+                self._tried = None  # half of one artifact, half of another: check again
             else:
                 self._accept(model)
 
@@ -122,7 +122,7 @@ class Reloader:
 
     def _refuse(self, reason: str) -> None:
         self._metrics.model_reloads["refused"].inc()
-        # The reason is part of the text, for a text that was there a moment ago is held back.
+        # The reason is part of the message, because a repeated message is rate-limited.
         line = f"new model refused, the old one goes on: {' '.join(reason.split())}"
         _log.warning(line, model=_name(self._serving))
 

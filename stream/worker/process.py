@@ -15,7 +15,8 @@ from stream.errors import LatelyError
 from stream.kafka.connection_errors import AUTHORIZATION_ERRORS, authorization_message
 from stream.redaction import describe, location
 from stream.settings import WorkerSettings
-from stream.worker.memory import settle
+from stream.worker.memory import limit_arenas
+from stream.worker.wiring import Wiring
 from stream.worker.worker import Worker
 
 _log = structlog.get_logger(__name__)
@@ -23,7 +24,7 @@ _log = structlog.get_logger(__name__)
 
 def run(settings: WorkerSettings) -> NoReturn:
     """Run a worker until it is stopped, and end the process with its exit code."""
-    settle()
+    limit_arenas()
     asyncio.run(_run(settings))
     raise AssertionError("the process has ended by now")
 
@@ -35,7 +36,7 @@ async def _run(settings: WorkerSettings) -> None:
     asyncio.get_running_loop().set_exception_handler(_on_lost_exception)
     try:
         failpoints.arm(os.environ)
-        await Worker(settings).run()
+        await Worker(Wiring(settings), settings.drain_timeout_s).run()
     except LatelyError as error:
         _end(error.exit_code, str(error))
     except ModelError as error:

@@ -200,12 +200,16 @@ class Client:
 
     def committed(self, group: str, topic: str) -> dict[int, int]:
         """The group's committed offset of each partition that has one."""
+        return {number: offset for number, (offset, _) in self.commits(group, topic).items()}
+
+    def commits(self, group: str, topic: str) -> dict[int, tuple[int, str]]:
+        """The committed offset of each partition that has one, with its metadata."""
         try:
             offsets = self._call(self._admin.list_consumer_group_offsets(group))
         except GroupCoordinatorNotAvailableError:  # no group has ever joined this broker
             return {}
         return {
-            tp.partition: found.offset
+            tp.partition: (found.offset, found.metadata)
             for tp, found in offsets.items()
             if tp.topic == topic and found.offset >= 0
         }

@@ -8,7 +8,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -19,18 +19,19 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from stream.cli.main import main
 from stream.errors import DeliveryError
 from stream.events import Event, Message
-from stream.kafka.producer import Delivery, Publisher, acknowledged
-from stream.kafka.write_fence import Succession
-from stream.pipeline import delivery as outlet
+from stream.group.member import GroupMember
+from stream.kafka.producer import Delivery, Publisher, await_acks
+from stream.kafka.write_fence import WriteFence
+from stream.pipeline import delivery
 from stream.pipeline.batch import Batch
 from stream.pipeline.batcher import MicroBatcher, Taken
-from stream.pipeline.delivery import Outlet, Sent, Written
+from stream.pipeline.delivery import DeliveryStage, Sent, Written
 from stream.pipeline.partition import Partition
 from stream.pipeline.pipeline import Pipeline
+from stream.pipeline.progress import Progress
 from stream.pipeline.scoring import Scored
 from stream.storage import recovery
 from stream.user_state import Outcome, Rules, UserState
-from stream.worker import worker
 from tests.kafka.scorers import SCORERS
 
 
@@ -44,27 +45,27 @@ def crash_once() -> None:
 
 def crash_after_changelog() -> None:
     """Crashes when users are in the changelog and their offsets are not committed."""
-    write = Outlet.write_changelog
+    write = DeliveryStage.write_changelog
 
-    async def write_and_crash(self: Outlet, batch: Batch) -> Written:
+    async def write_and_crash(self: DeliveryStage, batch: Batch) -> Written:
         written = await write(self, batch)
         if batch.rows:
             crash_once()
         return written
 
-    Outlet.write_changelog = write_and_crash  # type: ignore[method-assign]
+    DeliveryStage.write_changelog = write_and_crash  # type: ignore[method-assign]
 
 
 def crash_after_commit_past(unsafe: Callable[[Pipeline, int, int], bool]) -> None:
     """Crashes when an offset of a partition is committed that ``unsafe`` says was not safe."""
-    committed = Pipeline.committed
+    mark_committed = Pipeline.mark_committed
 
-    def committed_and_crash(self: Pipeline, offsets: dict[int, int]) -> None:
-        committed(self, offsets)
+    def mark_and_crash(self: Pipeline, offsets: Mapping[int, int]) -> None:
+        mark_committed(self, offsets)
         if any(unsafe(self, number, offset) for number, offset in offsets.items()):
             crash_once()
 
-    Pipeline.committed = committed_and_crash  # type: ignore[method-assign]
+    Pipeline.mark_committed = mark_and_crash  # type: ignore[method-assign]
 
 
 def faithful() -> None:
@@ -86,15 +87,16 @@ def forgetful() -> None:
 
 def hasty() -> None:
     """Commits what was read, before anything of it is acknowledged."""
-    position = Pipeline._position
+    position = Progress.position
 
-    def read_so_far(self: Pipeline, partition: Partition) -> int:
+    def read_so_far(self: Progress, partition: Partition) -> int:
         return partition.next_offset
 
-    Pipeline._position = read_so_far  # type: ignore[method-assign]
-    crash_after_commit_past(
-        lambda pipeline, number, offset: offset > position(pipeline, pipeline._partitions[number])
-    )
+    def passes_position(pipeline: Pipeline, number: int, offset: int) -> bool:
+        return offset > position(pipeline._progress, pipeline._partitions[number])
+
+    Progress.position = read_so_far  # type: ignore[method-assign]
+    crash_after_commit_past(passes_position)
 
 
 def disorderly() -> None:
@@ -102,27 +104,27 @@ def disorderly() -> None:
 
     Every other batch takes three seconds from the scores to the changelog.
     """
-    start, write = Pipeline._start, Outlet.write_changelog
+    start, write = Pipeline._start, DeliveryStage.write_changelog
     unfinished: list[Batch] = []
     pauses_s = cycle((3.0, 0.0))
 
     def start_alone(self: Pipeline, batch: Batch) -> None:
-        self._tail = None  # so it waits for none before it, and then takes the oldest off the list
+        self._in_flight.start_over()  # it waits for none before it, then removes the oldest
         unfinished.append(batch)
         start(self, batch)
 
-    async def write_late(self: Outlet, batch: Batch) -> Written:
+    async def write_late(self: DeliveryStage, batch: Batch) -> Written:
         await asyncio.sleep(next(pauses_s))
         written = await write(self, batch)
         unfinished.remove(batch)
         return written
 
     def passes_unfinished(pipeline: Pipeline, number: int, offset: int) -> bool:
-        shares = [batch.shares[number] for batch in unfinished if number in batch.shares]
-        return any(share.start is not None and share.start < offset for share in shares)
+        parts = [batch.parts[number] for batch in unfinished if number in batch.parts]
+        return any(part.start is not None and part.start < offset for part in parts)
 
     Pipeline._start = start_alone  # type: ignore[method-assign]
-    Outlet.write_changelog = write_late  # type: ignore[method-assign]
+    DeliveryStage.write_changelog = write_late  # type: ignore[method-assign]
     crash_after_commit_past(passes_unfinished)
 
 
@@ -138,15 +140,15 @@ def gullible() -> None:
 
 def premature() -> None:
     """Writes the changelog before the scores, and crashes between the two."""
-    send = Outlet.send
+    send = DeliveryStage.send
 
-    async def send_late(self: Outlet, batch: Batch, scored: Scored) -> Sent:
+    async def send_late(self: DeliveryStage, batch: Batch, scored: Scored) -> Sent:
         await self.write_changelog(batch)
         if batch.rows:
             crash_once()
         return await send(self, batch, scored)
 
-    Outlet.send = send_late  # type: ignore[method-assign]
+    DeliveryStage.send = send_late  # type: ignore[method-assign]
 
 
 def lossy() -> None:
@@ -173,20 +175,21 @@ def unfenced() -> None:
 
     The changelog takes eight seconds once it is asked for by a file beside the state directory.
     """
-    write = Outlet.write_changelog
+    write = DeliveryStage.write_changelog
     slow = Path(sys.argv[sys.argv.index("--state-dir") + 1] + ".slow")
 
-    async def write_late(self: Outlet, batch: Batch) -> Written:
+    async def write_late(self: DeliveryStage, batch: Batch) -> Written:
         await asyncio.sleep(8.0 if slow.exists() else 0.0)  # noqa: ASYNC240 - a look, once a batch
         return await write(self, batch)
 
-    async def let_go(self: worker.Worker) -> None:
-        self._pipeline._partitions = {}
-        self._pipeline._batcher.drop_partitions()
-        self._pipeline._in_flight.clear()
+    async def give_up(self: GroupMember) -> None:
+        handler: Any = self._handler
+        handler._pipeline._partitions.clear()
+        handler._pipeline._batcher.drop_partitions()
+        handler._pipeline._in_flight.clear()
 
-    Outlet.write_changelog = write_late  # type: ignore[method-assign]
-    worker.Worker.revoke = let_go  # type: ignore[method-assign]
+    DeliveryStage.write_changelog = write_late  # type: ignore[method-assign]
+    GroupMember.on_revoked = give_up  # type: ignore[method-assign]
 
 
 def deaf() -> None:
@@ -194,15 +197,15 @@ def deaf() -> None:
 
     async def say_yes(topic: str, deliveries: Sequence[Any]) -> int:
         try:
-            return await acknowledged(topic, deliveries)
+            return await await_acks(topic, deliveries)
         except DeliveryError:
             return -1
 
-    def see_nobody(self: Succession, topic: str, deliveries: Sequence[Delivery]) -> None:
+    def see_nobody(self: WriteFence, topic: str, deliveries: Sequence[Delivery]) -> None:
         """It would ask the broker's answers, too."""
 
-    outlet.acknowledged = say_yes  # type: ignore[attr-defined]
-    Succession.follow = see_nobody  # type: ignore[method-assign]
+    delivery.await_acks = say_yes  # type: ignore[attr-defined]
+    WriteFence.acknowledged = see_nobody  # type: ignore[method-assign]
 
 
 def misdirected() -> None:

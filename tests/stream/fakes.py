@@ -15,7 +15,7 @@ from model.scorer import ModelInfo, Score
 from model.sequence import Sequence as Actions
 from stream.events import Event, Message
 from stream.kafka.producer import Delivery, Publisher, Record
-from stream.pipeline.scoring import Device, Scored, _answer
+from stream.pipeline.scoring import Device, Scored, _predict
 from stream.pipeline.shedding import Level
 
 NOW_MS = 1_790_000_000_000
@@ -108,7 +108,7 @@ class ManualDevice(Device):
         await self._free.wait()
         if self.error is not None:
             raise self.error
-        return Scored(scorer.info, level, _answer(scorer, sequences, level))
+        return Scored(scorer.info, level, _predict(scorer, sequences, level))
 
 
 class Sent(NamedTuple):

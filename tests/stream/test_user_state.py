@@ -190,7 +190,7 @@ def test_after_a_longer_silence_than_the_time_to_live_a_user_starts_afresh() -> 
     # 1,501 - 500 = 1,001 > 1,000: actions and event ids are gone, also the id that comes again.
     assert state.apply(event(1, 1_501, event_id="b"), RULES) == "applied"
 
-    assert (state.items, state.kinds, len(state.event_ids)) == (["i1"], ["click"], 1)
+    assert (state.items, state.action_types, len(state.event_ids)) == (["i1"], ["click"], 1)
     assert state.apply(event(2, 1_502, event_id="a"), RULES) == "applied"
 
 

@@ -97,8 +97,8 @@ def test_the_sequence_is_sorted_and_never_longer_than_allowed(log: list[Event]) 
     assert state.times_ms == sorted(state.times_ms)
     assert len(state.items) == len(state.times_ms) == len(state.actions) <= 4
     assert len(state.event_ids) <= 2
-    assert all(kind < len(state.kinds) for kind in state.actions)
-    assert len(set(state.kinds)) == len(state.kinds)
+    assert all(kind < len(state.action_types) for kind in state.actions)
+    assert len(set(state.action_types)) == len(state.action_types)
 
 
 @settings(deadline=None, max_examples=150)

@@ -5,19 +5,20 @@ import functools
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import ParamSpec
+from typing import Any, ParamSpec
 
 from prometheus_client import CollectorRegistry
 
 from stream.events import Message, Validator
-from stream.kafka.write_fence import Succession
+from stream.kafka.write_fence import WriteFence
 from stream.metrics import Metrics
 from stream.pipeline.batcher import BatchPolicy, MicroBatcher
-from stream.pipeline.delivery import Topics
 from stream.pipeline.limits import Limits
 from stream.pipeline.pipeline import Pipeline
+from stream.pipeline.topics import Topics
 from stream.storage.store import StateStore
 from stream.user_state import Rules, UserState
+from stream.worker.scoring_handler import ScoringHandler
 from tests.stream.fakes import EchoScorer, ManualDevice, ManualExecutor, ManualPublisher, settle
 
 P = ParamSpec("P")
@@ -68,7 +69,7 @@ class World:
         self.now_s = 0.0
         self.ours = True  # whether the lease is held
         self.metrics = Metrics(CollectorRegistry())
-        self.succession = Succession()
+        self.fence = WriteFence()
         self.pipeline = Pipeline(
             topics=TOPICS,
             limits=limits,
@@ -78,10 +79,14 @@ class World:
             device=self.device,
             publisher=self.publisher,
             store=store,
-            succession=self.succession,
+            fence=self.fence,
             metrics=self.metrics,
             may_write=lambda: self.ours,
             clock=lambda: self.now_s,
+        )
+        unused: Any = None  # recovery and score repair need a broker
+        self.handler = ScoringHandler(
+            self.pipeline, unused, unused, store, self.fence, TOPICS.scores
         )
         self.assign(partitions)
         self.runner = asyncio.create_task(self.pipeline.run())
@@ -90,7 +95,7 @@ class World:
         """The group gives us these partitions."""
         for partition in partitions:
             self.store.open(partition)
-        self.succession.start_over({})
+        self.fence.reset({})
         self.pipeline.assign(partitions)
 
     async def feed(self, *messages: Message, partition: int = 0) -> None:
@@ -113,7 +118,7 @@ class World:
     async def commit(self) -> dict[int, int]:
         """Commit what may be committed, as the worker does from time to time."""
         positions = self.pipeline.positions()
-        self.pipeline.committed(positions)
+        self.pipeline.mark_committed(positions)
         await settle()
         return positions
 

@@ -44,7 +44,7 @@ def written(path: Path, *events: dict[str, Any]) -> str:
 def remembered(*items: str) -> bytes:
     state = UserState()
     state.items, state.times_ms = list(items), list(range(1, len(items) + 1))
-    state.kinds, state.actions = ["click"], bytearray(len(items))
+    state.action_types, state.actions = ["click"], bytearray(len(items))
     return state.to_bytes()
 
 

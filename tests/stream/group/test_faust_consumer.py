@@ -1,4 +1,4 @@
-"""What the bulk lane makes of Faust: whole lists, each record once, none lost in a rebalance."""
+"""The Faust consumer adapter: whole lists, each record once, none lost in a rebalance."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -17,8 +17,9 @@ from faust.types import TP
 
 from stream.events import Message
 from stream.group.faust_app import build_app
-from stream.group.faust_consumer import Lane, _BulkRecovery
-from stream.group.offset_metadata import Commit
+from stream.group.faust_consumer import FaustConsumer
+from stream.group.faust_driver import BulkRecovery
+from stream.group.offset_metadata import OffsetMetadata
 from stream.settings import WorkerSettings
 from tests.stream.fakes import click, settle
 from tests.stream.world import on_a_loop
@@ -29,8 +30,8 @@ def new_app(directory: Path) -> faust.App:
     return build_app(settings, partitions=2, instance_id="me")
 
 
-class RecordingSink:
-    """Takes what the lane hands over; may be told to have no room."""
+class RecordingListener:
+    """Records what it is given; may have no room."""
 
     def __init__(self) -> None:
         self.taken: list[tuple[int, list[int]]] = []
@@ -39,25 +40,25 @@ class RecordingSink:
         self.room = asyncio.Event()
         self.room.set()
 
-    async def recover(self, partitions: frozenset[int]) -> None:
+    async def on_assigned(self, partitions: frozenset[int]) -> None:
         self.recovered.append(partitions)
 
-    async def ingest(self, partition: int, messages: Sequence[Message]) -> None:
+    async def on_records(self, partition: int, messages: Sequence[Message]) -> None:
         self.taken.append((partition, [message.offset for message in messages]))
         await self.room.wait()
 
-    async def revoke(self) -> None:
+    async def on_revoked(self) -> None:
         self.revoked += 1
 
 
 class Reading:
-    """A consumer of the lane that reads a log by hand: partition 0 of a topic, from the start."""
+    """Our consumer on a log that is written by hand: partition 0 of a topic, from the start."""
 
     def __init__(self, directory: Path) -> None:
-        self.sink = RecordingSink()
+        self.listener = RecordingListener()
         self.app: Any = new_app(directory)
         self.answered: list[float] = []
-        self.lane = Lane(self.app, "lately.events", self.sink, self.answered.append)
+        self.adapter = FaustConsumer(self.app, "lately.events", self.listener, self.answered.append)
         consumer: Any = self.app._new_consumer()
         consumer._getmany = self._getmany
         consumer._get_active_partitions = lambda: {TP("lately.events", 0)}
@@ -68,7 +69,7 @@ class Reading:
         self.committed = self.position = self.end = self.markers = 0
         self._timed_out = False
 
-    # What the lane asks Faust's thread and aiokafka's consumer in it.
+    # What the adapter calls on Faust's thread and on aiokafka's consumer in it.
 
     def _ensure_consumer(self) -> Any:
         assignment = SimpleNamespace(all_consumed_offsets=self._read_up_to)
@@ -128,7 +129,7 @@ async def test_whole_lists_are_handed_over_in_order(tmp_path: Path) -> None:
         await r.append(3)
         await r.append(1)
 
-        assert r.sink.taken == [(0, [0, 1, 2]), (0, [3])]
+        assert r.listener.taken == [(0, [0, 1, 2]), (0, [3])]
 
 
 @on_a_loop
@@ -164,7 +165,7 @@ async def test_records_of_another_topic_are_not_ours(tmp_path: Path) -> None:
         r.topic = "lately-state-changelog"
         await r.append(3)
 
-        assert r.sink.taken == []
+        assert r.listener.taken == []
 
 
 @on_a_loop
@@ -176,7 +177,7 @@ async def test_a_record_read_again_is_handed_over_once(tmp_path: Path) -> None:
         r.position = 1
         await r.append(1)
 
-        assert r.sink.taken == [(0, [0, 1]), (0, [2])]
+        assert r.listener.taken == [(0, [0, 1]), (0, [2])]
 
 
 @pytest.fixture
@@ -200,8 +201,8 @@ def test_after_a_rebalance_every_record_comes_again_from_the_committed_offset_on
             await r.rebalance(fetch_times_out=fetch_times_out)
             await r.append(2)
 
-            assert r.sink.taken[0] == (0, [0, 1, 2, 3])
-            again = [offset for _, offsets in r.sink.taken[1:] for offset in offsets]
+            assert r.listener.taken[0] == (0, [0, 1, 2, 3])
+            again = [offset for _, offsets in r.listener.taken[1:] for offset in offsets]
             assert again == [1, 2, 3, 4, 5]
 
     scenario()
@@ -216,10 +217,10 @@ def test_records_that_come_while_the_flow_is_stopped_come_again_afterwards(
         async with reading(tmp_path) as r:
             r.consumer.stop_flow()
             await r.append(2)
-            assert r.sink.taken == []
+            assert r.listener.taken == []
 
             await r.rebalance(fetch_times_out=False)
-            assert r.sink.taken == [(0, [0, 1])]
+            assert r.listener.taken == [(0, [0, 1])]
 
     scenario()
 
@@ -237,52 +238,52 @@ async def test_a_seek_while_partitions_change_hands_is_no_end(tmp_path: Path) ->
         r.consumer.resume_flow()
         await r.append(1)
 
-        assert r.sink.taken == [(0, [0, 1])]
+        assert r.listener.taken == [(0, [0, 1])]
 
 
 @pytest.mark.usefixtures("no_group")
-def test_a_sink_without_room_holds_up_reading_but_no_rebalance(tmp_path: Path) -> None:
+def test_a_listener_without_room_holds_up_reading_but_no_rebalance(tmp_path: Path) -> None:
     @on_a_loop
     async def scenario() -> None:
         async with reading(tmp_path) as r:
-            r.sink.room.clear()
+            r.listener.room.clear()
             await r.append(1)
             await r.append(1)
-            assert r.sink.taken == [(0, [0])]
+            assert r.listener.taken == [(0, [0])]
 
-            r.sink.room.set()
+            r.listener.room.set()
             await settle()
-            assert r.sink.taken == [(0, [0]), (0, [1])]
+            assert r.listener.taken == [(0, [0]), (0, [1])]
 
-            r.sink.room.clear()
+            r.listener.room.clear()
             await r.append(1)
-            r.sink.taken.clear()
+            r.listener.taken.clear()
             await r.rebalance(fetch_times_out=True)  # comes through, though there is no room
-            assert r.sink.taken == [(0, [0, 1, 2])]
+            assert r.listener.taken == [(0, [0, 1, 2])]
 
     scenario()
 
 
 @on_a_loop
-async def test_recovery_is_the_sinks_and_nothing_is_left_for_faust(tmp_path: Path) -> None:
+async def test_the_listener_recovers_and_leaves_nothing_to_faust(tmp_path: Path) -> None:
     r = Reading(tmp_path)
     recovery = r.app.tables.recovery
 
-    assert isinstance(recovery, _BulkRecovery)
+    assert isinstance(recovery, BulkRecovery)
     await recovery._seek_offsets(None, {TP("changelog", 1), TP("changelog", 0)}, {}, "active")
 
-    assert r.sink.recovered == [frozenset({0, 1})]
+    assert r.listener.recovered == [frozenset({0, 1})]
     assert not recovery.need_recovery()
 
 
 @on_a_loop
-async def test_only_when_our_partitions_are_revoked_the_sink_lets_go(tmp_path: Path) -> None:
+async def test_only_a_revocation_of_our_partitions_reaches_the_listener(tmp_path: Path) -> None:
     r = Reading(tmp_path)
 
     await r.app.on_partitions_revoked.send({TP("other", 0)})
-    assert r.sink.revoked == 0
+    assert r.listener.revoked == 0
     await r.app.on_partitions_revoked.send({TP("other", 0), TP("lately.events", 1)})
-    assert r.sink.revoked == 1
+    assert r.listener.revoked == 1
 
 
 # --- commits -------------------------------------------------------------------------------------
@@ -324,18 +325,20 @@ class Thread:
         self.committed.append(offsets)
 
 
-def committing(directory: Path, thread: Thread) -> Lane:
+def committing(directory: Path, thread: Thread) -> FaustConsumer:
     r = Reading(directory)
     r.consumer._thread = thread
     r.app._consumer = r.consumer
-    return r.lane
+    return r.adapter
 
 
 @on_a_loop
 async def test_offsets_are_committed_for_the_events_topic(tmp_path: Path) -> None:
     thread = Thread()
 
-    assert await committing(tmp_path, thread).commit({0: 5, 1: 9}, {1: 4})
+    assert await committing(tmp_path, thread).commit(
+        {0: OffsetMetadata(5), 1: OffsetMetadata(9, "scores_end=4")}
+    )
     assert thread.committed == [
         {
             TopicPartition("lately.events", 0): (5, ""),
@@ -345,33 +348,33 @@ async def test_offsets_are_committed_for_the_events_topic(tmp_path: Path) -> Non
 
 
 @on_a_loop
-async def test_what_is_committed_is_told_with_the_end_of_the_scores_that_was_noted(
+async def test_commits_are_fetched_with_their_metadata(
     tmp_path: Path,
 ) -> None:
-    # Nothing was ever committed of 2 (the protocol says -1) and 4; somebody else committed 3.
-    assert await committing(tmp_path, Thread()).commits({0, 1, 2, 3, 4}) == {
-        0: Commit(5, None),
-        1: Commit(9, 4),
+    # 2 (the protocol has -1) and 4 were never committed; another tool committed 3.
+    assert await committing(tmp_path, Thread()).fetch_committed({0, 1, 2, 3, 4}) == {
+        0: OffsetMetadata(5),
+        1: OffsetMetadata(9, "scores_end=4"),
         2: None,
-        3: Commit(7, None),
+        3: OffsetMetadata(7, "of another tool"),
         4: None,
     }
 
 
 @on_a_loop
-async def test_the_ends_of_any_partitions_are_told(tmp_path: Path) -> None:
-    ends = await committing(tmp_path, Thread()).ends_of([("scores", 1), ("changelog", 2)])
+async def test_the_ends_of_any_partitions_can_be_fetched(tmp_path: Path) -> None:
+    ends = await committing(tmp_path, Thread()).fetch_ends([("scores", 1), ("changelog", 2)])
 
     assert ends == {("scores", 1): 101, ("changelog", 2): 102}
 
 
 @pytest.mark.parametrize("error", [CommitFailedError("moved on"), IllegalStateError("not ours")])
-def test_a_group_that_has_moved_on_is_told_from_a_broker_that_is_gone(
+def test_a_commit_after_the_group_moved_on_is_not_an_error(
     tmp_path: Path, error: Exception
 ) -> None:
     @on_a_loop
     async def scenario() -> None:
-        assert not await committing(tmp_path, Thread(error)).commit({0: 5}, {})
+        assert not await committing(tmp_path, Thread(error)).commit({0: OffsetMetadata(5)})
 
     scenario()
 
@@ -379,12 +382,12 @@ def test_a_group_that_has_moved_on_is_told_from_a_broker_that_is_gone(
 @on_a_loop
 async def test_a_broker_that_is_gone_raises(tmp_path: Path) -> None:
     with pytest.raises(KafkaConnectionError):
-        await committing(tmp_path, Thread(KafkaConnectionError())).commit({0: 5}, {})
+        await committing(tmp_path, Thread(KafkaConnectionError())).commit({0: OffsetMetadata(5)})
 
 
 @on_a_loop
 async def test_before_the_first_assignment_there_are_no_ends(tmp_path: Path) -> None:
-    assert Reading(tmp_path).lane.ends() == {}
+    assert Reading(tmp_path).adapter.ends() == {}
 
 
 # --- the app -------------------------------------------------------------------------------------
@@ -439,7 +442,7 @@ async def test_a_partition_without_a_commit_is_sought_back_to_its_start(tmp_path
     fresh, old = TP("lately.events", 0), TP("lately.events", 1)
     thread = SeekingThread({fresh: None, old: 7, TP("lately-state-changelog", 0): None})
     r.consumer._thread = thread
-    del r.consumer.perform_seek  # the lane's own, not the one of this test's log
+    del r.consumer.perform_seek  # our own, not the one of this test's log
 
     await r.consumer.perform_seek()
 
@@ -475,7 +478,7 @@ def test_only_a_heartbeat_that_is_answered_counts_from_when_it_was_sent(
 
             monkeypatch.setattr(driver.AIOKafkaConsumerThread, "on_start", start)
             clock = SimpleNamespace(monotonic=lambda: next(times_s))
-            monkeypatch.setattr("stream.group.faust_consumer.time", clock)
+            monkeypatch.setattr("stream.group.faust_driver.time", clock)
             thread = r.consumer._new_consumer_thread()
             await thread.on_start()
 

@@ -1,7 +1,7 @@
-"""What the bulk lane takes from Faust is there, as it expects.
+"""Faust's private names are still what the consumer adapter expects.
 
-When one of these fails, Faust has changed what stream.group.faust_consumer uses: review that module
-before the pin moves.
+When one of these fails, Faust has changed what stream.group.faust_consumer and faust_driver use:
+review them before the pin moves.
 """
 
 import importlib
@@ -69,7 +69,7 @@ def parameters(function: Callable[..., Any]) -> list[str]:
     ],
     ids=lambda value: value.__qualname__ if callable(value) else "",
 )
-def test_a_method_that_the_lane_calls_or_replaces_has_its_parameters(
+def test_a_method_that_the_adapter_calls_or_replaces_has_its_parameters(
     function: Callable[..., Any], expected: list[str]
 ) -> None:
     assert parameters(function) == expected
@@ -95,7 +95,7 @@ def source(function: Callable[..., Any]) -> str:
     return inspect.getsource(getattr(function, "fun", function))  # of a service's task too
 
 
-def test_heartbeats_go_through_the_one_method_that_the_lane_watches() -> None:
+def test_heartbeats_go_through_the_one_method_that_the_adapter_wraps() -> None:
     assert "await self._do_heartbeat()" in source(GroupCoordinator._heartbeat_routine)
 
 
@@ -117,7 +117,7 @@ def test_the_recovery_service_is_made_only_when_there_is_none() -> None:
 @pytest.mark.parametrize(
     "name", ["tables", "topics", "on_partitions_revoked", "crash_reason", "crashed", "should_stop"]
 )
-def test_the_app_has_what_the_lane_asks_it_for(name: str) -> None:
+def test_the_app_has_what_the_adapter_uses(name: str) -> None:
     assert hasattr(App, name)
 
 

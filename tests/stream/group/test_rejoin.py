@@ -1,4 +1,4 @@
-"""Partitions are taken anew when another wrote among us, until that is clearly no help."""
+"""After a foreign write the member rejoins, until that clearly does not help."""
 
 import asyncio
 from pathlib import Path
@@ -7,16 +7,16 @@ from typing import get_args
 import pytest
 
 from stream.errors import FencedError
-from stream.group.faust_consumer import Lane
-from stream.group.rejoin import AT_MOST, WITHIN_S, Retaking
+from stream.group.faust_consumer import FaustConsumer
+from stream.group.rejoin import MAX_REJOINS, WINDOW_S, Rejoiner
 from stream.health import Condition, Health
-from stream.kafka.write_fence import fenced
+from stream.kafka.write_fence import foreign_write
 from tests.stream.fakes import settle
 from tests.stream.world import World, on_a_loop, world
 
 
-class FakeLane(Lane):
-    """A group that is asked for partitions, and gives them."""
+class FakeConsumer(FaustConsumer):
+    """A group that reassigns the partitions when asked."""
 
     def __init__(self, w: World) -> None:
         self.world, self.asked = w, 0
@@ -26,58 +26,60 @@ class FakeLane(Lane):
         self.world.assign()
 
 
-class Retaken:
-    """A pipeline whose partitions are let go, and who takes them anew."""
+class Fenced:
+    """A pipeline that is fenced, and the rejoiner that gets its partitions back."""
 
     def __init__(self, w: World) -> None:
-        self.w, self.lane, self.health = w, FakeLane(w), Health(0.0)
+        self.w, self.consumer, self.health = w, FakeConsumer(w), Health(0.0)
         for condition in get_args(Condition):
             self.health.set_ok(condition)
-        retaking = Retaking(w.pipeline, self.lane, self.health, lambda: w.now_s)
-        self.task = asyncio.create_task(retaking.run())
+        rejoiner = Rejoiner(w.pipeline.fenced, self.consumer, self.health, lambda: w.now_s)
+        self.task = asyncio.create_task(rejoiner.run())
 
     async def fence(self) -> None:
-        self.w.pipeline.let_go(fenced(("scores", 0), 7))
+        self.w.pipeline.release(foreign_write(("scores", 0), 7))
         await settle()
 
 
 @on_a_loop
-async def test_what_was_let_go_is_taken_anew_and_not_ready_until_it_is(tmp_path: Path) -> None:
+async def test_a_fenced_member_rejoins_and_is_not_ready_until_it_has_recovered(
+    tmp_path: Path,
+) -> None:
     async with world(tmp_path) as w:
-        r = Retaken(w)
+        r = Fenced(w)
         await settle()
-        assert r.lane.asked == 0
+        assert r.consumer.asked == 0
         await r.fence()
 
-        assert (r.lane.asked, w.pipeline.partitions) == (1, frozenset({0, 1}))
+        assert (r.consumer.asked, w.pipeline.partitions) == (1, frozenset({0, 1}))
         assert r.health.ready() == (
             False,
-            {"state": "somebody else wrote into our partitions"},
+            {"state": "another writer appended to our partitions"},
         )
         assert not r.task.done()
 
 
 @on_a_loop
-async def test_two_who_let_go_at_once_are_taken_anew_once(tmp_path: Path) -> None:
+async def test_two_fenced_batches_lead_to_one_rejoin(tmp_path: Path) -> None:
     async with world(tmp_path) as w:
-        r = Retaken(w)
-        w.pipeline.let_go(fenced(("scores", 0), 7))
-        w.pipeline.let_go(fenced(("changelog", 0), 8))
+        r = Fenced(w)
+        w.pipeline.release(foreign_write(("scores", 0), 7))
+        w.pipeline.release(foreign_write(("changelog", 0), 8))
         await settle()
 
-        assert r.lane.asked == 1
+        assert r.consumer.asked == 1
 
 
-@pytest.mark.parametrize("every_s", [0.0, WITHIN_S / AT_MOST - 1])
-def test_who_writes_again_and_again_ends_the_worker(tmp_path: Path, every_s: float) -> None:
+@pytest.mark.parametrize("every_s", [0.0, WINDOW_S / MAX_REJOINS - 1])
+def test_repeated_foreign_writes_end_the_worker(tmp_path: Path, every_s: float) -> None:
     @on_a_loop
     async def scenario() -> None:
         async with world(tmp_path) as w:
-            r = Retaken(w)
-            for _ in range(AT_MOST):
+            r = Fenced(w)
+            for _ in range(MAX_REJOINS):
                 await r.fence()
                 w.now_s += every_s
-            assert (r.lane.asked, r.task.done()) == (AT_MOST, False)
+            assert (r.consumer.asked, r.task.done()) == (MAX_REJOINS, False)
             await r.fence()
 
             assert isinstance(r.task.exception(), FencedError)
@@ -86,11 +88,11 @@ def test_who_writes_again_and_again_ends_the_worker(tmp_path: Path, every_s: flo
 
 
 @on_a_loop
-async def test_who_writes_now_and_then_does_not(tmp_path: Path) -> None:
+async def test_occasional_foreign_writes_do_not(tmp_path: Path) -> None:
     async with world(tmp_path) as w:
-        r = Retaken(w)
-        for _ in range(3 * AT_MOST):
+        r = Fenced(w)
+        for _ in range(3 * MAX_REJOINS):
             await r.fence()
-            w.now_s += WITHIN_S / AT_MOST
+            w.now_s += WINDOW_S / MAX_REJOINS
 
-        assert (r.lane.asked, r.task.done()) == (3 * AT_MOST, False)
+        assert (r.consumer.asked, r.task.done()) == (3 * MAX_REJOINS, False)

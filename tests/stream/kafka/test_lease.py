@@ -7,7 +7,7 @@ from typing import Any
 
 from aiokafka.producer import sender as aiokafka_sender
 
-from stream.kafka.lease import Lease, hold_back
+from stream.kafka.lease import Lease, gate_requests
 from tests.stream.fakes import settle
 from tests.stream.world import on_a_loop
 
@@ -22,7 +22,7 @@ class Clock:
 
 
 def test_nobody_holds_it_before_the_first_answer() -> None:
-    assert not Lease(10.0, Clock()).held()
+    assert not Lease(10.0, Clock()).is_held()
 
 
 def test_it_counts_from_when_the_heartbeat_was_sent_not_from_its_answer() -> None:
@@ -31,9 +31,9 @@ def test_it_counts_from_when_the_heartbeat_was_sent_not_from_its_answer() -> Non
     lease.renew(sent_s=95.0)
 
     clock.now_s = 104.9
-    assert lease.held()
+    assert lease.is_held()
     clock.now_s = 105.0
-    assert not lease.held()
+    assert not lease.is_held()
 
 
 def test_an_answer_that_comes_late_takes_nothing_away() -> None:
@@ -43,7 +43,7 @@ def test_an_answer_that_comes_late_takes_nothing_away() -> None:
     lease.renew(sent_s=90.0)
 
     clock.now_s = 108.0
-    assert lease.held()
+    assert lease.is_held()
 
 
 class Sender:
@@ -60,7 +60,7 @@ class Sender:
 async def test_no_request_leaves_while_it_is_not_held() -> None:
     sender, ours = Sender(), [False]
     producer: Any = SimpleNamespace(_sender=sender)
-    hold_back(producer, lambda: ours[0])
+    gate_requests(producer, lambda: ours[0])
 
     task = asyncio.create_task(producer._sender._send_produce_req(1, {}))
     await settle()

@@ -21,7 +21,7 @@ from stream.kafka.producer import (
     Delivery,
     Publisher,
     Record,
-    acknowledged,
+    await_acks,
 )
 from tests.stream.fakes import FakeMessage
 
@@ -121,13 +121,13 @@ def test_a_dead_letter_of_nothing_with_an_empty_header_can_be_sent() -> None:
 def test_the_offset_of_the_last_record_comes_back() -> None:
     async def main() -> int:
         deliveries = [Delivery(10, answer(100)), Delivery(5, answer(110))]
-        return await acknowledged("t", deliveries)
+        return await await_acks("t", deliveries)
 
     assert asyncio.run(main()) == 110 + 5 - 1
 
 
 def test_nothing_sent_has_no_offset() -> None:
-    assert asyncio.run(acknowledged("t", [])) == -1
+    assert asyncio.run(await_acks("t", [])) == -1
 
 
 @pytest.mark.parametrize("error", [KafkaTimeoutError(), MessageSizeTooLargeError("too big")])
@@ -135,7 +135,7 @@ def test_a_record_the_broker_refuses_is_an_error_in_one_line(error: KafkaError) 
     async def main() -> None:
         refused: asyncio.Future[RecordMetadata] = asyncio.get_running_loop().create_future()
         refused.set_exception(error)
-        await acknowledged("scores", [Delivery(1, answer(0)), Delivery(1, refused)])
+        await await_acks("scores", [Delivery(1, answer(0)), Delivery(1, refused)])
 
     with pytest.raises(DeliveryError, match=rf"^scores: .*{type(error).__name__}.*start.*$"):
         asyncio.run(main())

@@ -1,4 +1,4 @@
-"""Our records follow one another where only we write; who stands between is seen."""
+"""Records of ours are contiguous where only we write; a foreign record between them is seen."""
 
 import asyncio
 
@@ -8,7 +8,7 @@ from aiokafka.structs import RecordMetadata
 
 from stream.errors import FencedError
 from stream.kafka.producer import Delivery
-from stream.kafka.write_fence import Succession
+from stream.kafka.write_fence import WriteFence
 from tests.stream.world import on_a_loop
 
 SCORES = ("scores", 3)
@@ -26,55 +26,59 @@ def sent(*offsets: int, records: int = 2) -> list[Delivery]:
 
 
 @on_a_loop
-async def test_records_that_follow_one_another_are_ours() -> None:
-    succession = Succession()
-    succession.start_over({SCORES: 10})
-    succession.follow("scores", sent(10, 12))
-    succession.follow("scores", [])
-    succession.follow("scores", sent(14))
+async def test_contiguous_records_are_ours() -> None:
+    fence = WriteFence()
+    fence.reset({SCORES: 10})
+    fence.acknowledged("scores", sent(10, 12))
+    fence.acknowledged("scores", [])
+    fence.acknowledged("scores", sent(14))
 
-    assert succession.ends("scores") == {3: 16}
-    assert succession.ends("changelog") == {}
-
-
-@on_a_loop
-async def test_a_record_between_ours_is_somebody_elses() -> None:
-    succession = Succession()
-    succession.follow("scores", sent(10))  # the first says where we begin
-
-    with pytest.raises(FencedError, match="scores: somebody else wrote to partition 3 before offs"):
-        succession.follow("scores", sent(13))
-    assert succession.ends("scores") == {3: 12}  # the next owner must look behind that
+    assert fence.ends("scores") == {3: 16}
+    assert fence.ends("changelog") == {}
 
 
 @on_a_loop
-async def test_a_record_before_our_first_one_is_seen_where_the_end_was_known() -> None:
-    succession = Succession()
-    succession.start_over({SCORES: 10})
+async def test_a_record_between_ours_is_a_foreign_write() -> None:
+    fence = WriteFence()
+    fence.acknowledged("scores", sent(10))  # the first batch fixes the expected offset
+
+    with pytest.raises(
+        FencedError, match="scores: another writer appended to partition 3 before offs"
+    ):
+        fence.acknowledged("scores", sent(13))
+    assert fence.ends("scores") == {3: 12}  # the next owner must read from there
+
+
+@on_a_loop
+async def test_a_record_before_our_first_one_is_seen_if_the_end_was_known() -> None:
+    fence = WriteFence()
+    fence.reset({SCORES: 10})
 
     with pytest.raises(FencedError):
-        succession.follow("scores", sent(11))
+        fence.acknowledged("scores", sent(11))
 
 
 @on_a_loop
-async def test_where_the_broker_forgot_a_place_the_next_one_begins_anew() -> None:
-    succession = Succession()
-    succession.start_over({SCORES: 10})
-    succession.follow("scores", sent(-1))  # Kafka's answer to a request that it has had before
-    assert succession.ends("scores") == {}
+async def test_after_an_unknown_offset_the_next_batch_starts_over() -> None:
+    fence = WriteFence()
+    fence.reset({SCORES: 10})
+    fence.acknowledged(
+        "scores", sent(-1)
+    )  # Kafka's answer to a retry whose offset it no longer knows
+    assert fence.ends("scores") == {}
 
-    succession.follow("scores", sent(40))
-    assert succession.ends("scores") == {3: 42}
+    fence.acknowledged("scores", sent(40))
+    assert fence.ends("scores") == {3: 42}
 
 
 @on_a_loop
-async def test_a_partition_is_at_rest_when_nothing_is_on_its_way() -> None:
-    succession = Succession()
-    succession.start_over({SCORES: 10, ("changelog", 3): 7})
-    succession.sends(*SCORES)
-    succession.sends(*SCORES)
-    succession.follow("scores", sent(10))
-    assert succession.at_rest() == {("changelog", 3): 7}
+async def test_a_partition_is_idle_when_nothing_is_in_flight() -> None:
+    fence = WriteFence()
+    fence.reset({SCORES: 10, ("changelog", 3): 7})
+    fence.sending(*SCORES)
+    fence.sending(*SCORES)
+    fence.acknowledged("scores", sent(10))
+    assert fence.idle_ends() == {("changelog", 3): 7}
 
-    succession.follow("scores", sent(12))
-    assert succession.at_rest() == {("changelog", 3): 7, SCORES: 14}
+    fence.acknowledged("scores", sent(12))
+    assert fence.idle_ends() == {("changelog", 3): 7, SCORES: 14}

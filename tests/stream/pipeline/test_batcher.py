@@ -103,8 +103,8 @@ def test_draining_closes_at_once(batcher: MicroBatcher) -> None:
 
 
 def test_a_dead_letter_alone_brings_a_batch_at_the_deadline(batcher: MicroBatcher) -> None:
-    batcher.add_errand(10.0)
-    batcher.add_errand(10.1)
+    batcher.request_flush(10.0)
+    batcher.request_flush(10.1)
 
     assert batcher.next_wakeup() == 10.0 + 0.2
     assert batcher.take() == []
@@ -143,7 +143,7 @@ def test_a_revoked_user_waits_no_more_and_the_device_stays_busy(batcher: MicroBa
     add(batcher, 10.0, "u1", 0)
     batcher.take()
     add(batcher, 10.1, "u2", 1)
-    batcher.add_errand(10.1)
+    batcher.request_flush(10.1)
 
     batcher.drop_partitions()
 
@@ -244,7 +244,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule()
     def errand_comes(self) -> None:
-        self.batcher.add_errand(self.now_s)
+        self.batcher.request_flush(self.now_s)
         if self.errand_since_s is None:
             self.errand_since_s = self.now_s
 

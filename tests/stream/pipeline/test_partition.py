@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from stream.pipeline.partition import Partition
-from stream.pipeline.users import Users
+from stream.pipeline.user_cache import UserCache
 from stream.storage.store import StateStore
 from stream.user_state import UserState
 
@@ -29,7 +29,7 @@ def store(tmp_path: Path) -> Iterator[StateStore]:
 
 @pytest.fixture
 def partition(store: StateStore) -> Partition:
-    return Partition(0, Users(0, store, limit=10), store.markers(0))
+    return Partition(0, UserCache(0, store, limit=10), store.markers(0))
 
 
 def test_the_markers_on_disk_are_known_with_the_offset_of_their_forget(
@@ -51,15 +51,15 @@ def test_the_markers_on_disk_are_known_with_the_offset_of_their_forget(
 def test_a_marker_expires_when_its_forget_is_committed(
     partition: Partition, committed: int, expired: dict[bytes, int]
 ) -> None:
-    partition.is_committed(committed, now_s=3.0)
+    partition.mark_committed(committed, now_s=3.0)
 
     assert partition.has_expired_markers(3.0) == bool(expired)
     assert partition.expired_markers(3.0, ()) == expired
 
 
 def test_a_marker_stays_for_a_while_after_its_forget_is_committed(partition: Partition) -> None:
-    partition.is_committed(5, now_s=3.0)
-    partition.is_committed(10, now_s=4.0)
+    partition.mark_committed(5, now_s=3.0)
+    partition.mark_committed(10, now_s=4.0)
 
     assert not partition.has_expired_markers(before_s=2.9)
     assert partition.expired_markers(2.9, ()) == {}
@@ -69,17 +69,17 @@ def test_a_marker_stays_for_a_while_after_its_forget_is_committed(partition: Par
 
 
 def test_who_is_forgotten_again_meanwhile_stays_for_as_long_again(partition: Partition) -> None:
-    partition.is_committed(10, now_s=3.0)
+    partition.mark_committed(10, now_s=3.0)
     partition.users.get(b"u1").applied_offset = partition.markers[b"u1"] = 12
 
     assert partition.expired_markers(3.0, ()) == {b"u2": 9}  # a replay of 12 is still to come
-    partition.is_committed(13, now_s=5.0)
+    partition.mark_committed(13, now_s=5.0)
     assert not partition.has_expired_markers(before_s=4.9)
     assert partition.expired_markers(5.0, ()) == {b"u1": 12}
 
 
 def test_a_marker_expires_once(partition: Partition) -> None:
-    partition.is_committed(100, now_s=3.0)
+    partition.mark_committed(100, now_s=3.0)
 
     assert len(partition.expired_markers(3.0, ())) == 2
     assert not partition.has_expired_markers(3.0)
@@ -87,14 +87,14 @@ def test_a_marker_expires_once(partition: Partition) -> None:
 
 
 def test_a_busy_users_marker_waits(partition: Partition) -> None:
-    partition.is_committed(100, now_s=3.0)
+    partition.mark_committed(100, now_s=3.0)
 
     assert partition.expired_markers(3.0, ({b"u1"}, {b"u2": None})) == {}
     assert partition.expired_markers(3.0, ()) == {b"u1": 4, b"u2": 9}
 
 
 def test_whoever_has_come_back_is_not_deleted(partition: Partition) -> None:
-    partition.is_committed(100, now_s=3.0)
+    partition.mark_committed(100, now_s=3.0)
     partition.users.get(b"u1").forgotten = False
 
     assert partition.expired_markers(3.0, ()) == {b"u2": 9}
@@ -103,7 +103,7 @@ def test_whoever_has_come_back_is_not_deleted(partition: Partition) -> None:
 
 
 def test_a_deleted_user_is_in_memory_no_more(partition: Partition) -> None:
-    partition.is_committed(100, now_s=3.0)
+    partition.mark_committed(100, now_s=3.0)
     before = len(partition.users)
 
     partition.expired_markers(3.0, ())

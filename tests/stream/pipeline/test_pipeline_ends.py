@@ -91,7 +91,7 @@ async def test_a_batch_revoked_before_its_scores_are_acknowledged_writes_nothing
 def test_nothing_is_sent_while_nobody_knows_whose_the_partitions_are(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pipeline_module, "LOOK_EVERY_S", 0)  # looks again at once
+    monkeypatch.setattr(pipeline_module, "POLL_S", 0)  # looks again at once
 
     @on_a_loop
     async def scenario() -> None:
@@ -126,7 +126,7 @@ async def test_a_stranger_in_our_changelog_has_all_partitions_taken_anew(tmp_pat
         await w.feed(click("u1", 1))
         await w.acknowledge_all()
 
-        assert isinstance(w.pipeline.fences.get_nowait(), FencedError)
+        assert isinstance(w.pipeline.fenced.get_nowait(), FencedError)
         # What the stranger may have spoilt is not committed, and nothing else of before is.
         assert (w.failure(), w.pipeline.positions()) == (None, {})
         w.assign()
@@ -147,12 +147,12 @@ async def test_batches_behind_the_one_that_met_a_stranger_say_nothing_of_their_o
         await w.feed(click("u1", 1))
         await w.feed(click("u1", 2))
         await w.acknowledge("scores")
-        assert isinstance(w.pipeline.fences.get_nowait(), FencedError)
+        assert isinstance(w.pipeline.fenced.get_nowait(), FencedError)
 
         w.assign()  # while the second batch still has its scores on their way
         await w.acknowledge_all()
 
-        assert (w.failure(), w.pipeline.fences.empty()) == (None, True)
+        assert (w.failure(), w.pipeline.fenced.empty()) == (None, True)
         await w.feed(click("u1", 1), click("u1", 2))
         await w.acknowledge_all()
         assert (w.failure(), w.position) == (None, 3)
@@ -197,12 +197,12 @@ async def test_partitions_that_are_lost_meanwhile_get_nothing(tmp_path: Path) ->
         await w.feed(click("u1", 0))
         w.ours = False
         await w.acknowledge("scores")
-        assert not await w.pipeline.settle(0.0)
+        assert not await w.pipeline.wait_idle(0.0)
 
         w.pipeline.revoke()
         w.ours = True  # of the next assignment
 
-        assert await w.pipeline.settle(5.0)
+        assert await w.pipeline.wait_idle(5.0)
         assert (w.topics, w.failure()) == (["scores"], None)
 
 

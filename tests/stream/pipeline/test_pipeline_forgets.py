@@ -76,7 +76,7 @@ async def test_the_marker_goes_when_the_commit_has_passed_it_and_not_before(
 ) -> None:
     async with world(tmp_path) as w:
         await forgotten(w)
-        w.pipeline.committed({0: 1})  # up to the forget, without it
+        w.pipeline.mark_committed({0: 1})  # up to the forget, without it
         await settle()
         assert w.publisher.unanswered() == []
 
@@ -107,7 +107,7 @@ async def test_the_marker_stays_for_as_long_as_a_lost_workers_record_may_be_on_i
             assert w.publisher.unanswered() == []
 
         w.now_s = 600.0
-        w.pipeline.committed({})  # nothing new came, and the committer looks all the same
+        w.pipeline.mark_committed({})  # nothing new came, and the committer looks all the same
         await settle()
         await w.acknowledge_all()
 
@@ -154,7 +154,7 @@ async def test_who_comes_back_before_the_marker_goes_is_kept(tmp_path: Path) -> 
         w.device.hold()
         await w.feed(click("u2", 2))  # keeps the device
         await w.feed(click("u1", 3))  # back, and waiting
-        w.pipeline.committed({0: 2})
+        w.pipeline.mark_committed({0: 2})
         w.device.release()
         await settle()
         await w.acknowledge_all()
@@ -186,7 +186,7 @@ async def test_who_is_forgotten_twice_is_deleted_after_the_second(tmp_path: Path
     async with world(tmp_path) as w:
         await forgotten(w)
         await w.feed(forget("u1", 2))
-        w.pipeline.committed({0: 2})
+        w.pipeline.mark_committed({0: 2})
         await settle()
         later = w.publisher.sent[3:]
         assert [r for s in later if s.topic == "changelog" for r in s.records if r[1] is None] == []

@@ -1,10 +1,10 @@
-"""The ladder: who waits too long gets less, in steps, and only where that is asked for."""
+"""The ladder: who waits too long gets less, in steps, and only where that is scorer_input for."""
 
 import pytest
 
 from model.scorer import Score
 from model.sequence import Sequence
-from stream.pipeline.shedding import SHORT_ITEMS, Level, asked, degrade, shed_level
+from stream.pipeline.shedding import SHORT_ITEMS, Level, degrade, scorer_input, shed_level
 
 ANSWER = Score([(f"i{n}", 0.01) for n in range(20)], [("shoes", 0.5)], {"buy": 0.1}, "full")
 CLICK = Sequence(("i1",), ("click",), (7,), 9)
@@ -36,8 +36,8 @@ def test_a_short_answer_has_the_best_items_and_everything_else() -> None:
 
 
 def test_for_a_cold_answer_the_scorer_is_told_the_time_and_nothing_else() -> None:
-    assert asked([CLICK], "cold") == [Sequence((), (), (), CLICK.now_ms)]
-    assert asked([CLICK], "short") == asked([CLICK], "full") == [CLICK]
+    assert scorer_input([CLICK], "cold") == [Sequence((), (), (), CLICK.now_ms)]
+    assert scorer_input([CLICK], "short") == scorer_input([CLICK], "full") == [CLICK]
 
 
 def test_a_cold_answer_is_that_of_a_new_user_but_for_its_mark() -> None:

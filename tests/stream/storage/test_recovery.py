@@ -129,7 +129,7 @@ def state(offset: int, item: str = "i") -> bytes:
     """A user's value that has come to this offset of the source."""
     user = UserState()
     user.applied_offset, user.items, user.times_ms = offset, [item], [offset]
-    user.kinds, user.actions = ["click"], bytearray([0])
+    user.action_types, user.actions = ["click"], bytearray([0])
     return user.to_bytes()
 
 
@@ -393,7 +393,7 @@ def test_a_disk_goes_on_after_the_last_change_that_it_has(
 ) -> None:
     store.open(0)
     store.write(0, [(b"u1", b"a")], changelog_offset=6)
-    store.miss_nothing(0, from_now_on=True)
+    store.mark_complete(0, following=True)
     changelog.write(0, Change(6, b"u1", b"old"), Change(7, b"u2", b"b"))
 
     recover(store, 0)
@@ -441,7 +441,7 @@ def test_a_disk_ahead_of_its_changelog_is_wiped_rebuilt_and_counted(
 ) -> None:
     store.open(0)
     store.write(0, [(b"u1", b"of another topic")], changelog_offset=50)
-    store.miss_nothing(0, from_now_on=True)
+    store.mark_complete(0, following=True)
     changelog.write(0, Change(0, b"u2", b"a"))
 
     recover(store, 0)
@@ -456,7 +456,7 @@ def test_a_changelog_that_no_longer_reaches_back_to_the_disk_is_read_from_its_st
 ) -> None:
     store.open(0)
     store.write(0, [(b"u1", b"gone since")], changelog_offset=5)
-    store.miss_nothing(0, from_now_on=True)
+    store.mark_complete(0, following=True)
     changelog.write(0, Change(20, b"u2", b"a"))
     changelog.starts[0] = 20
 
@@ -472,7 +472,7 @@ def test_one_partition_that_starts_over_leaves_the_others_where_they_are(
     for partition, offset in ((0, 50), (1, 2)):
         store.open(partition)
         store.write(partition, [(b"u1", b"disk")], changelog_offset=offset)
-        store.miss_nothing(partition, from_now_on=True)
+        store.mark_complete(partition, following=True)
     changelog.write(0, Change(0, b"u2", b"a"))
     changelog.write(1, Change(2, b"u1", b"disk"), Change(3, b"u3", b"b"))
 
@@ -541,7 +541,7 @@ def test_wherever_the_disk_stopped_it_ends_where_the_log_does(
         done = log[:stopped_at]
         if done:
             store.write(0, done, len(done) - 1)
-            store.miss_nothing(0, from_now_on=True)
+            store.mark_complete(0, following=True)
         if log:
             changelog.write(0, *(Change(n, key, value) for n, (key, value) in enumerate(log)))
 

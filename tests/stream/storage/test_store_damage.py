@@ -139,7 +139,9 @@ def test_a_partition_that_another_process_holds_is_not_wiped(shop: Shop) -> None
     shop.open()
     second = shop.new_store()  # by-passes the lock of the directory, but not RocksDB's own
 
-    with pytest.raises(StateError, match=r"cannot open it .*stop whoever uses it") as error:
+    with pytest.raises(
+        StateError, match=r"cannot open it .*stop the process that uses it"
+    ) as error:
         second.open(0)
     assert one_line(error)
     assert shop.causes == []

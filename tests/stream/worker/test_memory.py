@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from stream.worker.memory import settle, sweep, trim
+from stream.worker.memory import collect_cycles, limit_arenas, trim
 
 MB = 1_000_000
 needs_glibc = pytest.mark.skipif(
@@ -21,10 +21,10 @@ needs_glibc = pytest.mark.skipif(
 # Python's own pools, too small to be mapped. Then glibc says how many arenas it has made.
 SIXTEEN_THREADS = """
 import ctypes, sys, threading
-from stream.worker.memory import settle
+from stream.worker.memory import limit_arenas
 
 if sys.argv[1] == "settled":
-    assert settle()
+    assert limit_arenas()
 libc, together = ctypes.CDLL(None), threading.Barrier(16)
 libc.fopen.restype = ctypes.c_void_p
 
@@ -91,7 +91,7 @@ def test_what_is_in_cycles_is_found_at_once() -> None:
         gone = weakref.ref(Node())
         assert gone() is not None
 
-        sweep()
+        collect_cycles()
 
         assert gone() is None
     finally:
@@ -102,4 +102,4 @@ def test_where_the_c_library_cannot_nothing_happens(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(ctypes, "CDLL", lambda name: object())
 
     assert not trim()
-    assert not settle()
+    assert not limit_arenas()

@@ -61,7 +61,7 @@ class Shelf:
 
         async def look() -> None:
             for _ in range(times):
-                await self.reloader.look()
+                await self.reloader.check()
 
         asyncio.run(look())
 

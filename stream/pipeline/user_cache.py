@@ -1,18 +1,18 @@
-"""The users of one partition: decoded states in memory, in front of RocksDB, bounded."""
+"""The user cache: decoded states of one partition in memory, in front of RocksDB, bounded."""
 
 from collections.abc import Container
 
 from stream.storage.store import StateStore
 from stream.user_state import UserState
 
-_EVICTED_SHARE = 8  # an eviction frees an eighth of the room, so that it is rare
+_EVICTED_SHARE = 8  # an eviction frees an eighth of the limit, so that it is rare
 
 
-class Users:
+class UserCache:
     """Reads each user once from disk and keeps the decoded state until room is needed.
 
-    What is in memory may be ahead of the disk: a user who waits for a score, or whose score is
-    being written, must not be evicted. The caller says who that is.
+    A cached state may be newer than the disk's: a user who waits for a score, or whose score is
+    being written, must not be evicted. The caller names those users.
     """
 
     def __init__(self, partition: int, store: StateStore, limit: int) -> None:
@@ -27,7 +27,7 @@ class Users:
     def get(self, key: bytes) -> UserState:
         """The state of a user; a new one for a user never seen.
 
-        Raises UnknownFormat for bytes that cannot be read.
+        Raises UnknownFormat for bytes that cannot be decoded.
         """
         state = self._states.get(key)
         if state is None:
@@ -37,11 +37,11 @@ class Users:
         return state
 
     def drop(self, key: bytes) -> None:
-        """Let go of a user who is deleted."""
+        """Remove a user who is deleted."""
         self._states.pop(key, None)
 
     def make_room(self, busy: tuple[Container[bytes], ...]) -> None:
-        """Evict the users read longest ago, when there are too many; never one in ``busy``."""
+        """Evict the users read longest ago if there are too many; never one in ``busy``."""
         excess = len(self._states) - self._limit
         if excess <= 0:
             return

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stream.pipeline.users import Users
+from stream.pipeline.user_cache import UserCache
 from stream.storage.store import StateStore
 from stream.user_state import UnknownFormat, UserState
 
@@ -32,7 +32,7 @@ def stored(offset: int) -> bytes:
 
 def test_a_user_is_read_once_and_then_the_same_object() -> None:
     store = MemoryStore({b"u1": stored(7)})
-    users = Users(0, store, limit=10)
+    users = UserCache(0, store, limit=10)
 
     first = users.get(b"u1")
 
@@ -42,11 +42,11 @@ def test_a_user_is_read_once_and_then_the_same_object() -> None:
 
 
 def test_a_user_never_seen_has_a_new_state() -> None:
-    assert Users(0, MemoryStore({}), limit=10).get(b"u1").applied_offset == -1
+    assert UserCache(0, MemoryStore({}), limit=10).get(b"u1").applied_offset == -1
 
 
 def test_bytes_that_cannot_be_read_are_not_kept() -> None:
-    users = Users(0, MemoryStore({b"u1": b"\2"}), limit=10)
+    users = UserCache(0, MemoryStore({b"u1": b"\2"}), limit=10)
 
     with pytest.raises(UnknownFormat):
         users.get(b"u1")
@@ -55,7 +55,7 @@ def test_bytes_that_cannot_be_read_are_not_kept() -> None:
 
 def test_a_dropped_user_is_read_again_and_dropping_twice_is_no_harm() -> None:
     store = MemoryStore({b"u1": stored(7)})
-    users = Users(0, store, limit=10)
+    users = UserCache(0, store, limit=10)
     users.get(b"u1").applied_offset = 8
 
     users.drop(b"u1")
@@ -65,7 +65,7 @@ def test_a_dropped_user_is_read_again_and_dropping_twice_is_no_harm() -> None:
 
 
 def test_nobody_is_evicted_while_there_is_room() -> None:
-    users = Users(0, MemoryStore({}), limit=2)
+    users = UserCache(0, MemoryStore({}), limit=2)
     for key in (b"u1", b"u2"):
         users.get(key)
 
@@ -76,7 +76,7 @@ def test_nobody_is_evicted_while_there_is_room() -> None:
 
 def test_those_read_longest_ago_go_first_and_an_eighth_of_the_room_with_them() -> None:
     store = MemoryStore({})
-    users = Users(0, store, limit=16)
+    users = UserCache(0, store, limit=16)
     for n in range(17):
         users.get(b"u%d" % n)
 
@@ -90,7 +90,7 @@ def test_those_read_longest_ago_go_first_and_an_eighth_of_the_room_with_them() -
 
 
 def test_whoever_is_busy_stays_even_beyond_the_limit() -> None:
-    users = Users(0, MemoryStore({}), limit=1)
+    users = UserCache(0, MemoryStore({}), limit=1)
     for key in (b"u1", b"u2", b"u3"):
         users.get(key)
 
@@ -108,7 +108,7 @@ def test_whoever_is_busy_stays_even_beyond_the_limit() -> None:
 def test_after_room_is_made_the_busy_are_there_and_no_idle_one_beyond_the_limit(
     limit: int, reads: list[int], busy: set[int]
 ) -> None:
-    users = Users(0, MemoryStore({}), limit)
+    users = UserCache(0, MemoryStore({}), limit)
     states = {n: users.get(b"u%d" % n) for n in reads}
 
     users.make_room(({b"u%d" % n for n in busy},))
@@ -128,7 +128,7 @@ def store(tmp_path: Path) -> Iterator[StateStore]:
 
 
 def test_an_evicted_user_comes_back_from_disk_as_they_were_written(store: StateStore) -> None:
-    users = Users(0, store, limit=1)
+    users = UserCache(0, store, limit=1)
     users.get(b"u1").applied_offset = 7
     store.write(0, [(b"u1", users.get(b"u1").to_bytes())], changelog_offset=0)
     users.get(b"u2")

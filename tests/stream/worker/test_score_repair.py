@@ -1,4 +1,4 @@
-"""A score that came too late is found when partitions are assigned, and another one given."""
+"""A stale score is found when partitions are assigned, and its user is scored again."""
 
 import asyncio
 import json
@@ -10,20 +10,20 @@ import pytest
 from aiokafka import TopicPartition
 
 from stream.errors import FencedError
-from stream.group import score_repair as amends_module
-from stream.group.offset_metadata import Commit
-from stream.group.score_repair import Amends, Last, Tail
-from stream.kafka.write_fence import Succession
+from stream.group.offset_metadata import OffsetMetadata
+from stream.kafka.write_fence import WriteFence
 from stream.storage.store import StateStore
+from stream.worker import score_repair
+from stream.worker.score_repair import LastScore, ScoreRepair, ScoresTail, commit_metadata
 from tests.stream.fakes import EchoScorer, ManualDevice, ManualPublisher
 from tests.stream.storage.test_recovery import Change, Changelog, FakeConsumer, marker, state
 from tests.stream.world import TOPICS, on_a_loop
 
-NULL_OF_9 = (("lately.applied_offset", b"9"),)
+TOMBSTONE_OF_9 = (("lately.applied_offset", b"9"),)
 
 
 class FakeReader(FakeConsumer):
-    """As `FakeConsumer`, from the end where nothing else is said."""
+    """As `FakeConsumer`, but from the end by default."""
 
     def __init__(self, **options: Any) -> None:
         assert options.pop("auto_offset_reset") == "latest"
@@ -38,7 +38,7 @@ def scores(monkeypatch: pytest.MonkeyPatch) -> Changelog:
     scores = Changelog()
     monkeypatch.setattr(FakeReader, "changelog", scores, raising=False)
     monkeypatch.setattr(FakeReader, "stopped", 0)
-    monkeypatch.setattr(amends_module, "AIOKafkaConsumer", FakeReader)
+    monkeypatch.setattr(score_repair, "AIOKafkaConsumer", FakeReader)
     return scores
 
 
@@ -50,12 +50,16 @@ def store(tmp_path: Path) -> Iterator[StateStore]:
     store.close_all()
 
 
+def committed(offset: int, scores_end: int) -> OffsetMetadata:
+    return OffsetMetadata(offset, commit_metadata(scores_end))
+
+
 def score(offset: int) -> bytes:
     return b'{"as_of":{"offset":%d}}' % offset
 
 
 async def done(task: "asyncio.Task[None]", publisher: ManualPublisher) -> None:
-    """Let the broker acknowledge until this is done; raises what it ended of."""
+    """Let the broker acknowledge until this is done; raises its error."""
     while not task.done():
         for sent in publisher.unanswered():
             sent.acknowledge()
@@ -63,22 +67,22 @@ async def done(task: "asyncio.Task[None]", publisher: ManualPublisher) -> None:
     await task
 
 
-def mended_of(
+def repaired(
     store: StateStore,
-    commits: dict[int, Commit | None],
+    commits: dict[int, OffsetMetadata | None],
     written: int,
     scorer: EchoScorer | None = None,
 ) -> list[tuple[bytes | None, int | None, Any]]:
-    """What is written behind so many records of the topic: key, offset of the score, headers."""
+    """What is appended after so many records of the topic: key, offset of the score, headers."""
     publisher = ManualPublisher()
 
     async def main() -> None:
         device = ManualDevice(scorer or EchoScorer())
-        amends = Amends(TOPICS, {}, publisher, device, store, Succession())
+        repair = ScoreRepair(TOPICS, {}, publisher, device, store, WriteFence())
         await publisher.send("scores", 0, [(None, None, [])] * written)
         publisher.sent.clear()
-        tails = await amends.read(commits)
-        await done(asyncio.create_task(amends.make(tails)), publisher)
+        tails = await repair.read(commits)
+        await done(asyncio.create_task(repair.repair(tails)), publisher)
 
     asyncio.run(main())
     return [
@@ -89,10 +93,10 @@ def mended_of(
 
 
 @pytest.mark.parametrize("per_fetch", [1, 2, 5])
-def test_whose_last_score_is_of_less_than_their_state_gets_the_score_of_it(
+def test_a_user_whose_last_score_covers_less_than_their_state_is_scored_again(
     store: StateStore, scores: Changelog, per_fetch: int
 ) -> None:
-    # u1's score of 3 came behind that of 8; u2's are in order.
+    # u1's score of 3 came after that of 8; u2's are in order.
     store.write(0, [(b"u1", state(8)), (b"u2", state(9))], 1)
     scores.per_fetch = per_fetch
     scores.write(
@@ -101,101 +105,103 @@ def test_whose_last_score_is_of_less_than_their_state_gets_the_score_of_it(
         Change(8, b"u1", score(3)),
     )
 
-    assert mended_of(store, {0: Commit(10, 5)}, written=9) == [(b"u1", 8, [])]
+    assert repaired(store, {0: committed(10, 5)}, written=9) == [(b"u1", 8, [])]
     assert scores.reads == [(0, 5)]
 
 
-def test_a_score_of_more_than_the_state_is_of_a_batch_that_comes_again(
+def test_a_score_of_more_than_the_state_belongs_to_a_batch_that_comes_again(
     store: StateStore, scores: Changelog
 ) -> None:
-    # It was cut off between scores and changelog: nothing of it is committed.
+    # The crash was between scores and changelog: nothing of the batch is committed.
     store.write(0, [(b"u1", state(3))], 1)
     scores.write(0, Change(5, b"u1", score(8)), Change(6, b"new", score(9)))
 
-    assert mended_of(store, {0: Commit(8, 5)}, written=7) == []
+    assert repaired(store, {0: committed(8, 5)}, written=7) == []
 
 
-def test_who_is_forgotten_loses_a_late_score_again(store: StateStore, scores: Changelog) -> None:
-    # Of u2 there is nothing left, not even the marker; u3's score was withdrawn, as it must be.
+def test_a_late_score_of_a_forgotten_user_is_withdrawn_again(
+    store: StateStore, scores: Changelog
+) -> None:
+    # Nothing is left of u2, not even the marker; u3's score was withdrawn, as it must be.
     store.write(0, [(b"u1", marker(9))], 1)
     scores.write(
         0,
-        *(Change(5, b"u1", None, NULL_OF_9), Change(6, b"u1", score(8))),
-        *(Change(7, b"u2", score(4)), Change(8, b"u3", None, NULL_OF_9)),
+        *(Change(5, b"u1", None, TOMBSTONE_OF_9), Change(6, b"u1", score(8))),
+        *(Change(7, b"u2", score(4)), Change(8, b"u3", None, TOMBSTONE_OF_9)),
     )
 
-    assert mended_of(store, {0: Commit(12, 5)}, written=9) == [
+    assert repaired(store, {0: committed(12, 5)}, written=9) == [
         (b"u1", None, [("lately.applied_offset", b"9")]),
         (b"u2", None, []),
     ]
 
 
-def test_a_late_null_withdraws_nobodys_score_who_has_come_back(
+def test_a_late_tombstone_of_a_user_who_came_back_is_overwritten(
     store: StateStore, scores: Changelog
 ) -> None:
     store.write(0, [(b"u1", state(12)), (b"u2", marker(9))], 1)
-    scores.write(0, Change(5, b"u1", None, NULL_OF_9), Change(6, b"u2", None, NULL_OF_9))
+    scores.write(0, Change(5, b"u1", None, TOMBSTONE_OF_9), Change(6, b"u2", None, TOMBSTONE_OF_9))
 
-    assert mended_of(store, {0: Commit(13, 5)}, written=7) == [(b"u1", 12, [])]
+    assert repaired(store, {0: committed(13, 5)}, written=7) == [(b"u1", 12, [])]
 
 
 @pytest.mark.parametrize("value", [b"", b"\xff", b"{}", b"[]", b'{"as_of":{"offset":"x"}}'])
-def test_what_is_no_score_of_ours_is_left_alone(
+def test_a_record_that_is_not_a_score_is_left_alone(
     store: StateStore, scores: Changelog, value: bytes
 ) -> None:
     store.write(0, [(b"u1", state(12))], 1)
     scores.write(0, Change(5, b"u1", value))
 
-    assert mended_of(store, {0: Commit(13, 5)}, written=6) == []
+    assert repaired(store, {0: committed(13, 5)}, written=6) == []
 
 
-def test_who_cannot_be_scored_gets_no_other_score(store: StateStore, scores: Changelog) -> None:
+def test_a_user_who_cannot_be_scored_gets_no_new_score(
+    store: StateStore, scores: Changelog
+) -> None:
     store.write(0, [(b"u1", state(12, "poison")), (b"u2", state(13))], 1)
     scores.write(0, Change(5, b"u1", score(3)), Change(6, b"u2", score(3)))
 
-    found = mended_of(store, {0: Commit(14, 5)}, written=7, scorer=EchoScorer(["poison"]))
+    found = repaired(store, {0: committed(14, 5)}, written=7, scorer=EchoScorer(["poison"]))
 
     assert found == [(b"u2", 13, [])]  # u1 is in the dead letter topic already
 
 
-def test_where_nobody_can_be_scored_nothing_is_written(
-    store: StateStore, scores: Changelog
-) -> None:
+def test_if_no_user_can_be_scored_nothing_is_written(store: StateStore, scores: Changelog) -> None:
     store.write(0, [(b"u1", state(12, "poison"))], 1)
     scores.write(0, Change(5, b"u1", score(3)))
 
-    assert mended_of(store, {0: Commit(14, 5)}, written=6, scorer=EchoScorer(["poison"])) == []
+    assert repaired(store, {0: committed(14, 5)}, written=6, scorer=EchoScorer(["poison"])) == []
 
 
-@pytest.mark.parametrize("commit", [None, Commit(3, None)])
-def test_where_no_end_was_noted_we_begin_at_the_end(
-    store: StateStore, scores: Changelog, commit: Commit | None
+@pytest.mark.parametrize("commit", [None, OffsetMetadata(3)])
+def test_without_a_noted_end_reading_begins_at_the_end(
+    store: StateStore, scores: Changelog, commit: OffsetMetadata | None
 ) -> None:
     store.write(0, [(b"u1", state(8))], 1)
     scores.write(0, Change(5, b"u1", score(3)))
 
-    assert mended_of(store, {0: commit}, written=6) == []
+    assert repaired(store, {0: commit}, written=6) == []
 
 
 @on_a_loop
-async def test_from_then_on_the_scores_must_be_ours(tmp_path: Path) -> None:
-    """What comes between the look and our first record is seen as well."""
-    succession = Succession()
+async def test_after_the_repair_the_scores_must_be_ours(tmp_path: Path) -> None:
+    """A record between the read and our first one is seen as well."""
+    fence = WriteFence()
     store = StateStore(tmp_path, lambda cause: None)
     store.open(0)
     store.write(0, [(b"u1", state(8))], 1)
     publisher = ManualPublisher()
-    amends = Amends(TOPICS, {}, publisher, ManualDevice(EchoScorer()), store, succession)
-    await amends.make({0: Tail(9, 7, {})})
-    assert succession.ends("scores") == {0: 7}
+    repair = ScoreRepair(TOPICS, {}, publisher, ManualDevice(EchoScorer()), store, fence)
+    await repair.repair({0: ScoresTail(9, 7, {})})
+    assert fence.ends("scores") == {0: 7}
 
     await publisher.send("scores", 0, [(b"u1", b"late", [])] * 8)
-    late = {b"u1": Last(3, withdrawn=False)}
+    late = {b"u1": LastScore(3, is_tombstone=False)}
     with pytest.raises(FencedError):
-        await done(asyncio.create_task(amends.make({0: Tail(9, 7, late)})), publisher)
+        await done(asyncio.create_task(repair.repair({0: ScoresTail(9, 7, late)})), publisher)
     store.close_all()
 
 
 def test_without_partitions_nothing_is_read(store: StateStore, scores: Changelog) -> None:
-    assert mended_of(store, {}, written=0) == []
+    assert repaired(store, {}, written=0) == []
     assert FakeReader.stopped == 0

@@ -1,0 +1,46 @@
+"""Progress: which source offsets are safe to commit, and what is still unfinished."""
+
+from collections.abc import Container, Mapping
+
+from stream.pipeline.batcher import MicroBatcher
+from stream.pipeline.in_flight import InFlight
+from stream.pipeline.partition import Partition
+
+
+class Progress:
+    """Derives from the partitions, the waiting users and the batches in flight how far we are.
+
+    It holds nothing of its own, so it cannot disagree with them.
+    """
+
+    def __init__(
+        self, partitions: Mapping[int, Partition], batcher: MicroBatcher, in_flight: InFlight
+    ) -> None:
+        self._partitions = partitions
+        self._batcher = batcher
+        self._in_flight = in_flight
+
+    def positions(self) -> dict[int, int]:
+        """Per partition, the source offset below which everything is safe; none for one unread."""
+        read = (partition for partition in self._partitions.values() if partition.next_offset >= 0)
+        return {partition.number: self.position(partition) for partition in read}
+
+    def position(self, partition: Partition) -> int:
+        """The source offset of one partition below which everything is safe."""
+        number = partition.number
+        waiting = [entry.first.offset for entry in self._batcher.oldest(number)]
+        return min([*self._in_flight.starts(number), *waiting, partition.oldest_unsafe])
+
+    def oldest_unscored_ms(self) -> int | None:
+        """Record timestamp of the oldest event read but not safe; None when there is none."""
+        waiting = [entry.first.timestamp_ms for entry in self._batcher.oldest(*self._partitions)]
+        return min(waiting + self._in_flight.oldest_timestamps_ms(), default=None)
+
+    def is_busy(self) -> bool:
+        """Whether a user or a dead letter waits, or a batch is in flight."""
+        dead = any(partition.dead for partition in self._partitions.values())
+        return bool(len(self._batcher) or self._in_flight or dead)
+
+    def busy_users(self, number: int) -> tuple[Container[bytes], ...]:
+        """Users of a partition whose state in memory is ahead of the disk."""
+        return (self._batcher.waiting(number), *self._in_flight.users(number))

@@ -1,0 +1,182 @@
+"""Score repair: scores again the users whose last score came from a fenced worker."""
+
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from stream.events import Message
+from stream.group.offset_metadata import OffsetMetadata
+from stream.kafka.positions import is_caught_up
+from stream.kafka.producer import NO_HEADERS, Publisher, Record, await_acks
+from stream.kafka.write_fence import WriteFence
+from stream.pipeline.encoding import AsOf, ScoreEncoder
+from stream.pipeline.scoring import Device
+from stream.pipeline.topics import Topics
+from stream.storage.applied_offset import applied_offset_of_score, tombstone_headers
+from stream.storage.store import StateStore
+from stream.user_state import UserState, applied_offset_of, is_forgotten
+
+_SCORES_END = "scores_end="  # in the metadata of a commit
+_log = structlog.get_logger(__name__)
+
+
+def commit_metadata(scores_end: int | None) -> str:
+    """What a commit notes: the end of our own scores, which the next assignment reads from."""
+    return "" if scores_end is None else f"{_SCORES_END}{scores_end}"
+
+
+def scores_end_of(committed: OffsetMetadata | None) -> int | None:
+    """The end of the scores as of a commit; None without one, or if another tool committed."""
+    if committed is None:
+        return None
+    end = committed.metadata.removeprefix(_SCORES_END)
+    return int(end) if end.isascii() and end.isdigit() else None
+
+
+class LastScore(NamedTuple):
+    """A user's last record in the scores topic."""
+
+    applied_offset: int | None
+    is_tombstone: bool
+
+    def is_stale(self, state: bytes | None, committed: int) -> bool:
+        """Whether it covers fewer events than the state.
+
+        A user without a state is either forgotten for good, or their first event is read again.
+        """
+        if self.applied_offset is None:
+            return False
+        if state is None:
+            return not self.is_tombstone and self.applied_offset < committed
+        return self.applied_offset < applied_offset_of(state)
+
+
+class ScoresTail(NamedTuple):
+    """The part of a scores partition that was written since the last commit."""
+
+    committed: int  # offset of the next event
+    end: int
+    last: dict[bytes, LastScore]  # by user
+
+
+class ScoreRepair:
+    """Examines, after an assignment, the scores written since the last commit.
+
+    Usually they belong to batches whose commit is missing, and these come again. But a score that
+    covers fewer events than its user's state arrived after a newer one, from a worker that had lost
+    the partition, and would stay the user's last score until their next event.
+    """
+
+    def __init__(
+        self,
+        topics: Topics,
+        client_options: Mapping[str, Any],
+        publisher: Publisher,
+        device: Device,
+        store: StateStore,
+        fence: WriteFence,
+    ) -> None:
+        self._topics = topics
+        self._client_options = client_options
+        self._publisher = publisher
+        self._device = device
+        self._store = store
+        self._fence = fence
+
+    async def read(self, committed: Mapping[int, OffsetMetadata | None]) -> dict[int, ScoresTail]:
+        """Read the tail of each partition; raises KafkaError."""
+        if not committed:
+            return {}
+        consumer = AIOKafkaConsumer(
+            **self._client_options,
+            auto_offset_reset="latest",  # the topic was recreated, or the noted offset is deleted
+            enable_auto_commit=False,
+            fetch_max_wait_ms=100,
+        )
+        await consumer.start()
+        try:
+            return await self._read(consumer, committed)
+        finally:
+            await consumer.stop()
+
+    async def _read(
+        self, consumer: AIOKafkaConsumer, committed: Mapping[int, OffsetMetadata | None]
+    ) -> dict[int, ScoresTail]:
+        lagging = {TopicPartition(self._topics.scores, number) for number in committed}
+        consumer.assign(lagging)
+        for tp in lagging:
+            scores_end = scores_end_of(committed[tp.partition])
+            if scores_end is None:
+                await consumer.seek_to_end(tp)
+            else:
+                consumer.seek(tp, scores_end)
+        last: dict[int, dict[bytes, LastScore]] = {number: {} for number in committed}
+        tails = {}
+        while lagging:
+            for tp, messages in (await consumer.getmany(*lagging, timeout_ms=200)).items():
+                last[tp.partition] |= _last_scores(messages)
+            for tp in [tp for tp in lagging if await is_caught_up(consumer, tp)]:
+                commit, end = committed[tp.partition], await consumer.position(tp)
+                offset = 0 if commit is None else commit.offset
+                tails[tp.partition] = ScoresTail(offset, end, last[tp.partition])
+                lagging.discard(tp)
+        return tails
+
+    async def repair(self, tails: Mapping[int, ScoresTail]) -> None:
+        """Score the users of stale scores again; their state must be recovered.
+
+        From here on the fence expects these partitions to hold our scores alone. Raises
+        DeliveryError, and FencedError if another worker writes meanwhile.
+        """
+        scores = self._topics.scores
+        self._fence.reset({(scores, number): t.end for number, t in tails.items()})
+        for number, tail in tails.items():
+            states = self._store.get_many(number, list(tail.last))
+            stale = {
+                key: state
+                for (key, last), state in zip(tail.last.items(), states, strict=True)
+                if last.is_stale(state, tail.committed)
+            }
+            if stale:
+                await self._send(number, await self._records(number, stale))
+                _log.warning("stale scores repaired", partition=number, users=len(stale))
+
+    async def _records(self, number: int, states: Mapping[bytes, bytes | None]) -> list[Record]:
+        users, records = {}, list[Record]()
+        for key, value in states.items():
+            if value is None or is_forgotten(value):
+                offset = None if value is None else applied_offset_of(value)
+                records.append((key, None, tombstone_headers(offset)))
+            else:
+                users[key] = UserState.from_bytes(value)
+        scored = await self._device.score([user.sequence() for user in users.values()])
+        encode = ScoreEncoder(self._topics.events, scored.model).encode
+        now_ms = time.time_ns() // 1_000_000
+        for (key, user), score in zip(users.items(), scored.scores, strict=True):
+            if not isinstance(score, Exception):  # else its dead letter was sent before
+                as_of = AsOf(number, user.applied_offset, user.as_of_ms)
+                value = encode(key, as_of, score, now_ms, len(user.items))
+                records.append((key, value, NO_HEADERS))
+        return records
+
+    async def _send(self, number: int, records: list[Record]) -> None:
+        if records:
+            scores = self._topics.scores
+            self._fence.sending(scores, number)
+            deliveries = await self._publisher.send(scores, number, records)
+            await await_acks(scores, deliveries)
+            self._fence.acknowledged(scores, deliveries)
+
+
+def _last_scores(messages: Iterable[Message]) -> dict[bytes, LastScore]:
+    """The last record of each user; earlier ones are not even decoded."""
+    last = {message.key: message for message in messages if message.key is not None}
+    return {
+        key: LastScore(
+            applied_offset_of_score(message.value, message.headers), message.value is None
+        )
+        for key, message in last.items()
+    }

@@ -1,0 +1,226 @@
+"""The wiring of the worker: builds its parts, and starts them in order of dependency."""
+
+import asyncio
+import time
+from asyncio import Future, Task
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+import structlog
+from aiokafka import AIOKafkaProducer
+from aiokafka.partitioner import DefaultPartitioner
+from prometheus_client import CollectorRegistry
+
+from stream.addresses import Address
+from stream.events import Validator
+from stream.group.faust_app import build_app, instance_id_of
+from stream.group.member import GroupMember
+from stream.health import Health
+from stream.kafka.lease import Lease
+from stream.kafka.producer import Publisher, start_producer
+from stream.kafka.security import client_options
+from stream.kafka.topics import TopicParameters, ensure_topics
+from stream.kafka.write_fence import WriteFence
+from stream.metrics import Metrics
+from stream.pipeline.batcher import MicroBatcher
+from stream.pipeline.limits import Limits
+from stream.pipeline.pipeline import Pipeline
+from stream.pipeline.scoring import Device
+from stream.pipeline.topics import Topics
+from stream.settings import WorkerSettings
+from stream.storage.recovery import Recovery
+from stream.storage.store import StateStore
+from stream.worker.http import HealthServer
+from stream.worker.model_reload import Model, Reloader
+from stream.worker.monitor import Monitor
+from stream.worker.score_repair import ScoreRepair
+from stream.worker.scoring_handler import ScoringHandler
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the life of a worker needs of its started parts."""
+
+    health: Health
+    store: StateStore
+    member: GroupMember
+    failed: "Future[None]"
+    services: "list[Task[None]]"
+
+
+class Wiring:
+    """Builds and starts the parts of one worker. Setting ``reload`` loads the artifact again."""
+
+    def __init__(self, settings: WorkerSettings) -> None:
+        self.reload = asyncio.Event()
+        self._settings = settings
+        self._metrics = Metrics(CollectorRegistry())
+        self._health = Health(time.monotonic())
+        self._monitor = Monitor(self._health, self._metrics)
+        self._lease = Lease(settings.session_timeout_s)
+        self._fence = WriteFence()
+        self._store = StateStore(
+            settings.state_dir / settings.group, lambda cause: self._metrics.rebuilds[cause].inc()
+        )
+        self._pipeline: Pipeline
+
+    async def start(self, stack: AsyncExitStack) -> Parts:
+        """Start everything; ``stack`` closes it. Raises LatelyError when a part cannot start."""
+        settings = self._settings
+        self._store.lock()
+        stack.callback(self._store.close_all)
+        await self._serve_http(stack)
+        reloader, model = await self._load_model()
+        required = await ensure_topics(settings)
+        producer = await start_producer(settings, self._lease)
+        self._health.set_ok("broker")
+        device = Device(model.scorer, settings.scoring_timeout_s)
+        stack.callback(device.close)
+        handler = await self._build_handler(producer, device, model, required)
+        member = self._build_member(handler, required.partitions)
+        self._log_start(model, required.partitions)
+        self._health.set_ok("worker")
+        await member.start()
+        return Parts(
+            self._health,
+            self._store,
+            member,
+            handler.failed,
+            self._start_services(member, producer, reloader),
+        )
+
+    async def _serve_http(self, stack: AsyncExitStack) -> None:
+        address = Address.parse(self._settings.http)
+        server = HealthServer(address, self._health, self._metrics)
+        await server.start()
+        stack.push_async_callback(server.stop)
+        heartbeat = asyncio.create_task(self._monitor.beat())
+        stack.callback(heartbeat.cancel)
+
+    async def _load_model(self) -> tuple[Reloader, Model]:
+        settings = self._settings
+        reloader = Reloader(
+            settings.artifact,
+            lambda: _load(settings),
+            lambda model: self._pipeline.serve(*model),
+            self._metrics,
+        )
+        model = await asyncio.to_thread(reloader.start)
+        self._health.set_ok("model")
+        info = model.scorer.info
+        self._metrics.set_model(info.name, info.version, info.device)
+        return reloader, model
+
+    async def _build_handler(
+        self,
+        producer: AIOKafkaProducer,
+        device: Device,
+        model: Model,
+        required: TopicParameters,
+    ) -> ScoringHandler:
+        settings = self._settings
+        names = await _topics_of(settings, producer)
+        publisher = Publisher(producer)
+        self._pipeline = Pipeline(
+            topics=names,
+            limits=_limits_of(settings),
+            rules=settings.rules,
+            validator=_validator_of(settings, required.partitions),
+            batcher=MicroBatcher(model.policy),
+            device=device,
+            publisher=publisher,
+            store=self._store,
+            fence=self._fence,
+            metrics=self._metrics,
+            may_write=self._lease.is_held,
+        )
+        options = client_options(settings)
+        recovery = Recovery(
+            self._store,
+            settings.changelog_topic,
+            options,
+            self._metrics.recovery.observe,
+            publisher,
+            required.tombstones_ms,
+        )
+        repair = ScoreRepair(names, options, publisher, device, self._store, self._fence)
+        return ScoringHandler(
+            self._pipeline, recovery, repair, self._store, self._fence, names.scores
+        )
+
+    def _build_member(self, handler: ScoringHandler, partitions: int) -> GroupMember:
+        settings = self._settings
+        instance_id = settings.instance_id or instance_id_of(settings.state_dir)
+        return GroupMember(
+            build_app(settings, partitions, instance_id),
+            settings.events_topic,
+            handler,
+            lease=self._lease,
+            health=self._health,
+            commits=self._metrics.commits,
+        )
+
+    def _start_services(
+        self, member: GroupMember, producer: AIOKafkaProducer, reloader: Reloader
+    ) -> "list[Task[None]]":
+        settings, monitor, pipeline = self._settings, self._monitor, self._pipeline
+        services = (
+            pipeline.run(),
+            *member.services(settings.commit_interval_s),
+            reloader.run(settings.artifact_poll_s, self.reload),
+            monitor.update_gauges(pipeline, member.consumer),
+            monitor.watch_broker(producer),
+            monitor.watch_idle_ends(pipeline, member.consumer, self._fence, self._lease.is_held),
+            monitor.trim_heap(),
+        )
+        return [asyncio.create_task(service) for service in services]
+
+    def _log_start(self, model: Model, partitions: int) -> None:
+        info, policy = model.scorer.info, model.policy
+        _log.info(
+            "worker starts",
+            model=f"{info.name} {info.version} on {info.device}",
+            partitions=partitions,
+            batch_users=policy.close_users,
+            batch_deadline_ms=self._settings.batch_deadline_ms,
+        )
+
+
+async def _topics_of(settings: WorkerSettings, producer: AIOKafkaProducer) -> Topics:
+    return Topics(
+        settings.events_topic,
+        settings.scores_topic,
+        settings.dead_topic,
+        len(await producer.partitions_for(settings.dead_topic)),
+        settings.receipts_topic,
+        len(await producer.partitions_for(settings.receipts_topic)),
+        settings.changelog_topic,
+        settings.group,
+    )
+
+
+def _limits_of(settings: WorkerSettings) -> Limits:
+    return Limits(
+        settings.max_pending_users,
+        settings.max_in_flight,
+        settings.cache_users,
+        None if settings.shed_after_ms is None else settings.shed_after_ms / 1000,
+        settings.forget_marker_s,
+    )
+
+
+def _validator_of(settings: WorkerSettings, partitions: int) -> Validator:
+    numbers, partitioner = list(range(partitions)), DefaultPartitioner()
+    return Validator(
+        frozenset(settings.actions),
+        settings.max_message_bytes,
+        lambda key: int(partitioner(key, numbers, numbers)),
+    )
+
+
+def _load(settings: WorkerSettings) -> Model:
+    from stream.worker.model_loading import load_model  # late, off the event loop: takes a second
+
+    return load_model(settings)
