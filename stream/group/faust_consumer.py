@@ -17,6 +17,7 @@ from faust.types import TP
 
 from stream.group.faust_driver import BulkRecovery, RebalanceListener, bulk_transport
 from stream.group.offset_metadata import OffsetMetadata
+from stream.kafka.consumer_internals import fetch_commits, request_rejoin
 
 _log = structlog.get_logger(__name__)
 
@@ -69,12 +70,7 @@ class FaustConsumer:
     async def rejoin(self) -> None:
         """Make the group reassign our partitions: they are revoked, recovered and read again."""
         thread: Any = self._app.consumer._thread  # type: ignore[attr-defined]
-        coordinator = thread._ensure_consumer()._coordinator
-
-        async def request() -> None:
-            coordinator.request_rejoin()
-
-        await thread.call_thread(request)
+        await thread.call_thread(request_rejoin, thread._ensure_consumer())
 
     async def commit(self, offsets: Mapping[int, OffsetMetadata]) -> bool:
         """Commit these offsets by partition; False if the partitions are no longer ours.
@@ -98,8 +94,7 @@ class FaustConsumer:
         """The group's commit of each of these partitions, as of now; raises KafkaError."""
         wanted = [TopicPartition(self._topic, number) for number in sorted(partitions)]
         thread: Any = self._app.consumer._thread  # type: ignore[attr-defined]
-        coordinator = thread._ensure_consumer()._coordinator
-        found = await thread.call_thread(coordinator.fetch_committed_offsets, wanted)
+        found = await thread.call_thread(fetch_commits, thread._ensure_consumer(), wanted)
         return {tp.partition: _offset_metadata(found.get(tp)) for tp in wanted}
 
     async def fetch_ends(self, partitions: Iterable[tuple[str, int]]) -> dict[tuple[str, int], int]:

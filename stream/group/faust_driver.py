@@ -15,6 +15,11 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 from stream.events import Message
+from stream.kafka.consumer_internals import (
+    consumed_offsets,
+    report_heartbeats,
+    set_fetch_options,
+)
 from stream.kafka.lenient_headers import read_any_header
 
 FETCH_WAIT_MS = 100
@@ -65,27 +70,15 @@ class _ConsumerThread(driver.AIOKafkaConsumerThread):
     async def on_start(self) -> None:
         """Start the consumer, and report its answered heartbeats."""
         await super().on_start()
-        coordinator: Any = self._ensure_consumer()._coordinator
-        send_heartbeat = coordinator._do_heartbeat
         bulk: Any = self.consumer
-        answered = bulk.heartbeat_answered
-
-        async def send_and_report() -> bool:
-            sent_s = time.monotonic()
-            success: bool = await send_heartbeat()
-            if success:
-                answered(sent_s)
-            return success
-
-        coordinator._do_heartbeat = send_and_report
+        report_heartbeats(self._ensure_consumer(), bulk.heartbeat_answered)
 
     def _create_worker_consumer(self, transport: Any) -> Any:
         read_any_header()
         consumer: Any = super()._create_worker_consumer(transport)
-        # Faust fixes 1.5 s. Kafka answers as soon as there is a record, but some brokers do not.
-        consumer._fetch_max_wait_ms = FETCH_WAIT_MS
-        # Records of an aborted transaction were never events.
-        consumer._isolation_level = "read_committed"
+        # Faust fixes a wait of 1.5 s. Kafka answers as soon as there is a record, but some brokers
+        # do not. And records of an aborted transaction were never events.
+        set_fetch_options(consumer, FETCH_WAIT_MS, "read_committed")
         return consumer
 
 
@@ -150,10 +143,7 @@ class _BulkConsumer(driver.Consumer):
         for tp, messages in records.items():
             self._records_end[tp] = messages[-1].offset + 1
         thread: Any = self._thread
-        subscription = thread._ensure_consumer()._subscription.subscription
-        if subscription is not None and subscription.assignment is not None:
-            read = subscription.assignment.all_consumed_offsets()
-            self._read_up_to.update({tp: found.offset for tp, found in read.items()})
+        self._read_up_to.update(consumed_offsets(thread._ensure_consumer()))
 
     def end_of(self, tp: TP) -> int | None:
         """Where the records end: the log may go on with transaction markers after them."""

@@ -13,16 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.consumer.group_coordinator import GroupCoordinator
-from aiokafka.consumer.subscription_state import Assignment
 from faust.app.base import App
 from faust.tables.manager import TableManager
 from faust.tables.recovery import Recovery
 from faust.transport import consumer as faust_consumer
 from faust.transport.drivers import aiokafka as driver
-
-from tests.stream.world import on_a_loop
 
 ROOT = Path(__file__).parents[3]
 
@@ -82,8 +77,6 @@ def test_a_method_that_the_adapter_calls_or_replaces_has_its_parameters(
         *(driver.Consumer.perform_seek, driver.Consumer.on_partitions_assigned),
         *(driver.Consumer.verify_all_partitions_active, Recovery._seek_offsets, Recovery._wait),
         *(driver.AIOKafkaConsumerThread.call_thread, driver.AIOKafkaConsumerThread.on_start),
-        *(GroupCoordinator._do_heartbeat, GroupCoordinator.fetch_committed_offsets),
-        AIOKafkaConsumer.end_offsets,
     ],
     ids=lambda function: function.__qualname__,
 )
@@ -93,10 +86,6 @@ def test_what_is_awaited_is_a_coroutine(function: Callable[..., Any]) -> None:
 
 def source(function: Callable[..., Any]) -> str:
     return inspect.getsource(getattr(function, "fun", function))  # of a service's task too
-
-
-def test_heartbeats_go_through_the_one_method_that_the_adapter_wraps() -> None:
-    assert "await self._do_heartbeat()" in source(GroupCoordinator._heartbeat_routine)
 
 
 def test_the_fetcher_leaves_the_reading_to_the_consumer() -> None:
@@ -124,24 +113,3 @@ def test_the_app_has_what_the_adapter_uses(name: str) -> None:
 def test_the_app_makes_its_consumer_with_the_transport_that_it_was_given() -> None:
     assert "self.transport.create_consumer" in source(App._new_consumer)
     assert App._consumer is None
-
-
-def test_the_consumer_makes_its_fetcher_with_the_isolation_that_it_was_given() -> None:
-    assert "isolation_level=self._isolation_level" in source(AIOKafkaConsumer.start)
-
-
-@on_a_loop
-async def test_an_assignment_tells_how_far_its_partitions_are_read() -> None:
-    tp = TopicPartition("lately.events", 0)
-    assignment = Assignment([tp])
-    assert assignment.all_consumed_offsets() == {}
-    assignment.state_value(tp).seek(7)
-
-    assert assignment.all_consumed_offsets()[tp].offset == 7
-
-
-def test_a_rejoin_that_is_requested_ends_the_wait_of_the_coordinator() -> None:
-    waiting: Any = vars(GroupCoordinator)["_GroupCoordinator__coordination_routine"]
-
-    assert "futures.append(self._rejoin_needed_fut)" in source(waiting)
-    assert "self._rejoin_needed_fut.set_result" in source(GroupCoordinator.request_rejoin)

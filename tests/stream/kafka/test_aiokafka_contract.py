@@ -1,0 +1,58 @@
+"""aiokafka's private names are still what stream/kafka expects.
+
+When one of these fails, aiokafka has changed what stream.kafka.consumer_internals uses: review that
+module before the pin moves.
+"""
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.consumer.group_coordinator import GroupCoordinator
+from aiokafka.consumer.subscription_state import Assignment
+
+from tests.stream.world import on_a_loop
+
+
+def source(function: Callable[..., Any]) -> str:
+    return inspect.getsource(function)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        GroupCoordinator._do_heartbeat,
+        GroupCoordinator.fetch_committed_offsets,
+        AIOKafkaConsumer.end_offsets,
+    ],
+    ids=lambda function: function.__qualname__,
+)
+def test_what_is_awaited_is_a_coroutine(function: Callable[..., Any]) -> None:
+    assert inspect.iscoroutinefunction(function)
+
+
+def test_heartbeats_go_through_the_one_method_that_the_adapter_wraps() -> None:
+    assert "await self._do_heartbeat()" in source(GroupCoordinator._heartbeat_routine)
+
+
+def test_the_consumer_makes_its_fetcher_with_the_isolation_that_it_was_given() -> None:
+    assert "isolation_level=self._isolation_level" in source(AIOKafkaConsumer.start)
+
+
+@on_a_loop
+async def test_an_assignment_tells_how_far_its_partitions_are_read() -> None:
+    tp = TopicPartition("lately.events", 0)
+    assignment = Assignment([tp])
+    assert assignment.all_consumed_offsets() == {}
+    assignment.state_value(tp).seek(7)
+
+    assert assignment.all_consumed_offsets()[tp].offset == 7
+
+
+def test_a_rejoin_that_is_requested_ends_the_wait_of_the_coordinator() -> None:
+    waiting: Any = vars(GroupCoordinator)["_GroupCoordinator__coordination_routine"]
+
+    assert "futures.append(self._rejoin_needed_fut)" in source(waiting)
+    assert "self._rejoin_needed_fut.set_result" in source(GroupCoordinator.request_rejoin)
