@@ -135,7 +135,7 @@ def test_a_record_that_is_refused_stops_the_replay() -> None:
 
 
 def test_an_event_never_acknowledged_ends_the_replay(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "PATIENCE_S", 3.0)
+    monkeypatch.setattr(module, "TIMEOUT_S", 3.0)
     clock = Clock()
     producer = KeptProducer(clock, at_once=False)
     sender = Sender(producer, "t", Pace(1, 0), clock=clock, sleep=clock.sleep)
