@@ -227,7 +227,7 @@ def replay_letters(
         + (f": {which}" if which else "")
     )
     if done.skipped:
-        print(f"skipped {done.skipped:,} that did not come from {settings.events_topic}")
+        print(f"skipped {done.skipped:,} that are not from {settings.events_topic}")
 
 
 async def _replay(

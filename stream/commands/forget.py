@@ -80,7 +80,7 @@ def _read_ids(file: Path) -> Iterator[str]:
         text = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")
     except OSError as error:
         raise SettingsError(
-            f"--file: cannot read {file} ({error.strerror}); name a file with one user id a line"
+            f"--file: cannot read {file} ({error.strerror}); name a file with one user id per line"
         ) from error
     except UnicodeDecodeError:
         raise SettingsError(f"--file: {file} is not UTF-8; write it again as UTF-8") from None
@@ -89,7 +89,7 @@ def _read_ids(file: Path) -> Iterator[str]:
 
 def _validate_ids(users: Sequence[str]) -> None:
     if not users:
-        raise SettingsError("no user is given; name them, or give --file with one id a line")
+        raise SettingsError("no user is given; name them, or give --file with one id per line")
     for position, user in enumerate(users, start=1):
         try:
             user.encode()
@@ -98,7 +98,7 @@ def _validate_ids(users: Sequence[str]) -> None:
         if not 1 <= len(user) <= MAX_ID_LENGTH:
             raise SettingsError(
                 f"user {position}: the id has {len(user)} characters, not 1 to {MAX_ID_LENGTH}; "
-                "give the id as events have it"
+                "give the id as it is in the events"
             )
 
 

@@ -43,6 +43,7 @@ class KeptProducer:
         self._at_once = at_once
 
     async def send(self, topic: str, *, value: bytes, key: bytes) -> Future[None]:
+        assert topic == "t"
         self.sent.append((self._clock(), key, value))
         future = asyncio.get_running_loop().create_future()
         if self._at_once:
