@@ -1,1 +1,1 @@
-"""The way of an event: in, validate, state, batch, score, publish."""
+"""The streaming scorer: events in, validate, update state, batch, score, publish."""

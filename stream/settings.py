@@ -72,8 +72,8 @@ class Settings(BaseSettings):
         settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
         env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
+        *_others: Any,
+        **_more: Any,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """The sources in order, the first wins: flags, environment, secret files."""
         return init_settings, env_settings, SecretFiles(settings_cls)
@@ -271,7 +271,7 @@ class WorkerSettings(StateSettings):
         le=86_400,
         description="how long late records of a lost worker cannot undo a forget",
     )
-    ttl_s: int = Field(30 * 86_400, ge=60, description="a user inactive for longer starts anew")
+    ttl_s: int = Field(30 * 86_400, ge=60, description="a user inactive for longer starts over")
     max_message_bytes: int = Field(65_536, ge=1024, description="a larger message is a dead letter")
 
     batch_deadline_ms: int = Field(
@@ -286,8 +286,8 @@ class WorkerSettings(StateSettings):
     shed_after_ms: int | None = Field(
         None,
         ge=1,
-        description="users who wait longer get degraded scores: shorter lists, after twice as long "
-        "popularity; default: never",
+        description="users who wait longer get degraded scores: shorter lists, or popularity "
+        "after twice as long; default: never",
     )
     compression: Literal["none", "lz4", "zstd", "gzip"] = Field(
         "none", description="compression of records we write: less traffic and disk, more CPU"

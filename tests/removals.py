@@ -91,7 +91,7 @@ REMOVALS = [
     Removal(
         "SASL without TLS is refused off loopback",
         "stream/kafka/security.py",
-        "        _refuse_clear_secret(settings)\n",
+        "        _require_tls_off_loopback(settings)\n",
         "",
         "tests/stream/kafka/test_security.py::test_a_password_in_the_clear_over_a_network_is_refused",
     ),

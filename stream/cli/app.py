@@ -1,4 +1,7 @@
-"""The subcommands of `lately`: what each takes, and who does the work."""
+"""The subcommands of `lately`: their arguments, options and help texts.
+
+Imports of the work itself are late, so that --help is fast.
+"""
 
 from pathlib import Path
 from typing import Annotated
@@ -22,13 +25,13 @@ app = typer.Typer(
 
 
 def _read_sequence(source: str, state_dir: Path | None) -> Sequence:
-    from stream.commands.read_sequence import read_sequence  # late: RocksDB takes its time
+    from stream.commands.read_sequence import read_sequence
 
     return read_sequence(source, state_dir)
 
 
 model_commands(app, _read_sequence)
-config = typer.Typer(help="What is set.", no_args_is_help=True)
+config = typer.Typer(help="Show the settings.", no_args_is_help=True)
 app.add_typer(config, name="config")
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -48,12 +51,12 @@ def worker(settings: WorkerSettings) -> None:
 @with_settings(KafkaSettings)
 def topics(
     settings: KafkaSettings,
-    create: Annotated[bool, typer.Option("--create", help="Make the missing ones.")] = False,
+    create: Annotated[bool, typer.Option("--create", help="Create the missing topics.")] = False,
     partitions: Annotated[int | None, typer.Option(help="Partitions of new topics.")] = None,
     replication: Annotated[int | None, typer.Option(help="Copies of each partition.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Look whether the topics fit, and make those that are missing."""
+    """Check whether the topics fit, and create those missing."""
     from stream.commands.topics import topics as run
 
     code = run(
@@ -71,11 +74,11 @@ def topics(
 def replay(
     settings: KafkaSettings,
     events: Annotated[list[Path], typer.Argument(help="Event logs: .jsonl, .csv, .parquet.")],
-    speed: Annotated[str, typer.Option(help="Times the pace of the log; max: at once.")] = "1",
+    speed: Annotated[str, typer.Option(help="Multiple of the log's pace, or max.")] = "1",
     now: Annotated[bool, typer.Option("--now", help="Move the log to the present.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Send an event log into the events topic, at its own pace or faster."""
+    """Send an event log to the events topic, at its own pace or faster."""
     from stream.commands.replay import replay as send
 
     send(settings, events, speed=speed, now=now, as_json=as_json)
@@ -87,7 +90,7 @@ def watch(
     settings: KafkaSettings,
     user: Annotated[str | None, typer.Argument(help="Only this user.")] = None,
     from_beginning: Annotated[
-        bool, typer.Option("--from-beginning", help="Not only new ones.")
+        bool, typer.Option("--from-beginning", help="Start with the oldest scores.")
     ] = False,
     as_json: Json = False,
 ) -> None:
@@ -100,7 +103,7 @@ def watch(
 @config.command("show")
 @with_settings(ShownSettings)
 def config_show(settings: ShownSettings, context: typer.Context, as_json: Json = False) -> None:
-    """Show each setting, and where it comes from; secrets as asterisks."""
+    """Show each setting and its source; secrets as asterisks."""
     given = {name for name, value in context.params.items() if value is not None}
     show(settings, given, as_json=as_json)
 
@@ -111,19 +114,19 @@ def forget(
     settings: KafkaSettings,
     users: Annotated[list[str] | None, typer.Argument(help="User ids.", metavar="USER…")] = None,
     file: Annotated[
-        Path | None, typer.Option(help="More of them, one a line; - reads standard input.")
+        Path | None, typer.Option(help="A file with one user id per line; - is standard input.")
     ] = None,
     timeout_s: Annotated[float, typer.Option(min=0, help="How long to wait for receipts.")] = 30.0,
     wait: Annotated[bool, typer.Option(help="Wait for the worker's receipts.")] = True,
     as_json: Json = False,
 ) -> None:
-    """Forget users: send the events, and wait for a receipt of each."""
+    """Forget users: send an event for each, and wait for its receipt."""
     from stream.commands.forget import forget as send
 
     send(settings, users or [], file, timeout_s=timeout_s, wait=wait, as_json=as_json)
 
 
-dead = typer.Typer(help="Look at dead letters, and send them once more.", no_args_is_help=True)
+dead = typer.Typer(help="Show dead letters, and replay them.", no_args_is_help=True)
 app.add_typer(dead, name="dead")
 Reason = Annotated[str | None, typer.Option(help="Only letters of this reason.")]
 
@@ -133,10 +136,10 @@ Reason = Annotated[str | None, typer.Option(help="Only letters of this reason.")
 def list_letters(
     settings: KafkaSettings,
     reason: Reason = None,
-    limit: Annotated[int, typer.Option(min=0, help="How many of the newest.")] = 10,
+    limit: Annotated[int, typer.Option(min=0, help="How many of the newest to show.")] = 10,
     as_json: Json = False,
 ) -> None:
-    """Count dead letters by reason, and name the newest."""
+    """Count dead letters by reason, and list the newest."""
     from stream.commands.dead import list_letters as run
 
     run(settings, reason=reason, limit=limit, as_json=as_json)
@@ -146,31 +149,35 @@ def list_letters(
 @with_settings(KafkaSettings)
 def show_letter(
     settings: KafkaSettings,
-    place: Annotated[str, typer.Argument(help="PARTITION:OFFSET, as `list` shows it.")],
+    location: Annotated[
+        str, typer.Argument(help="As `list` shows it.", metavar="PARTITION:OFFSET")
+    ],
     as_json: Json = False,
 ) -> None:
-    """Show one dead letter whole: why, headers, key and value."""
+    """Show a dead letter: its reason, headers, key and value."""
     from stream.commands.dead import show_letter as run
 
-    run(settings, place, as_json=as_json)
+    run(settings, location, as_json=as_json)
 
 
 @dead.command("replay")
 @with_settings(KafkaSettings)
 def replay_letters(
     settings: KafkaSettings,
-    places: Annotated[list[str] | None, typer.Argument(help="PARTITION:OFFSET of each.")] = None,
+    locations: Annotated[
+        list[str] | None, typer.Argument(help="As `list` shows them.", metavar="PARTITION:OFFSET")
+    ] = None,
     reason: Reason = None,
-    everything: Annotated[bool, typer.Option("--all", help="All that are there.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Send nothing, only say.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="All letters.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Send nothing.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Send dead letters back into the events topic, as the messages they were."""
+    """Send the original messages of dead letters back to the events topic."""
     from stream.commands.dead import replay_letters as run
 
     run(
         settings,
-        places or [],
+        locations or [],
         reason=reason,
         everything=everything,
         dry_run=dry_run,
@@ -178,7 +185,7 @@ def replay_letters(
     )
 
 
-state = typer.Typer(help="Look at a worker's state, verify it, rebuild it.", no_args_is_help=True)
+state = typer.Typer(help="Show a worker's state, verify it, rebuild it.", no_args_is_help=True)
 app.add_typer(state, name="state")
 
 
@@ -189,7 +196,7 @@ def get_user(
     user: Annotated[str, typer.Argument(help="The user's id.")],
     as_json: Json = False,
 ) -> None:
-    """Show what the disk holds of a user, also while a worker runs."""
+    """Show a user's state on disk, also while a worker runs."""
     from stream.commands.state import get_user as run
 
     run(settings, user, as_json=as_json)
@@ -198,7 +205,7 @@ def get_user(
 @state.command("verify")
 @with_settings(StateSettings)
 def verify_state(settings: StateSettings, as_json: Json = False) -> None:
-    """Compare the disk of a stopped worker with the changelog, user by user."""
+    """Compare the state of a stopped worker with the changelog, user by user."""
     from stream.commands.state import verify_state as run
 
     raise typer.Exit(run(settings, as_json=as_json))
@@ -210,11 +217,11 @@ def rebuild_state(
     settings: StateSettings,
     partitions: Annotated[
         list[int] | None,
-        typer.Option("-p", "--partition", min=0, help="Only this one; may be given again."),
+        typer.Option("-p", "--partition", min=0, help="Only this partition; may be repeated."),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Wipe the disk of a stopped worker, and rebuild it from the changelog."""
+    """Wipe the state of a stopped worker, and rebuild it from the changelog."""
     from stream.commands.state import rebuild_state as run
 
     run(settings, partitions or [], as_json=as_json)
@@ -223,7 +230,7 @@ def rebuild_state(
 @app.command()
 @with_settings(DoctorSettings)
 def doctor(settings: DoctorSettings, as_json: Json = False) -> None:
-    """Look at all that a worker needs, and say how to mend what is wrong."""
+    """Check everything a worker needs, and say how to fix what is wrong."""
     from stream.commands.doctor import doctor as run
 
     raise typer.Exit(run(settings, as_json=as_json))
@@ -231,11 +238,11 @@ def doctor(settings: DoctorSettings, as_json: Json = False) -> None:
 
 @app.command()
 def demo(
-    seconds: Annotated[float | None, typer.Option(min=1, help="End by itself.")] = None,
-    events_per_s: Annotated[float, typer.Option(min=1, help="How busy the shop is.")] = 50.0,
-    shoppers: Annotated[int | None, typer.Option(min=1, help="How many there are.")] = None,
+    seconds: Annotated[float | None, typer.Option(min=1, help="End after this time.")] = None,
+    events_per_s: Annotated[float, typer.Option(min=1, help="Events per second.")] = 50.0,
+    shoppers: Annotated[int | None, typer.Option(min=1, help="Number of shoppers.")] = None,
 ) -> None:
-    """A shop, a broker and a worker, live in this terminal, until Ctrl-C."""
+    """Run a shop, a broker and a worker live in this terminal, until Ctrl-C."""
     from stream.demo.demo import Options
     from stream.demo.demo import demo as show
 

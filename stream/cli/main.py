@@ -1,7 +1,7 @@
-"""The command `lately`: how it starts, and how it ends.
+"""The command `lately`: its start, error line and exit code.
 
-Exit codes: 0 done, 2 bad usage or settings, 1 anything else. What goes wrong is one line on
-stderr. Imports are late, so that each command loads only what it needs.
+Exit codes: 0 done, 2 bad usage or settings, 1 any other error. An error is one line on stderr.
+Imports are late, so that each command loads only what it needs.
 """
 
 import os
@@ -11,7 +11,7 @@ import sys
 
 def main() -> None:
     """Run the command line; raises SystemExit."""
-    # Before anything that takes long to import: SIGTERM in the first moments is a normal end.
+    # Before any slow import: SIGTERM during the start is a normal end.
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
 
     from model.errors import ModelError
@@ -21,12 +21,12 @@ def main() -> None:
     try:
         app(prog_name="lately")
     except ModelError as error:
-        sys.exit(_say(error))
+        sys.exit(_print_error(error))
     except LatelyError as error:
-        _say(error)
+        _print_error(error)
         sys.exit(error.exit_code)
 
 
-def _say(error: Exception) -> int:
+def _print_error(error: Exception) -> int:
     print(f"lately: {error}", file=sys.stderr)
     return 1

@@ -1,4 +1,4 @@
-"""Settings as command-line options: one definition of each setting serves both."""
+"""Settings as command-line options, made from the definition of each setting."""
 
 import inspect
 from collections.abc import Callable
@@ -14,10 +14,10 @@ S = TypeVar("S", bound=Settings)
 
 
 def with_settings(kind: type[S]) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a command one option per setting of ``kind``, and call it with the settings read.
+    """Add an option for each setting of ``kind`` to a command, and pass it the settings.
 
-    The command gets them as its first argument; its own parameters follow. A secret is no
-    option: it would stand in the list of processes.
+    They are its first argument; its own parameters follow. A secret is not an option, since every
+    user of the machine could read it in the list of processes.
     """
     fields = {
         name: field
@@ -48,7 +48,7 @@ def _parameter(name: str, field: FieldInfo) -> inspect.Parameter:
         metavar=None if is_switch else _metavar(name, field),
         show_default=False,
     )
-    # Texts, without defaults: the settings check and complete what is given.
+    # Strings without defaults: the settings validate them and fill in the defaults.
     annotation = Annotated[bool | None, option] if is_switch else Annotated[str | None, option]
     keyword = inspect.Parameter.KEYWORD_ONLY
     return inspect.Parameter(name, keyword, default=None, annotation=annotation)

@@ -1,1 +1,1 @@
-"""The commands beside the worker, one module each."""
+"""The commands other than the worker, one module each."""

@@ -1,4 +1,4 @@
-"""The page of settings: what each one is, and where that comes from; never what a secret is."""
+"""The command `lately config show`: each setting with its source; secrets stay hidden."""
 
 import json
 import os
@@ -14,7 +14,7 @@ HIDDEN = "********"
 
 
 class ShownSettings(WorkerSettings):
-    """All settings of all commands, none of which has to be given to be looked at."""
+    """Every setting, none of them required."""
 
     artifact: Path | None = Field(  # type: ignore[assignment]
         None, description=WorkerSettings.model_fields["artifact"].description
@@ -25,7 +25,7 @@ class ShownSettings(WorkerSettings):
 
 
 class Row(NamedTuple):
-    """One setting; ``source`` is a flag, a variable, a file that a variable names, or `default`."""
+    """One setting; ``source`` is a flag, a variable, a file named by a variable, or `default`."""
 
     name: str
     value: str | None
@@ -33,7 +33,7 @@ class Row(NamedTuple):
 
 
 def rows(settings: ShownSettings, flags: Collection[str]) -> list[Row]:
-    """Every setting by name; ``flags`` are those given on the command line."""
+    """Every setting; ``flags`` are the names given on the command line."""
     return [
         Row(name, _text(getattr(settings, name)), _source(name, field.annotation, flags))
         for name, field in type(settings).model_fields.items()
@@ -62,7 +62,7 @@ def _source(name: str, annotation: Any, flags: Collection[str]) -> str:
 
 
 def show(settings: ShownSettings, flags: Collection[str], *, as_json: bool) -> None:
-    """The command `lately config show`."""
+    """Print every setting with its source."""
     found = rows(settings, flags)
     if as_json:
         page = {row.name: {"value": row.value, "source": row.source} for row in found}

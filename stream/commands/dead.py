@@ -1,4 +1,4 @@
-"""The commands `lately dead`: count the dead letters, look at one, send them once more."""
+"""The commands `lately dead`: count dead letters, show one, replay them."""
 
 import asyncio
 import heapq
@@ -20,11 +20,11 @@ from stream.metrics import REASONS
 from stream.settings import KafkaSettings
 
 _FLAG = "--dead-topic"
-_TELL_EVERY_S = 1.0
+_PROGRESS_EVERY_S = 1.0
 
 
 class Newest:
-    """Counts letters by reason, and keeps the newest few."""
+    """Counts letters by reason, and keeps the newest ``limit`` of them."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -32,7 +32,7 @@ class Newest:
         self.reasons: Counter[str] = Counter()
 
     def add(self, letter: Letter) -> None:
-        """Count one."""
+        """Count a letter."""
         self.reasons[letter.reason] += 1
         entry = (letter.timestamp_ms, letter.location, letter.reason, letter.size_bytes)
         if len(self._heap) < self._limit:
@@ -44,20 +44,20 @@ class Newest:
         """The newest, newest first."""
         return [
             {
-                "partition": place.partition,
-                "offset": place.offset,
+                "partition": location.partition,
+                "offset": location.offset,
                 "reason": reason,
                 "age_s": max(0, now_ms - at_ms) // 1000,
                 "size_bytes": size_bytes,
             }
-            for at_ms, place, reason, size_bytes in sorted(self._heap, reverse=True)
+            for at_ms, location, reason, size_bytes in sorted(self._heap, reverse=True)
         ]
 
 
 def list_letters(
     settings: KafkaSettings, *, reason: str | None = None, limit: int = 10, as_json: bool = False
 ) -> None:
-    """Print how many letters there are of each reason, and the newest; nothing of any shopper.
+    """Print the number of letters by reason, and the newest, without their content.
 
     Raises SettingsError, TopicsError, BrokerError.
     """
@@ -65,13 +65,13 @@ def list_letters(
     newest = asyncio.run(_count(settings, reason, limit))
     rows = newest.rows(time.time_ns() // 1_000_000)
     if as_json:
-        answer = {
+        result = {
             "topic": settings.dead_topic,
             "letters": newest.reasons.total(),
             "reasons": dict(newest.reasons.most_common()),
             "newest": rows,
         }
-        print(json.dumps(answer))
+        print(json.dumps(result))
         return
     print(f"{newest.reasons.total():,} dead letters in {settings.dead_topic}")
     for name, n in newest.reasons.most_common():
@@ -79,9 +79,9 @@ def list_letters(
     if rows:
         print(f"\n{'newest':<18} {'reason':<16} {'age':>10} {'bytes':>10}")
     for row in rows:
-        place = f"{row['partition']}:{row['offset']}"
+        location = f"{row['partition']}:{row['offset']}"
         size = f"{row['size_bytes']:,}"
-        print(f"{place:<18} {row['reason']:<16} {_age(row['age_s']):>10} {size:>10}")
+        print(f"{location:<18} {row['reason']:<16} {_age(row['age_s']):>10} {size:>10}")
 
 
 async def _count(settings: KafkaSettings, reason: str | None, limit: int) -> Newest:
@@ -94,12 +94,13 @@ async def _count(settings: KafkaSettings, reason: str | None, limit: int) -> New
     return newest
 
 
-def show_letter(settings: KafkaSettings, place: str, *, as_json: bool = False) -> None:
-    """Print one letter, all of it: why it is dead, headers, key and value, escaped where no text.
+def show_letter(settings: KafkaSettings, location: str, *, as_json: bool = False) -> None:
+    """Print a whole letter: why it is dead, headers, key and value; other than text is escaped.
 
-    Raises SettingsError for what is no place, LatelyError where no letter lies, and as above.
+    Raises SettingsError for a malformed location, LatelyError if it has no letter, TopicsError and
+    BrokerError.
     """
-    letter = asyncio.run(_one(settings, Location.parse(place)))
+    letter = asyncio.run(_read_letter(settings, Location.parse(location)))
     if as_json:
         print(json.dumps(_as_json(letter)))
         return
@@ -110,24 +111,24 @@ def show_letter(settings: KafkaSettings, place: str, *, as_json: bool = False) -
         print(f"exception  {printable(letter.header(EXCEPTION).encode())}")
         print(f"came from  {topic} {partition}:{letter.header(OFFSET)}")
     else:
-        print("reason     none: no worker of ours wrote this record")
+        print("reason     none: no worker wrote this record")
     for name, value in letter.headers:
         print(f"header     {printable(name.encode())}: {printable(value)}")
     print(f"key        {printable(letter.key)}")
     print(f"value      {printable(letter.value)}")
 
 
-async def _one(settings: KafkaSettings, place: Location) -> Letter:
+async def _read_letter(settings: KafkaSettings, location: Location) -> Letter:
     async with open_reader(settings, settings.dead_topic, _FLAG) as reader:
-        return await _at(reader, settings, place)
+        return await _letter_at(reader, settings, location)
 
 
-async def _at(reader: TopicReader, settings: KafkaSettings, place: Location) -> Letter:
-    record = await reader.record_at(*place)
+async def _letter_at(reader: TopicReader, settings: KafkaSettings, location: Location) -> Letter:
+    record = await reader.record_at(*location)
     if record is None:
         raise LatelyError(
-            f"{settings.dead_topic}: no letter lies at {place}; "
-            "`lately dead list` shows where the newest ones do"
+            f"{settings.dead_topic}: there is no letter at {location}; "
+            "`lately dead list` shows where the newest are"
         )
     return Letter(record)
 
@@ -158,7 +159,7 @@ def _text_or_base64(value: bytes | None) -> str | dict[str, str] | None:
 
 
 class Replay:
-    """Sends letters back to where they came from, and counts what became of them."""
+    """Sends letters back to their source partitions, and counts them."""
 
     def __init__(
         self, settings: KafkaSettings, producer: AIOKafkaProducer, partitions: int, dry_run: bool
@@ -168,10 +169,10 @@ class Replay:
         self._partitions = partitions
         self._dry_run = dry_run
         self.replayed: Counter[str] = Counter()  # by reason
-        self.skipped = 0  # no letter of ours, or not of this events topic
+        self.skipped = 0  # not written by a worker, or not from this events topic
 
     async def send(self, letters: Iterable[Letter]) -> None:
-        """Send these, and wait for the broker to have them."""
+        """Send these letters, and wait until the broker acknowledges them."""
         by_partition: dict[int, list[Letter]] = {}
         for letter in letters:
             topic, partition = letter.source
@@ -191,46 +192,46 @@ class Replay:
 
 def replay_letters(
     settings: KafkaSettings,
-    places: Sequence[str],
+    locations: Sequence[str],
     *,
     reason: str | None = None,
     everything: bool = False,
     dry_run: bool = False,
     as_json: bool = False,
 ) -> None:
-    """Send letters back into the events topic, as the messages they were, and print a summary.
+    """Send the original messages of letters back to the events topic, and print a summary.
 
-    Those at ``places``, those of a reason, or all that are there now. Raises SettingsError unless
-    exactly one of these is given, LatelyError for a place without a letter, DeliveryError, and as
-    above.
+    Of the letters at ``locations``, of those with ``reason``, or of all (``everything``). Raises
+    SettingsError unless exactly one of these is given, LatelyError for a location without a letter,
+    DeliveryError, TopicsError and BrokerError.
     """
-    if (bool(places), reason is not None, everything).count(True) != 1:
-        raise SettingsError("which letters? Give places PARTITION:OFFSET, or --reason, or --all")
+    if (bool(locations), reason is not None, everything).count(True) != 1:
+        raise SettingsError("which letters? Give PARTITION:OFFSET of each, or --reason, or --all")
     _check_reason(reason)
-    parsed = [Location.parse(place) for place in places]
+    parsed = [Location.parse(location) for location in locations]
     done = asyncio.run(_replay(settings, parsed, reason, dry_run))
     if as_json:
-        answer = {
+        result = {
             "topic": settings.events_topic,
             "replayed": done.replayed.total(),
             "reasons": dict(done.replayed.most_common()),
             "skipped": done.skipped,
             "dry_run": dry_run,
         }
-        print(json.dumps(answer))
+        print(json.dumps(result))
         return
-    did = "would replay" if dry_run else "replayed"
+    verb = "would replay" if dry_run else "replayed"
     which = ", ".join(f"{n:,} {name}" for name, n in done.replayed.most_common())
     print(
-        f"{did} {done.replayed.total():,} letters into {settings.events_topic}"
+        f"{verb} {done.replayed.total():,} letters into {settings.events_topic}"
         + (f": {which}" if which else "")
     )
     if done.skipped:
-        print(f"skipped {done.skipped:,} that did not come from {settings.events_topic}")
+        print(f"skipped {done.skipped:,} that are not from {settings.events_topic}")
 
 
 async def _replay(
-    settings: KafkaSettings, places: Sequence[Location], reason: str | None, dry_run: bool
+    settings: KafkaSettings, locations: Sequence[Location], reason: str | None, dry_run: bool
 ) -> Replay:
     async with (
         open_reader(settings, settings.dead_topic, _FLAG) as reader,
@@ -238,37 +239,38 @@ async def _replay(
     ):
         partitions = len(await producer.partitions_for(settings.events_topic))
         done = Replay(settings, producer, partitions, dry_run)
-        if places:
-            # All are looked for before the first is sent: a wrong place changes nothing.
-            await done.send([await _at(reader, settings, place) for place in dict.fromkeys(places)])
+        if locations:
+            # All are read before the first is sent: a wrong location sends nothing.
+            unique = dict.fromkeys(locations)
+            await done.send([await _letter_at(reader, settings, each) for each in unique])
             return done
-        async for letters in _letters(reader, "looked at"):
+        async for letters in _letters(reader, "checked"):
             await done.send(letter for letter in letters if reason in (None, letter.reason))
         return done
 
 
-async def _letters(reader: TopicReader, what: str) -> AsyncIterator[list[Letter]]:
-    """Every letter that is there now, a few at a time."""
-    tell, seen = _progress(what), 0
+async def _letters(reader: TopicReader, verb: str) -> AsyncIterator[list[Letter]]:
+    """Every letter up to the current end of the topic, in batches."""
+    report, seen = _progress(verb), 0
     async for records in reader.read_to_end():
         yield [Letter(record) for record in records]
         seen += len(records)
-        tell(seen)
+        report(seen)
 
 
-def _progress(what: str) -> Callable[[int], None]:
-    """Tell somebody at a terminal how far we are, now and then."""
+def _progress(verb: str) -> Callable[[int], None]:
+    """A function that prints the count to a terminal, at most once in ``_PROGRESS_EVERY_S``."""
     if not sys.stderr.isatty():
-        return lambda seen: None
-    next_s = time.monotonic() + _TELL_EVERY_S
+        return lambda _seen: None
+    next_s = time.monotonic() + _PROGRESS_EVERY_S
 
-    def tell(seen: int) -> None:
+    def report(seen: int) -> None:
         nonlocal next_s
         if time.monotonic() >= next_s:
-            next_s = time.monotonic() + _TELL_EVERY_S
-            print(f"{what} {seen:,} letters", file=sys.stderr, flush=True)
+            next_s = time.monotonic() + _PROGRESS_EVERY_S
+            print(f"{verb} {seen:,} letters", file=sys.stderr, flush=True)
 
-    return tell
+    return report
 
 
 def _check_reason(reason: str | None) -> None:

@@ -65,12 +65,14 @@ async def _check_version(settings: KafkaSettings) -> Check:
     try:
         versions = await api_versions(settings)
     except KafkaError as error:
-        return Check("WARN", "broker", f"does not tell its version ({error!r})", "see its log")
+        return Check(
+            "WARN", "broker", f"does not report its API versions ({error!r})", "see its log"
+        )
     return Check("PASS", "broker", f"{settings.bootstrap} answers; {kafka_of(versions)}")
 
 
 def kafka_of(highest: Mapping[int, int]) -> str:
-    """The Kafka version, as its highest API versions show; a broker does not tell it."""
+    """The Kafka version, as its highest API versions show; a broker does not report it."""
     fetch = highest.get(_FETCH_API, 0)
     known = max((version for version in _KAFKA_OF_FETCH if version <= fetch), default=0)
     name = f"Kafka {_KAFKA_OF_FETCH[known]} or later" if known else "an old Kafka"
@@ -116,7 +118,7 @@ async def _can_read(consumer: AIOKafkaConsumer, topic: str) -> bool:
 
 
 async def _check_clock(consumer: AIOKafkaConsumer, topic: str) -> Check:
-    """Kafka does not tell its time, but a record from our future shows that clocks differ."""
+    """Kafka does not report its time, but a record from our future shows that clocks differ."""
     now_ms = time.time_ns() // 1_000_000
     partitions = [TopicPartition(topic, p) for p in await partitions_of(consumer, topic)]
     later = await consumer.offsets_for_times(dict.fromkeys(partitions, now_ms + AHEAD_MS))
@@ -127,7 +129,7 @@ async def _check_clock(consumer: AIOKafkaConsumer, topic: str) -> Check:
     return Check(
         "SKIP",
         "clock",
-        f"Kafka does not tell its time; no record of {topic} is ahead of this clock",
+        f"Kafka does not report its time; no record of {topic} is ahead of this clock",
     )
 
 
@@ -171,7 +173,7 @@ async def _check_lag(consumer: AIOKafkaConsumer, topic: str, committed: Mapping[
     partitions = [TopicPartition(topic, p) for p in await partitions_of(consumer, topic)]
     ends = await consumer.end_offsets(partitions)
     starts = await consumer.beginning_offsets(partitions)
-    # Kafka does not tell when a commit was made; the first event after it tells how old it is.
+    # Kafka does not report when a commit was made; the first event after it shows its age.
     uncommitted = {
         tp: max(committed.get(tp.partition, 0), starts[tp])
         for tp in partitions
@@ -216,8 +218,8 @@ async def _first_timestamps_ms(
 
 
 def assess_lag(events: int, partitions: int, age_s: int | None) -> Check:
-    """Whether what is not committed yet is worth a word."""
-    age = "of an age that cannot be told" if age_s is None else f"the oldest {age_s:,} s old"
+    """Whether the uncommitted events are too old, or of unknown age."""
+    age = "of unknown age" if age_s is None else f"the oldest {age_s:,} s old"
     found = f"{events:,} events in {partitions} partitions are not committed, {age}"
     if age_s is not None and age_s <= OLD_S:
         return Check("PASS", "lag", found)

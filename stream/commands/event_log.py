@@ -1,4 +1,4 @@
-"""The event log as a source of records: read from files, in order of time, in bounded memory."""
+"""The log that `lately replay` sends: read from files in order of time, in bounded memory."""
 
 import csv
 import heapq
@@ -25,11 +25,11 @@ _NUMBERS = {"price", "quantity"}
 
 
 class EventLogError(LatelyError):
-    """The log cannot be replayed: whoever gave it must mend it, or name another."""
+    """The log cannot be replayed; the message says what to fix in it."""
 
 
 class Entry(NamedTuple):
-    """One line of the log: when, whose, and the JSON that goes to Kafka."""
+    """One event of the log: its time, its user, and the JSON to send."""
 
     ts_ms: int
     user_id: str
@@ -37,17 +37,17 @@ class Entry(NamedTuple):
 
 
 class _Head(msgspec.Struct):
-    """The part of an event that replaying needs; all else is the worker's to judge."""
+    """The fields of an event that replaying needs; the worker validates the others."""
 
     user_id: str
     ts: int | str | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class EventLog:
-    """A log that was read once: every line has a user and a time, so it can be replayed whole.
+class ReplayLog:
+    """A log that was read once to check that every event has a user and a time.
 
-    ``in_order`` says of each file whether its lines stand in order of time.
+    ``in_order`` says for each file whether its events are in order of time.
     """
 
     paths: tuple[Path, ...]
@@ -57,11 +57,11 @@ class EventLog:
     last_ms: int
 
     @classmethod
-    def open(cls, paths: Sequence[Path]) -> "EventLog":
-        """Read all files to the end, once, and keep the figures.
+    def open(cls, paths: Sequence[Path]) -> "ReplayLog":
+        """Read all files once to check them and count their events.
 
-        Raises EventLogError for a file that cannot be read, a line without a user or, but for
-        wishes to be forgotten, a time, and for a log without lines.
+        Raises EventLogError for a file that cannot be read, an event without a user, a first event
+        without a time, and a log without events.
         """
         in_order, events, first_ms, last_ms = [], 0, MAX_TS_MS, 0
         for path in paths:
@@ -78,10 +78,10 @@ class EventLog:
         return cls(tuple(paths), tuple(in_order), events, first_ms, last_ms)
 
     def entries(self) -> Iterator[Entry]:
-        """All lines in order of time; those of the same time as they stand in the files.
+        """All events in order of time; those of the same time keep their order in the files.
 
-        A file that is not in order is first copied to a temporary one; 16 bytes a line of it are
-        held in memory.
+        A file that is not in order is first copied to a temporary file, and takes 16 bytes of
+        memory per event.
         """
         with ExitStack() as scratch:
             files = [
@@ -107,19 +107,21 @@ def _sorted(entries: Iterable[Entry], file: IO[bytes]) -> Iterator[Entry]:
 
 
 def _entries(path: Path) -> Iterator[Entry]:
-    """The lines of one file as they stand; one without a time has that of the line before."""
+    """The events of one file in its order; one without a time takes that of the event before."""
     before_ms: int | None = None
-    for place, value in _values(path):
+    for line, value in _values(path):
         try:
             head = _head(value)
             ts_ms = before_ms if head.ts is None else _ts_ms(head.ts)
         except (msgspec.DecodeError, ValueError, OverflowError) as error:
             raise EventLogError(
-                f"{path} {place}: {error}; each needs user_id, and ts as integer milliseconds or "
+                f"{path} {line}: {error}; each needs user_id, and ts as integer milliseconds or "
                 "ISO 8601 with a zone"
             ) from error
         if ts_ms is None:
-            raise EventLogError(f"{path} {place}: no ts, so no place in time; give the first one")
+            raise EventLogError(
+                f"{path} {line}: no ts, and no event before it has one; give the first event a ts"
+            )
         before_ms = ts_ms
         yield Entry(ts_ms, head.user_id, value)
 
@@ -139,7 +141,7 @@ def _ts_ms(ts: int | str) -> int:
 
 
 def _values(path: Path) -> Iterator[tuple[str, bytes]]:
-    """The events of a file as JSON, each with its place in words."""
+    """The events of a file as JSON, each with its line or row for error messages."""
     try:
         match path.suffix:
             case ".jsonl" | ".ndjson":
@@ -166,12 +168,12 @@ def _csv_rows(path: Path) -> Iterator[tuple[str, bytes]]:
         reader = csv.DictReader(file, restkey="")
         for number, row in enumerate(reader, start=1):
             if "" in row:
-                raise EventLogError(f"{path} row {number}: more fields than columns; mend it")
+                raise EventLogError(f"{path} row {number}: more fields than columns; fix it")
             yield f"row {number}", orjson.dumps(_typed(row))
 
 
 def _typed(row: dict[str, str | None]) -> dict[str, Any]:
-    """The fields of a CSV row that hold something, numbers as such."""
+    """The non-empty fields of a CSV row, with numbers converted."""
     event: dict[str, Any] = {name: text for name, text in row.items() if text}
     if event.get("ts", "").isdecimal():
         event["ts"] = int(event["ts"])
@@ -179,7 +181,7 @@ def _typed(row: dict[str, str | None]) -> dict[str, Any]:
         try:
             event[name] = float(event[name])
         except ValueError:
-            del event[name]  # as in training: a price that is none is no reason to stop
+            del event[name]  # as in training: a malformed price does not end the replay
     return event
 
 

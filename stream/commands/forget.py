@@ -22,8 +22,8 @@ _IN_FLIGHT = 1000  # events sent but not acknowledged
 
 
 @dataclass(slots=True)
-class Wish:
-    """One user to forget, who goes by their place among those asked for, from 1."""
+class ForgetRequest:
+    """A forget event that was sent; ``user`` is the user's position in the request, from 1."""
 
     user: int
     partition: int
@@ -37,7 +37,7 @@ class Wish:
         return b"%d-%d" % (self.partition, self.offset)
 
     def line(self) -> str:
-        """What became of it, for people."""
+        """The result for people, without the user's id."""
         event = f"event {self.partition}-{self.offset}"
         if self.receipt_id is None:
             return f"user {self.user}: sent, {event}"
@@ -53,81 +53,85 @@ def forget(
     wait: bool = True,
     as_json: bool = False,
 ) -> None:
-    """Send a forget event for each user, those of the file last, and print what became of each.
+    """Send a forget event for each user, those of the file last, and print each result.
 
-    No line names a user. Raises SettingsError for ids that cannot be; LatelyError when a receipt
-    does not come in time, after all that came are printed; TopicsError and BrokerError.
+    No line names a user. Raises SettingsError for invalid ids; LatelyError when receipts are still
+    missing after ``timeout_s``, once those that came are printed; TopicsError and BrokerError.
     """
-    wanted = list(users) + ([] if file is None else list(_read(file)))
-    _check(wanted)
-    wishes = asyncio.run(_forget(settings, wanted, timeout_s if wait else None))
+    ids = list(users) + ([] if file is None else list(_read_ids(file)))
+    _validate_ids(ids)
+    requests = asyncio.run(_forget(settings, ids, timeout_s if wait else None))
     if as_json:
         topic = settings.events_topic
-        print(json.dumps({"topic": topic, "forgets": [asdict(wish) for wish in wishes]}))
+        print(json.dumps({"topic": topic, "forgets": [asdict(request) for request in requests]}))
     else:
-        print("\n".join(wish.line() for wish in wishes))
-    missing = [wish for wish in wishes if wish.receipt_id is None]
+        print("\n".join(request.line() for request in requests))
+    missing = [request for request in requests if request.receipt_id is None]
     if wait and missing:
         raise LatelyError(
-            f"{len(missing)} of {len(wishes)} receipts did not come within {timeout_s:g} s, the "
+            f"{len(missing)} of {len(requests)} receipts did not come within {timeout_s:g} s, the "
             f"first for user {missing[0].user}; the events are in {settings.events_topic} and will "
-            "be obeyed: see that a worker of this --group runs and is not far behind"
+            "be applied: see that a worker of this --group runs and is not lagging far"
         )
 
 
-def _read(file: Path) -> Iterator[str]:
+def _read_ids(file: Path) -> Iterator[str]:
     try:
         text = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")
     except OSError as error:
         raise SettingsError(
-            f"--file: cannot read {file} ({error.strerror}); name a file with one user id a line"
+            f"--file: cannot read {file} ({error.strerror}); name a file with one user id per line"
         ) from error
     except UnicodeDecodeError:
         raise SettingsError(f"--file: {file} is not UTF-8; write it again as UTF-8") from None
     return (line for line in text.split("\n") if line)
 
 
-def _check(users: Sequence[str]) -> None:
+def _validate_ids(users: Sequence[str]) -> None:
     if not users:
-        raise SettingsError("no user is given; name them, or give --file with one id a line")
-    for place, user in enumerate(users, start=1):
+        raise SettingsError("no user is given; name them, or give --file with one id per line")
+    for position, user in enumerate(users, start=1):
         try:
             user.encode()
         except UnicodeEncodeError:
-            raise SettingsError(f"user {place}: the id is not UTF-8; give it as text") from None
+            raise SettingsError(f"user {position}: the id is not UTF-8; give it as text") from None
         if not 1 <= len(user) <= MAX_ID_LENGTH:
             raise SettingsError(
-                f"user {place}: the id has {len(user)} characters, not 1 to {MAX_ID_LENGTH}; "
-                "give the id as events have it"
+                f"user {position}: the id has {len(user)} characters, not 1 to {MAX_ID_LENGTH}; "
+                "give the id as it is in the events"
             )
 
 
 async def _forget(
     settings: KafkaSettings, users: Sequence[str], timeout_s: float | None
-) -> list[Wish]:
+) -> list[ForgetRequest]:
     async with open_producer(settings) as producer:
         if timeout_s is None:
             return await _send(producer, settings.events_topic, users)
         topic = settings.receipts_topic
         async with open_reader(settings, topic, "--receipts-topic") as reader:
-            await reader.seek_to_end()  # before the events: a receipt may be there at once
-            wishes = await _send(producer, settings.events_topic, users)
-            await _collect(reader, settings, wishes, timeout_s)
-            return wishes
+            await reader.seek_to_end()  # before sending: a receipt may come at once
+            requests = await _send(producer, settings.events_topic, users)
+            await _collect(reader, settings, requests, timeout_s)
+            return requests
 
 
-async def _send(producer: AIOKafkaProducer, topic: str, users: Sequence[str]) -> list[Wish]:
-    """Send the events and wait for the broker to have them; keyed, so murmur2 says where to."""
-    wishes: list[Wish] = []
+async def _send(
+    producer: AIOKafkaProducer, topic: str, users: Sequence[str]
+) -> list[ForgetRequest]:
+    """Send the events, keyed by user, and wait until the broker acknowledges them."""
+    requests: list[ForgetRequest] = []
     for start in range(0, len(users), _IN_FLIGHT):
         sent = [
             await producer.send(topic, key=user.encode(), value=_event(user))
             for user in users[start : start + _IN_FLIGHT]
         ]
         async with asyncio.timeout(TIMEOUT_S):
-            for place in await asyncio.gather(*sent):
-                wishes.append(Wish(len(wishes) + 1, place.partition, place.offset))
-    return wishes
+            for metadata in await asyncio.gather(*sent):
+                requests.append(
+                    ForgetRequest(len(requests) + 1, metadata.partition, metadata.offset)
+                )
+    return requests
 
 
 def _event(user: str) -> bytes:
@@ -136,21 +140,24 @@ def _event(user: str) -> bytes:
 
 
 async def _collect(
-    reader: TopicReader, settings: KafkaSettings, wishes: Sequence[Wish], timeout_s: float
+    reader: TopicReader,
+    settings: KafkaSettings,
+    requests: Sequence[ForgetRequest],
+    timeout_s: float,
 ) -> None:
-    waiting = {wish.key: wish for wish in wishes}
+    waiting = {request.key: request for request in requests}
     deadline_s = time.monotonic() + timeout_s
     while waiting and (left_s := deadline_s - time.monotonic()) > 0:
         for record in await reader.poll(min(left_s, 0.5)):
-            wish = waiting.get(record.key)
-            receipt = _receipt(record.value)
-            if wish is not None and _is_ours(receipt, settings):
-                wish.receipt_id = receipt["receipt_id"]
-                wish.forgotten_at = receipt["forgotten_at"]
+            request = waiting.get(record.key)
+            receipt = _parse_receipt(record.value)
+            if request is not None and _is_ours(receipt, settings):
+                request.receipt_id = receipt["receipt_id"]
+                request.forgotten_at = receipt["forgotten_at"]
                 del waiting[record.key]
 
 
-def _receipt(value: bytes | None) -> dict[str, Any]:
+def _parse_receipt(value: bytes | None) -> dict[str, Any]:
     try:
         receipt = orjson.loads(value or b"")
     except ValueError:
@@ -159,7 +166,7 @@ def _receipt(value: bytes | None) -> dict[str, Any]:
 
 
 def _is_ours(receipt: dict[str, Any], settings: KafkaSettings) -> bool:
-    """Whether it is of our group and topic: the same place may stand in others."""
+    """Whether it is of our group and topic; others may have the same partition and offset."""
     forgotten = receipt.get("forget", {})
     return receipt.get("group") == settings.group and forgotten.get("topic") == (
         settings.events_topic

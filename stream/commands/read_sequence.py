@@ -1,6 +1,6 @@
-"""The reader: one user's sequence outside of a worker, as a worker would have it.
+"""One user's sequence outside of a worker: from a file of events, or a worker's state directory.
 
-From a file of events, folded by the same rules, or from what a worker has on its disk.
+The events of a file are applied by the rules of a worker.
 """
 
 from collections.abc import Iterator, Sequence
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from model.sequence import Sequence as Actions
-from stream.commands.event_log import EventLog, EventLogError
+from stream.commands.event_log import EventLogError, ReplayLog
 from stream.errors import StateError
 from stream.events import Message, Validator
 from stream.settings import WorkerSettings
@@ -17,8 +17,8 @@ from stream.user_state import UserState
 
 
 @dataclass(slots=True)
-class _Line:
-    """A line of a file in the place of a Kafka record, stamped with its own event time."""
+class _FileMessage:
+    """An event of a file as a Kafka record, whose timestamp is the event time."""
 
     offset: int
     timestamp: int
@@ -27,15 +27,15 @@ class _Line:
     headers: Sequence[tuple[str, bytes | None]] = ()
 
 
-class _AnyName(frozenset[str]):
-    """Holds every action there may be: which of them count, the model knows."""
+class _AnyAction(frozenset[str]):
+    """Contains every action name; the model knows which of them count."""
 
     def __contains__(self, name: object) -> bool:
         return True
 
 
 def read_sequence(source: str, state_dir: Path | None) -> Actions:
-    """The sequence of the user ``source`` in a state directory, or of the file it names.
+    """The sequence of the user ``source`` in a state directory or, without one, of that file.
 
     Raises LatelyError if there is none.
     """
@@ -43,26 +43,26 @@ def read_sequence(source: str, state_dir: Path | None) -> Actions:
 
 
 def read_file(path: Path) -> Actions:
-    """Fold a log of one user by a worker's rules; whatever its actions are called.
+    """Apply the events of one user by a worker's rules, whatever their actions.
 
-    Raises EventLogError for a log of several users, or an event that breaks the contract.
+    Raises EventLogError for a log of several users, or an event that breaks the wire contract.
     """
-    entries = list(EventLog.open([path]).entries())
+    entries = list(ReplayLog.open([path]).entries())
     users = {entry.user_id for entry in entries}
     if len(users) > 1:
         raise EventLogError(
             f"{path}: has events of {len(users)} users, {min(users)} and {max(users)} among them; "
-            "leave those of one"
+            "keep those of one"
         )
     settings = WorkerSettings.load(artifact=".", state_dir=".")
     messages: list[Message] = [
-        _Line(place, entry.ts_ms, entry.user_id.encode(), entry.value)
-        for place, entry in enumerate(entries)
+        _FileMessage(offset, entry.ts_ms, entry.user_id.encode(), entry.value)
+        for offset, entry in enumerate(entries)
     ]
-    validator = Validator(_AnyName(), settings.max_message_bytes, lambda _: 0)
+    validator = Validator(_AnyAction(), settings.max_message_bytes, lambda _: 0)
     events, dead = validator.validate(messages, 0)
     if dead:
-        raise EventLogError(f"{path}: event {dead[0].message.offset + 1}: {dead[0].text}; mend it")
+        raise EventLogError(f"{path}: event {dead[0].message.offset + 1}: {dead[0].text}; fix it")
     state = UserState()
     for event in events:
         state.apply(event, settings.rules)
@@ -70,9 +70,9 @@ def read_file(path: Path) -> Actions:
 
 
 def read_user(state_dir: Path, user: str) -> Actions:
-    """What a worker's state directory holds of a user, in whichever group and partition.
+    """A user's sequence in a worker's state directory, in any group and partition.
 
-    Raises StateError if it holds nothing, or something in more groups than one.
+    Raises StateError if the user is in none, or in more than one.
     """
     found = dict(_states(state_dir, user.encode()))
     if not found:

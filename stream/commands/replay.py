@@ -1,4 +1,4 @@
-"""Replay: sends an event log into the events topic, at its own pace or another."""
+"""The command `lately replay`: sends an event log to the events topic, at any pace."""
 
 import asyncio
 import json
@@ -16,14 +16,14 @@ from typing import Any, Protocol
 
 import orjson
 
-from stream.commands.event_log import Entry, EventLog
+from stream.commands.event_log import Entry, ReplayLog
 from stream.errors import LatelyError, SettingsError
+from stream.kafka.command_clients import TIMEOUT_S, open_producer
 from stream.settings import KafkaSettings
 
 MAX_IN_FLIGHT = 10_000  # events sent but not acknowledged
-PATIENCE_S = 60.0  # for the acknowledgement of an event
 STEP_S = 0.5
-TELL_EVERY_S = 0.2
+REPORT_EVERY_S = 0.2
 LINE_EVERY_S = 5.0
 
 
@@ -39,18 +39,18 @@ class Pace:
         return (ts_ms - self.first_ms) / 1000 / self.speed if self.speed else 0.0
 
     def shift_ms(self, now_ms: int, last_ms: int) -> int:
-        """What to add to every time, so that the log happens now.
+        """What to add to every event time to move the log to the present.
 
-        At its own pace, or slower, the first event is now. Faster, the last one happens when it
-        is sent: a worker clamps what lies in the future.
+        At its own pace, or slower, the first event happens now. Faster, the last event happens
+        when it is sent, since a worker clamps times in the future.
         """
-        lasts_ms = last_ms - self.first_ms
-        return now_ms - self.first_ms + min(0, round(1000 * self.due_s(last_ms)) - lasts_ms)
+        duration_ms = last_ms - self.first_ms
+        return now_ms - self.first_ms + min(0, round(1000 * self.due_s(last_ms)) - duration_ms)
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What was sent, each event acknowledged; ``first_ms`` and ``last_ms`` as sent."""
+    """The events that were sent and acknowledged; ``first_ms`` and ``last_ms`` are as sent."""
 
     topic: str
     events: int
@@ -60,7 +60,7 @@ class Summary:
     last_ms: int
 
     def line(self) -> str:
-        """All of it for people."""
+        """One line for people."""
         first, last = (
             datetime.fromtimestamp(ms / 1000, UTC).isoformat(" ", "seconds")
             for ms in (self.first_ms, self.last_ms)
@@ -75,12 +75,12 @@ class Producer(Protocol):
     """The part of aiokafka's producer that sending needs."""
 
     async def send(self, topic: str, *, value: bytes, key: bytes) -> "Future[Any]":
-        """Hand over one record; the future is done when it is acknowledged."""
+        """Send one record; the future is done when it is acknowledged."""
         ...
 
 
 class Sender:
-    """Sends entries when they are due, and knows how many were acknowledged."""
+    """Sends events when they are due, and counts those acknowledged."""
 
     def __init__(
         self,
@@ -88,7 +88,7 @@ class Sender:
         topic: str,
         pace: Pace,
         shift_ms: int = 0,
-        tell: Callable[[int], None] = lambda _: None,
+        report: Callable[[int], None] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
@@ -97,17 +97,17 @@ class Sender:
         self._topic = topic
         self._pace = pace
         self._shift_ms = shift_ms
-        self._tell = tell
+        self._report = report
         self._clock = clock
         self._sleep = sleep
         self._in_flight: deque[tuple[float, Future[Any]]] = deque()
-        self._told_s = clock()
+        self._reported_s = clock()
 
     async def send(self, entries: Iterable[Entry]) -> None:
-        """Send all entries, keyed by user, and wait for the last acknowledgement.
+        """Send all events, keyed by user, and wait for the last acknowledgement.
 
-        At most ``MAX_IN_FLIGHT`` wait for theirs at a time. Raises what the producer raises, and
-        TimeoutError when one has waited for ``PATIENCE_S``.
+        At most ``MAX_IN_FLIGHT`` are unacknowledged at a time. Raises what the producer raises, and
+        TimeoutError when one is unacknowledged for ``TIMEOUT_S``.
         """
         started_s = self._clock()
         for entry in entries:
@@ -119,7 +119,7 @@ class Sender:
                 await self._next_acknowledged()
         while self._in_flight:
             await self._next_acknowledged()
-        self._tell(self.acknowledged)
+        self._report(self.acknowledged)
 
     async def _send(self, entry: Entry) -> None:
         value = entry.value
@@ -130,28 +130,28 @@ class Sender:
         self._in_flight.append((self._clock(), future))
 
     async def _wait_until(self, due_s: float) -> None:
-        """Wait in short steps: a log may have gaps of days, in which acknowledgements come."""
+        """Wait in short steps, to take acknowledgements in gaps of a log, which may be days."""
         while (wait_s := due_s - self._clock()) > 0:
             await self._sleep(min(wait_s, STEP_S))
             while self._in_flight and (self._in_flight[0][1].done() or self._is_overdue()):
                 await self._next_acknowledged()
 
     def _is_overdue(self) -> bool:
-        return self._clock() - self._in_flight[0][0] >= PATIENCE_S
+        return self._clock() - self._in_flight[0][0] >= TIMEOUT_S
 
     async def _next_acknowledged(self) -> None:
         sent_s, future = self._in_flight.popleft()
-        # aiokafka itself never gives up on a record of an idempotent producer.
-        async with asyncio.timeout(max(0.0, sent_s + PATIENCE_S - self._clock())):
+        # aiokafka never gives up on a record of an idempotent producer.
+        async with asyncio.timeout(max(0.0, sent_s + TIMEOUT_S - self._clock())):
             await future
         self.acknowledged += 1
-        if self._clock() - self._told_s >= TELL_EVERY_S:
-            self._told_s = self._clock()
-            self._tell(self.acknowledged)
+        if self._clock() - self._reported_s >= REPORT_EVERY_S:
+            self._reported_s = self._clock()
+            self._report(self.acknowledged)
 
 
 def shifted(value: bytes, ts_ms: int) -> bytes:
-    """The event with another time; one without a time stays as it is."""
+    """The event with another time; an event without a time is unchanged."""
     event = orjson.loads(value)
     return orjson.dumps(event | {"ts": ts_ms}) if event.get("ts") is not None else value
 
@@ -166,17 +166,17 @@ def replay(
 ) -> None:
     """Send the log, wait until all of it is acknowledged, and print a summary.
 
-    ``speed`` is a factor above 0, or ``max`` (also 0) for as fast as Kafka takes it. Times stay as
-    they are, unless ``now`` moves them all to the present. Raises SettingsError for a speed that
-    is none, EventLogError, TopicsError when the topic is missing, BrokerError when Kafka is not
-    there or goes away, and LatelyError when it is stopped by Ctrl-C.
+    ``speed`` is a factor above 0, or ``max`` (also 0) for as fast as Kafka accepts it. ``now``
+    moves all event times to the present. Raises SettingsError for an invalid speed, EventLogError,
+    TopicsError when the topic is missing, BrokerError when Kafka cannot be reached, and LatelyError
+    on Ctrl-C.
     """
     factor = parse_speed(speed)
-    log = EventLog.open(paths)
+    log = ReplayLog.open(paths)
     try:
         summary = asyncio.run(_replay(settings, log, Pace(factor, log.first_ms), now))
     except KeyboardInterrupt:
-        raise LatelyError("stopped before all was sent; replay again to send it all") from None
+        raise LatelyError("stopped before every event was sent; replay the log again") from None
     print(json.dumps(asdict(summary)) if as_json else summary.line())
 
 
@@ -187,18 +187,16 @@ def parse_speed(text: str) -> float:
     except ValueError:
         factor = math.nan
     if not 0 <= factor < math.inf:
-        raise SettingsError(f"speed: {text!r} is no factor; set --speed to 1, 100 or max")
+        raise SettingsError(f"speed: {text!r} is not a factor; set --speed to 1, 100 or max")
     return factor
 
 
-async def _replay(settings: KafkaSettings, log: EventLog, pace: Pace, now: bool) -> Summary:
-    from stream.kafka.command_clients import open_producer
-
+async def _replay(settings: KafkaSettings, log: ReplayLog, pace: Pace, now: bool) -> Summary:
     async with open_producer(settings) as producer:
         now_ms, started_s = time.time_ns() // 1_000_000, time.monotonic()
         shift_ms = pace.shift_ms(now_ms, log.last_ms) if now else 0
-        with _progress(log.events) as tell:
-            sender = Sender(producer, settings.events_topic, pace, shift_ms, tell)
+        with _progress(log.events) as report:
+            sender = Sender(producer, settings.events_topic, pace, shift_ms, report)
             await sender.send(log.entries())
         seconds = time.monotonic() - started_s
     return Summary(
@@ -213,7 +211,7 @@ async def _replay(settings: KafkaSettings, log: EventLog, pace: Pace, now: bool)
 
 @contextmanager
 def _progress(total: int) -> Iterator[Callable[[int], None]]:
-    """Show on stderr how far it is: a bar on a terminal, now and then a line elsewhere."""
+    """Show progress on stderr: a bar on a terminal, a line now and then elsewhere."""
     if not sys.stderr.isatty():
         yield progress_lines(total)
         return
@@ -229,13 +227,13 @@ def _progress(total: int) -> Iterator[Callable[[int], None]]:
 def progress_lines(
     total: int, clock: Callable[[], float] = time.monotonic
 ) -> Callable[[int], None]:
-    """Give the function to tell how many are done; it writes a line every ``LINE_EVERY_S``."""
+    """A function that takes the number done, and prints it every ``LINE_EVERY_S``."""
     next_line_s = clock() + LINE_EVERY_S
 
-    def tell(done: int) -> None:
+    def report(done: int) -> None:
         nonlocal next_line_s
         if clock() >= next_line_s:
             next_line_s = clock() + LINE_EVERY_S
             print(f"replaying: {done:,} of {total:,}", file=sys.stderr, flush=True)
 
-    return tell
+    return report

@@ -1,4 +1,4 @@
-"""The commands `lately state`: look at a user, compare the disk with its changelog, rebuild it."""
+"""The commands `lately state`: show a user, compare the disk with its changelog, rebuild it."""
 
 import asyncio
 import json
@@ -23,9 +23,9 @@ _FLAG = "--group"
 
 
 def get_user(settings: StateSettings, user: str, *, as_json: bool = False) -> None:
-    """Print what the disk holds of a user, also while a worker runs.
+    """Print the state of a user on disk, also while a worker runs.
 
-    Raises StateError when it holds nothing, or cannot be read.
+    Raises StateError when there is none, or it cannot be read.
     """
     partition, state = _find(settings, user)
     age_s = max(0, int(time.time() - state.as_of_ms / 1000))
@@ -34,7 +34,9 @@ def get_user(settings: StateSettings, user: str, *, as_json: bool = False) -> No
         return
     where = f"partition {partition}, events up to offset {state.applied_offset}"
     if state.forgotten:
-        print(f"forgotten: {where}; the marker goes some minutes after that offset is committed")
+        print(
+            f"forgotten: {where}; the marker is removed some minutes after that offset is committed"
+        )
         return
     print(f"{len(state.items)} actions in {where}; the last event is {age_s:,} s old")
     for item, ts_ms, kind in zip(state.items, state.times_ms, state.actions, strict=True):
@@ -44,13 +46,13 @@ def get_user(settings: StateSettings, user: str, *, as_json: bool = False) -> No
 
 def _find(settings: StateSettings, user: str) -> tuple[int, UserState]:
     folder = settings.state_dir / settings.group
-    for partition in _on_disk(folder):
+    for partition in _partitions_on_disk(folder):
         with view(_path(folder, partition)) as stored:
             value = stored.get(user.encode(errors="surrogateescape"))
         if value is not None:
             return partition, UserState.from_bytes(value)
     raise StateError(
-        f"{folder}: holds nothing of this user; another worker may, or the user is new or "
+        f"{folder}: holds no state of this user; another worker may, or the user is new or "
         "forgotten: name the --state-dir of the worker that has the user's partition"
     )
 
@@ -71,13 +73,13 @@ def _as_json(partition: int, state: UserState, age_s: int) -> dict[str, Any]:
 
 
 def verify_state(settings: StateSettings, *, as_json: bool = False) -> int:
-    """Compare every partition on disk with its changelog, print a table; 1 on a difference, else 0.
+    """Compare each partition on disk with its changelog, print a table; 1 if any differs, else 0.
 
-    No worker may run on the directory. Raises StateError, TopicsError, BrokerError.
+    No worker may use the directory. Raises StateError, TopicsError, BrokerError.
     """
     folder = settings.state_dir / settings.group
     with _locked(folder):
-        partitions = _on_disk(folder)
+        partitions = _partitions_on_disk(folder)
         if not partitions:
             raise StateError(f"{folder}: holds no state; name the --state-dir of a worker")
         rows = asyncio.run(_verify(settings, folder, partitions))
@@ -90,13 +92,13 @@ def verify_state(settings: StateSettings, *, as_json: bool = False) -> int:
         print(row.line())
     if not fits:
         bad = " ".join(f"-p {row.partition}" for row in rows if not row.fits)
-        print(f"mend it by `lately state rebuild {bad}`, with the same --state-dir and --group")
+        print(f"repair it with `lately state rebuild {bad}`, with the same --state-dir and --group")
     return 0 if fits else 1
 
 
 async def _verify(settings: StateSettings, folder: Path, partitions: Sequence[int]) -> list[Row]:
     async with open_reader(settings, settings.changelog_topic, _FLAG) as reader:
-        _check_numbers(settings, reader, partitions)
+        _check_partitions(settings, reader, partitions)
         return [await _verify_one(reader, folder, partition) for partition in partitions]
 
 
@@ -117,13 +119,13 @@ def rebuild_state(
 ) -> None:
     """Wipe these partitions, by default all on disk, and rebuild each from the changelog.
 
-    No worker may run on the directory. Raises StateError, TopicsError, BrokerError.
+    No worker may use the directory. Raises StateError, TopicsError, BrokerError.
     """
-    logs.configure()  # recovery says how far it is
+    logs.configure()  # recovery logs its progress
     folder = settings.state_dir / settings.group
-    store = StateStore(folder, lambda cause: None)
+    store = StateStore(folder, lambda _cause: None)
     with _locked(folder, store):
-        numbers = sorted(set(partitions)) or _on_disk(folder)
+        numbers = sorted(set(partitions)) or _partitions_on_disk(folder)
         if not numbers:
             raise StateError(f"{folder}: holds no state; name partitions by -p, or --state-dir")
         rows = asyncio.run(_rebuild(settings, store, numbers))
@@ -139,11 +141,11 @@ async def _rebuild(
 ) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     recovery = Recovery(
-        store, settings.changelog_topic, client_options(settings), lambda took_s: None, None
+        store, settings.changelog_topic, client_options(settings), lambda _took_s: None, None
     )
     async with open_reader(settings, settings.changelog_topic, _FLAG) as reader:
-        # Before anything is wiped: that what rebuilds it is there.
-        _check_numbers(settings, reader, numbers)
+        # Before anything is wiped: the changelog must have these partitions.
+        _check_partitions(settings, reader, numbers)
         for number in numbers:
             started_s = time.monotonic()
             store.wipe(number, "asked")
@@ -155,21 +157,21 @@ async def _rebuild(
     return rows
 
 
-def _check_numbers(settings: StateSettings, reader: TopicReader, numbers: Sequence[int]) -> None:
-    strange = [number for number in numbers if number not in reader.partitions]
-    if strange:
+def _check_partitions(settings: StateSettings, reader: TopicReader, numbers: Sequence[int]) -> None:
+    unknown = [number for number in numbers if number not in reader.partitions]
+    if unknown:
         raise TopicsError(
-            f"{settings.changelog_topic}: has no partition {strange[0]}, only 0 to "
-            f"{len(reader.partitions) - 1}; was the topic made anew, or is --group another one?"
+            f"{settings.changelog_topic}: has no partition {unknown[0]}, only 0 to "
+            f"{len(reader.partitions) - 1}; was the topic created again, or is --group wrong?"
         )
 
 
 @contextmanager
 def _locked(folder: Path, store: StateStore | None = None) -> Iterator[None]:
-    """Hold the lock of the directory, which a worker holds while it runs."""
+    """Hold the lock of the directory, which a running worker holds."""
     if not folder.is_dir():
         raise StateError(f"{folder}: no such folder; name the --state-dir and --group of a worker")
-    store = store or StateStore(folder, lambda cause: None)
+    store = store or StateStore(folder, lambda _cause: None)
     try:
         store.lock()
         yield
@@ -177,7 +179,7 @@ def _locked(folder: Path, store: StateStore | None = None) -> Iterator[None]:
         store.close_all()
 
 
-def _on_disk(folder: Path) -> list[int]:
+def _partitions_on_disk(folder: Path) -> list[int]:
     names = (path.name.removeprefix("partition-") for path in folder.glob("partition-*"))
     return sorted(int(name) for name in names if name.isdecimal())
 

@@ -1,4 +1,4 @@
-"""The pen that the live views share: how a probability, an age and a bar look."""
+"""Terminal formatting shared by the live views: probabilities, ages, bars and counts."""
 
 from rich.text import Text
 
@@ -8,15 +8,15 @@ QUIET = "bright_black"
 
 
 def percent(probability: float) -> str:
-    """A probability for people: whole percents, and an honest word for nearly nothing."""
+    """A probability in whole percents; a small one is <1 %, not 0 %."""
     if 0 < probability < 0.005:
         return "<1 %"
     return f"{100 * probability:.0f} %"
 
 
-def age(passed_ms: float) -> str:
-    """How long ago, in the largest unit that fits."""
-    seconds = int(passed_ms / 1000)
+def age(elapsed_ms: float) -> str:
+    """An age in the largest unit that fits."""
+    seconds = int(elapsed_ms / 1000)
     if seconds < 1:
         return "now"
     if seconds < 60:
@@ -25,11 +25,11 @@ def age(passed_ms: float) -> str:
 
 
 def bar(share: float, width: int, style: str = ACCENT) -> Text:
-    """A line of ``width`` cells, of which ``share`` is lit; a little is never drawn as nothing."""
+    """A bar of ``width`` cells, ``share`` of them lit; a small share lights at least one."""
     lit = min(width, max(round(share * width), 1 if share > 0 else 0))
     return Text.assemble(("━" * lit, style), ("─" * (width - lit), QUIET))
 
 
 def counted(number: int, noun: str) -> str:
-    """A number with its noun, in the plural where it belongs."""
+    """A number with its noun, in the plural unless the number is 1."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

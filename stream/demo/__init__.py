@@ -1,1 +1,1 @@
-"""The demo: a shop, an embedded broker and a worker, live in one terminal."""
+"""The demo: a simulated shop, an embedded broker and a worker, live in one terminal."""

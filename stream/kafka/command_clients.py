@@ -146,7 +146,7 @@ async def open_reader(settings: KafkaSettings, topic: str, flag: str) -> AsyncIt
 
     def describe(error: Exception, advice: str) -> str:
         if isinstance(error, KafkaConnectionError):
-            # What the client says of it names its own classes, and helps nobody.
+            # The text of this error is of no use to the user.
             return f"no Kafka to talk to at {settings.bootstrap}; {advice or IS_IT_RUNNING}"
         return (
             f"{settings.bootstrap}: cannot read {topic} ({error!r}); {advice or IS_IT_RUNNING}, "

@@ -83,13 +83,13 @@ class Letter:
     def header(self, name: str) -> str:
         """The value of a header that the worker appended.
 
-        The message itself may have brought a header of the same name, which is not looked at.
+        The message itself may have a header of the same name, which is ignored.
         """
         return (dict(self.headers[-len(APPENDED) :]).get(name) or b"").decode(errors="replace")
 
     @property
     def source(self) -> tuple[str, int]:
-        """Topic and partition that the message came from; partition -1 if it is not given."""
+        """Topic and partition of the message; partition -1 if the header has none."""
         partition = self.header(PARTITION)
         return self.header(TOPIC), int(partition) if partition.isdecimal() else -1
 

@@ -1,8 +1,8 @@
-"""Header names: one that is no UTF-8 is read with its bytes escaped, and ends no consumer.
+"""Lenient header names: bytes that are not UTF-8 are escaped, instead of ending the consumer.
 
-A name is UTF-8 by Kafka's protocol, but no broker looks. aiokafka raises in the middle of a fetch,
-and would do so again after every restart. Batches that it reads are read as before; only one that
-it cannot read is read again, by its slower parser.
+Kafka's protocol requires UTF-8, but brokers do not check it. aiokafka raises in the middle of a
+fetch, and again after every restart. Only a batch that it cannot read is read again, by its slower
+parser.
 """
 
 from typing import Any
@@ -13,7 +13,7 @@ from aiokafka.record import default_records, memory_records
 
 
 class _Text(bytearray):
-    """Bytes whose every slice decodes: those that are no UTF-8 become their hexadecimal escapes."""
+    """Bytes whose slices always decode: those that are not UTF-8 become hexadecimal escapes."""
 
     def __getitem__(self, at: Any) -> Any:
         found = super().__getitem__(at)
@@ -30,7 +30,7 @@ class _Batch(default_records._DefaultRecordBatchPy):  # type: ignore[misc]
 
 
 class _Batches(memory_records._MemoryRecordsPy):  # type: ignore[misc]
-    """The batches of a fetch that are not wholly before an offset."""
+    """The batches of a fetch, without those that end before an offset."""
 
     def __init__(self, data: bytes, first: int) -> None:
         super().__init__(data)
@@ -45,7 +45,7 @@ class _Batches(memory_records._MemoryRecordsPy):  # type: ignore[misc]
 
 
 class _Fetched(memory_records.MemoryRecords):  # type: ignore[misc]
-    """What a fetch brought, which remembers its bytes."""
+    """The batches of a fetch, which keep its bytes."""
 
     def __init__(self, data: bytes) -> None:
         super().__init__(data)
@@ -53,22 +53,22 @@ class _Fetched(memory_records.MemoryRecords):  # type: ignore[misc]
 
 
 class _Records(fetcher.PartitionRecords):  # type: ignore[misc]
-    """The records of a fetch, which goes on behind the last good one where a name is no text."""
+    """The records of a fetch; after a bad header name, the rest is parsed again."""
 
     def __next__(self) -> Any:
-        # Not by way of the method that it takes the place of: a call for each record counts.
+        # No super().__next__(): one more call per record would be slow.
         try:
             return next(self._records_iterator)
-        except (UnicodeDecodeError, CorruptRecordException):  # as the parser in C or Python says
-            self._again()
+        except (UnicodeDecodeError, CorruptRecordException):  # from the parser in C or in Python
+            self._parse_again()
             return next(self._records_iterator)
 
-    def _again(self) -> None:
+    def _parse_again(self) -> None:
         self._records: Any = _Batches(self._records.data, self.next_fetch_offset)
         self._records_iterator = self._unpack_records()
 
 
 def read_any_header() -> None:
-    """Make every consumer of this process take any header name."""
+    """Make every consumer of this process accept any header name."""
     fetcher.MemoryRecords = _Fetched
     fetcher.PartitionRecords = _Records

@@ -100,6 +100,6 @@ def _undelivered(topic: str, error: KafkaError) -> DeliveryError:
         message = authorization_message(error)
         return DeliveryError(f"{message}; nothing after our last records is committed")
     return DeliveryError(
-        f"{topic}: the broker did not take our records ({type(error).__name__}: {error}); nothing "
-        "after them is committed, start the worker again once the broker is well"
+        f"{topic}: the broker rejected our records ({type(error).__name__}: {error}); nothing "
+        "after them is committed, start the worker again once the broker is healthy"
     )

@@ -1,4 +1,4 @@
-"""How every Kafka client of ours gets in: addresses, TLS and SASL, from the settings."""
+"""Security: the addresses, TLS and SASL options of every Kafka client, from the settings."""
 
 import asyncio
 import math
@@ -17,20 +17,20 @@ from aiokafka.errors import KafkaConnectionError
 from stream.errors import SettingsError
 from stream.settings import KafkaSettings
 
-_TOKEN = re.compile(r"[A-Za-z0-9\-._~+/]+=*")  # what RFC 6750 lets a bearer token be
+_TOKEN = re.compile(r"[A-Za-z0-9\-._~+/]+=*")  # a bearer token by RFC 6750
 
 
 class FileToken(AbstractTokenProvider):  # type: ignore[misc]
-    """The token in a file, read again at each authentication: whoever issues it rotates it."""
+    """A token provider that reads the file at each authentication, since tokens are rotated."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     async def token(self) -> str:
-        """The token as of now.
+        """The current token.
 
-        Raises KafkaConnectionError where there is none, so that the client tries again later: a
-        file that is missing while it is replaced must not end a worker.
+        Raises KafkaConnectionError if there is none, so that the client retries: a file that is
+        missing while it is replaced must not end a worker.
         """
         try:
             return await asyncio.to_thread(read_token, self._path)
@@ -39,7 +39,7 @@ class FileToken(AbstractTokenProvider):  # type: ignore[misc]
 
 
 def client_options(settings: KafkaSettings) -> dict[str, Any]:
-    """The keyword arguments that every aiokafka client takes to reach and enter Kafka.
+    """The keyword arguments with which every aiokafka client connects and authenticates.
 
     Raises SettingsError for a certificate or token that cannot be read, and for a password or
     token that would cross a network in the clear.
@@ -51,7 +51,7 @@ def client_options(settings: KafkaSettings) -> dict[str, Any]:
     if settings.security_protocol.endswith("SSL"):
         options["ssl_context"] = ssl_context(settings)
     if settings.security_protocol.startswith("SASL"):
-        _refuse_clear_secret(settings)
+        _require_tls_off_loopback(settings)
         options |= _sasl_options(settings)
     return options
 
@@ -59,7 +59,7 @@ def client_options(settings: KafkaSettings) -> dict[str, Any]:
 def _sasl_options(settings: KafkaSettings) -> dict[str, Any]:
     if settings.sasl_mechanism == "OAUTHBEARER":
         assert settings.sasl_token_file is not None, "the settings are validated"
-        read_token(settings.sasl_token_file)  # refuse to start without one
+        read_token(settings.sasl_token_file)  # refuse to start without a token
         return {
             "sasl_mechanism": settings.sasl_mechanism,
             "sasl_oauth_token_provider": FileToken(settings.sasl_token_file),
@@ -73,7 +73,7 @@ def _sasl_options(settings: KafkaSettings) -> dict[str, Any]:
 
 
 def read_token(path: Path) -> str:
-    """The bearer token in a file. Raises SettingsError when there is none; it never shows one."""
+    """The bearer token in a file. Raises SettingsError, without the token, if it is not valid."""
     try:
         token = path.read_text(encoding="ascii").strip()
     except OSError as error:
@@ -85,8 +85,8 @@ def read_token(path: Path) -> str:
         token = ""
     if not _TOKEN.fullmatch(token):
         raise SettingsError(
-            f"sasl_token_file: {path} holds no bearer token; write the token into it, as it came, "
-            "and nothing else"
+            f"sasl_token_file: {path} holds no bearer token; write the token into it and "
+            "nothing else"
         )
     if (ended_s := time.time() - _expiry_s(token)) > 0:
         raise SettingsError(
@@ -96,10 +96,10 @@ def read_token(path: Path) -> str:
 
 
 def _expiry_s(token: str) -> float:
-    """When a JWT ends; never, for a token of another kind.
+    """When a JWT expires; infinity for another kind of token.
 
-    aiokafka does not see that a broker refuses a token, and would go on with a connection that is
-    none: better not to try with one that has ended, and to wait for the next.
+    aiokafka does not notice that a broker rejected a token, and would use a connection without
+    authentication. So an expired token is not sent; the client waits for the next one.
     """
     try:
         _, claims, _ = token.split(".")
@@ -109,9 +109,9 @@ def _expiry_s(token: str) -> float:
 
 
 def ssl_context(settings: KafkaSettings) -> ssl.SSLContext:
-    """Trust the given authorities, or the system's, and check the name of the host.
+    """A context that trusts the given authorities, or the system's, and checks the host name.
 
-    Raises SettingsError when a file is missing or is no certificate or key.
+    Raises SettingsError when a file is missing, or is not a certificate or key.
     """
     if settings.ssl_key_file and not settings.ssl_cert_file:
         raise SettingsError(
@@ -139,13 +139,13 @@ def _why(error: OSError) -> str:
     return error.strerror or str(error)
 
 
-def _refuse_clear_secret(settings: KafkaSettings) -> None:
+def _require_tls_off_loopback(settings: KafkaSettings) -> None:
     if settings.security_protocol != "SASL_PLAINTEXT":
         return
     for host, _ in settings.brokers:
         if not _is_loopback(host):
             raise SettingsError(
-                f"security_protocol: SASL_PLAINTEXT would send what proves us to {host} in the "
+                f"security_protocol: SASL_PLAINTEXT would send our secret to {host} in the "
                 "clear; set LATELY_SECURITY_PROTOCOL=SASL_SSL"
             )
 

@@ -15,7 +15,7 @@ Status = Literal["PASS", "WARN", "FAIL", "SKIP"]
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """A topic as a broker describes it; None where the broker does not tell."""
+    """A topic as a broker describes it; None for what it does not report."""
 
     partitions: int
     cleanup_policy: str | None = None
@@ -107,7 +107,7 @@ def _policy(
     expected = " or ".join(sorted(accepted))
     found = topics[name].cleanup_policy
     if found is None:
-        return [Finding("SKIP", name, "cleanup.policy", "not told by the broker", expected)]
+        return [Finding("SKIP", name, "cleanup.policy", "not reported by the broker", expected)]
     if ",".join(sorted(part.strip() for part in found.split(","))) in accepted:
         return [Finding("PASS", name, "cleanup.policy", found, expected)]
     fix = _alter(settings, name, f"cleanup.policy={min(accepted)}")
@@ -126,7 +126,7 @@ def _dead_letters_fit(topics: Mapping[str, Topic], settings: KafkaSettings) -> l
                 "SKIP",
                 name,
                 "max.message.bytes",
-                "not told by the broker",
+                "not reported by the broker",
                 f"that of {settings.events_topic} + {DEAD_LETTER_HEADROOM_BYTES}",
             )
         ]

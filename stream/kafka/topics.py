@@ -193,7 +193,7 @@ async def _describe_twice(admin: AIOKafkaAdminClient, settings: KafkaSettings) -
 
 
 async def _configs(admin: AIOKafkaAdminClient, topics: list[str]) -> dict[str, dict[str, str]]:
-    """Configurations by topic, without those that the broker does not tell."""
+    """Configurations by topic, without those that the broker does not report."""
     wanted = dict.fromkeys(_CHECKED)
     resources = [ConfigResource(ConfigResourceType.TOPIC, name, wanted) for name in topics]
     if not resources:

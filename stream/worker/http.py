@@ -57,15 +57,15 @@ class HealthServer:
             await self._runner.cleanup()
             self._runner = None
 
-    async def _livez(self, request: web.Request) -> web.Response:
+    async def _livez(self, _: web.Request) -> web.Response:
         live, reason = self._health.live(self._clock())
         return web.json_response({"live": live, "reason": reason}, status=200 if live else 503)
 
-    async def _readyz(self, request: web.Request) -> web.Response:
+    async def _readyz(self, _: web.Request) -> web.Response:
         ready, reasons = self._health.ready()
         return web.json_response({"ready": ready, "reasons": reasons}, status=200 if ready else 503)
 
-    async def _render(self, request: web.Request) -> web.Response:
+    async def _render(self, _: web.Request) -> web.Response:
         self._metrics.ready.set(self._health.ready()[0])
         return web.Response(
             body=self._metrics.render(),

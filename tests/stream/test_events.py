@@ -217,7 +217,7 @@ def test_a_whole_surrogate_pair_is_a_character() -> None:
 @pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"a":', "}")])
 @pytest.mark.parametrize("neighbours", [0, 50])
 def test_nesting_has_a_floor(opening: str, closing: str, neighbours: int) -> None:
-    validator = Validator(frozenset({"click"}), 1_000_000, lambda key: HOME)
+    validator = Validator(frozenset({"click"}), 1_000_000, lambda _: HOME)
     plain = [with_text("note", "0")] * neighbours
 
     def dead_at(depth: int) -> list[str]:

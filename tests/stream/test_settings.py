@@ -190,7 +190,8 @@ def test_a_secret_in_the_environment_wins_over_its_file(monkeypatch: pytest.Monk
     assert password(load()) == "other"
 
 
-def test_a_secret_shows_nowhere(secret_file: Path) -> None:
+@pytest.mark.usefixtures("secret_file")
+def test_a_secret_shows_nowhere() -> None:
     settings = load()
 
     for text in (repr(settings), str(settings), settings.model_dump_json(), repr(vars(settings))):
@@ -198,7 +199,7 @@ def test_a_secret_shows_nowhere(secret_file: Path) -> None:
 
 
 @pytest.mark.usefixtures("secret_file")
-def test_a_secret_shows_not_in_an_error_either(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_secret_shows_not_in_an_error_either() -> None:
     assert SECRET not in refusal(security_protocol="SASL_SSL")
     assert SECRET not in refusal(sequence_length="0")
 

@@ -5,7 +5,7 @@ from tests.stream.fakes import FakeMessage, click_with
 
 HOME = 3  # the partition that every user here hashes to
 MAX_BYTES = 2000
-VALIDATOR = Validator(frozenset({"click", "cart", "buy"}), MAX_BYTES, lambda key: HOME)
+VALIDATOR = Validator(frozenset({"click", "cart", "buy"}), MAX_BYTES, lambda _: HOME)
 
 
 def only_event(message: Message) -> Event:

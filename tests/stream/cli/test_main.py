@@ -93,7 +93,7 @@ def test_an_error_of_ours_is_one_line_on_stderr_and_its_exit_code(
     error: Exception,
     code: int,
 ) -> None:
-    def fail(prog_name: str) -> None:
+    def fail(**_: str) -> None:
         raise error
 
     monkeypatch.setattr(commands, "app", fail)

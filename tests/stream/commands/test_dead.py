@@ -43,10 +43,10 @@ def test_the_newest_letters_are_kept_whatever_the_order_of_reading() -> None:
 @pytest.mark.parametrize(
     "which",
     [
-        {"places": []},
-        {"places": ["0:1"], "everything": True},
-        {"places": [], "reason": "bad_time", "everything": True},
-        {"places": [], "reason": "no reason of ours"},
+        {"locations": []},
+        {"locations": ["0:1"], "everything": True},
+        {"locations": [], "reason": "bad_time", "everything": True},
+        {"locations": [], "reason": "no reason of ours"},
     ],
 )
 def test_a_replay_that_does_not_say_which_letters_is_refused(which: dict[str, Any]) -> None:

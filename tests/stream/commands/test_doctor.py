@@ -47,7 +47,7 @@ def test_an_artifact_that_is_none_fails_with_its_fix(tmp_path: Path) -> None:
 
 
 def test_a_state_directory_in_use_is_held_and_else_free(tmp_path: Path) -> None:
-    store = StateStore(tmp_path / "shop", lambda cause: None)
+    store = StateStore(tmp_path / "shop", lambda _: None)
     before = by_name(list(check_state_dir(tmp_path, "shop")))
     store.lock()
     during = by_name(list(check_state_dir(tmp_path, "shop")))

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from stream.commands.event_log import EventLog, EventLogError
+from stream.commands.event_log import EventLogError, ReplayLog
 
 EVENT = {"user_id": "u1", "item_id": "i1", "action": "click", "ts": 1000}
 
@@ -19,7 +19,7 @@ def test_lines_go_out_as_they_stand(tmp_path: Path) -> None:
     line = '{"ts": "1970-01-01T00:00:01.5Z",  "user_id": "ü", "colour": "red"}'
     path = written(tmp_path / "a.jsonl", line, "", EVENT | {"ts": 2000})
 
-    log = EventLog.open([path])
+    log = ReplayLog.open([path])
     entries = list(log.entries())
 
     assert (log.events, log.first_ms, log.last_ms) == (2, 1500, 2000)
@@ -41,7 +41,7 @@ def test_files_out_of_order_are_put_in_order_and_merged(tmp_path: Path) -> None:
         EVENT | {"ts": 25, "item_id": "b25"},
     )
 
-    log = EventLog.open([first, second])
+    log = ReplayLog.open([first, second])
 
     assert log.in_order == (False, True)
     assert [(e.ts_ms, e.user_id, json.loads(e.value)["item_id"]) for e in log.entries()] == [
@@ -63,7 +63,7 @@ def test_csv_rows_become_events_of_the_wire_contract(tmp_path: Path) -> None:
         encoding="utf-8",
     )
 
-    values = [json.loads(entry.value) for entry in EventLog.open([path]).entries()]
+    values = [json.loads(entry.value) for entry in ReplayLog.open([path]).entries()]
 
     assert values == [
         {"event_id": "e1", "user_id": "u1", "item_id": "007", "action": "buy", "ts": 1000}
@@ -78,7 +78,7 @@ def test_parquet_rows_become_events_without_their_empty_fields(tmp_path: Path) -
     path = tmp_path / "a.parquet"
     pl.DataFrame([EVENT | {"price": None}, EVENT | {"price": 2.5, "ts": 10}]).write_parquet(path)
 
-    values = [json.loads(entry.value) for entry in EventLog.open([path]).entries()]
+    values = [json.loads(entry.value) for entry in ReplayLog.open([path]).entries()]
 
     assert values == [EVENT | {"price": 2.5, "ts": 10}, EVENT]
 
@@ -91,7 +91,7 @@ def test_a_wish_to_be_forgotten_without_a_time_keeps_its_place(tmp_path: Path) -
         EVENT | {"ts": 10},
     )
 
-    entries = EventLog.open([path]).entries()
+    entries = ReplayLog.open([path]).entries()
 
     assert [(e.ts_ms, json.loads(e.value)["action"]) for e in entries] == [
         (10, "click"),
@@ -107,7 +107,7 @@ def test_a_wish_to_be_forgotten_without_a_time_keeps_its_place(tmp_path: Path) -
         ("a.jsonl", f"{json.dumps(EVENT)}\nnot json\n", "line 2: .*each needs user_id"),
         ("a.jsonl", '{"ts": 1}\n', "line 1: .*user_id"),
         ("a.jsonl", '{"user_id": 7, "ts": 1}\n', "line 1: .*Expected `str`"),
-        ("a.jsonl", '{"user_id": "u"}\n', "line 1: no ts, so no place in time"),
+        ("a.jsonl", '{"user_id": "u"}\n', "line 1: no ts, and no event before it has one"),
         ("a.jsonl", '{"user_id": "u", "ts": 1.5}\n', "line 1: "),
         ("a.jsonl", '{"user_id": "u", "ts": -1}\n', "line 1: the time -1 is out of range"),
         ("a.jsonl", '{"user_id": "u", "ts": "1970-01-01T00:00:00"}\n', "has no zone"),
@@ -127,5 +127,5 @@ def test_a_log_that_cannot_be_replayed_is_refused_in_one_line(
         path.write_text(content, encoding="utf-8")
 
     with pytest.raises(EventLogError, match=message) as caught:
-        EventLog.open([path])
+        ReplayLog.open([path])
     assert "\n" not in str(caught.value)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from stream.commands.forget import Wish, forget
+from stream.commands.forget import ForgetRequest, forget
 from stream.errors import SettingsError
 from stream.settings import KafkaSettings
 
@@ -41,8 +41,8 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 
 
 def test_a_line_tells_the_event_and_the_receipt() -> None:
-    wish = Wish(user=2, partition=3, offset=9)
-    assert (wish.key, wish.line()) == (b"3-9", "user 2: sent, event 3-9")
+    request = ForgetRequest(user=2, partition=3, offset=9)
+    assert (request.key, request.line()) == (b"3-9", "user 2: sent, event 3-9")
 
-    wish.receipt_id = "cafe"
-    assert wish.line() == "user 2: forgotten, event 3-9, receipt cafe"
+    request.receipt_id = "cafe"
+    assert request.line() == "user 2: forgotten, event 3-9, receipt cafe"

@@ -110,7 +110,8 @@ def test_reading_beside_a_worker_does_it_no_harm(store: StateStore, tmp_path: Pa
     assert store.get(3, b"u1") == remembered("b")
 
 
-def test_a_user_who_is_not_there_is_one_line(store: StateStore, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("store")
+def test_a_user_who_is_not_there_is_one_line(tmp_path: Path) -> None:
     assert "holds no user 'u9'" in refusal("u9", tmp_path)
     assert "holds no user 'u9'" in refusal("u9", tmp_path / "nowhere")
 

@@ -43,6 +43,7 @@ class KeptProducer:
         self._at_once = at_once
 
     async def send(self, topic: str, *, value: bytes, key: bytes) -> Future[None]:
+        assert topic == "t"
         self.sent.append((self._clock(), key, value))
         future = asyncio.get_running_loop().create_future()
         if self._at_once:
@@ -135,7 +136,7 @@ def test_a_record_that_is_refused_stops_the_replay() -> None:
 
 
 def test_an_event_never_acknowledged_ends_the_replay(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "PATIENCE_S", 3.0)
+    monkeypatch.setattr(module, "TIMEOUT_S", 3.0)
     clock = Clock()
     producer = KeptProducer(clock, at_once=False)
     sender = Sender(producer, "t", Pace(1, 0), clock=clock, sleep=clock.sleep)

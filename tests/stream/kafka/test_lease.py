@@ -52,7 +52,7 @@ class Sender:
     def __init__(self) -> None:
         self.sent: list[object] = []
 
-    async def _send_produce_req(self, node_id: object, batches: object) -> None:
+    async def _send_produce_req(self, node_id: object, _batches: object) -> None:
         self.sent.append(node_id)
 
 

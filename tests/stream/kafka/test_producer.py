@@ -34,7 +34,7 @@ class UnsentProducer(AIOKafkaProducer):  # type: ignore[misc]  # the client has 
         self.batches: list[Any] = []
         self.error: KafkaError | None = None
 
-    async def send_batch(self, batch: Any, topic: str, *, partition: int) -> Any:
+    async def send_batch(self, batch: Any, *_: str, **__: int) -> Any:
         if self.error is not None:
             raise self.error
         assert batch.closed()

@@ -5,9 +5,13 @@ When one of these fails, aiokafka has changed what stream.kafka.protocol uses: r
 
 import asyncio
 import inspect
+import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from aiokafka import AIOKafkaProducer
+from aiokafka.client import AIOKafkaClient
 from aiokafka.conn import AIOKafkaConnection, create_conn
 from aiokafka.protocol.admin import ApiVersionRequest
 from aiokafka.protocol.metadata import MetadataRequest
@@ -19,6 +23,10 @@ from stream.kafka.security import client_options
 from stream.settings import KafkaSettings
 
 FETCH = 1
+STREAM = Path(__file__).parents[3] / "stream"
+INNER = re.compile(
+    r"^ *(?:from|import) aiokafka\.(?:client|cluster|conn|consumer|protocol|record)\b"
+)
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +50,25 @@ def test_a_connection_takes_the_options_of_every_client() -> None:
 def test_the_requests_are_made_of_what_we_give_them() -> None:
     assert [*inspect.signature(MetadataRequest).parameters][:1] == ["topics"]
     assert not inspect.signature(ApiVersionRequest).parameters
+
+
+def test_a_producer_has_a_client_that_can_be_asked() -> None:
+    assert "self.client = AIOKafkaClient(" in inspect.getsource(AIOKafkaProducer.__init__)
+    for name in ("fetch_all_metadata", "force_metadata_update", "send"):
+        assert callable(getattr(AIOKafkaClient, name))
+    assert not [*inspect.signature(AIOKafkaClient.get_random_node).parameters][1:]
+
+
+def test_only_this_folder_imports_aiokafkas_inner_modules() -> None:
+    outside = (path for path in STREAM.rglob("*.py") if path.parent.name != "kafka")
+    found = [
+        f"{path.relative_to(STREAM)}: {line.strip()}"
+        for path in outside
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if INNER.match(line)
+    ]
+
+    assert found == []
 
 
 def test_a_broker_answers_a_probe(settings: KafkaSettings) -> None:

@@ -122,5 +122,5 @@ def test_what_the_broker_does_not_tell_is_skipped_and_said() -> None:
     findings = assess(SETTINGS, {name: Topic(4) for name in fitting()})
 
     skipped = [finding for finding in findings if finding.status == "SKIP"]
-    assert [finding.found for finding in skipped] == ["not told by the broker"] * 6
+    assert [finding.found for finding in skipped] == ["not reported by the broker"] * 6
     assert {finding.status for finding in findings} == {"PASS", "SKIP"}
