@@ -1,4 +1,4 @@
-"""Writes an hour of the synthetic shop to stdout: the log that the compose profile `demo` replays."""
+"""Writes an hour of the synthetic shop to stdout, the log that the compose profile replays."""
 
 import json
 import sys
