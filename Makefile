@@ -81,6 +81,10 @@ sbom: .venv-audit/.complete ## dist/lately.cdx.json: what is in the product, as 
 .PHONY: rectools
 rectools: .venv-rectools/.complete ## make .venv-rectools, for the peer in benchmarks/quality
 
+.PHONY: picture
+picture: $(SETUP) ## run the demo and draw docs/images/demo.svg, the picture in the README
+	.venv/bin/python -m docs.images.demo
+
 .PHONY: demo-artifact
 demo-artifact: $(SETUP) ## train the demo's model again, on its made-up shop: some minutes
 	.venv/bin/python -m model.synthetic.demo_artifact

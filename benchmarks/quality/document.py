@@ -46,13 +46,15 @@ def _section(report: dict[str, Any], page: Path) -> str:
         f"{report['questions']:,} questions; seeds {seeds}; {report['train_s']:,.0f} s to train.",
         *map(_peer, report.get("peers", {}).items()),
         f"```\n{table(report | {'path': name})}\n```",
-        f"![{name}: who stands where]({plots['standing']})",
+        f"![{name}: Lately, baselines and published figures]({plots['standing']})",
         *_buys(report.get("buy", {})),
     ]
     if "reliability" in plots:
-        lines.append(f"![How often a buy came at the chance given]({plots['reliability']})")
+        lines.append(
+            f"![How often a buy followed, by predicted probability]({plots['reliability']})"
+        )
     if "learning" in plots:
-        lines.append(f"How it learnt, judged on what was held out, seed {report['seeds'][0]}:")
+        lines.append(f"Held-out quality during training, seed {report['seeds'][0]}:")
         lines.append(f"![{name}: learning curve]({plots['learning']})")
     return "\n\n".join(lines)
 

@@ -1,4 +1,4 @@
-"""The Grafana dashboard, as code: ``python deploy/grafana/dashboard.py`` writes its JSON anew."""
+"""The Grafana dashboard, as code: ``python deploy/grafana/dashboard.py`` writes its JSON."""
 
 import json
 from collections.abc import Iterator
@@ -57,7 +57,7 @@ NOW = Row(
     (
         Panel(
             "Workers ready",
-            "How many workers score; the others tell why not at /readyz.",
+            "Number of workers that are scoring; /readyz of the others gives the reason.",
             {"ready": f"sum(lately_ready{HERE})"},
             kind="stat",
             width=4,
@@ -65,7 +65,7 @@ NOW = Row(
         ),
         Panel(
             "Events per second",
-            "Events read, whatever became of them.",
+            "Events read, whatever their outcome.",
             {"events": _total("lately_events_total")},
             unit="reqps",
             kind="stat",
@@ -92,7 +92,7 @@ NOW = Row(
         ),
         Panel(
             "Oldest unscored event",
-            "Age of the oldest event that is read but not scored.",
+            "Age of the oldest event that was read but not yet scored.",
             {"age": f"max(lately_oldest_unscored_event_age_seconds{HERE})"},
             unit="s",
             kind="stat",
@@ -100,8 +100,8 @@ NOW = Row(
             height=5,
         ),
         Panel(
-            "Behind",
-            "Records in the events topic that are not yet dealt with.",
+            "Lag",
+            "Records in the events topic that are not yet processed.",
             {"records": f"sum(lately_consumer_lag_records{HERE})"},
             kind="stat",
             width=4,
@@ -115,20 +115,19 @@ EVENTS = Row(
     (
         Panel(
             "Events by outcome",
-            "What became of the events. late: not placed; future: clamped; "
-            "duplicate, replayed: skipped.",
+            "late: not added to the sequence; future: time set back; duplicate, replayed: skipped.",
             {"{{outcome}}": _rate("lately_events_total", "outcome")},
             unit="reqps",
         ),
         Panel(
             "Dead letters by reason",
-            "Messages that can never be scored; they lie in the dead letter topic.",
+            "Messages that can never be scored; they are in the dead letter topic.",
             {"{{reason}}": _rate("lately_dead_letters_total", "reason")},
             unit="reqps",
         ),
         Panel(
             "Duplicates skipped",
-            "Replays after a restart, and events that a producer sent twice.",
+            "Replayed events after a restart, and events that a producer sent twice.",
             {"skipped": _total("lately_duplicates_skipped_total")},
             unit="reqps",
         ),
@@ -146,7 +145,7 @@ SCORING = Row(
         ),
         Panel(
             "Batch wait",
-            "How long the oldest user of a batch waited for it to close.",
+            "How long the oldest user of a batch waited until it closed.",
             _quantiles("lately_batch_wait_seconds"),
             unit="s",
         ),
@@ -158,17 +157,17 @@ SCORING = Row(
         ),
         Panel(
             "Users per batch",
-            "Large batches under load are right; large ones at rest wait too long.",
+            "Large batches are expected under load; in quiet hours users wait too long for them.",
             _quantiles("lately_batch_users"),
         ),
         Panel(
             "Pending users",
-            "Users waiting for a batch. Past its limit, partitions pause.",
+            "Users waiting for a batch. At the limit, partitions are paused.",
             {"{{instance}}": f"lately_pending_users{HERE}"},
         ),
         Panel(
             "Scores by quality",
-            "cold: too little known of the shopper; degraded: the model gave less than all.",
+            "cold: too little is known about the shopper; degraded: shortened under overload.",
             {"{{quality}}": _rate("lately_scores_total", "quality")},
             unit="reqps",
         ),
@@ -180,18 +179,18 @@ KAFKA = Row(
     (
         Panel(
             "Lag by partition",
-            "One that grows alone has a user with a flood of events.",
+            "If only one partition grows, one of its users has a flood of events.",
             {"{{partition}}": f"lately_consumer_lag_records{HERE}"},
         ),
         Panel(
             "Commits",
-            "Commits of source offsets, about one a second while events come.",
+            "Commits of source offsets, about one per second while there are events.",
             {"{{result}}": _rate("lately_commits_total", "result")},
             unit="ops",
         ),
         Panel(
             "Recovery, mean",
-            "Time to bring the state up to the changelog after an assignment, over an hour.",
+            "Time to restore the state from the changelog after an assignment, over an hour.",
             {
                 "seconds": f"sum(increase(lately_recovery_seconds_sum{HERE}[1h]))"
                 f" / sum(increase(lately_recovery_seconds_count{HERE}[1h]))"
@@ -200,7 +199,7 @@ KAFKA = Row(
         ),
         Panel(
             "State rebuilt",
-            "State directories thrown away and rebuilt, in all.",
+            "Total of state directories discarded and rebuilt.",
             {"{{cause}}": f"sum by (cause) (lately_rebuilds_total{HERE})"},
         ),
     ),
@@ -222,12 +221,12 @@ PROCESS = Row(
         ),
         Panel(
             "Model reloads",
-            "New artifacts taken into service, or refused, in all.",
+            "Total of new artifacts taken into service or rejected.",
             {"{{result}}": f"sum by (result) (lately_model_reloads_total{HERE})"},
         ),
         Panel(
             "Model",
-            "Which model scores, and on what device.",
+            "The model in service, and its device.",
             {"{{name}} {{version}} on {{device}}": f"lately_model_info{HERE}"},
         ),
     ),

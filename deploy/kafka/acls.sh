@@ -1,20 +1,20 @@
 #!/bin/sh
-# The least that each of our principals needs of Kafka, as access control lists.
+# Grants each role the least permissions it needs in Kafka, as access control lists.
 #
 #   acls.sh ROLE PRINCIPAL      ROLE: worker, producer, consumer, eraser, mender, topics
 #   acls.sh worker User:lately
 #
-# `worker` is `lately worker`; `producer` whoever sends events, `lately replay` too; `consumer`
-# whoever reads scores, `lately watch` too; `eraser` is `lately forget`; `mender` is `lately dead`;
-# `topics` is `lately topics --create`. Run it again for another principal. What is allowed twice is
-# there once; nothing is taken away.
+# `worker` is for `lately worker`; `producer` for senders of events, including `lately replay`;
+# `consumer` for readers of scores, including `lately watch`; `eraser` for `lately forget`; `mender` for
+# `lately dead`; `topics` for `lately topics --create`. Run it again for another principal. Granting
+# twice is harmless; nothing is revoked.
 #
 # BOOTSTRAP       broker to talk to (localhost:9092)
-# COMMAND_CONFIG  file with the settings by which an administrator comes in (none)
-# KAFKA_ACLS      the program (kafka-acls.sh); `echo` shows what would be done
+# COMMAND_CONFIG  client settings of an administrator (none)
+# KAFKA_ACLS      the program (kafka-acls.sh); `echo` prints the commands
 # LATELY_EVENTS_TOPIC, LATELY_SCORES_TOPIC, LATELY_DEAD_TOPIC, LATELY_RECEIPTS_TOPIC and
 # LATELY_GROUP, as for the worker
-set -euf # -f: a class path may hold a star
+set -euf # -f: a class path may contain a star
 
 events=${LATELY_EVENTS_TOPIC:-lately.events}
 scores=${LATELY_SCORES_TOPIC:-lately.scores}
@@ -32,7 +32,7 @@ usage() {
 role=$1 principal=$2
 case $principal in User:?*) ;; *) usage "the principal $principal does not begin with User:" ;; esac
 
-allow() { # OPERATIONS (comma separated) RESOURCE…: literal names, so that no other is met
+allow() { # OPERATIONS (comma separated) RESOURCE…: literal names, so that no other topic matches
     operations=$1
     shift
     for operation in $(echo "$operations" | tr , ' '); do set -- "$@" --operation "$operation"; done
@@ -44,15 +44,15 @@ allow() { # OPERATIONS (comma separated) RESOURCE…: literal names, so that no 
 
 case $role in
 worker)
-    # Reading includes looking; DescribeConfigs lets it check cleanup.policy and message sizes.
+    # Read implies Describe; DescribeConfigs is for checking cleanup.policy and message sizes.
     allow Read,DescribeConfigs --topic "$events"
     allow Write,DescribeConfigs --topic "$dead" --topic "$receipts"
-    # It reads its own back, too: what a worker that was cut off wrote too late must be seen.
+    # It also reads its own output: it must notice late writes of a worker that was cut off.
     allow Read,Write,DescribeConfigs --topic "$scores" --topic "$changelog"
     allow Read --group "$group"
     ;;
 producer) allow Write --topic "$events" ;;
-consumer) allow Read --topic "$scores" ;; # without a group: `lately watch` joins none
+consumer) allow Read --topic "$scores" ;; # no group permission: `lately watch` joins none
 eraser)
     allow Write --topic "$events"
     allow Read --topic "$receipts"

@@ -65,7 +65,7 @@ class Reader:
             case "python":
                 (self._folder / "block.py").write_text(block.text, encoding="utf-8")
                 self.send("python block.py")
-            case "json" | "":  # an example, which tests/docs looks at, or a drawing
+            case "json" | "mermaid" | "":  # an example, which tests/docs looks at, or a drawing
                 pass
             case language:
                 pytest.fail(f"README.md:{block.line}: no rule how to test {language}")
