@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from model.baselines.popularity import decayed_counts
-from model.catalogue import UNKNOWN, Catalogue
+from model.catalogue import PER_EVENT, UNKNOWN, Catalogue
 from model.config import ArtifactConfig
 from model.errors import DataError
+from model.features import CENSORED
 
 if TYPE_CHECKING:
     import polars as pl
@@ -26,7 +26,6 @@ Ints = npt.NDArray[np.int64]
 NO_NEXT = -2  # below UNKNOWN: there is no next item to predict
 TRAINED_UNTIL = "trained_until_ms"  # in a manifest: the weights know no later event
 SELECTED_UNTIL = "selected_until_ms"  # and no later one had a say in anything
-CENSORED = -1  # nobody can tell yet whether the intent came true
 
 
 class Histories(NamedTuple):
@@ -178,3 +177,16 @@ def _comes_true(histories: Histories, action: int, horizon_ms: int) -> npt.NDArr
     waited_ms = histories.times_ms[np.where(found, after, 0)] - histories.times_ms
     comes: npt.NDArray[np.bool_] = found & (waited_ms <= horizon_ms)
     return comes
+
+
+def decayed_counts(frame: "pl.LazyFrame", now_ms: int, half_life_s: float) -> "pl.LazyFrame":
+    """``item_id`` and ``count``: ``Σ 1000 · 2^−(age / half-life)`` over its events, rounded.
+
+    An item that is in the log at all counts at least 1.
+    """
+    import polars as pl
+
+    ages_s = (now_ms - pl.col("ts")).clip(lower_bound=0) / 1000
+    weight = pl.lit(2.0).pow(-ages_s / half_life_s)
+    count = (weight.sum() * PER_EVENT).round().cast(pl.Int64).clip(lower_bound=1)
+    return frame.group_by("item_id").agg(count.alias("count"))

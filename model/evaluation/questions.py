@@ -7,7 +7,8 @@ import numpy.typing as npt
 
 from model.catalogue import UNKNOWN
 from model.config import ArtifactConfig
-from model.data.dataset import CENSORED, NO_NEXT, Histories, Period, label
+from model.data.dataset import NO_NEXT, Histories, Period, label
+from model.features import CENSORED
 
 Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]

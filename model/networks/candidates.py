@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from model.networks.positions import FIRST_ITEM
+from model.features import FIRST_ITEM
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array

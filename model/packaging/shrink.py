@@ -21,6 +21,7 @@ from model.artifact.artifact import (
     Artifact,
     ArtifactWriter,
 )
+from model.artifact.network import load_network
 from model.artifact.page import shrunk_figures
 from model.data.dataset import NO_NEXT
 from model.evaluation import metrics
@@ -28,7 +29,6 @@ from model.graphs.sequence_int8 import SmallGraph
 from model.networks.sequence import SequenceModel
 from model.packaging.export import export_onnx
 from model.serving.onnx import OnnxScorer
-from model.serving.torch import load_network
 
 if TYPE_CHECKING:
     from model.evaluation.exam import Exam, Tell

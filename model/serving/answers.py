@@ -1,7 +1,5 @@
 """The answers: from what an engine puts out to what the stream publishes."""
 
-from typing import NamedTuple
-
 import numpy as np
 import numpy.typing as npt
 
@@ -9,19 +7,9 @@ from model.artifact.calibration import Calibration
 from model.catalogue import Catalogue
 from model.config import ArtifactConfig
 from model.errors import ScorerError
+from model.outputs import Outputs, Reals
 from model.rounding import round_probabilities
 from model.scorer import Score
-
-Reals = npt.NDArray[np.float32]
-
-
-class Outputs(NamedTuple):
-    """What an engine puts out for B sequences, in the graph's order."""
-
-    top_items: npt.NDArray[np.int64]  # (B, K) indices into the catalogue, best first
-    top_probs: Reals  # (B, K)
-    category_probs: Reals  # (B, C)
-    intent_logits: Reals  # (B, len(config.intents))
 
 
 class Answers:

@@ -7,10 +7,10 @@ import numpy as np
 
 from model.catalogue import Catalogue, Floats
 from model.errors import ScorerError
+from model.outputs import Reals
 from model.rounding import round_probabilities
 from model.scorer import Score
 from model.sequence import Sequence
-from model.serving.answers import Reals
 from model.serving.options import ScoringOptions
 from model.serving.reranking import Pick, Picker, history
 

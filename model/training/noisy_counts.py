@@ -12,7 +12,8 @@ import numpy.typing as npt
 
 from model.artifact.day_parts import PARTS, Contexts
 from model.catalogue import HALF_LIFE_S, PER_EVENT
-from model.data.dataset import CENSORED, Histories, Labels
+from model.data.dataset import Histories, Labels
+from model.features import CENSORED
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array

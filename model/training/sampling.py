@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from model.data.dataset import CENSORED, NO_NEXT, Labels
+from model.data.dataset import NO_NEXT, Labels
+from model.features import CENSORED
 
 Ints = npt.NDArray[np.int64]
 

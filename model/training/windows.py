@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from model.config import PADDING_MULTIPLE, ArtifactConfig
-from model.data.dataset import CENSORED, NO_NEXT, Histories, Labels
-from model.features import Padded, flatten_columns, pad
+from model.data.dataset import NO_NEXT, Histories, Labels
+from model.features import CENSORED, Padded, flatten_columns, pad
 
 Ints = npt.NDArray[np.int64]
 

@@ -11,9 +11,9 @@ from typing import Any, NamedTuple, Protocol
 
 from model.catalogue import Catalogue
 from model.errors import DataError
+from model.outputs import Reals
 from model.scorer import Quality, Score
 from model.sequence import Sequence
-from model.serving.answers import Reals
 
 
 class Explicable(Protocol):

@@ -52,7 +52,7 @@ def behaviour_vectors(artifact: Artifact, catalogue: Catalogue) -> Vectors:
     try:
         import torch
 
-        from model.serving.torch import load_network
+        from model.artifact.network import load_network
     except ModuleNotFoundError as error:
         raise ScorerError(
             f"vectors by behaviour need {error.name}; pip install 'lately[train]'"

@@ -26,11 +26,11 @@ from model.networks.mlp import MlpConfig, MlpModel
 from model.training.checkpoint import Checkpoint
 from model.training.epochs import Epochs
 from model.training.losses import COUNT_POWER, intent_loss
+from model.training.plan import Plan, Progress
 from model.training.registry import Fitted
+from model.training.results import CUTOFF, Predictions, Validation
 from model.training.sampling import batches, sample, useful
-from model.training.sequence.trainer import Progress
-from model.training.sequence.validation import CUTOFF, Predictions, Validation
-from model.training.training_data import Parts, Plan
+from model.training.training_data import Parts
 from model.training.windows import windows_until
 
 Ints = npt.NDArray[np.int64]
@@ -185,8 +185,7 @@ def predict(network: MlpModel, parts: Parts, plan: Plan, events: Ints) -> Predic
     """What is served after these events of the whole log, and what happened."""
     was_training = network.training
     nn.Module.eval(network)
-    graph = network.serving(plan.config)
-    assert isinstance(graph, MlpGraph)
+    graph = MlpGraph(network, plan.config)
     nn.Module.to(graph, network.device)
     next_items = parts.held_out_labels.next_items[events].astype(np.int64)
     ranks, logits = [], []

@@ -8,15 +8,17 @@ import torch
 from torch import Tensor, nn
 
 from model.config import ArtifactConfig
-from model.data.dataset import CENSORED, NO_NEXT, Histories
+from model.data.dataset import NO_NEXT, Histories
 from model.errors import DataError
+from model.features import CENSORED
+from model.graphs.path import PathGraph
 from model.networks.path import END, OVER_FROM, QUANTILES, STATES, PathConfig, PathModel
 from model.training.path.hmm import STARTS, Chances, Visits, named, search
+from model.training.plan import Plan, Progress
 from model.training.registry import Fitted
+from model.training.results import Predictions
 from model.training.sampling import batches, sample, useful
-from model.training.sequence.trainer import Progress
-from model.training.sequence.validation import Predictions
-from model.training.training_data import Parts, Plan
+from model.training.training_data import Parts
 from model.training.windows import windows_until
 
 Ints = npt.NDArray[np.int64]
@@ -131,7 +133,7 @@ def chances_of(network: PathModel) -> Chances:
 @torch.no_grad()
 def predict(network: PathModel, parts: Parts, config: ArtifactConfig, events: Ints) -> Predictions:
     """What is served after these events of the whole log, and what happened."""
-    graph = network.serving(config)
+    graph = PathGraph(network, config)
     labels = parts.held_out_labels
     next_items = labels.next_items[events].astype(np.int64)
     ranks = [np.zeros(0, np.int64)]

@@ -14,7 +14,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from model.networks.positions import BUCKETS, FIRST_ITEM, buckets
+from model.features import FIRST_ITEM
+from model.networks.positions import BUCKETS, buckets
 from model.networks.sequence import WAYS, SequenceModel
 from model.training.sequence.validation import (
     PADDED_TOKENS,

@@ -1,6 +1,5 @@
 """The judging: what a sequence network says of held-out events, every position of a window."""
 
-import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
@@ -13,32 +12,12 @@ from torch import Tensor, nn
 from model.data.dataset import NO_NEXT
 from model.evaluation.metrics import mrr_at, recall_at
 from model.networks.sequence import SequenceModel, States
+from model.training.results import CUTOFF, Predictions, Validation
 from model.training.windows import Batch, Batches
 
 VALIDATION_WINDOWS = 4_000  # enough to tell two rounds apart
 PADDED_TOKENS = 2_048
 AT_ONCE = 256  # rows of the catalogue-wide score matrix
-CUTOFF = 20
-
-
-class Validation(NamedTuple):
-    """How good the weights are on held-out events."""
-
-    recall: float  # at 20
-    mrr: float  # at 20
-
-    @property
-    def total(self) -> float:
-        """One number to compare by, the geometric mean: a tenth more of either is worth as much."""
-        return math.sqrt(self.recall * self.mrr)
-
-
-class Predictions(NamedTuple):
-    """What the network says of held-out events, and what happened."""
-
-    ranks: npt.NDArray[np.int64]  # (N,) of the next item, 0 if it is not in the catalogue
-    intent_logits: npt.NDArray[np.float32]  # (M, A)
-    intents: npt.NDArray[np.int8]  # (M, A) 1, 0, or CENSORED
 
 
 class Moments(NamedTuple):

@@ -10,8 +10,9 @@ from model.features import FIRST_ITEM
 from model.networks.experts import FIRST_TEMPERATURE
 from model.networks.text import TextConfig, TextModel
 from model.networks.text_encoder import TextEncoder
+from model.training.plan import Plan
 from model.training.text.token_tables import token_tables
-from model.training.training_data import Parts, Plan
+from model.training.training_data import Parts
 
 
 def build(parts: Parts, plan: Plan, encoder: TextEncoder) -> TextModel:

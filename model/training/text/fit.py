@@ -20,12 +20,12 @@ from model.networks.text_encoder import TextEncoder
 from model.training.checkpoint import Checkpoint
 from model.training.epochs import Epochs
 from model.training.losses import Negatives, category_loss, intent_loss, next_item_loss
+from model.training.plan import Plan, Progress
 from model.training.registry import Fitted
+from model.training.results import CUTOFF, Predictions, Validation
 from model.training.sampling import batches, sample, useful
-from model.training.sequence.trainer import Progress
-from model.training.sequence.validation import CUTOFF, Predictions, Validation
 from model.training.text.build import build
-from model.training.training_data import Parts, Plan
+from model.training.training_data import Parts
 from model.training.windows import windows_until
 
 Ints = npt.NDArray[np.int64]

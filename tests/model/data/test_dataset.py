@@ -5,7 +5,6 @@ import numpy as np
 import polars as pl
 import pytest
 
-from model.baselines.popularity import decayed_counts
 from model.catalogue import Catalogue
 from model.config import ArtifactConfig
 from model.data.dataset import (
@@ -13,6 +12,7 @@ from model.data.dataset import (
     Period,
     build_catalogue,
     cut_ms,
+    decayed_counts,
     label,
     read_histories,
 )

@@ -10,9 +10,9 @@ from model.artifact.artifact import CALIBRATION, CATALOGUE, Artifact, ArtifactWr
 from model.artifact.calibration import Calibration
 from model.errors import OptionsError, ScorerError
 from model.features import FIRST_ITEM, Padded
+from model.outputs import Outputs, Reals
 from model.scorer import Score
 from model.sequence import Sequence
-from model.serving.answers import Outputs, Reals
 from model.serving.engine import ArtifactScorer
 from model.serving.options import ItemList, ScoringOptions
 from model.serving.refining import PROBABILITIES, USER_VECTORS, rounded_vectors
