@@ -25,7 +25,6 @@ from model.sequence import Sequence
 Codes = npt.NDArray[np.int32]
 Ints = npt.NDArray[np.int64]
 
-PADDING = 0
 UNKNOWN_ITEM = 1
 FIRST_ITEM = 2  # codes below are never predicted
 FIRST_ACTION = 1

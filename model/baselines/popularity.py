@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from model.baselines.baseline import Floats, Ints, Prefixes, Ranked, first, is_seen, spans
-from model.catalogue import HALF_LIFE_S, UNKNOWN
+from model.catalogue import UNKNOWN, decays
 
 if TYPE_CHECKING:
     from model.data.dataset import Histories
@@ -15,8 +15,7 @@ def fit(histories: "Histories", items: int) -> "Popularity":
     """Count every event, half as much for each half-life before the newest one."""
     known = histories.items != UNKNOWN
     ids, times_ms = histories.items[known], histories.times_ms[known]
-    ages_s = (times_ms.max(initial=0) - times_ms) / 1000
-    weights: Floats = 2.0 ** (-ages_s / HALF_LIFE_S)
+    weights = decays(times_ms, int(times_ms.max(initial=0)))
     counts: Floats = np.bincount(ids, weights, minlength=items).astype(np.float64)
     return Popularity(counts)
 

@@ -44,6 +44,11 @@ class Histories(NamedTuple):
         return Histories(self.items[kept], self.actions[kept], self.times_ms[kept], offsets)
 
     @property
+    def users(self) -> Ints:
+        """(N,) whose each event is, counted from 0."""
+        return np.repeat(np.arange(len(self.offsets) - 1), np.diff(self.offsets))
+
+    @property
     def is_last(self) -> npt.NDArray[np.bool_]:
         """(N,) whether the user did nothing after."""
         last = np.zeros(len(self.items), dtype=np.bool_)
@@ -56,6 +61,13 @@ class Labels(NamedTuple):
 
     next_items: npt.NDArray[np.int32]  # (N,) catalogue indices, UNKNOWN, or NO_NEXT
     intents: npt.NDArray[np.int8]  # (N, A) 1, 0, or CENSORED
+
+    @property
+    def useful(self) -> npt.NDArray[np.bool_]:
+        """(N,) whether there is a next item after the event, or an intent that is known."""
+        known = (self.intents != CENSORED).any(axis=1)
+        useful: npt.NDArray[np.bool_] = (self.next_items != NO_NEXT) | known
+        return useful
 
 
 @dataclass(frozen=True, slots=True)

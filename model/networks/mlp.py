@@ -29,7 +29,6 @@ from model.networks.candidates import (
 
 RECENCY_DECAY = 0.7  # of an item's weight in the history, for each step back
 GAP_WIDTH = 8
-_NO_ACTION = 0
 
 
 class MlpConfig(PreTrainedConfig):  # type: ignore[no-untyped-call]

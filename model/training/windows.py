@@ -85,8 +85,7 @@ class Batches:
         self._drawn: tuple[tuple[int, tuple[int, ...]], list[Ints]] | None = None
         stride = max(1, round(config.max_length * (1 - overlap)))
         windows = cut_windows(histories.offsets, config.max_length, stride)
-        useful = (labels.next_items != NO_NEXT) | (labels.intents != CENSORED).any(axis=1)
-        before = np.concatenate([[0], np.cumsum(useful)])
+        before = np.concatenate([[0], np.cumsum(labels.useful)])
         ends = windows.starts + windows.lengths
         self.windows = windows.take(before[ends] > before[windows.starts + windows.context])
 

@@ -16,7 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from model.baselines.rules import co_occurrences
+from model.baselines.rules import STEPS
+from model.data.co_occurrence import co_occurrences
 from model.data.dataset import NO_NEXT
 from model.evaluation.metrics import mrr_at, recall_at
 from model.features import FIRST_ITEM, Padded
@@ -81,7 +82,7 @@ def build(parts: Parts, plan: Plan) -> MlpModel:
             dropout=plan.dropout,
         )
     )
-    counts = co_occurrences(parts.learnt, len(catalogue))
+    counts = co_occurrences(parts.learnt, len(catalogue), STEPS)
     neighbours = nearest(counts, network.config.neighbours)
     categories = torch.from_numpy(catalogue.item_categories)
     network.set_items(categories, parts.counts, neighbours)

@@ -120,16 +120,6 @@ def set_chances(network: PathModel, chances: Chances) -> None:
     network.emission[:END] = torch.from_numpy(emission)
 
 
-def chances_of(network: PathModel) -> Chances:
-    """The network's model, with the end as a symbol again."""
-    emission = np.zeros((STATES, network.config.symbols + 1))
-    emission[:, :-1] = network.emission.double().numpy()
-    emission[END, -1] = 1.0
-    start, transition = network.start.double().numpy(), network.transition.double().numpy()
-    rows = (row / row.sum(axis=-1, keepdims=True) for row in (start, transition, emission))
-    return Chances(*rows)
-
-
 @torch.no_grad()
 def predict(network: PathModel, parts: Parts, config: ArtifactConfig, events: Ints) -> Predictions:
     """What is served after these events of the whole log, and what happened."""

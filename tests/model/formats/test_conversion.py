@@ -69,7 +69,7 @@ def test_all_kinds_of_output_hold_the_same_events(rocket: Path, tmp_path: Path) 
     logs = []
     for kind in ("jsonl", "csv", "parquet"):
         run("retailrocket", [rocket], tmp_path / f"out.{kind}")
-        logs.append(EventLog.read([tmp_path / f"out.{kind}"]).collect().to_dicts())
+        logs.append(EventLog.open([tmp_path / f"out.{kind}"]).frame.collect().to_dicts())
 
     assert logs[0] == logs[1] == logs[2]
     assert len(logs[0]) == 4

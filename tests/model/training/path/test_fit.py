@@ -19,7 +19,7 @@ from model.graphs.build import graph_of
 from model.networks.path import END, PACES, STATES, PathConfig, PathModel
 from model.serving.onnx import OnnxScorer
 from model.serving.torch import TorchScorer
-from model.training.path.fit import chances_of, over, set_chances, visit_ends
+from model.training.path.fit import over, set_chances, visit_ends
 from model.training.path.hmm import Chances, model_of, named
 from model.training.plan import Plan, Recipe
 from model.training.run import run
@@ -87,6 +87,16 @@ def test_a_symbol_is_kind_and_relation_and_pace(network: PathModel) -> None:
     ]
     assert observed.starts.tolist() == [[True, False, False, False, True]]
     assert observed.newest.tolist() == [[False, False, False, False, True]]
+
+
+def chances_of(network: PathModel) -> Chances:
+    """The network's model, with the end as a symbol again."""
+    emission = np.zeros((STATES, network.config.symbols + 1))
+    emission[:, :-1] = network.emission.double().numpy()
+    emission[END, -1] = 1.0
+    start, transition = network.start.double().numpy(), network.transition.double().numpy()
+    rows = (row / row.sum(axis=-1, keepdims=True) for row in (start, transition, emission))
+    return Chances(*rows)
 
 
 steps = st.tuples(st.integers(1, ITEMS + 1), st.integers(1, 3), st.sampled_from([1, 30, 500]))
