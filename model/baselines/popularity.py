@@ -4,8 +4,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from model.baselines.baseline import Floats, Ints, Prefixes, Ranked, first, is_seen, spans
+from model.baselines.baseline import Floats, Ints, Prefixes, Ranked, first, is_seen
 from model.catalogue import UNKNOWN, decays
+from model.data.dataset import spans
 
 if TYPE_CHECKING:
     from model.data.dataset import Histories

@@ -202,3 +202,10 @@ def decayed_counts(frame: "pl.LazyFrame", now_ms: int, half_life_s: float) -> "p
     weight = pl.lit(2.0).pow(-ages_s / half_life_s)
     count = (weight.sum() * PER_EVENT).round().cast(pl.Int64).clip(lower_bound=1)
     return frame.group_by("item_id").agg(count.alias("count"))
+
+
+def spans(begins: Ints, lengths: Ints) -> tuple[Ints, Ints]:
+    """Row and place of every element of many spans of one array, span after span."""
+    rows = np.repeat(np.arange(len(begins)), lengths)
+    within = np.arange(len(rows)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    return rows, begins[rows] + within

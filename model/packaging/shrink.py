@@ -28,6 +28,7 @@ from model.evaluation import metrics
 from model.graphs.sequence_int8 import SmallGraph
 from model.networks.sequence import SequenceModel
 from model.packaging.export import export_onnx
+from model.progress import running_total
 from model.serving.onnx import OnnxScorer
 
 if TYPE_CHECKING:
@@ -48,14 +49,7 @@ class Trial(NamedTuple):
 
     def heard_by(self, tell: "Tell") -> "Trial":
         """The same, with one who hears how many answers there are so far."""
-        done = 0
-
-        def count(more: int) -> None:
-            nonlocal done
-            done += more
-            tell(done)
-
-        return self._replace(tell=count)
+        return self._replace(tell=running_total(tell))
 
 
 def shrink(

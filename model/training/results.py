@@ -6,6 +6,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from model.evaluation.metrics import mrr_at, recall_at
+
 CUTOFF = 20
 
 
@@ -14,6 +16,11 @@ class Validation(NamedTuple):
 
     recall: float  # at 20
     mrr: float  # at 20
+
+    @classmethod
+    def of(cls, ranks: npt.NDArray[np.int64]) -> "Validation":
+        """Of ranks that count from 1; 0 for what is not ranked."""
+        return cls(recall_at(ranks, CUTOFF), mrr_at(ranks, CUTOFF))
 
     @property
     def total(self) -> float:

@@ -1,12 +1,13 @@
 """The parts: a log, read and labelled, cut into what to learn from and what to check on."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import NamedTuple, TypedDict
 
 import numpy as np
 import numpy.typing as npt
 
 from model.catalogue import HALF_LIFE_S, Catalogue
+from model.config import ArtifactConfig
 from model.data.attributes import Attributes
 from model.data.dataset import (
     Histories,
@@ -24,6 +25,15 @@ from model.training.plan import Plan
 BEGINNING_MS = -1  # before any event
 
 
+class Sizes(TypedDict):
+    """What the configuration of every network has to say."""
+
+    items: int
+    categories: int
+    actions: int
+    intents: int
+
+
 class Parts(NamedTuple):
     """A log, read: what to learn from and what to check on."""
 
@@ -37,6 +47,15 @@ class Parts(NamedTuple):
     texts: tuple[str, ...]  # (V,) each item's title, else its category, else ""
     attributes: Attributes  # (V,) each item's values besides its category
     fingerprint: str  # of the log
+
+    def sizes(self, config: ArtifactConfig) -> Sizes:
+        """Those of the catalogue, and of the actions that ``config`` names."""
+        return Sizes(
+            items=len(self.catalogue),
+            categories=len(self.catalogue.categories),
+            actions=len(config.actions),
+            intents=len(config.intents),
+        )
 
     @property
     def counts(self) -> npt.NDArray[np.int64]:

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from model.config import PADDING_MULTIPLE, ArtifactConfig
-from model.data.dataset import NO_NEXT, Histories, Labels
+from model.data.dataset import NO_NEXT, Histories, Labels, spans
 from model.features import CENSORED, Padded, flatten_columns, pad
 
 Ints = npt.NDArray[np.int64]
@@ -55,8 +55,7 @@ def windows_until(histories: Histories, ends: Ints, config: ArtifactConfig) -> P
     """What is served right after each of these events (B,): it and the newest ones before it."""
     user_begins = histories.offsets[np.searchsorted(histories.offsets, ends, side="right") - 1]
     lengths = np.minimum(ends + 1 - user_begins, config.max_length)
-    within = np.arange(int(lengths.sum())) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-    source = np.repeat(ends + 1 - lengths, lengths) + within
+    _, source = spans(ends + 1 - lengths, lengths)
     return pad(
         flatten_columns(
             histories.items[source].astype(np.int64),
@@ -126,9 +125,7 @@ class Batches:
         """One batch of just these windows."""
         windows = self.windows.take(rows)
         lengths = windows.lengths
-        first = np.cumsum(lengths) - lengths
-        within = np.arange(int(lengths.sum())) - np.repeat(first, lengths)
-        source = np.repeat(windows.starts, lengths) + within
+        rows, source = spans(windows.starts, lengths)
         times_ms = self._histories.times_ms[source]
         inputs = pad(
             flatten_columns(
@@ -136,11 +133,11 @@ class Batches:
                 self._histories.actions[source].astype(np.int64),
                 times_ms,
                 lengths,
-                times_ms[first + lengths - 1],
+                times_ms[np.cumsum(lengths) - 1],
                 self._config,
             )
         )
-        asked = within >= np.repeat(windows.context, lengths)
+        asked = source >= (windows.starts + windows.context)[rows]
         real = np.arange(inputs.items.shape[1]) < lengths[:, None]
         next_items = np.full(inputs.items.shape, NO_NEXT, dtype=np.int64)
         next_items[real] = np.where(asked, self._labels.next_items[source], NO_NEXT)

@@ -143,11 +143,8 @@ def build(
     equipment = prepare(parts.catalogue, parts.attributes, titles.vectors, together)
     network: SequenceModel = kind(
         kind.config_class(
-            items=len(parts.catalogue),
-            categories=len(parts.catalogue.categories),
-            actions=len(plan.config.actions),
+            **parts.sizes(plan.config),
             gap_buckets=plan.config.gap_buckets,
-            intents=len(plan.config.intents),
             max_length=plan.config.padded_length,
             width=plan.width,
             blocks=plan.blocks,
