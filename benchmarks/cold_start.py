@@ -30,9 +30,8 @@ from model.sequence import Sequence
 from model.serving.engine import ArtifactScorer
 from model.serving.onnx import OnnxScorer
 from model.synthetic.shop import Shop
+from model.training.plan import Plan, Recipe
 from model.training.run import run
-from model.training.sequence.trainer import Recipe
-from model.training.training_data import Plan
 
 K = 20
 START_MS = 1_790_000_000_000

@@ -22,6 +22,7 @@ import torch
 
 from model.artifact.artifact import CALIBRATION, CATALOGUE, Artifact, ArtifactWriter
 from model.artifact.calibration import Calibration
+from model.artifact.network import load_network
 from model.catalogue import Catalogue
 from model.config import ArtifactConfig
 from model.features import encode
@@ -29,7 +30,7 @@ from model.networks.transformer import TransformerConfig, TransformerModel
 from model.packaging.export import export_onnx
 from model.sequence import Sequence
 from model.serving.onnx import OnnxScorer
-from model.serving.torch import TorchScorer, load_network
+from model.serving.torch import TorchScorer
 
 CATEGORIES = 200
 NAIVE_BATCHES = (32, 128)

@@ -16,7 +16,7 @@ import torch
 
 from benchmarks.scorer import CATEGORIES, write_artifact
 from model.artifact.artifact import Artifact
-from model.networks.positions import FIRST_ITEM
+from model.features import FIRST_ITEM
 from model.networks.transformer import TransformerConfig, TransformerModel
 from model.packaging.shrink import shrink, size_bytes
 from model.serving.onnx import OnnxScorer

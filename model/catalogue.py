@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from model.errors import DataError
+
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
@@ -14,6 +16,12 @@ HALF_LIFE_S = 7 * 86_400.0
 PER_EVENT = 1_000  # counts are in thousandths of an event of today
 NO_CATEGORY = -1
 UNKNOWN = -1
+
+
+def decays(times_ms: Ints, now_ms: int) -> Floats:
+    """What each event counts: half as much for each half-life before ``now_ms``, 1 at most."""
+    weights: Floats = 2.0 ** (-(now_ms - times_ms).clip(min=0) / 1000 / HALF_LIFE_S)
+    return weights
 
 
 class Catalogue:
@@ -73,20 +81,20 @@ class Catalogue:
         codes = [NO_CATEGORY if name is None else place[name] for name in category_of]
         return cls(items, names, codes, counts)
 
+    def find(self, item: str) -> int:
+        """The index of an item; raises ``DataError`` if the catalogue has it not."""
+        code = self.index.get(item)
+        if code is None:
+            raise DataError(
+                f"item {item!r} is not in the catalogue of {len(self)} items, which has "
+                f"{self.items[0]!r}; name one that the model was trained on"
+            )
+        return code
+
     def codes(self, items: Sequence[str]) -> Ints:
         """The index of each item, ``UNKNOWN`` where the catalogue has it not."""
         found = map(self.index.get, items, repeat(UNKNOWN))
         return np.fromiter(found, dtype=np.int64, count=len(items))
-
-    @property
-    def popularity(self) -> Floats:
-        """The share of each item in the counts; equal shares if nothing was counted."""
-        return self.shares(self.counts)
-
-    @property
-    def category_popularity(self) -> Floats:
-        """The share of each category in the counts; items without a category count nowhere."""
-        return self.category_shares(self.counts)
 
     def shares(self, counts: Ints) -> Floats:
         """The share of each item in any counts (V,); equal shares if nothing was counted."""

@@ -48,11 +48,6 @@ class ArtifactConfig:
         return -(-self.max_length // PADDING_MULTIPLE) * PADDING_MULTIPLE
 
     @property
-    def item_codes(self) -> int:
-        """Codes of the items input that are not items: padding (0) and unknown (1)."""
-        return 2
-
-    @property
     def action_codes(self) -> int:
         """How many values the actions input takes: padding (0), then the actions."""
         return 1 + len(self.actions)

@@ -25,13 +25,13 @@ from model.sequence import Sequence
 Codes = npt.NDArray[np.int32]
 Ints = npt.NDArray[np.int64]
 
-PADDING = 0
 UNKNOWN_ITEM = 1
-FIRST_ITEM = 2
+FIRST_ITEM = 2  # codes below are never predicted
 FIRST_ACTION = 1
 FIRST_GAP = 1
 HOUR_MS = 3_600_000
 WEEK_HOURS = 168
+CENSORED = -1  # the label of an intent of which nobody can tell yet whether it came true
 _EPOCH_HOUR = 3 * 24  # of the week: 1970 began on a Thursday
 
 

@@ -20,6 +20,18 @@ def progress(
         yield _lines(what, total, clock)
 
 
+def running_total(tell: Callable[[int], None]) -> Callable[[int], None]:
+    """A function that is told how many more are done, and tells how many there are so far."""
+    done = 0
+
+    def add(more: int) -> None:
+        nonlocal done
+        done += more
+        tell(done)
+
+    return add
+
+
 @contextmanager
 def _bar(what: str, total: int) -> Iterator[Callable[[int], None]]:
     from rich.console import Console

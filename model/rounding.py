@@ -9,7 +9,6 @@ _DIGITS = 6
 # 10^22 is the largest power of ten that a double holds exactly, so n / 10^k with k ≤ 22 is the
 # double next to the decimal, and prints with no more digits than it has.
 _LARGEST_SHIFT = 22
-_SMALLEST = 10.0 ** (_DIGITS - 1 - _LARGEST_SHIFT)
 _POWERS = np.array([float(f"1e{exponent}") for exponent in range(-17, 2)])
 _SHIFTS = np.array([10.0 ** (_DIGITS - 1 - exponent) for exponent in range(-17, 2)])
 

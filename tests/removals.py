@@ -148,7 +148,7 @@ REMOVALS = [
     ),
     Removal(
         "ONNX Runtime tells its maker nothing",
-        "model/serving/onnx.py",
+        "model/onnx_session.py",
         'os.environ["ORT_DISABLE_TELEMETRY"] = "1"\n',
         "",
         "tests/model/serving/test_onnx.py::test_nobody_is_told_that_a_model_is_served",

@@ -18,9 +18,8 @@ from model.evaluation.report import table
 from model.evaluation.run import examine, run
 from model.formats.jdata import OTHERS, to_event
 from model.serving.onnx import OnnxScorer
+from model.training.plan import Plan, Recipe
 from model.training.run import run as train
-from model.training.sequence.trainer import Recipe
-from model.training.training_data import Plan
 
 PROTOCOL = "events of the test visits, all items ranked, nothing masked; buy later in the visit"
 HORIZON_S = 12 * 3_600  # no visit lasts longer

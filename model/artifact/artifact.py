@@ -240,18 +240,6 @@ def inspect_metrics(folder: Path | str) -> dict[str, Any]:
         return {}
 
 
-def verify(folder: Path | str) -> dict[str, Any]:
-    """Check everything a worker would; the manifest's fields if all is well.
-
-    Raises ``ArtifactError`` with the first thing that is wrong.
-    """
-    from model.serving.onnx import OnnxScorer  # late: inspect needs no engine
-
-    artifact = Artifact.open(folder)
-    OnnxScorer(artifact)
-    return artifact.manifest.to_json()
-
-
 def _read_manifest(folder: Path) -> Manifest:
     try:
         with (folder / MANIFEST).open("rb") as file:

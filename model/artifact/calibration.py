@@ -11,11 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from model.errors import ArtifactError
+from model.features import CENSORED
 
 Floats = npt.NDArray[np.float64]
 
 LINE = ("intent", "slope", "offset", "base_rate")
-CENSORED = -1
 NEWTON_STEPS = 50
 CONVERGED = 1e-10
 RIDGE = 1e-9  # keeps the step finite where one line parts the classes

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from model.catalogue import HALF_LIFE_S, PER_EVENT, UNKNOWN, Floats, Ints
+from model.catalogue import PER_EVENT, UNKNOWN, Ints, decays
 
 PART_MS = 6 * 3_600_000
 PARTS = 4
@@ -58,7 +58,7 @@ def count(acted_on: npt.NDArray[np.int32], times_ms: Ints, items: int, now_ms: i
     """
     known = acted_on != UNKNOWN
     ids, times_ms = acted_on[known].astype(np.int64), times_ms[known]
-    weights: Floats = PER_EVENT * 2.0 ** (-(now_ms - times_ms).clip(min=0) / 1000 / HALF_LIFE_S)
+    weights = PER_EVENT * decays(times_ms, now_ms)
     cells = times_ms // PART_MS % PARTS * items + ids
     counts = np.bincount(cells, weights, minlength=PARTS * items).reshape(PARTS, items)
     whole = counts.sum(axis=0)

@@ -77,13 +77,6 @@ def first(rows: Ints, items: npt.NDArray[np.integer], weights: Floats, size: int
     return ranked
 
 
-def spans(begins: Ints, lengths: Ints) -> tuple[Ints, Ints]:
-    """Row and place of every element of many spans of one array, span after span."""
-    rows = np.repeat(np.arange(len(begins)), lengths)
-    within = np.arange(len(rows)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-    return rows, begins[rows] + within
-
-
 def is_seen(questions: Prefixes, rows: Ints, items: npt.NDArray[np.integer]) -> Mask:
     """Whether each candidate stands in its question's own actions already."""
     highest = max(int(items.max(initial=0)), int(questions.items.max(initial=0)))

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from model.baselines.baseline import Floats, Ints, Prefixes, Ranked, first, is_seen, spans
+from model.baselines.baseline import Floats, Ints, Prefixes, Ranked, first, is_seen
 from model.catalogue import UNKNOWN
+from model.data.co_occurrence import co_occurrences, rank_rows
+from model.data.dataset import spans
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -22,24 +24,7 @@ STEPS = 10
 
 def fit(histories: "Histories", items: int) -> "Rules":
     """Count once."""
-    return Rules(co_occurrences(histories, items))
-
-
-def co_occurrences(histories: "Histories", items: int, steps: int = STEPS) -> "csr_array":
-    """``w(a → b)`` of the formula above, (items, items), row a, column b."""
-    from scipy.sparse import coo_array, csr_array
-
-    ids, offsets = histories.items, histories.offsets
-    users = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
-    counts = csr_array((items, items))
-    for distance in range(1, min(steps, len(ids) - 1) + 1):
-        before, after = ids[:-distance], ids[distance:]
-        pairs = users[:-distance] == users[distance:]
-        pairs &= (before != UNKNOWN) & (after != UNKNOWN)
-        weights = np.full(int(pairs.sum()), 1 / distance)
-        found = coo_array((weights, (before[pairs], after[pairs])), shape=(items, items))
-        counts = counts + found.tocsr()
-    return counts
+    return Rules(co_occurrences(histories, items, STEPS))
 
 
 class Rules:
@@ -47,11 +32,10 @@ class Rules:
 
     def __init__(self, counts: "csr_array") -> None:
         self._starts: Ints = counts.indptr.astype(np.int64)
-        rows = np.repeat(np.arange(counts.shape[0]), np.diff(self._starts))
-        order = np.lexsort((counts.indices, -counts.data, rows))
-        self._items = counts.indices[order]
-        totals = np.bincount(rows, counts.data, minlength=counts.shape[0])
-        self._shares: Floats = counts.data[order] / totals[rows]
+        ranked = rank_rows(counts)
+        self._items = ranked.columns
+        totals = np.bincount(ranked.rows, counts.data, minlength=counts.shape[0])
+        self._shares: Floats = ranked.values / totals[ranked.rows]
 
     def top(self, questions: Prefixes, k: int, exclude_seen: bool = False) -> Ranked:
         """See ``Baseline.top``; nothing where the last item is unknown."""

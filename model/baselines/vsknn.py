@@ -14,17 +14,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from model.baselines.baseline import (
-    Floats,
-    Ints,
-    Prefixes,
-    Ranked,
-    distinct,
-    first,
-    is_seen,
-    spans,
-)
+from model.baselines.baseline import Floats, Ints, Prefixes, Ranked, distinct, first, is_seen
 from model.catalogue import UNKNOWN
+from model.data.dataset import spans
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array

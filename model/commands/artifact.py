@@ -29,7 +29,7 @@ def inspect(folder: Folder, as_json: Json = False) -> None:
 
 def verify(folder: Folder, as_json: Json = False) -> None:
     """Check every byte of an artifact, and that it can be served."""
-    from model.artifact.artifact import verify
+    from model.serving.verify import verify
 
     fields = verify(folder)
     if as_json:

@@ -6,12 +6,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated
 
+import orjson
 import typer
 
+from model.data.external_sort import in_time_order
 from model.errors import DataError
 from model.formats import FORMATS
 from model.formats.conversion import Conversion
-from model.formats.order import in_time_order
 from model.formats.output import EVENT_SUFFIXES, ITEM_SUFFIXES, write_events, write_items
 from model.formats.report import ConversionReport
 from model.formats.span import ALL_TIMES, Span, moment_ms, place
@@ -74,7 +75,7 @@ def run(
         progress(f"converting {name}", conversion.size_bytes) as conversion.on_bytes,
         _scratch_beside(out) as scratch,
     ):
-        ordered = in_time_order(span.of(conversion.events(), report), Path(scratch))
+        ordered = _ordered(span.of(conversion.events(), report), Path(scratch))
         write_events(_some(_counted(ordered, report), report), out)
     if items is not None:
         write_items(conversion.items.values(), items)
@@ -92,6 +93,11 @@ def _scratch_beside(out: Path) -> "TemporaryDirectory[str]":
         return TemporaryDirectory(prefix=".lately-", dir=out.parent)
     except OSError as error:
         raise DataError(f"{out}: cannot be written: {error.strerror}; choose another") from error
+
+
+def _ordered(events: Iterable[Event], scratch: Path) -> Iterator[Event]:
+    entries = ((event["ts"], orjson.dumps(event)) for event in events)
+    return (orjson.loads(content) for _, content in in_time_order(entries, scratch))
 
 
 def _counted(events: Iterable[Event], report: ConversionReport) -> Iterator[Event]:

@@ -20,7 +20,7 @@ from model.training.registry import SEQUENCE_TRAINING, TRAININGS
 
 if TYPE_CHECKING:
     from model.config import ArtifactConfig
-    from model.training.sequence.trainer import Progress
+    from model.training.plan import Progress
 
 INTENTS = ("cart", "buy")
 TUNES = ("top", "all", "lora")
@@ -110,10 +110,8 @@ def train(
     _set_torch_up(device, threads)
     from model.data.log import EventLog, read_items
     from model.progress import progress
-    from model.training.private.budget import Privacy
+    from model.training.plan import Plan, Privacy, Recipe
     from model.training.run import run
-    from model.training.sequence.trainer import Recipe
-    from model.training.training_data import Plan
 
     epochs = epochs or (PRIVATE_EPOCHS if dp_epsilon else EPOCHS)
     recipe = Recipe(epochs=epochs, minutes=minutes, seed=seed)

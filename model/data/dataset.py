@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from model.baselines.popularity import decayed_counts
-from model.catalogue import UNKNOWN, Catalogue
+from model.catalogue import PER_EVENT, UNKNOWN, Catalogue
 from model.config import ArtifactConfig
 from model.errors import DataError
+from model.features import CENSORED
 
 if TYPE_CHECKING:
     import polars as pl
@@ -26,7 +26,6 @@ Ints = npt.NDArray[np.int64]
 NO_NEXT = -2  # below UNKNOWN: there is no next item to predict
 TRAINED_UNTIL = "trained_until_ms"  # in a manifest: the weights know no later event
 SELECTED_UNTIL = "selected_until_ms"  # and no later one had a say in anything
-CENSORED = -1  # nobody can tell yet whether the intent came true
 
 
 class Histories(NamedTuple):
@@ -45,6 +44,11 @@ class Histories(NamedTuple):
         return Histories(self.items[kept], self.actions[kept], self.times_ms[kept], offsets)
 
     @property
+    def users(self) -> Ints:
+        """(N,) whose each event is, counted from 0."""
+        return np.repeat(np.arange(len(self.offsets) - 1), np.diff(self.offsets))
+
+    @property
     def is_last(self) -> npt.NDArray[np.bool_]:
         """(N,) whether the user did nothing after."""
         last = np.zeros(len(self.items), dtype=np.bool_)
@@ -57,6 +61,13 @@ class Labels(NamedTuple):
 
     next_items: npt.NDArray[np.int32]  # (N,) catalogue indices, UNKNOWN, or NO_NEXT
     intents: npt.NDArray[np.int8]  # (N, A) 1, 0, or CENSORED
+
+    @property
+    def useful(self) -> npt.NDArray[np.bool_]:
+        """(N,) whether there is a next item after the event, or an intent that is known."""
+        known = (self.intents != CENSORED).any(axis=1)
+        useful: npt.NDArray[np.bool_] = (self.next_items != NO_NEXT) | known
+        return useful
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,3 +189,23 @@ def _comes_true(histories: Histories, action: int, horizon_ms: int) -> npt.NDArr
     waited_ms = histories.times_ms[np.where(found, after, 0)] - histories.times_ms
     comes: npt.NDArray[np.bool_] = found & (waited_ms <= horizon_ms)
     return comes
+
+
+def decayed_counts(frame: "pl.LazyFrame", now_ms: int, half_life_s: float) -> "pl.LazyFrame":
+    """``item_id`` and ``count``: ``Σ 1000 · 2^−(age / half-life)`` over its events, rounded.
+
+    An item that is in the log at all counts at least 1.
+    """
+    import polars as pl
+
+    ages_s = (now_ms - pl.col("ts")).clip(lower_bound=0) / 1000
+    weight = pl.lit(2.0).pow(-ages_s / half_life_s)
+    count = (weight.sum() * PER_EVENT).round().cast(pl.Int64).clip(lower_bound=1)
+    return frame.group_by("item_id").agg(count.alias("count"))
+
+
+def spans(begins: Ints, lengths: Ints) -> tuple[Ints, Ints]:
+    """Row and place of every element of many spans of one array, span after span."""
+    rows = np.repeat(np.arange(len(begins)), lengths)
+    within = np.arange(len(rows)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    return rows, begins[rows] + within

@@ -1,4 +1,4 @@
-"""The event log and the item list: read, checked, cleaned, and cut by time.
+"""The event log and the item list: read, checked and cleaned.
 
 Polars reads the log lazily, so one larger than memory can be scanned and counted; dropping
 duplicates and sorting hold all rows, so a log for which there is no room is refused before that.
@@ -74,11 +74,6 @@ class EventLog:
             fingerprint=fingerprint(paths),
         )
 
-    @staticmethod
-    def read(paths: Sequence[Path]) -> "pl.LazyFrame":
-        """The ``frame`` of ``open``, for those who need no counts."""
-        return EventLog.open(paths).frame
-
 
 def _count(frame: "pl.LazyFrame") -> int:
     import polars as pl
@@ -106,45 +101,6 @@ def _without_duplicates(frame: "pl.LazyFrame") -> "pl.LazyFrame":
     key = ["user_id", "event_id", *blanked]
     marked = frame.with_columns(**blanked)
     return marked.unique(key, keep="first", maintain_order=True).drop(*blanked)
-
-
-class Split(NamedTuple):
-    """A log cut in three; validation begins at ``cuts_ms[0]``, test at ``cuts_ms[1]``."""
-
-    train: "pl.LazyFrame"
-    validation: "pl.LazyFrame"
-    test: "pl.LazyFrame"
-    cuts_ms: tuple[int, int]
-
-
-def split_by_time(
-    frame: "pl.LazyFrame", fractions: tuple[float, float, float] = (0.8, 0.1, 0.1)
-) -> Split:
-    """Cut at two moments, the same for all users, so that each part has its share of events.
-
-    A user may stand in all parts. Raises ValueError for fractions that are not shares of 1, and
-    DataError when a part would be empty.
-    """
-    import polars as pl
-
-    if min(fractions) <= 0 or abs(sum(fractions) - 1) > 1e-9:
-        raise ValueError(f"fractions are {fractions}; give three positive shares of 1")
-    ts = pl.col("ts")
-    first_cut = ts.quantile(fractions[0], interpolation="higher").cast(pl.Int64)
-    second_cut = ts.quantile(1 - fractions[2], interpolation="higher").cast(pl.Int64)
-    times = frame.select(start=ts.min(), first_cut=first_cut, second_cut=second_cut)
-    start, first, second = times.collect(engine="streaming").row(0)
-    if start is None or not start < first < second:
-        raise DataError(
-            "the log cannot be cut by time into train, validation and test: it starts at "
-            f"{start}, the cuts fall on {first} and {second}; give a longer log"
-        )
-    return Split(
-        train=frame.filter(ts < first),
-        validation=frame.filter((ts >= first) & (ts < second)),
-        test=frame.filter(ts >= second),
-        cuts_ms=(first, second),
-    )
 
 
 def fingerprint(paths: Sequence[Path]) -> str:

@@ -3,11 +3,11 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from model.errors import DataError
+from model.times import parse_iso_ms
 
 if TYPE_CHECKING:
     import polars as pl
@@ -18,7 +18,6 @@ NUMBERS = ("price", "quantity")
 COLUMNS = (*REQUIRED, "event_id", "session_id", "category", *NUMBERS)
 SUFFIXES = (".jsonl", ".ndjson", ".csv", ".parquet")
 FORGET = "forget"
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LAST_TS_MS = 253_402_300_799_999  # the end of the year 9999
 
 
@@ -116,13 +115,9 @@ def _iso_ms(texts: "pl.Series") -> "pl.Series":
 
 def _slow_iso_ms(text: str) -> int | None:
     try:
-        moment = datetime.fromisoformat(text)
+        return parse_iso_ms(text)
     except ValueError:
         return None
-    if moment.tzinfo is None:
-        return None
-    # Not timestamp(): its float rounds the last digit up or down.
-    return (moment - EPOCH) // timedelta(milliseconds=1)
 
 
 def _check(path: Path, frame: "pl.LazyFrame") -> tuple[int, int]:

@@ -7,10 +7,10 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from model.baselines.baseline import NOTHING, Baseline, Prefixes, spans
+from model.baselines.baseline import NOTHING, Baseline, Prefixes
 from model.catalogue import Catalogue
 from model.config import ArtifactConfig
-from model.data.dataset import Histories, Period
+from model.data.dataset import Histories, Period, spans
 from model.evaluation.questions import Questions, ask
 from model.scorer import Scorer
 from model.sequence import Sequence

@@ -7,7 +7,8 @@ import numpy.typing as npt
 
 from model.catalogue import UNKNOWN
 from model.config import ArtifactConfig
-from model.data.dataset import CENSORED, NO_NEXT, Histories, Period, label
+from model.data.dataset import NO_NEXT, Histories, Period, label
+from model.features import CENSORED
 
 Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
@@ -34,10 +35,9 @@ class Questions(NamedTuple):
 def ask(histories: Histories, config: ArtifactConfig, period: Period) -> Questions:
     """One question after each event that has something to predict, one before each newcomer."""
     labels = label(histories, period, config)
-    useful = (labels.next_items != NO_NEXT) | (labels.intents != CENSORED).any(axis=1)
-    last = np.flatnonzero(useful)  # the newest event that is known
+    last = np.flatnonzero(labels.useful)  # the newest event that is known
     first = histories.offsets[:-1]
-    users = np.repeat(np.arange(len(first)), np.diff(histories.offsets))
+    users = histories.users
     new = np.flatnonzero(histories.times_ms[first] >= period.start_ms)
     newcomers = first[new]
     begin = np.concatenate(

@@ -16,6 +16,7 @@ from model.errors import DataError
 from model.evaluation.exam import Answers, Exam, Tell
 from model.evaluation.figures import Evaluation, Threshold, judge
 from model.evaluation.questions import Mask
+from model.progress import running_total
 
 if TYPE_CHECKING:
     from model.scorer import Scorer
@@ -53,7 +54,7 @@ def run(artifact: Artifact, scorer: "Scorer", exam: Exam, tell: Tell, say: Say) 
 
     The baselines are fitted on the same events as the weights: those before ``trained_until_ms``.
     """
-    count = _adding(tell)
+    count = running_total(tell)
     before = exam.histories.until(artifact.manifest.data[TRAINED_UNTIL])
     baselines = _baselines(before, exam, say)
     rates = Calibration.from_json(artifact.read_object(CALIBRATION)).base_rates
@@ -84,17 +85,6 @@ def unseen(artifact: Artifact, histories: Histories, say: Say) -> Period:
         f"the newest event is of {newest_ms} ms, but the model was trained on all before "
         f"{data[TRAINED_UNTIL]} ms; give a log with newer events"
     )
-
-
-def _adding(tell: Tell) -> Tell:
-    done = 0
-
-    def count(more: int) -> None:
-        nonlocal done
-        done += more
-        tell(done)
-
-    return count
 
 
 def _baselines(before: Histories, exam: Exam, say: Say) -> Mapping[str, Baseline]:

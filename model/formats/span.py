@@ -1,13 +1,13 @@
 """The span: the part of a data set to convert, by the time of its events."""
 
 from collections.abc import Iterable, Iterator
-from datetime import datetime, timedelta
 from typing import NamedTuple
 
 import typer
 
 from model.formats.report import ConversionReport
-from model.formats.table import EPOCH, Event
+from model.formats.table import Event
+from model.times import parse_iso_ms
 
 
 class Span(NamedTuple):
@@ -33,13 +33,10 @@ ALL_TIMES = Span()
 def moment_ms(text: str) -> int:
     """Milliseconds since the epoch; raises typer.BadParameter for what has no zone, or is none."""
     try:
-        moment = datetime.fromisoformat(text)
+        return parse_iso_ms(text)
     except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None:
         example = "2018-03-03T10:00:00+08:00"
-        raise typer.BadParameter(f"{text!r}: expected ISO 8601 with a zone, as {example}")
-    return (moment - EPOCH) // timedelta(milliseconds=1)
+        raise typer.BadParameter(f"{text!r}: expected ISO 8601 with a zone, as {example}") from None
 
 
 def place(event: Event) -> str:

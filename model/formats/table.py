@@ -8,18 +8,18 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import tzinfo
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from model.data.log import Item
 from model.errors import DataError
+from model.times import parse_iso_ms
 
 Row = Mapping[str, str]
 Event = dict[str, Any]
 DELIMITERS = ("\t", ";", ",")
 LONGEST_HEAD = 1 << 20  # of what may turn out to be no text at all
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class RowError(Exception):
@@ -109,12 +109,9 @@ def opened(path: Path) -> Iterator[Opened]:
 def iso_ms(text: str, zone: tzinfo) -> int:
     """Milliseconds since the epoch of an ISO 8601 time, in ``zone`` unless it names one itself."""
     try:
-        moment = datetime.fromisoformat(text.strip())
+        return parse_iso_ms(text.strip(), zone)
     except ValueError:
         raise RowError("the time cannot be read") from None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=zone)
-    return (moment - EPOCH) // timedelta(milliseconds=1)
 
 
 def integer(text: str) -> int:

@@ -4,19 +4,19 @@ import torch
 from torch import Tensor
 
 from model.config import ArtifactConfig
+from model.features import FIRST_ITEM
 from model.graphs.scatter import add_at
+from model.graphs.servable import Servable
 from model.networks.candidates import NOBODY, once
 from model.networks.mlp import MlpModel
-from model.networks.network import Servable
-from model.networks.positions import FIRST_ITEM
-from model.serving.answers import Outputs
+from model.outputs import Outputs
 
 _NEVER = -1e30  # finite, so that no NaN can come of it
 _NO_CANDIDATE = -1.0
 
 
 class MlpGraph(Servable):
-    """From the arrays of ``features.Padded`` to ``answers.Outputs`` and more.
+    """From the arrays of ``features.Padded`` to ``outputs.Outputs`` and more.
 
     The chances of the candidates are made to sum to one; any other item has none.
     """

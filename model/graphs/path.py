@@ -7,17 +7,17 @@ from model.config import ArtifactConfig
 from model.features import FIRST_ITEM
 from model.graphs.mlp import widen
 from model.graphs.scatter import add_at
+from model.graphs.servable import Servable
 from model.networks.candidates import decays
-from model.networks.network import Servable
 from model.networks.path import OTHER, OVER_FROM, SAME_CATEGORY, SAME_ITEM, PathModel
-from model.serving.answers import Outputs
+from model.outputs import Outputs
 from model.visits import OUTPUTS, RELATIONS
 
 RECENCY_DECAY = 0.8  # of an item's weight among those of the visit, for each step back
 
 
 class PathGraph(Servable):
-    """From four arrays of ``features.Padded`` to ``answers.Outputs``, and what is said of visits.
+    """From four arrays of ``features.Padded`` to ``outputs.Outputs``, and what is said of visits.
 
     ``probabilities`` follow the next step: the same item shares among the visit's items, the newer
     the more; the same category among that category's, and any other among all, by popularity.

@@ -6,18 +6,18 @@ import torch
 from torch import Tensor, nn
 
 from model.config import ArtifactConfig
+from model.features import FIRST_ITEM
 from model.graphs.scatter import add_at
-from model.networks.network import Servable
-from model.networks.positions import FIRST_ITEM
+from model.graphs.servable import Servable
 from model.networks.sequence import SequenceModel
-from model.serving.answers import Outputs
+from model.outputs import Outputs
 
 GROUPED_FROM = 8192  # items; below, one TopK over all of them is as fast
 _NEVER = -1e30  # the score of a place that holds no item; finite, so that no NaN can come of it
 
 
 class ServingGraph(Servable):
-    """From four arrays of ``features.Padded`` to ``answers.Outputs`` and more.
+    """From four arrays of ``features.Padded`` to ``outputs.Outputs`` and more.
 
     Gives what ``network.forward`` gives, with fewer passes over the catalogue: what copy and rules
     say is added in place to the softmax of the scores, and only the best are divided by the

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from model.config import ArtifactConfig
+from model.features import FIRST_ITEM
 from model.graphs.sequence import ServingGraph
-from model.networks.positions import FIRST_ITEM
 from model.networks.sequence import SequenceModel
 
 SIGNED, UNSIGNED = 127, 255  # the largest codes

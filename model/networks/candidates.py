@@ -10,7 +10,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from model.networks.positions import FIRST_ITEM
+from model.data.co_occurrence import rank_rows
+from model.features import FIRST_ITEM
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -29,18 +30,16 @@ class Neighbours(NamedTuple):
 def nearest(counts: "csr_array", most: int) -> Neighbours:
     """The ``most`` best of each row of counts (V, V), the smaller index first among equals."""
     items = counts.shape[0]
-    rows = np.repeat(np.arange(items), np.diff(counts.indptr))
-    order = np.lexsort((counts.indices, -counts.data, rows))
-    place = np.arange(len(rows)) - np.repeat(counts.indptr[:-1], np.diff(counts.indptr))
-    kept = place < most
-    totals = np.bincount(rows, counts.data, minlength=items)
-    at = rows[kept] + FIRST_ITEM, place[kept]
+    ranked = rank_rows(counts)
+    kept = ranked.ranks < most
+    totals = np.bincount(ranked.rows, counts.data, minlength=items)
+    at = ranked.rows[kept] + FIRST_ITEM, ranked.ranks[kept]
     neighbours = Neighbours(
         np.full((items + FIRST_ITEM, most), NOBODY, dtype=np.int64),
         np.zeros((items + FIRST_ITEM, most), dtype=np.float32),
     )
-    neighbours.codes[at] = counts.indices[order][kept] + FIRST_ITEM
-    neighbours.shares[at] = (counts.data[order] / totals[rows])[kept]
+    neighbours.codes[at] = ranked.columns[kept] + FIRST_ITEM
+    neighbours.shares[at] = (ranked.values / totals[ranked.rows])[kept]
     return neighbours
 
 

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from model.networks.positions import FIRST_ITEM, MOST_OCCURRENCES, deepest, depths, distances
+from model.features import FIRST_ITEM
+from model.networks.positions import MOST_OCCURRENCES, deepest, depths, distances
 
 FIRST_TEMPERATURE = 14.0
 FIRST_COPY_LOGIT = 3.0

@@ -7,7 +7,7 @@ YouTube Recommendations" (RecSys 2016).
 
 import math
 import warnings
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel
 
-from model.features import WEEK_HOURS, Padded
+from model.features import FIRST_ITEM, WEEK_HOURS, Padded
 from model.networks.candidates import (
     NOBODY,
     RELATIONS,
@@ -26,15 +26,9 @@ from model.networks.candidates import (
     newest,
     relate,
 )
-from model.networks.positions import FIRST_ITEM
-
-if TYPE_CHECKING:
-    from model.config import ArtifactConfig
-    from model.networks.network import Servable
 
 RECENCY_DECAY = 0.7  # of an item's weight in the history, for each step back
 GAP_WIDTH = 8
-_NO_ACTION = 0
 
 
 class MlpConfig(PreTrainedConfig):  # type: ignore[no-untyped-call]
@@ -237,12 +231,6 @@ class MlpModel(PreTrainedModel):  # type: ignore[no-untyped-call]
         log_chances, _ = self(*inputs, codes)
         chances = log_chances.exp().clamp(max=1.0).masked_fill((codes == NOBODY)[..., None], 0.0)
         return chances.cpu().numpy()  # type: ignore[no-any-return]
-
-    def serving(self, config: "ArtifactConfig") -> "Servable":
-        """See ``network.Network``."""
-        from model.graphs.mlp import MlpGraph  # late: it looks at this module
-
-        return MlpGraph(self, config)
 
 
 def _pool(weights: Tensor, vectors: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ it took. The stages are hidden; a fifth state, which is entered once, is the end
 """
 
 import warnings
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -17,10 +17,6 @@ from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedMode
 from model.features import FIRST_ACTION, FIRST_ITEM
 from model.networks.candidates import log_counts
 from model.visits import RELATIONS, STAGES
-
-if TYPE_CHECKING:
-    from model.config import ArtifactConfig
-    from model.networks.network import Servable
 
 END = len(STAGES)  # the state after the stages: the visit is over
 STATES = END + 1
@@ -197,12 +193,6 @@ class PathModel(PreTrainedModel):  # type: ignore[no-untyped-call]
         steps, ends = self.expect(belief.stages)
         features = self.describe(actions, lengths, observed.newest, belief.stages, ends)
         return belief.stages[:, :END], steps, torch.stack([ends, belief.surprise], 1), features
-
-    def serving(self, config: "ArtifactConfig") -> "Servable":
-        """See ``network.Network``."""
-        from model.graphs.path import PathGraph  # late: it looks at this module
-
-        return PathGraph(self, config)
 
 
 AutoConfig.register(PathConfig.model_type, PathConfig)

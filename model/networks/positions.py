@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor
 
-FIRST_ITEM = 2  # codes below are padding and the unknown item: never predicted
+from model.features import FIRST_ITEM
+
 MOST_OCCURRENCES = 8  # more count as this many
 BUCKET_STARTS = (1, 2, 3, 5, 8, 15)  # depths at which the next bucket begins
 BUCKETS = len(BUCKET_STARTS) + 1

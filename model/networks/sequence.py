@@ -4,27 +4,23 @@ import math
 import warnings
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers import PreTrainedConfig, PreTrainedModel
 
+from model.features import FIRST_ITEM
 from model.networks.experts import Copy, Generate, Rules, join
-from model.networks.network import Servable
 from model.networks.positions import (
     BUCKETS,
-    FIRST_ITEM,
     MOST_OCCURRENCES,
     buckets,
     deepest,
     depths,
     occurrences,
 )
-
-if TYPE_CHECKING:
-    from model.config import ArtifactConfig
 
 READS = ("actions", "gaps")
 WAYS = 2  # to count what goes together, see model.training.sequence.co_occurrence
@@ -169,12 +165,6 @@ class SequenceModel(PreTrainedModel):  # type: ignore[no-untyped-call]
     def get_output_embeddings(self) -> nn.Module:
         """The item table, scores out; tied to the input."""
         return self.out
-
-    def serving(self, config: "ArtifactConfig") -> Servable:
-        """See ``network.Network``."""
-        from model.graphs.sequence import ServingGraph  # late: it looks at this module
-
-        return ServingGraph(self, config).eval()
 
     def item_vectors(self, codes: Tensor | None = None, known: Tensor | None = None) -> Tensor:
         """The unit vectors of these item codes (N,), or of all, (V + 2, D).

@@ -13,11 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel
 
-from model.config import ArtifactConfig
+from model.features import FIRST_ITEM
 from model.networks.experts import FIRST_COPY_LOGIT, Generate, join
-from model.networks.network import Servable
-from model.networks.positions import FIRST_ITEM
-from model.serving.answers import Outputs
 
 NO_TOKEN = -1  # fills up the rows of the token tables
 
@@ -213,30 +210,6 @@ class TextModel(PreTrainedModel):  # type: ignore[no-untyped-call]
         """The logits (B, K) for each of the K items to come again, see ``experts.join``."""
         logits: Tensor = self.copy(states)
         return logits.masked_fill(last.items < FIRST_ITEM, -torch.inf)
-
-    def serving(self, config: ArtifactConfig) -> Servable:
-        """See ``Network``."""
-        return TextGraph(self, config).eval()
-
-
-class TextGraph(Servable):
-    """The network, and the best items picked."""
-
-    inputs = ("items", "actions", "gaps", "lengths")
-    outputs = (*Outputs._fields, "probabilities", "user_vectors")
-
-    def __init__(self, network: TextModel, config: ArtifactConfig) -> None:
-        super().__init__()
-        self.network = network
-        self.count = min(config.top_items, network.config.items)
-
-    def forward(
-        self, items: Tensor, actions: Tensor, gaps: Tensor, lengths: Tensor
-    ) -> tuple[Tensor, ...]:
-        """Top items, their probabilities, category probabilities, intent logits; and more."""
-        shares, categories, intents, query = self.network(items, actions, gaps, lengths)
-        top_probs, top_items = torch.topk(shares, self.count, dim=1)
-        return top_items, top_probs, torch.softmax(categories, dim=1), intents, shares, query
 
 
 AutoConfig.register(TextConfig.model_type, TextConfig)

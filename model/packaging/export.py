@@ -15,8 +15,10 @@ from model.artifact.artifact import GRAPH
 from model.config import PADDING_MULTIPLE, ArtifactConfig
 from model.errors import ArtifactError
 from model.features import FIRST_ITEM, WEEK_HOURS, Codes, Padded
-from model.networks.network import Network, Servable
-from model.serving.onnx import session_of
+from model.graphs.build import graph_of
+from model.graphs.servable import Servable
+from model.networks.network import Network
+from model.onnx_session import session_of
 
 OPSET = 20
 TOLERANCE = 1e-5
@@ -28,11 +30,11 @@ def export_onnx(
 ) -> Path:
     """Write ``model.onnx`` of a network in eval mode on the CPU; returns its path.
 
-    ``graph`` may stand in for what the network itself would have served. Raises
+    ``graph`` may stand in for what ``graph_of`` gives. Raises
     ``ArtifactError`` if ONNX Runtime and torch then differ by more than 1e-5 in a probability or an
     intent's logit.
     """
-    graph = network.serving(config) if graph is None else graph
+    graph = graph_of(network, config) if graph is None else graph
     path = folder / GRAPH
     batch = torch.export.Dim("batch")
     wide = {0: batch, 1: torch.export.Dim("length", max=config.padded_length)}

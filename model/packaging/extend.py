@@ -25,14 +25,14 @@ from model.artifact.artifact import (
     Artifact,
     ArtifactWriter,
 )
+from model.artifact.network import load_network
 from model.catalogue import NO_CATEGORY, Catalogue
+from model.data.attributes import number, with_category
 from model.data.log import Item
 from model.errors import ArtifactError, DataError
-from model.networks.positions import FIRST_ITEM
+from model.features import FIRST_ITEM
 from model.networks.sequence import SequenceModel
 from model.packaging.export import export_onnx
-from model.serving.torch import load_network
-from model.training.sequence.item_tables import number, with_category
 
 if TYPE_CHECKING:
     from model.networks.text_encoder import Vectors

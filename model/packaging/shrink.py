@@ -21,14 +21,15 @@ from model.artifact.artifact import (
     Artifact,
     ArtifactWriter,
 )
+from model.artifact.network import load_network
 from model.artifact.page import shrunk_figures
 from model.data.dataset import NO_NEXT
 from model.evaluation import metrics
 from model.graphs.sequence_int8 import SmallGraph
 from model.networks.sequence import SequenceModel
 from model.packaging.export import export_onnx
+from model.progress import running_total
 from model.serving.onnx import OnnxScorer
-from model.serving.torch import load_network
 
 if TYPE_CHECKING:
     from model.evaluation.exam import Exam, Tell
@@ -48,14 +49,7 @@ class Trial(NamedTuple):
 
     def heard_by(self, tell: "Tell") -> "Trial":
         """The same, with one who hears how many answers there are so far."""
-        done = 0
-
-        def count(more: int) -> None:
-            nonlocal done
-            done += more
-            tell(done)
-
-        return self._replace(tell=count)
+        return self._replace(tell=running_total(tell))
 
 
 def shrink(

@@ -1,7 +1,5 @@
 """The answers: from what an engine puts out to what the stream publishes."""
 
-from typing import NamedTuple
-
 import numpy as np
 import numpy.typing as npt
 
@@ -9,19 +7,9 @@ from model.artifact.calibration import Calibration
 from model.catalogue import Catalogue
 from model.config import ArtifactConfig
 from model.errors import ScorerError
+from model.outputs import Outputs, Reals
 from model.rounding import round_probabilities
 from model.scorer import Score
-
-Reals = npt.NDArray[np.float32]
-
-
-class Outputs(NamedTuple):
-    """What an engine puts out for B sequences, in the graph's order."""
-
-    top_items: npt.NDArray[np.int64]  # (B, K) indices into the catalogue, best first
-    top_probs: Reals  # (B, K)
-    category_probs: Reals  # (B, C)
-    intent_logits: Reals  # (B, len(config.intents))
 
 
 class Answers:
@@ -38,7 +26,8 @@ class Answers:
 
     def full(self, outputs: Outputs) -> list[Score]:
         """One score per row, in order; raises ``ScorerError`` for what is not a number."""
-        check_numbers(outputs)
+        for name, values in zip(outputs._fields[1:], outputs[1:], strict=True):
+            check_finite(name, values)
         items = self._items[outputs.top_items].tolist()
         shares = round_probabilities(outputs.top_probs).tolist()
         best = self._best_categories(outputs.category_probs)
@@ -83,16 +72,14 @@ class Answers:
         )
 
 
-def check_numbers(outputs: Outputs) -> None:
-    """Raise ``ScorerError``, naming the output, if one of them holds what is not a number."""
-    for name, values in zip(outputs._fields[1:], outputs[1:], strict=True):
-        finite = np.isfinite(values)
-        if not finite.all():
-            rows = int((~finite.all(axis=1)).sum())
-            raise ScorerError(
-                f"{name} is not a number for {rows} of {len(values)} sequences, expected finite "
-                "values; the weights are broken: train and export again"
-            )
+def check_finite(name: str, values: Reals) -> None:
+    """Raise ``ScorerError``, naming the output, if its values (B, …) are not all finite."""
+    finite = np.isfinite(values).all(axis=1)
+    if not finite.all():
+        raise ScorerError(
+            f"{name} is not a number for {int((~finite).sum())} of {len(values)} sequences, "
+            "expected finite values; the weights are broken: train and export again"
+        )
 
 
 def _most(

@@ -16,9 +16,10 @@ from model.artifact.day_parts import PARTS, Contexts, part_of_day
 from model.catalogue import Catalogue
 from model.errors import ArtifactError, ScorerError
 from model.features import Padded, Ragged, flatten, pad
+from model.outputs import Outputs, Reals
 from model.scorer import ModelInfo, Score
 from model.sequence import Sequence
-from model.serving.answers import Answers, Outputs, Reals
+from model.serving.answers import Answers
 from model.serving.options import NO_OPTIONS, ScoringOptions
 from model.serving.refining import PROBABILITIES, Refiner
 

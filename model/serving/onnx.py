@@ -1,22 +1,17 @@
 """The engine for CPUs: ONNX Runtime, one thread, the same bits whatever the batch mates."""
 
-import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from model.artifact.artifact import GRAPH, Artifact
 from model.errors import ScorerError
 from model.features import Padded
-from model.serving.answers import Outputs, Reals
+from model.onnx_session import session_of
+from model.outputs import Outputs, Reals
 from model.serving.engine import CHUNK_ROWS, ArtifactScorer
 from model.serving.options import NO_OPTIONS, ScoringOptions
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession, RunOptions
-
-# From 1.29 on it tells its maker of every process and graph, under a number it gives the machine,
-# unless it finds this when it is loaded (microsoft/onnxruntime#27379).
-os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 
 class OnnxScorer(ArtifactScorer):
@@ -77,21 +72,6 @@ class OnnxScorer(ArtifactScorer):
         items, categories = (int(made_for.get(noun, 0)) for noun in ("items", "categories"))
         artifact.check_fit(GRAPH, items, categories, self.catalogue)
         return inputs
-
-
-def session_of(graph: Path) -> "InferenceSession":
-    """A graph on one thread that sleeps when it waits."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    # A second thread gains little on a shared core, and one that spins while it waits takes the
-    # core from Kafka and RocksDB: scale by workers.
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.add_session_config_entry("session.inter_op.allow_spinning", "0")
-    options.log_severity_level = 3
-    return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
 
 
 def _only_asked() -> "RunOptions":

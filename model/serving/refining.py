@@ -6,11 +6,11 @@ from collections.abc import Sequence as Batch
 import numpy as np
 
 from model.catalogue import Catalogue, Floats
-from model.errors import ScorerError
+from model.outputs import Reals
 from model.rounding import round_probabilities
 from model.scorer import Score
 from model.sequence import Sequence
-from model.serving.answers import Reals
+from model.serving.answers import check_finite
 from model.serving.options import ScoringOptions
 from model.serving.reranking import Pick, Picker, history
 
@@ -44,7 +44,7 @@ class Refiner:
         Raises ``ScorerError`` if one of them is not a number.
         """
         for name in self.needs:
-            _check_numbers(name, found[name])
+            check_finite(name, found[name])
         if self._picker is not None:
             histories = [history(sequence, self._catalogue) for sequence in sequences]
             picks = self._picker.pick(found[PROBABILITIES], histories)
@@ -78,12 +78,3 @@ def rounded_vectors(vectors: Reals) -> list[list[float]]:
     signed = np.copysign(round_probabilities(np.abs(exact)), exact)
     rounded: list[list[float]] = (signed + 0.0).tolist()  # −0.0 + 0.0 is 0.0, a sign shorter
     return rounded
-
-
-def _check_numbers(name: str, values: Reals) -> None:
-    finite = np.isfinite(values).all(axis=1)
-    if not finite.all():
-        raise ScorerError(
-            f"{name} is not a number for {int((~finite).sum())} of {len(values)} sequences, "
-            "expected finite values; the weights are broken: train and export again"
-        )

@@ -8,14 +8,14 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
-from transformers.utils.logging import disable_progress_bar
 
-from model.artifact.artifact import NETWORK_CONFIG, SHRUNK, WEIGHTS, Artifact
+from model.artifact.artifact import WEIGHTS, Artifact
+from model.artifact.network import load_network
 from model.errors import ScorerError
 from model.features import Padded
-from model.networks import NETWORKS, network_class
-from model.networks.network import Network, Servable
-from model.serving.answers import Outputs, Reals
+from model.graphs.build import graph_of
+from model.graphs.servable import Servable
+from model.outputs import Outputs, Reals
 from model.serving.engine import CHUNK_ROWS, ArtifactScorer
 from model.serving.options import NO_OPTIONS, ScoringOptions
 
@@ -45,7 +45,7 @@ class TorchScorer(ArtifactScorer):
         super().__init__(artifact, str(where), rows, options)
         network = load_network(artifact)
         artifact.check_fit(WEIGHTS, network.config.items, network.config.categories, self.catalogue)
-        graph = network.serving(artifact.config).to(where)
+        graph = graph_of(network, artifact.config).to(where)
         self._names = (*Outputs._fields, *self._needs)
         self._runner: Runner = (
             CudaRunner(graph, self._names, rows, artifact.config.padded_length, where)
@@ -178,41 +178,6 @@ def _places(graph: Servable, names: tuple[str, ...]) -> list[int]:
                 "leave the options out"
             )
     return [graph.outputs.index(name) for name in names]
-
-
-def load_network(artifact: Artifact) -> Network:
-    """The artifact's network in eval mode; raises ``ArtifactError`` if the weights do not fit."""
-    if (shrunk := artifact.manifest.made.get(SHRUNK)) is not None:
-        raise artifact.error(
-            "is shrunken: it has a graph for the onnx engine and no weights; use that engine, or "
-            f"the artifact {shrunk['from']} that it was made from"
-        )
-    for name in (NETWORK_CONFIG, WEIGHTS):
-        artifact.path(name)
-    if artifact.config.network not in NETWORKS:
-        raise artifact.error(
-            f"network is {artifact.config.network!r}, this Lately has {', '.join(NETWORKS)}; "
-            "install the Lately that made it"
-        )
-    disable_progress_bar()  # type: ignore[no-untyped-call]  # it fills no second
-    try:
-        loaded: Any = network_class(artifact.config.network).from_pretrained(
-            artifact.folder, local_files_only=True, use_safetensors=True, output_loading_info=True
-        )
-    except (OSError, RuntimeError, ValueError, TypeError) as error:
-        raise artifact.error(
-            f"{WEIGHTS} does not fit {NETWORK_CONFIG} ({error}); export the artifact again"
-        ) from None
-    network: Network = loaded[0]
-    # The library starts what it does not find at random, and says so in a log line only.
-    for problem, names in loaded[1].items():
-        if names:
-            raise artifact.error(
-                f"{WEIGHTS} has {problem.replace('_', ' ')} {sorted(names)[:3]}, expected what "
-                f"{NETWORK_CONFIG} says; export the artifact again"
-            )
-    loaded[0].train(False)
-    return network
 
 
 def _device(name: str) -> torch.device:

@@ -15,9 +15,8 @@ from model.config import ArtifactConfig
 from model.data.log import EventLog
 from model.progress import progress
 from model.synthetic.shop import Shop
+from model.training.plan import Plan, Progress, Recipe
 from model.training.run import run
-from model.training.sequence.trainer import Progress, Recipe
-from model.training.training_data import Plan
 
 FOLDER = Path(__file__).parents[1] / "demo_artifact"
 SHOP_SEED = 1

@@ -15,9 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from model.training.checkpoint import Checkpoint
+from model.training.plan import Progress, Recipe
+from model.training.results import Validation
 from model.training.sampling import batches
-from model.training.sequence.trainer import Progress, Recipe
-from model.training.sequence.validation import Validation
 
 Ints = npt.NDArray[np.int64]
 

@@ -4,13 +4,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from model.catalogue import NO_CATEGORY
+from model.features import CENSORED
+
 MOST_ITEMS_IN_FULL = 4_096  # above, a softmax over a sample is as good and far cheaper
 UNIFORM_SHARE = 0.5
 COUNT_POWER = 0.75  # Mikolov et al., "Distributed Representations of Words …", NeurIPS 2013
 ALONE_SHARE = 0.5
 NO_SHARE = 1e-30  # not 0, or its logarithm would have no gradient
-NO_CATEGORY = -1
-CENSORED = -1
 
 
 class Negatives:

@@ -11,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from model.artifact.day_parts import PARTS, Contexts
-from model.catalogue import HALF_LIFE_S, PER_EVENT
-from model.data.dataset import CENSORED, Histories, Labels
+from model.catalogue import PER_EVENT, decays
+from model.data.dataset import Histories, Labels
+from model.features import CENSORED
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -64,8 +65,8 @@ def acted_on(histories: Histories, items: int, now_ms: int) -> "csr_array":
     from scipy.sparse import csr_array, diags_array
 
     known = histories.items >= 0
-    users, times_ms = users_of(histories)[known], histories.times_ms[known]
-    weights = 2.0 ** (-(now_ms - times_ms).clip(min=0) / 1000 / HALF_LIFE_S)
+    users, times_ms = histories.users[known], histories.times_ms[known]
+    weights = decays(times_ms, now_ms)
     shape = (len(histories.offsets) - 1, items)
     places = (users, histories.items[known])
     table = csr_array((weights, places), shape=shape)  # what stands twice is summed
@@ -78,7 +79,7 @@ def came_true(histories: Histories, labels: Labels) -> Floats:
 
     Divided by √(2A), so that what a user adds is no longer than 1.
     """
-    users, n_users = users_of(histories), len(histories.offsets) - 1
+    users, n_users = histories.users, len(histories.offsets) - 1
     intents = labels.intents.shape[1]
     added = np.zeros((n_users, 2, intents))
     for column in range(intents):
@@ -88,9 +89,3 @@ def came_true(histories: Histories, labels: Labels) -> Floats:
         added[:, 0, column] = yes / np.maximum(known, 1)
         added[:, 1, column] = known > 0
     return added / math.sqrt(2 * max(intents, 1))
-
-
-def users_of(histories: Histories) -> Ints:
-    """(N,) whose each event is, counted from 0."""
-    lengths = np.diff(histories.offsets)
-    return np.repeat(np.arange(len(lengths)), lengths)

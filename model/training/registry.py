@@ -10,9 +10,9 @@ if TYPE_CHECKING:
 
     from model.networks.network import Network
     from model.training.noisy_counts import Release
-    from model.training.sequence.trainer import Progress
-    from model.training.sequence.validation import Predictions
-    from model.training.training_data import Parts, Plan
+    from model.training.plan import Plan, Progress
+    from model.training.results import Predictions
+    from model.training.training_data import Parts
 
 # The module of each network's training; each has a function ``fit``. Imported late, for some
 # need libraries that others do not.

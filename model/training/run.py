@@ -23,21 +23,17 @@ from model.artifact.artifact import (
 )
 from model.artifact.calibration import Calibration, fit
 from model.config import ArtifactConfig
-from model.data.dataset import (
-    CENSORED,
-    NO_NEXT,
-    SELECTED_UNTIL,
-    TRAINED_UNTIL,
-)
+from model.data.dataset import NO_NEXT, SELECTED_UNTIL, TRAINED_UNTIL
 from model.data.log import EventLog, Item
 from model.evaluation import metrics
+from model.features import CENSORED
 from model.networks.network import Network
 from model.packaging.export import export_onnx
 from model.training.noisy_counts import Release
+from model.training.plan import Plan, Progress
 from model.training.registry import Fitted, fit_of
-from model.training.sequence.trainer import Progress
-from model.training.sequence.validation import Predictions
-from model.training.training_data import Parts, Plan, read
+from model.training.results import Predictions
+from model.training.training_data import Parts, read
 
 
 def run(

@@ -5,15 +5,14 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from model.data.dataset import CENSORED, NO_NEXT, Labels
+from model.data.dataset import Labels
 
 Ints = npt.NDArray[np.int64]
 
 
 def useful(labels: Labels) -> Ints:
     """The events after which there is a next item, or an intent that is known."""
-    known = (labels.intents != CENSORED).any(axis=1)
-    return np.flatnonzero((labels.next_items != NO_NEXT) | known)
+    return np.flatnonzero(labels.useful)
 
 
 def sample(events: Ints, most: int, seed: int) -> Ints:

@@ -1,15 +1,14 @@
 """The parts: a log, read and labelled, cut into what to learn from and what to check on."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypedDict
 
 import numpy as np
 import numpy.typing as npt
 
 from model.catalogue import HALF_LIFE_S, Catalogue
 from model.config import ArtifactConfig
+from model.data.attributes import Attributes
 from model.data.dataset import (
     Histories,
     Labels,
@@ -21,32 +20,18 @@ from model.data.dataset import (
 )
 from model.data.log import EventLog, Item
 from model.errors import DataError
-from model.training.private.budget import Privacy
-from model.training.sequence.item_tables import Attributes
-from model.training.sequence.trainer import Recipe
+from model.training.plan import Plan
 
 BEGINNING_MS = -1  # before any event
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What to make of a log; ``held_out`` is the newest share of it, by which all is chosen."""
+class Sizes(TypedDict):
+    """What the configuration of every network has to say."""
 
-    config: ArtifactConfig
-    recipe: Recipe
-    width: int = 96
-    blocks: int = 1
-    dropout: float = 0.3
-    reads: tuple[str, ...] = ("actions", "gaps")  # what a sequence network sees besides items
-    held_out: float = 0.1
-    device: str = "cpu"
-    encoder: Path | None = None  # a folder with a BERT for texts; the package's if None
-    texts: bool = True  # let titles say what an item is like, where there is an encoder
-    tune: str = "top"  # what of it the text network trains, see training_text
-    refit: bool = True  # learn anew from all events once the held-out ones have said how long
-    start: Path | None = None  # an older artifact, to start from what it learnt
-    checkpoints: Path | None = None  # a folder to go on from after a break
-    privacy: Privacy | None = None  # what no user may change more than; None: no promise
+    items: int
+    categories: int
+    actions: int
+    intents: int
 
 
 class Parts(NamedTuple):
@@ -62,6 +47,15 @@ class Parts(NamedTuple):
     texts: tuple[str, ...]  # (V,) each item's title, else its category, else ""
     attributes: Attributes  # (V,) each item's values besides its category
     fingerprint: str  # of the log
+
+    def sizes(self, config: ArtifactConfig) -> Sizes:
+        """Those of the catalogue, and of the actions that ``config`` names."""
+        return Sizes(
+            items=len(self.catalogue),
+            categories=len(self.catalogue.categories),
+            actions=len(config.actions),
+            intents=len(config.intents),
+        )
 
     @property
     def counts(self) -> npt.NDArray[np.int64]:

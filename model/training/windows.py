@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from model.config import PADDING_MULTIPLE, ArtifactConfig
-from model.data.dataset import CENSORED, NO_NEXT, Histories, Labels
-from model.features import Padded, flatten_columns, pad
+from model.data.dataset import NO_NEXT, Histories, Labels, spans
+from model.features import CENSORED, Padded, flatten_columns, pad
 
 Ints = npt.NDArray[np.int64]
 
@@ -55,8 +55,7 @@ def windows_until(histories: Histories, ends: Ints, config: ArtifactConfig) -> P
     """What is served right after each of these events (B,): it and the newest ones before it."""
     user_begins = histories.offsets[np.searchsorted(histories.offsets, ends, side="right") - 1]
     lengths = np.minimum(ends + 1 - user_begins, config.max_length)
-    within = np.arange(int(lengths.sum())) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-    source = np.repeat(ends + 1 - lengths, lengths) + within
+    _, source = spans(ends + 1 - lengths, lengths)
     return pad(
         flatten_columns(
             histories.items[source].astype(np.int64),
@@ -85,8 +84,7 @@ class Batches:
         self._drawn: tuple[tuple[int, tuple[int, ...]], list[Ints]] | None = None
         stride = max(1, round(config.max_length * (1 - overlap)))
         windows = cut_windows(histories.offsets, config.max_length, stride)
-        useful = (labels.next_items != NO_NEXT) | (labels.intents != CENSORED).any(axis=1)
-        before = np.concatenate([[0], np.cumsum(useful)])
+        before = np.concatenate([[0], np.cumsum(labels.useful)])
         ends = windows.starts + windows.lengths
         self.windows = windows.take(before[ends] > before[windows.starts + windows.context])
 
@@ -127,9 +125,7 @@ class Batches:
         """One batch of just these windows."""
         windows = self.windows.take(rows)
         lengths = windows.lengths
-        first = np.cumsum(lengths) - lengths
-        within = np.arange(int(lengths.sum())) - np.repeat(first, lengths)
-        source = np.repeat(windows.starts, lengths) + within
+        rows, source = spans(windows.starts, lengths)
         times_ms = self._histories.times_ms[source]
         inputs = pad(
             flatten_columns(
@@ -137,11 +133,11 @@ class Batches:
                 self._histories.actions[source].astype(np.int64),
                 times_ms,
                 lengths,
-                times_ms[first + lengths - 1],
+                times_ms[np.cumsum(lengths) - 1],
                 self._config,
             )
         )
-        asked = within >= np.repeat(windows.context, lengths)
+        asked = source >= (windows.starts + windows.context)[rows]
         real = np.arange(inputs.items.shape[1]) < lengths[:, None]
         next_items = np.full(inputs.items.shape, NO_NEXT, dtype=np.int64)
         next_items[real] = np.where(asked, self._labels.next_items[source], NO_NEXT)

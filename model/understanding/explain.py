@@ -11,9 +11,9 @@ from typing import Any, NamedTuple, Protocol
 
 from model.catalogue import Catalogue
 from model.errors import DataError
+from model.outputs import Reals
 from model.scorer import Quality, Score
 from model.sequence import Sequence
-from model.serving.answers import Reals
 
 
 class Explicable(Protocol):
@@ -71,12 +71,7 @@ def explain(scorer: Explicable, sequence: Sequence, item: str) -> Explanation:
 
     Raises ``DataError`` for an item that the catalogue has not, and for an empty sequence.
     """
-    code = scorer.catalogue.index.get(item)
-    if code is None:
-        raise DataError(
-            f"item {item!r} is not in the catalogue of {len(scorer.catalogue)} items, which has "
-            f"{scorer.catalogue.items[0]!r}; name one that the model was trained on"
-        )
+    code = scorer.catalogue.find(item)
     if not sequence.items:
         raise DataError("the sequence has no actions, so nothing carries a score; give some events")
     # Or an action from before the window would come in for the one that is left out.

@@ -35,12 +35,7 @@ def similar(artifact: Artifact, item: str, by: By, top: int) -> list[Neighbour]:
     no such vectors, ``ScorerError`` where a library is missing.
     """
     catalogue = artifact.read_catalogue()
-    code = catalogue.index.get(item)
-    if code is None:
-        raise DataError(
-            f"item {item!r} is not in the catalogue of {len(catalogue)} items, which has "
-            f"{catalogue.items[0]!r}; name one that the model was trained on"
-        )
+    code = catalogue.find(item)
     readers = {"behaviour": behaviour_vectors, "text": text_vectors}
     asked = readers if by == "both" else {by: readers[by]}
     cosines = [_cosines(read(artifact, catalogue), code, name) for name, read in asked.items()]
@@ -52,7 +47,7 @@ def behaviour_vectors(artifact: Artifact, catalogue: Catalogue) -> Vectors:
     try:
         import torch
 
-        from model.serving.torch import load_network
+        from model.artifact.network import load_network
     except ModuleNotFoundError as error:
         raise ScorerError(
             f"vectors by behaviour need {error.name}; pip install 'lately[train]'"

@@ -41,8 +41,8 @@ class Check:
 
 def check_artifact(artifact: Path | None) -> Check:
     """Whether a worker would load it: every hash is right, and the engine opens it."""
-    from model.artifact.artifact import verify  # late: loads the engine
     from model.errors import ModelError
+    from model.serving.verify import verify  # late: loads the engine
 
     if artifact is None:
         return Check("SKIP", "artifact", "not checked: give --artifact")

@@ -13,17 +13,17 @@ from benchmarks.quality import jdata
 from benchmarks.quality.asking import CUTOFF, ask_scorer
 from benchmarks.quality.folder import CONFIG, Question, Task, read_s3rec, read_sessions
 from model.artifact.artifact import Artifact, ArtifactWriter
+from model.artifact.network import load_network
 from model.config import ArtifactConfig
 from model.data.dataset import NO_NEXT, Histories, Labels
 from model.data.log import EventLog
 from model.networks.sequence import SequenceModel
 from model.serving.onnx import OnnxScorer
 from model.serving.options import ScoringOptions
-from model.serving.torch import load_network
+from model.training.plan import Plan, Recipe
 from model.training.run import make
-from model.training.sequence.trainer import Recipe
 from model.training.sequence.validation import predict
-from model.training.training_data import Plan, read
+from model.training.training_data import read
 from model.training.windows import Batches
 
 pytestmark = pytest.mark.timeout(400)  # libraries to load and models to export, one core shared

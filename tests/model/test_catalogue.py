@@ -23,18 +23,20 @@ def test_categories_are_sorted_and_may_be_missing() -> None:
 
 
 def test_popularity_is_the_share_of_the_counts() -> None:
-    assert small().popularity.tolist() == [6 / 10, 3 / 10, 1 / 10]
+    assert small().shares(small().counts).tolist() == [6 / 10, 3 / 10, 1 / 10]
 
 
 def test_category_popularity_leaves_out_items_without_category() -> None:
-    assert small().category_popularity.tolist() == pytest.approx([1 / (6 + 1), 6 / (6 + 1)])
+    assert small().category_shares(small().counts).tolist() == pytest.approx(
+        [1 / (6 + 1), 6 / (6 + 1)]
+    )
 
 
 def test_without_counts_every_item_is_equally_popular() -> None:
     catalogue = Catalogue(["a", "b"], [], [NO_CATEGORY, NO_CATEGORY], [0, 0])
 
-    assert catalogue.popularity.tolist() == [1 / 2, 1 / 2]
-    assert catalogue.category_popularity.tolist() == []
+    assert catalogue.shares(catalogue.counts).tolist() == [1 / 2, 1 / 2]
+    assert catalogue.category_shares(catalogue.counts).tolist() == []
 
 
 def test_json_brings_the_same_catalogue_back() -> None:

@@ -16,9 +16,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from model.baselines.rules import co_occurrences
+from model.baselines.rules import STEPS
+from model.data.co_occurrence import co_occurrences
 from model.data.dataset import NO_NEXT
-from model.evaluation.metrics import mrr_at, recall_at
 from model.features import FIRST_ITEM, Padded
 from model.graphs.mlp import MlpGraph
 from model.networks.candidates import NOBODY, nearest
@@ -26,11 +26,12 @@ from model.networks.mlp import MlpConfig, MlpModel
 from model.training.checkpoint import Checkpoint
 from model.training.epochs import Epochs
 from model.training.losses import COUNT_POWER, intent_loss
+from model.training.plan import Plan, Progress
+from model.training.prediction import eval_mode, predict_events, tensors
 from model.training.registry import Fitted
-from model.training.sampling import batches, sample, useful
-from model.training.sequence.trainer import Progress
-from model.training.sequence.validation import CUTOFF, Predictions, Validation
-from model.training.training_data import Parts, Plan
+from model.training.results import Predictions, Validation
+from model.training.sampling import sample, useful
+from model.training.training_data import Parts
 from model.training.windows import windows_until
 
 Ints = npt.NDArray[np.int64]
@@ -71,17 +72,14 @@ def build(parts: Parts, plan: Plan) -> MlpModel:
     catalogue, config = parts.catalogue, plan.config
     network = MlpModel(
         MlpConfig(
-            items=len(catalogue),
-            categories=len(catalogue.categories),
-            actions=len(config.actions),
+            **parts.sizes(config),
             gap_buckets=config.gap_buckets,
-            intents=len(config.intents),
             max_length=config.padded_length,
             width=plan.width,
             dropout=plan.dropout,
         )
     )
-    counts = co_occurrences(parts.learnt, len(catalogue))
+    counts = co_occurrences(parts.learnt, len(catalogue), STEPS)
     neighbours = nearest(counts, network.config.neighbours)
     categories = torch.from_numpy(catalogue.item_categories)
     network.set_items(categories, parts.counts, neighbours)
@@ -150,7 +148,7 @@ class _Training(Epochs):
         """The loss of a batch: the heads against what was drawn, and the intents."""
         events = np.sort(events)
         learnt, labels, device = self.parts.learnt, self.parts.learnt_labels, self.network.device
-        windows = _tensors(windows_until(learnt, events, self.plan.config), device)
+        windows = tensors(windows_until(learnt, events, self.plan.config), device)
         targets = torch.from_numpy(labels.next_items[events].astype(np.int64)).to(device)
         drawn = self.draws.draw(windows[0], windows[3], targets + FIRST_ITEM)
         log_chances, intents = self.network(*windows, drawn.codes)
@@ -163,7 +161,7 @@ class _Training(Epochs):
         """How well a sample of the held-out events is predicted."""
         events = sample(self.held_out, VALIDATION_EVENTS, self.recipe.seed)
         ranks = predict(self.network, self.parts, self.plan, events).ranks
-        return Validation(recall_at(ranks, CUTOFF), mrr_at(ranks, CUTOFF))
+        return Validation.of(ranks)
 
 
 def contrast(log_chances: Tensor, drawn: Draw, kinds: Tensor, intents: Tensor) -> Tensor:
@@ -180,53 +178,32 @@ def contrast(log_chances: Tensor, drawn: Draw, kinds: Tensor, intents: Tensor) -
     return losses.masked_fill((drawn.codes == NOBODY)[..., None], 0.0).sum(dim=(1, 2)).mean()
 
 
-@torch.no_grad()
 def predict(network: MlpModel, parts: Parts, plan: Plan, events: Ints) -> Predictions:
     """What is served after these events of the whole log, and what happened."""
-    was_training = network.training
-    nn.Module.eval(network)
-    graph = network.serving(plan.config)
-    assert isinstance(graph, MlpGraph)
-    nn.Module.to(graph, network.device)
-    next_items = parts.held_out_labels.next_items[events].astype(np.int64)
-    ranks, logits = [], []
-    for rows in batches(np.arange(len(events)), JUDGED_AT_ONCE):
-        windows = windows_until(parts.whole, events[rows], plan.config)
-        codes, shares, intents, _ = graph.share(*_tensors(windows, network.device))
-        targets = torch.from_numpy(next_items[rows]).to(codes.device) + FIRST_ITEM
-        ranks.append(_ranks(codes, shares, targets, network.config.items).cpu().numpy())
-        logits.append(intents.cpu().numpy())
-    nn.Module.train(network, was_training)
-    if not ranks:
-        return _nothing(len(plan.config.intents))
-    asked = next_items != NO_NEXT
-    found = np.where(next_items >= 0, np.concatenate(ranks), 0)
-    happened = parts.held_out_labels.intents[events]
-    return Predictions(found[asked], np.concatenate(logits), happened)
+
+    def answer(windows: Padded, targets: Tensor) -> tuple[Tensor, Tensor]:
+        codes, shares, intents, _ = graph.share(*tensors(windows, network.device))
+        return _ranks(codes, shares, targets.to(codes.device), network.config.items), intents
+
+    with eval_mode(network):
+        graph = MlpGraph(network, plan.config)
+        nn.Module.to(graph, network.device)
+        return predict_events(parts, plan.config, events, JUDGED_AT_ONCE, answer)
 
 
 def _ranks(codes: Tensor, shares: Tensor, targets: Tensor, items: int) -> Tensor:
-    """The place of each target (B,) among the candidates (B, N), the last among equals.
+    """The rank of each target (B,) among the candidates (B, N), the last among equals.
 
-    What is no candidate has no chance, like most of the catalogue: it stands last.
+    What is no candidate has no chance, like most of the catalogue: it stands last. 0 if unknown.
     """
-    is_target = codes == targets[:, None]
+    is_target = codes == (targets + FIRST_ITEM)[:, None]
     ours = (shares * is_target).sum(dim=1, keepdim=True)
-    places = ((shares >= ours) & (codes != NOBODY)).sum(dim=1)
-    return torch.where(is_target.any(dim=1), places, items)
-
-
-def _nothing(intents: int) -> Predictions:
-    return Predictions(
-        np.zeros(0, np.int64), np.zeros((0, intents), np.float32), np.zeros((0, intents), np.int8)
-    )
+    ranks = ((shares >= ours) & (codes != NOBODY)).sum(dim=1)
+    ranks = torch.where(is_target.any(dim=1), ranks, items)
+    return ranks.masked_fill(targets < 0, 0)
 
 
 def _intent_columns(plan: Plan) -> Tensor:
     """(A,) the place of each intent's action among the actions."""
     places = [plan.config.actions.index(name) for name in plan.config.intents]
     return torch.tensor(places, dtype=torch.int64)
-
-
-def _tensors(windows: Padded, device: torch.device) -> list[Tensor]:
-    return [torch.from_numpy(codes).to(device) for codes in windows]

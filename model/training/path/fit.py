@@ -8,15 +8,18 @@ import torch
 from torch import Tensor, nn
 
 from model.config import ArtifactConfig
-from model.data.dataset import CENSORED, NO_NEXT, Histories
+from model.data.dataset import Histories
 from model.errors import DataError
+from model.features import CENSORED, Padded
+from model.graphs.path import PathGraph
 from model.networks.path import END, OVER_FROM, QUANTILES, STATES, PathConfig, PathModel
 from model.training.path.hmm import STARTS, Chances, Visits, named, search
+from model.training.plan import Plan, Progress
+from model.training.prediction import predict_events, ranks_of, tensors
 from model.training.registry import Fitted
+from model.training.results import Predictions
 from model.training.sampling import batches, sample, useful
-from model.training.sequence.trainer import Progress
-from model.training.sequence.validation import Predictions
-from model.training.training_data import Parts, Plan
+from model.training.training_data import Parts
 from model.training.windows import windows_until
 
 Ints = npt.NDArray[np.int64]
@@ -33,15 +36,7 @@ def fit(parts: Parts, plan: Plan, report: Callable[[Progress], None]) -> Fitted:
     """See ``fitting.Fit``."""
     torch.manual_seed(plan.recipe.seed)
     catalogue, config = parts.catalogue, plan.config
-    network = PathModel(
-        PathConfig(
-            items=len(catalogue),
-            categories=len(catalogue.categories),
-            actions=len(config.actions),
-            intents=len(config.intents),
-            max_length=config.padded_length,
-        )
-    )
+    network = PathModel(PathConfig(**parts.sizes(config), max_length=config.padded_length))
     nn.Module.eval(network)
     categories = torch.from_numpy(catalogue.item_categories)
     network.set_items(categories, torch.from_numpy(parts.counts))
@@ -118,35 +113,15 @@ def set_chances(network: PathModel, chances: Chances) -> None:
     network.emission[:END] = torch.from_numpy(emission)
 
 
-def chances_of(network: PathModel) -> Chances:
-    """The network's model, with the end as a symbol again."""
-    emission = np.zeros((STATES, network.config.symbols + 1))
-    emission[:, :-1] = network.emission.double().numpy()
-    emission[END, -1] = 1.0
-    start, transition = network.start.double().numpy(), network.transition.double().numpy()
-    rows = (row / row.sum(axis=-1, keepdims=True) for row in (start, transition, emission))
-    return Chances(*rows)
-
-
-@torch.no_grad()
 def predict(network: PathModel, parts: Parts, config: ArtifactConfig, events: Ints) -> Predictions:
     """What is served after these events of the whole log, and what happened."""
-    graph = network.serving(config)
-    labels = parts.held_out_labels
-    next_items = labels.next_items[events].astype(np.int64)
-    ranks = [np.zeros(0, np.int64)]
-    logits = [np.zeros((0, len(config.intents)), np.float32)]
-    for rows in batches(np.arange(len(events)), AT_ONCE):
-        said = dict(
-            zip(graph.outputs, graph(*_tensors(parts.whole, events[rows], config)), strict=True)
-        )
-        targets = torch.from_numpy(next_items[rows])
-        ours = said["probabilities"].gather(1, targets.clamp(min=0)[:, None])
-        places = (said["probabilities"] >= ours).sum(dim=1)  # the last among equals
-        ranks.append(places.masked_fill(targets < 0, 0).numpy())
-        logits.append(said["intent_logits"].numpy())
-    asked = next_items != NO_NEXT
-    return Predictions(np.concatenate(ranks)[asked], np.concatenate(logits), labels.intents[events])
+    graph = PathGraph(network, config)
+
+    def answer(windows: Padded, targets: Tensor) -> tuple[Tensor, Tensor]:
+        found = dict(zip(graph.outputs, graph(*tensors(windows)[:4]), strict=True))
+        return ranks_of(targets, found["probabilities"]), found["intent_logits"]
+
+    return predict_events(parts, config, events, AT_ONCE, answer)
 
 
 def _mixed(rows: Floats) -> Floats:
@@ -196,4 +171,4 @@ def _fit_intents(network: PathModel, parts: Parts, plan: Plan) -> None:
 
 
 def _tensors(histories: Histories, ends: Ints, config: ArtifactConfig) -> list[Tensor]:
-    return [torch.from_numpy(codes) for codes in windows_until(histories, ends, config)[:4]]
+    return tensors(windows_until(histories, ends, config))[:4]

@@ -3,10 +3,10 @@
 import math
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from model.errors import DataError
+from model.training.plan import Privacy
 
 COUNTS_SHARE = 0.1  # of ε, for all that is counted; the rest is for the weights
 FEWEST_USERS = 100
@@ -18,16 +18,6 @@ COVERS = "all files of the artifact, and what is derived from them"
 PUBLIC = "the item list, the number of users, the times of the first and of the last event"
 
 Spending = tuple[float, float, int]  # noise as a multiple of sensitivity, sample rate, how often
-
-
-@dataclass(frozen=True, slots=True)
-class Privacy:
-    """The promise: no user changes the chance of any outcome by more than ``e^ε``, but for δ."""
-
-    epsilon: float
-    delta: float | None = None  # None: one in ten times as many as there are users
-    clip: float = 1.0  # the longest gradient that a user may add to a step
-    lot: int = 256  # users in a step, on average
 
 
 class Budget(NamedTuple):

@@ -15,19 +15,20 @@ import torch
 from torch import Tensor, nn
 
 from model.artifact.artifact import ATTRIBUTES
+from model.data.attributes import value_names
 from model.networks.sequence import WAYS, SequenceModel
 from model.training.noisy_counts import release
-from model.training.private.budget import Budget, Privacy
+from model.training.plan import Plan, Privacy, Progress, Recipe
+from model.training.private.budget import Budget
 from model.training.registry import Fitted
+from model.training.results import Predictions
 from model.training.sequence.co_occurrence import Counts
 from model.training.sequence.fit import build
-from model.training.sequence.item_tables import value_names
 from model.training.sequence.objective import Objective
 from model.training.sequence.title_vectors import read_titles
-from model.training.sequence.trainer import Progress, Recipe, optimizer_of
-from model.training.sequence.validation import Predictions
+from model.training.sequence.trainer import optimizer_of
 from model.training.sequence.weight_average import Average
-from model.training.training_data import Parts, Plan
+from model.training.training_data import Parts
 from model.training.windows import Batch, Batches
 
 Ints = npt.NDArray[np.int64]

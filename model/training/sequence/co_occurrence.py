@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from model.data.co_occurrence import co_occurrences, rank_rows
 from model.data.dataset import Histories
 
 if TYPE_CHECKING:
@@ -57,7 +58,10 @@ class LeftOut(NamedTuple):
 
 def count(histories: Histories, items: int) -> tuple[Counts, ...]:
     """Count among ``items`` items in every way, in the order of ``REACH``."""
-    with_, after = (_pairs(histories, items, reach) for reach in REACH.values())
+    with_, after = (
+        co_occurrences(histories, items, reach, itself=False, dtype=np.float32)
+        for reach in REACH.values()
+    )
     return _counts(with_ + with_.T), _counts(after)
 
 
@@ -66,11 +70,9 @@ def companions(counts: tuple[Counts, ...], most: int = COMPANIONS) -> Companions
     items = len(counts[0].sums)
     most = max(1, min(most, LARGEST_TABLE // items))
     whole = sum((_shares(found) for found in counts[1:]), _shares(counts[0]))
-    rows = np.repeat(np.arange(items), np.diff(whole.indptr))
-    order = np.lexsort((whole.indices, -whole.data, rows))  # rows stay where they are
-    place = np.arange(len(rows)) - whole.indptr[rows]
-    kept = place < most
-    rows, place, columns = rows[kept], place[kept], whole.indices[order][kept]
+    ranked = rank_rows(whole)
+    kept = ranked.ranks < most
+    rows, place, columns = ranked.rows[kept], ranked.ranks[kept], ranked.columns[kept]
     width = int(place.max(initial=0)) + 1
     found = np.full((items, width), -1, dtype=np.int32)
     found[rows, place] = columns
@@ -106,20 +108,6 @@ def leave_out(counts: tuple[Counts, ...], items: Ints, targets: Ints, lengths: I
         shares.append(pairs / np.where(enough, left, 1)[:, None])
         sums.append(np.where(enough, left, 0))
     return LeftOut(np.stack(shares, 1).astype(np.float32), np.stack(sums, 1).astype(np.float32))
-
-
-def _pairs(histories: Histories, items: int, reach: int) -> "csr_array":
-    from scipy.sparse import csr_array
-
-    total = csr_array((items, items), dtype=np.float32)
-    users = np.repeat(np.arange(len(histories.offsets) - 1), np.diff(histories.offsets))
-    for lag in range(1, reach + 1):
-        first, second = histories.items[:-lag], histories.items[lag:]
-        pairs = (users[:-lag] == users[lag:]) & (first != second) & (first >= 0) & (second >= 0)
-        places = (first[pairs], second[pairs])
-        weights = np.full(len(places[0]), 1 / lag, dtype=np.float32)
-        total = total + csr_array((weights, places), shape=(items, items))
-    return total
 
 
 def _counts(matrix: "csr_array") -> Counts:

@@ -14,12 +14,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from model.networks.positions import BUCKETS, FIRST_ITEM, buckets
+from model.features import FIRST_ITEM
+from model.networks.positions import BUCKETS, buckets
 from model.networks.sequence import WAYS, SequenceModel
+from model.training.prediction import eval_mode
 from model.training.sequence.validation import (
     PADDED_TOKENS,
     Moments,
-    judging,
     look,
     moments,
     validate,
@@ -129,7 +130,7 @@ def _fit(evidence: Evidence, heat: int) -> tuple[float, Tensor]:
 @torch.no_grad()
 def _gather(network: SequenceModel, held_out: Batches, seed: int, windows: int) -> Evidence | None:
     parts: list[Evidence] = []
-    with judging(network):
+    with eval_mode(network):
         table = network.item_vectors()
         for batch in held_out.in_order(PADDED_TOKENS, windows, seed):
             found = moments(look(network, batch, table), batch)

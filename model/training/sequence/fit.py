@@ -9,22 +9,24 @@ from accelerate.utils import DistributedDataParallelKwargs
 from torch import nn
 
 from model.artifact.artifact import ATTRIBUTES
+from model.data.attributes import value_names
 from model.data.dataset import Histories
+from model.features import FIRST_ITEM
 from model.networks import network_class
-from model.networks.positions import FIRST_ITEM
 from model.networks.sequence import SequenceModel
 from model.training.checkpoint import Checkpoint
+from model.training.plan import Plan, Progress
 from model.training.registry import Fitted
 from model.training.sequence.co_occurrence import Counts, count
 from model.training.sequence.expert_balance import Balance, fit_balance
-from model.training.sequence.item_tables import prepare, value_names
+from model.training.sequence.item_tables import prepare
 from model.training.sequence.objective import Objective
 from model.training.sequence.spectral_init import spectral_start
 from model.training.sequence.title_vectors import NO_TITLES, Titles, read_titles
-from model.training.sequence.trainer import Progress, Trainer
+from model.training.sequence.trainer import Trainer
 from model.training.sequence.validation import predict
 from model.training.sequence.warm_start import Names, Older
-from model.training.training_data import Parts, Plan
+from model.training.training_data import Parts
 from model.training.windows import Batches
 
 JUDGED_WINDOWS = 50_000  # of the held-out ones, to calibrate on and to report
@@ -141,11 +143,8 @@ def build(
     equipment = prepare(parts.catalogue, parts.attributes, titles.vectors, together)
     network: SequenceModel = kind(
         kind.config_class(
-            items=len(parts.catalogue),
-            categories=len(parts.catalogue.categories),
-            actions=len(plan.config.actions),
+            **parts.sizes(plan.config),
             gap_buckets=plan.config.gap_buckets,
-            intents=len(plan.config.intents),
             max_length=plan.config.padded_length,
             width=plan.width,
             blocks=plan.blocks,

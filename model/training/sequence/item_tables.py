@@ -10,13 +10,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from model.catalogue import NO_CATEGORY, Catalogue
+from model.catalogue import Catalogue
+from model.data.attributes import Attributes, number, value_names, with_category
+from model.features import FIRST_ITEM
 from model.networks.experts import support_of
-from model.networks.positions import FIRST_ITEM
 from model.networks.sequence import SequenceModel
 from model.training.sequence.co_occurrence import Companions, Counts, companions
-
-Attributes = tuple[tuple[str, ...], ...]  # of each item of a catalogue, in its order
 
 
 class Equipment(NamedTuple):
@@ -63,28 +62,3 @@ def prepare(
     names = value_names(catalogue, attributes)
     values = number(with_category(catalogue, attributes), names)
     return Equipment(values, names, texts, companions(together), together)
-
-
-def value_names(catalogue: Catalogue, attributes: Attributes) -> tuple[str, ...]:
-    """All attribute values, a category being one, in the order in which they are numbered."""
-    whole = with_category(catalogue, attributes)
-    return tuple(sorted({value for own in whole for value in own}))
-
-
-def with_category(catalogue: Catalogue, attributes: Attributes) -> Attributes:
-    """The attributes with each item's category in front, as one of them."""
-    names = [f"category={name}" for name in catalogue.categories]
-    return tuple(
-        own if category == NO_CATEGORY else (names[category], *own)
-        for own, category in zip(attributes, catalogue.item_categories.tolist(), strict=True)
-    )
-
-
-def number(attributes: Attributes, names: tuple[str, ...]) -> npt.NDArray[np.int32]:
-    """Which of the names + 1 each item has, (V, P), 0 for none; others are left out."""
-    place = {name: number + 1 for number, name in enumerate(names)}
-    known = [[place[value] for value in own if value in place] for own in attributes]
-    values = np.zeros((len(known), max(1, max(map(len, known), default=0))), dtype=np.int32)
-    for row, own in enumerate(known):
-        values[row, : len(own)] = own
-    return values

@@ -1,7 +1,5 @@
 """The objective: what one batch of windows costs a sequence network."""
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -11,19 +9,9 @@ from model.features import FIRST_ITEM, UNKNOWN_ITEM
 from model.networks.experts import support_of
 from model.networks.sequence import SequenceModel, States
 from model.training.losses import Negatives, category_loss, intent_loss, next_item_loss
+from model.training.plan import Weights
 from model.training.sequence.co_occurrence import Counts, leave_out
 from model.training.windows import Batch
-
-
-@dataclass(frozen=True, slots=True)
-class Weights:
-    """What the objective weighs, and how much it hides."""
-
-    draws: int = 2_048  # negatives, where the catalogue is too large to take whole
-    category: float = 0.1
-    intent: float = 1.0
-    unknown_share: float = 0.01  # of items hidden, so that the unknown one is learnt too
-    new_share: float = 0.1  # of ids hidden, so that attributes and text alone say something
 
 
 class Objective(nn.Module):

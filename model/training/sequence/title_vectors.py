@@ -10,7 +10,8 @@ from model.catalogue import NO_CATEGORY, Catalogue
 from model.errors import ScorerError
 
 if TYPE_CHECKING:
-    from model.training.training_data import Parts, Plan
+    from model.training.plan import Plan
+    from model.training.training_data import Parts
 
 Source = dict[str, str]  # the fields of a texts.TextSource
 

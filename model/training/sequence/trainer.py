@@ -7,7 +7,6 @@ its number alone.
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import torch
@@ -16,42 +15,15 @@ from torch import Tensor, nn
 
 from model.networks.sequence import SequenceModel
 from model.training.checkpoint import Checkpoint
+from model.training.plan import Progress, Recipe
+from model.training.results import Validation
 from model.training.sequence.expert_balance import ROUND_WINDOWS, balanced, likeliest
-from model.training.sequence.objective import Objective, Weights
-from model.training.sequence.validation import Validation, validate
+from model.training.sequence.objective import Objective
+from model.training.sequence.validation import validate
 from model.training.sequence.weight_average import Average
 from model.training.windows import Batch, Batches
 
 REPORT_STEPS = 20
-
-
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """How to train; the defaults were found on public session data (docs/adr/0010-training.md)."""
-
-    epochs: int = 100  # at most
-    minutes: float | None = None  # in all, and then no run is like another
-    seed: int = 0
-    padded_tokens: int = 1_024  # in a batch
-    learning_rate: float = 2e-3
-    embedding_rate: float = 4.0  # times the learning rate; unit vectors turn slowly
-    warm_up_steps: int = 100
-    weight_decay: float = 0.01
-    average_decay: float = 0.999
-    clip_norm: float = 5.0
-    patience: int = 2  # rounds without a better validation
-    least_gain: float = 1e-3  # as a share of what was best: less is not worth another round
-    round_steps: tuple[int, int] = (150, 2_000)  # at least and at most; an epoch in between
-    weights: Weights = field(default_factory=Weights)
-
-
-class Progress(NamedTuple):
-    """Where the training is; ``validation`` stands at the end of a round."""
-
-    epoch: float
-    done: float  # of the whole, 0 to 1, as far as one can tell
-    loss: float  # a running mean
-    validation: Validation | None
 
 
 class Best(NamedTuple):

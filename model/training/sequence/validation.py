@@ -1,44 +1,22 @@
 """The judging: what a sequence network says of held-out events, every position of a window."""
 
-import math
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from model.data.dataset import NO_NEXT
-from model.evaluation.metrics import mrr_at, recall_at
 from model.networks.sequence import SequenceModel, States
+from model.training.prediction import eval_mode, ranks_of
+from model.training.results import Predictions, Validation
 from model.training.windows import Batch, Batches
 
 VALIDATION_WINDOWS = 4_000  # enough to tell two rounds apart
 PADDED_TOKENS = 2_048
 AT_ONCE = 256  # rows of the catalogue-wide score matrix
-CUTOFF = 20
-
-
-class Validation(NamedTuple):
-    """How good the weights are on held-out events."""
-
-    recall: float  # at 20
-    mrr: float  # at 20
-
-    @property
-    def total(self) -> float:
-        """One number to compare by, the geometric mean: a tenth more of either is worth as much."""
-        return math.sqrt(self.recall * self.mrr)
-
-
-class Predictions(NamedTuple):
-    """What the network says of held-out events, and what happened."""
-
-    ranks: npt.NDArray[np.int64]  # (N,) of the next item, 0 if it is not in the catalogue
-    intent_logits: npt.NDArray[np.float32]  # (M, A)
-    intents: npt.NDArray[np.int8]  # (M, A) 1, 0, or CENSORED
 
 
 class Moments(NamedTuple):
@@ -55,7 +33,7 @@ class Moments(NamedTuple):
 def validate(network: SequenceModel, held_out: Batches, seed: int) -> Validation:
     """Recall and MRR at 20 on a sample of the held-out windows, ranked in full."""
     ranks = predict(network, held_out, VALIDATION_WINDOWS, seed).ranks
-    return Validation(recall_at(ranks, CUTOFF), mrr_at(ranks, CUTOFF))
+    return Validation.of(ranks)
 
 
 @torch.no_grad()
@@ -64,7 +42,7 @@ def predict(network: SequenceModel, held_out: Batches, most: int, seed: int) -> 
     actions = network.config.intents
     ranks = [np.zeros(0, np.int64)]
     logits, intents = [np.zeros((0, actions), np.float32)], [np.zeros((0, actions), np.int8)]
-    with judging(network):
+    with eval_mode(network):
         table = network.item_vectors()
         for batch in held_out.in_order(PADDED_TOKENS, most, seed):
             said = look(network, batch, table)
@@ -73,17 +51,6 @@ def predict(network: SequenceModel, held_out: Batches, most: int, seed: int) -> 
             logits.append(network.intent(said.states).cpu().numpy()[real])
             intents.append(batch.intents[real])
     return Predictions(np.concatenate(ranks), np.concatenate(logits), np.concatenate(intents))
-
-
-@contextmanager
-def judging(network: nn.Module) -> Iterator[None]:
-    """The network in eval mode meanwhile."""
-    was_training = network.training
-    network.train(False)
-    try:
-        yield
-    finally:
-        network.train(was_training)
 
 
 def look(network: SequenceModel, batch: Batch, table: Tensor) -> States:
@@ -104,9 +71,6 @@ def moments(said: States, batch: Batch) -> Iterator[Moments]:
 
 
 def _ranks(network: SequenceModel, moments: Moments, table: Tensor) -> npt.NDArray[np.int64]:
-    """The place of each target in the whole catalogue, the last among equals; 0 if unknown."""
     chances = network.chances(*moments[:4], table)  # (N, V)
-    ours = chances.gather(1, moments.targets.clamp(min=0)[:, None])
-    ranks = (chances >= ours).sum(1).masked_fill(moments.targets < 0, 0)
-    found: npt.NDArray[np.int64] = ranks.cpu().numpy()
-    return found
+    ranks: npt.NDArray[np.int64] = ranks_of(moments.targets, chances).cpu().numpy()
+    return ranks

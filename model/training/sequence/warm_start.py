@@ -13,13 +13,13 @@ import torch
 from torch import Tensor
 
 from model.artifact.artifact import ATTRIBUTES, MAX_TABLE_BYTES, Artifact
+from model.artifact.network import load_network
 from model.catalogue import Catalogue
 from model.config import ArtifactConfig
 from model.data.dataset import TRAINED_UNTIL
 from model.errors import ArtifactError
-from model.networks.positions import FIRST_ITEM
+from model.features import FIRST_ITEM
 from model.networks.sequence import SequenceModel
-from model.serving.torch import load_network
 
 ITEMS = ("item.weight", "out.bias", "out.weight")
 

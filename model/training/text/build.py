@@ -10,8 +10,9 @@ from model.features import FIRST_ITEM
 from model.networks.experts import FIRST_TEMPERATURE
 from model.networks.text import TextConfig, TextModel
 from model.networks.text_encoder import TextEncoder
+from model.training.plan import Plan
 from model.training.text.token_tables import token_tables
-from model.training.training_data import Parts, Plan
+from model.training.training_data import Parts
 
 
 def build(parts: Parts, plan: Plan, encoder: TextEncoder) -> TextModel:
@@ -19,11 +20,8 @@ def build(parts: Parts, plan: Plan, encoder: TextEncoder) -> TextModel:
     torch.manual_seed(plan.recipe.seed)
     tables = token_tables(encoder, parts.texts, plan.config.actions)
     config = TextConfig(
-        items=len(parts.catalogue),
-        categories=len(parts.catalogue.categories),
-        actions=len(plan.config.actions),
+        **parts.sizes(plan.config),
         gap_buckets=plan.config.gap_buckets,
-        intents=len(plan.config.intents),
         encoder=encoder.network.config.to_dict(),
         source=encoder.source._asdict(),
         marks=tables.marks,

@@ -11,21 +11,21 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from model.data.dataset import NO_NEXT, Histories, Labels
+from model.data.dataset import NO_NEXT, Labels
 from model.errors import DataError
-from model.evaluation.metrics import mrr_at, recall_at
-from model.features import FIRST_ITEM
+from model.features import FIRST_ITEM, Padded
 from model.networks.text import Last, TextModel
 from model.networks.text_encoder import TextEncoder
 from model.training.checkpoint import Checkpoint
 from model.training.epochs import Epochs
 from model.training.losses import Negatives, category_loss, intent_loss, next_item_loss
+from model.training.plan import Plan, Progress
+from model.training.prediction import eval_mode, predict_events, ranks_of, tensors
 from model.training.registry import Fitted
-from model.training.sampling import batches, sample, useful
-from model.training.sequence.trainer import Progress
-from model.training.sequence.validation import CUTOFF, Predictions, Validation
+from model.training.results import Predictions, Validation
+from model.training.sampling import sample, useful
 from model.training.text.build import build
-from model.training.training_data import Parts, Plan
+from model.training.training_data import Parts
 from model.training.windows import windows_until
 
 Ints = npt.NDArray[np.int64]
@@ -99,12 +99,12 @@ class _Training(Epochs):
     def validate(self) -> Validation:
         """How well a sample of the held-out events is predicted."""
         ranks = predict(self.network, self.parts, self.plan, self.held_out).ranks
-        return Validation(recall_at(ranks, CUTOFF), mrr_at(ranks, CUTOFF))
+        return Validation.of(ranks)
 
     def cost(self, events: Ints) -> Tensor:
         """The loss of a batch: intents, and next item and category where there is a next one."""
         network, labels = self.network, self.parts.learnt_labels
-        last = _last(network, self.parts.learnt, events, self.plan)
+        last = _last(network, windows_until(self.parts.learnt, events, self.plan.config))
         states = network.read(last, trim=True)
         happened = torch.from_numpy(labels.intents[events]).to(network.device)
         loss = intent_loss(network.intent(states), happened, self.weights)
@@ -168,32 +168,20 @@ def yes_weights(labels: Labels) -> Tensor:
     return torch.from_numpy(weights.astype(np.float32))
 
 
-@torch.no_grad()
 def predict(network: TextModel, parts: Parts, plan: Plan, events: Ints) -> Predictions:
     """What the network says after these events of the whole log, and what happened."""
-    was_training = network.training
-    nn.Module.eval(network)
-    ranks, logits = [np.zeros(0, np.int64)], [np.zeros((0, len(plan.config.intents)), np.float32)]
-    next_items = parts.held_out_labels.next_items[events].astype(np.int64)
-    for rows in batches(np.arange(len(events)), BATCH):
-        last = _last(network, parts.whole, events[rows], plan)
-        shares, _, intents, _ = network.answer(network.read(last, trim=True), last)
-        targets = torch.from_numpy(next_items[rows]).to(network.device)
-        ours = shares.gather(1, targets.clamp(min=0)[:, None])
-        place = (shares >= ours).sum(1).masked_fill(targets < 0, 0)  # the last among equals
-        ranks.append(place.cpu().numpy())
-        logits.append(intents.cpu().numpy())
-    nn.Module.train(network, was_training)
-    asked = next_items != NO_NEXT
-    happened = parts.held_out_labels.intents[events]
-    return Predictions(np.concatenate(ranks)[asked], np.concatenate(logits), happened)
+
+    def answer(windows: Padded, targets: Tensor) -> tuple[Tensor, Tensor]:
+        last = _last(network, windows)
+        probabilities, _, intents, _ = network.answer(network.read(last, trim=True), last)
+        return ranks_of(targets, probabilities), intents
+
+    with eval_mode(network):
+        return predict_events(parts, plan.config, events, BATCH, answer)
 
 
-def _last(network: TextModel, histories: Histories, events: Ints, plan: Plan) -> Last:
-    windows = windows_until(histories, events, plan.config)
-    items, actions, gaps, lengths = (
-        torch.from_numpy(codes).to(network.device) for codes in windows[:4]
-    )
+def _last(network: TextModel, windows: Padded) -> Last:
+    items, actions, gaps, lengths, _ = tensors(windows, network.device)
     return Last.of(items, actions, gaps, lengths, network.config.last_items)
 
 

@@ -9,21 +9,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from model.artifact.artifact import (
-    CATALOGUE,
-    GRAPH,
-    MANIFEST,
-    Artifact,
-    ArtifactWriter,
-    inspect,
-    verify,
-)
+from model.artifact.artifact import CATALOGUE, GRAPH, MANIFEST, Artifact, ArtifactWriter, inspect
 from model.artifact.manifest import parse_object, render
 from model.catalogue import Catalogue
 from model.config import ArtifactConfig
 from model.errors import ArtifactError
+from model.onnx_session import session_of
 from model.serving import load_scorer, onnx
 from model.serving.onnx import OnnxScorer
+from model.serving.verify import verify
 
 CONFIG = ArtifactConfig()
 CATALOGUE_OF_TWO = Catalogue.from_names(["a", "b"], ["x", "y"], [2, 1])
@@ -116,7 +110,6 @@ def test_no_byte_is_parsed_before_every_hash_is_checked(
     copy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     parsed: list[str] = []
-    session_of = onnx.session_of
 
     def parse_and_tell(content: bytes, max_bytes: int) -> dict[str, Any]:
         parsed.append("json")

@@ -5,7 +5,6 @@ import numpy as np
 import polars as pl
 import pytest
 
-from model.baselines.popularity import decayed_counts
 from model.catalogue import Catalogue
 from model.config import ArtifactConfig
 from model.data.dataset import (
@@ -13,6 +12,7 @@ from model.data.dataset import (
     Period,
     build_catalogue,
     cut_ms,
+    decayed_counts,
     label,
     read_histories,
 )
@@ -28,7 +28,7 @@ def log(folder: Path, rows: list[tuple[str, str, str, int]]) -> pl.LazyFrame:
     path = folder / "events.jsonl"
     names = ("user_id", "item_id", "action", "ts")
     path.write_text("".join(json.dumps(dict(zip(names, r, strict=True))) + "\n" for r in rows))
-    return EventLog.read([path])
+    return EventLog.open([path]).frame
 
 
 def histories(*users: list[tuple[int, int, int]]) -> Histories:
@@ -101,7 +101,7 @@ def test_the_catalogue_takes_the_most_frequent_category_and_the_item_file_before
     )
     extra = {"c": Item("c", "bags", None), "d": Item("d", "hats", None)}
 
-    catalogue = build_catalogue(EventLog.read([path]), 3, 1e9, extra)
+    catalogue = build_catalogue(EventLog.open([path]).frame, 3, 1e9, extra)
 
     assert catalogue.items == ("a", "b", "c", "d")
     assert catalogue.categories == ("bags", "hats", "shoes")

@@ -6,7 +6,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from model.data.log import EventLog, Item, fingerprint, read_items, split_by_time
+from model.data.log import EventLog, Item, fingerprint, read_items
 from model.data.log_files import COLUMNS
 from model.errors import DataError
 from model.synthetic.shop import Shop
@@ -233,28 +233,6 @@ def test_the_fingerprint_changes_with_one_byte(jsonl: Path) -> None:
     before = fingerprint([written(jsonl, EVENT)])
     assert EventLog.open([jsonl]).fingerprint == before
     assert fingerprint([written(jsonl, EVENT | {"ts": 1001})]) != before
-
-
-def test_a_split_cuts_all_users_at_the_same_two_moments(jsonl: Path) -> None:
-    written(jsonl, *(EVENT | {"ts": ts, "user_id": f"u{ts % 3}"} for ts in range(10)))
-
-    split = split_by_time(EventLog.read([jsonl]), (0.8, 0.1, 0.1))
-
-    parts = [sorted(part.collect()["ts"]) for part in (split.train, split.validation, split.test)]
-    assert parts == [[0, 1, 2, 3, 4, 5, 6, 7], [8], [9]]
-    assert split.cuts_ms == (8, 9)
-
-
-def test_a_log_of_one_moment_cannot_be_split(jsonl: Path) -> None:
-    written(jsonl, EVENT, EVENT | {"item_id": "i2"}, EVENT | {"item_id": "i3"})
-
-    with pytest.raises(DataError, match="cannot be cut by time"):
-        split_by_time(EventLog.read([jsonl]))
-
-
-def test_fractions_are_shares_of_one(jsonl: Path) -> None:
-    with pytest.raises(ValueError, match="three positive shares"):
-        split_by_time(pl.LazyFrame({"ts": [1, 2, 3]}), (0.8, 0.1, 0.2))
 
 
 @pytest.mark.parametrize(

@@ -12,12 +12,12 @@ from model.baselines import BASELINES
 from model.config import ArtifactConfig
 from model.data.dataset import Histories, Period
 from model.data.log import EventLog
-from model.evaluation import leak_check
 from model.evaluation.exam import Exam
 from model.synthetic.shop import Shop
+from model.training.plan import Plan, Recipe
 from model.training.sequence.fit import Run
-from model.training.sequence.trainer import Recipe
-from model.training.training_data import Plan, read
+from model.training.training_data import read
+from tests.model import leak_check
 from tests.model.shop_log import CATALOGUE, CONFIG, Spy, histories
 
 pytestmark = pytest.mark.timeout(400)  # libraries to load, one core shared

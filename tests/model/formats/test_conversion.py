@@ -1,5 +1,4 @@
 import json
-import random
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,6 @@ from typer.testing import CliRunner, Result
 from model.commands.convert import convert, run
 from model.data.log import EventLog, read_items
 from model.errors import DataError
-from model.formats.order import in_time_order
 from model.formats.report import ConversionReport
 from model.formats.span import Span, moment_ms
 
@@ -71,7 +69,7 @@ def test_all_kinds_of_output_hold_the_same_events(rocket: Path, tmp_path: Path) 
     logs = []
     for kind in ("jsonl", "csv", "parquet"):
         run("retailrocket", [rocket], tmp_path / f"out.{kind}")
-        logs.append(EventLog.read([tmp_path / f"out.{kind}"]).collect().to_dicts())
+        logs.append(EventLog.open([tmp_path / f"out.{kind}"]).frame.collect().to_dicts())
 
     assert logs[0] == logs[1] == logs[2]
     assert len(logs[0]) == 4
@@ -94,22 +92,6 @@ def test_items_are_written_for_training(rocket: Path, tmp_path: Path, kind: str)
     run("retailrocket", [rocket, properties], tmp_path / "out.jsonl", tmp_path / f"items.{kind}")
 
     assert read_items(tmp_path / f"items.{kind}")["i1"].category == "7"
-
-
-def test_more_events_than_memory_come_out_in_order(tmp_path: Path) -> None:
-    order = random.Random(1)
-    events = [{"ts": order.randrange(100), "n": n} for n in range(1000)]
-
-    ordered = list(in_time_order(events, tmp_path, run_events=20, max_runs=3))
-
-    assert ordered == sorted(events, key=lambda event: event["ts"])  # sorted() is stable, too
-
-
-def test_events_that_are_in_order_need_one_file(tmp_path: Path) -> None:
-    events = [{"ts": ts} for ts in range(100)]
-
-    assert list(in_time_order(events, tmp_path, run_events=10)) == events
-    assert len(list(tmp_path.iterdir())) == 1
 
 
 def test_ids_that_are_too_long_or_no_utf_8_are_not_mapped(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from model.cli import commands
 from model.features import Padded, flatten, pad
 from model.networks.recurrent import GruModel, LstmModel
 from model.networks.sequence import SequenceModel
-from model.serving.answers import Outputs
+from model.outputs import Outputs
 from model.serving.onnx import OnnxScorer
 from model.serving.torch import TorchScorer
 from model.synthetic.shop import Shop

@@ -10,10 +10,11 @@ from transformers import AutoModel
 
 from model.artifact.artifact import GRAPH
 from model.config import ArtifactConfig
+from model.graphs.build import graph_of
 from model.networks.text import NO_TOKEN, Last, TextConfig, TextModel
 from model.networks.text_encoder import TextEncoder
+from model.onnx_session import session_of
 from model.packaging.export import _inputs, _sample, export_onnx
-from model.serving.onnx import session_of
 from tests.model.tiny_bert import write_tiny_bert
 
 pytestmark = pytest.mark.timeout(400)  # libraries to load and a graph to export, one core shared
@@ -116,7 +117,7 @@ def test_a_saved_network_says_the_same(network: TextModel, tmp_path: Path) -> No
 
 
 def sample(network: TextModel, rows: int) -> list[Tensor]:
-    drawn = _inputs(network.serving(CONFIG), _sample(network, CONFIG, rows))
+    drawn = _inputs(graph_of(network, CONFIG), _sample(network, CONFIG, rows))
     return [torch.from_numpy(part) for part in drawn.values()]
 
 
@@ -133,7 +134,7 @@ def test_the_exported_graph_says_the_same_whatever_the_batch_mates(
 ) -> None:
     export_onnx(network, CONFIG, tmp_path)  # which checks it against torch, to 1e-5
     session = session_of(tmp_path / GRAPH)
-    graph = network.serving(CONFIG)
+    graph = graph_of(network, CONFIG)
     inputs = _inputs(graph, _sample(network, CONFIG, 30))
 
     whole = session.run(graph.outputs, inputs)

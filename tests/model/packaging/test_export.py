@@ -7,11 +7,12 @@ import pytest
 import torch
 
 from model.artifact.artifact import GRAPH, Artifact
+from model.artifact.network import load_network
 from model.errors import ArtifactError
+from model.graphs.build import graph_of
 from model.graphs.sequence import ServingGraph
+from model.onnx_session import session_of
 from model.packaging.export import _check, _sample
-from model.serving.onnx import session_of
-from model.serving.torch import load_network
 from tests.model.conftest import random_network
 
 
@@ -43,13 +44,13 @@ def test_a_graph_that_answers_otherwise_than_torch_is_refused(tiny_artifact: Art
     network = load_network(tiny_artifact)
     sample = _sample(network, tiny_artifact.config, rows=8)
     path = tiny_artifact.path(GRAPH)
-    _check(network.serving(tiny_artifact.config), path, sample)
+    _check(graph_of(network, tiny_artifact.config), path, sample)
 
     other = random_network(60, 4)
     with torch.no_grad():
         other.get_parameter("intent.2.bias").add_(0.01)
     with pytest.raises(ArtifactError, match=r"intent_logits is off by 1\.\de-02 from torch"):
-        _check(other.serving(tiny_artifact.config), path, sample)
+        _check(graph_of(other, tiny_artifact.config), path, sample)
 
 
 def test_a_graph_of_one_width_is_refused(tiny_artifact: Artifact, tmp_path: Path) -> None:
@@ -61,7 +62,7 @@ def test_a_graph_of_one_width_is_refused(tiny_artifact: Artifact, tmp_path: Path
             put.type.tensor_type.shape.dim[1].dim_value = tiny_artifact.config.padded_length
     path = tmp_path / GRAPH
     onnx.save(graph, path)
-    serving = network.serving(tiny_artifact.config)
+    serving = graph_of(network, tiny_artifact.config)
     _check(serving, path, _sample(network, tiny_artifact.config, rows=8))
 
     with pytest.raises(ArtifactError, match="does not take windows 4 wide"):

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from model.artifact.artifact import Artifact
 from model.features import flatten, pad
+from model.outputs import Outputs
 from model.scorer import Score
 from model.sequence import Sequence
-from model.serving.answers import Outputs
 from model.serving.onnx import OnnxScorer
 from tests.model.conftest import TINY_CONFIG
 from tests.model.strategies import sequences

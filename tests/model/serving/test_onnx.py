@@ -11,10 +11,10 @@ import pytest
 from model.artifact.artifact import Artifact
 from model.errors import ScorerError
 from model.features import Padded
+from model.outputs import Outputs
 from model.scorer import Scorer
 from model.sequence import Sequence
 from model.serving import load_scorer
-from model.serving.answers import Outputs
 from model.serving.onnx import OnnxScorer
 
 

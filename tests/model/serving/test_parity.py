@@ -6,11 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.artifact.artifact import Artifact
+from model.artifact.network import load_network
 from model.features import encode
 from model.scorer import Score
 from model.sequence import Sequence
 from model.serving.onnx import OnnxScorer
-from model.serving.torch import TorchScorer, load_network
+from model.serving.torch import TorchScorer
 from tests.model.strategies import sequences
 
 TOLERANCE = 1e-5

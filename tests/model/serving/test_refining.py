@@ -10,9 +10,9 @@ from model.artifact.artifact import CALIBRATION, CATALOGUE, Artifact, ArtifactWr
 from model.artifact.calibration import Calibration
 from model.errors import OptionsError, ScorerError
 from model.features import FIRST_ITEM, Padded
+from model.outputs import Outputs, Reals
 from model.scorer import Score
 from model.sequence import Sequence
-from model.serving.answers import Outputs, Reals
 from model.serving.engine import ArtifactScorer
 from model.serving.options import ItemList, ScoringOptions
 from model.serving.refining import PROBABILITIES, USER_VECTORS, rounded_vectors
@@ -130,7 +130,7 @@ def test_options_touch_the_items_alone(artifact: Artifact) -> None:
 
 def test_nobody_is_offered_what_is_blocked_strangers_neither(artifact: Artifact) -> None:
     scorer = Fake(artifact, blocked_items=listed("i0", "i1", "i7"), max_per_category=1)
-    popularity = tiny_catalogue().popularity
+    popularity = tiny_catalogue().shares(tiny_catalogue().counts)
 
     known, cold = scorer.score([clicks("i7"), STRANGER])
 
@@ -170,7 +170,7 @@ def test_probabilities_are_of_the_whole_catalogue_and_without_options(artifact: 
 
     assert said.shape == (2, TINY_ITEMS)
     assert said[0, 7] == pytest.approx(0.5 + 53 / (60 * 61))  # (60 − 7) / (Σ 1…60) / 2
-    assert said[1] == pytest.approx(tiny_catalogue().popularity, rel=1e-6)
+    assert said[1] == pytest.approx(tiny_catalogue().shares(tiny_catalogue().counts), rel=1e-6)
 
 
 def test_what_is_not_a_number_is_no_answer(artifact: Artifact) -> None:

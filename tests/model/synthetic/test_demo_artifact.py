@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from model.artifact.artifact import METRICS, Artifact, verify
+from model.artifact.artifact import METRICS, Artifact
+from model.serving.verify import verify
 from model.synthetic.demo_artifact import EVENTS_SEED, FOLDER, N_EVENTS, SHOP_SEED, build
 from model.synthetic.shop import Shop
 

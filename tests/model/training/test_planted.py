@@ -19,9 +19,8 @@ from model.data.log import EventLog
 from model.evaluation.metrics import auc, expected_calibration_error
 from model.sequence import Sequence
 from model.serving.onnx import OnnxScorer
+from model.training.plan import Plan, Recipe
 from model.training.run import run
-from model.training.sequence.trainer import Recipe
-from model.training.training_data import Plan
 
 pytestmark = pytest.mark.timeout(400)  # libraries to load and a model to train, one core shared
 

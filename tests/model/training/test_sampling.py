@@ -4,7 +4,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.data.dataset import CENSORED, NO_NEXT, Labels
+from model.data.dataset import NO_NEXT, Labels
+from model.features import CENSORED
 from model.training.sampling import batches, sample, useful
 
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from model.errors import DataError
+from model.outputs import Reals
 from model.scorer import Score
 from model.sequence import Sequence
-from model.serving.answers import Reals
 from model.understanding.explain import explain, newest, without
 from tests.model.conftest import TINY_ITEMS, tiny_catalogue
 

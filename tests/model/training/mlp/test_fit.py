@@ -14,14 +14,14 @@ from model.artifact.artifact import Artifact
 from model.config import ArtifactConfig
 from model.data.log import EventLog
 from model.features import Padded
+from model.graphs.build import graph_of
 from model.networks.candidates import Neighbours
 from model.networks.mlp import MlpConfig, MlpModel
 from model.serving.onnx import OnnxScorer
 from model.serving.torch import TorchScorer
 from model.training.mlp.fit import ANY, LIKELY, Draw, Draws, contrast
+from model.training.plan import Plan, Recipe
 from model.training.run import run
-from model.training.sequence.trainer import Recipe
-from model.training.training_data import Plan
 
 pytestmark = pytest.mark.timeout(400)  # libraries to load and a model to export, one core shared
 
@@ -67,7 +67,7 @@ def windows(*rows: list[int], hour: int = 9, width: int = LENGTH) -> Padded:
 
 
 def served(network: MlpModel, inputs: Padded) -> dict[str, Any]:
-    graph = network.serving(CONFIG)
+    graph = graph_of(network, CONFIG)
     with torch.inference_mode():
         said = graph(*map(torch.from_numpy, inputs))
     return {name: values.numpy() for name, values in zip(graph.outputs, said, strict=True)}

@@ -15,14 +15,14 @@ from model.config import ArtifactConfig
 from model.data.dataset import Histories
 from model.data.log import EventLog
 from model.features import Padded, bucket_gaps
+from model.graphs.build import graph_of
 from model.networks.path import END, PACES, STATES, PathConfig, PathModel
 from model.serving.onnx import OnnxScorer
 from model.serving.torch import TorchScorer
-from model.training.path.fit import chances_of, over, set_chances, visit_ends
+from model.training.path.fit import over, set_chances, visit_ends
 from model.training.path.hmm import Chances, model_of, named
+from model.training.plan import Plan, Recipe
 from model.training.run import run
-from model.training.sequence.trainer import Recipe
-from model.training.training_data import Plan
 from model.visits import STAGES
 
 pytestmark = pytest.mark.timeout(400)  # libraries to load and a model to export, one core shared
@@ -63,7 +63,7 @@ def window(*actions: tuple[int, int, float]) -> list[torch.Tensor]:
 
 
 def served(network: PathModel, inputs: list[torch.Tensor]) -> dict[str, Any]:
-    graph = network.serving(CONFIG)
+    graph = graph_of(network, CONFIG)
     with torch.inference_mode():
         said = graph(*inputs)
     return {name: values.numpy() for name, values in zip(graph.outputs, said, strict=True)}
@@ -87,6 +87,16 @@ def test_a_symbol_is_kind_and_relation_and_pace(network: PathModel) -> None:
     ]
     assert observed.starts.tolist() == [[True, False, False, False, True]]
     assert observed.newest.tolist() == [[False, False, False, False, True]]
+
+
+def chances_of(network: PathModel) -> Chances:
+    """The network's model, with the end as a symbol again."""
+    emission = np.zeros((STATES, network.config.symbols + 1))
+    emission[:, :-1] = network.emission.double().numpy()
+    emission[END, -1] = 1.0
+    start, transition = network.start.double().numpy(), network.transition.double().numpy()
+    rows = (row / row.sum(axis=-1, keepdims=True) for row in (start, transition, emission))
+    return Chances(*rows)
 
 
 steps = st.tuples(st.integers(1, ITEMS + 1), st.integers(1, 3), st.sampled_from([1, 30, 500]))
@@ -269,4 +279,4 @@ def test_padding_is_no_part_of_a_visit(network: PathModel) -> None:
 
 
 def test_inputs_are_those_of_the_encoder() -> None:
-    assert set(PathModel(PathConfig()).serving(ArtifactConfig()).inputs) <= set(Padded._fields)
+    assert set(graph_of(PathModel(PathConfig()), ArtifactConfig()).inputs) <= set(Padded._fields)

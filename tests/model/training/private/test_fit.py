@@ -17,18 +17,19 @@ from model.artifact.calibration import Calibration
 from model.artifact.day_parts import PARTS, Contexts
 from model.cli import commands
 from model.config import ArtifactConfig
-from model.data.dataset import CENSORED, Histories, Labels
+from model.data.dataset import Histories, Labels
 from model.data.log import EventLog, Item
 from model.errors import DataError, ModelError
+from model.features import CENSORED
 from model.networks.sequence import SequenceModel
 from model.serving.onnx import OnnxScorer
 from model.synthetic.shop import Shop
 from model.training.noisy_counts import BOUND, acted_on, came_true, release
-from model.training.private.budget import ORDERS, Budget, Privacy, spent
+from model.training.plan import Plan, Privacy, Recipe
+from model.training.private.budget import ORDERS, Budget, spent
 from model.training.private.fit import Lots, Training, add_clipped, nothing_counted
 from model.training.sequence.fit import build
-from model.training.sequence.trainer import Recipe
-from model.training.training_data import Parts, Plan, read
+from model.training.training_data import Parts, read
 from model.training.windows import Batch, Batches
 from stream.commands.read_sequence import read_sequence
 
@@ -259,7 +260,7 @@ def test_the_catalogue_is_the_list_of_items_whatever_was_acted_on(
 
 
 def test_the_network_has_neither_rules_nor_balance(artifact: Artifact) -> None:
-    from model.serving.torch import load_network
+    from model.artifact.network import load_network
 
     network = load_network(artifact)
     assert isinstance(network, SequenceModel)

@@ -6,7 +6,8 @@ import numpy as np
 import torch
 
 from model.config import ArtifactConfig
-from model.data.dataset import CENSORED, NO_NEXT, Histories, Labels
+from model.data.dataset import NO_NEXT, Histories, Labels
+from model.features import CENSORED
 from model.networks.transformer import TransformerModel
 from model.training.sequence.expert_balance import Balance, balanced, fit_balance, likeliest
 from model.training.sequence.validation import validate

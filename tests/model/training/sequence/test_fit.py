@@ -16,11 +16,12 @@ from model.errors import DataError
 from model.evaluation.metrics import intent_figures, item_figures, recall_at
 from model.networks.sequence import SequenceModel
 from model.synthetic.shop import Shop
+from model.training.plan import Plan, Progress, Recipe
+from model.training.results import Validation
 from model.training.sequence.co_occurrence import count
 from model.training.sequence.fit import Run, build, fit
-from model.training.sequence.trainer import Progress, Recipe
-from model.training.sequence.validation import Validation, predict, validate
-from model.training.training_data import Parts, Plan, read
+from model.training.sequence.validation import predict, validate
+from model.training.training_data import Parts, read
 from model.training.windows import Batches
 
 pytestmark = pytest.mark.timeout(400)  # libraries to load and a model to train, one core shared

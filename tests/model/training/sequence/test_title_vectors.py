@@ -11,11 +11,11 @@ from model.config import ArtifactConfig
 from model.data.log import EventLog, Item
 from model.errors import ScorerError
 from model.networks import text_encoder as texts
+from model.training.plan import Plan, Recipe
 from model.training.sequence.co_occurrence import count
 from model.training.sequence.fit import build
 from model.training.sequence.title_vectors import NO_TITLES, own_titles, read_titles
-from model.training.sequence.trainer import Recipe
-from model.training.training_data import Parts, Plan, read
+from model.training.training_data import Parts, read
 from tests.model.tiny_bert import write_tiny_bert
 
 pytestmark = pytest.mark.timeout(400)  # libraries to load, one core shared

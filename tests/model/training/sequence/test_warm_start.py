@@ -11,17 +11,17 @@ from torch import nn
 from model.artifact.artifact import ATTRIBUTES, CALIBRATION, CATALOGUE, Artifact, ArtifactWriter
 from model.artifact.calibration import Calibration
 from model.config import ArtifactConfig
+from model.data.attributes import value_names
 from model.data.dataset import TRAINED_UNTIL
 from model.data.log import EventLog, Item
 from model.errors import ArtifactError
 from model.networks.sequence import SequenceModel
 from model.synthetic.shop import Shop
+from model.training.plan import Plan, Progress, Recipe
 from model.training.sequence.co_occurrence import count
 from model.training.sequence.fit import Run, build
-from model.training.sequence.item_tables import value_names
-from model.training.sequence.trainer import Progress, Recipe
 from model.training.sequence.warm_start import Names, Older
-from model.training.training_data import Parts, Plan, read
+from model.training.training_data import Parts, read
 
 pytestmark = pytest.mark.timeout(400)  # libraries to load and a model to train, one core shared
 

@@ -11,17 +11,18 @@ import torch
 
 from model.artifact.calibration import sigmoid
 from model.config import ArtifactConfig
-from model.data.dataset import CENSORED, Labels
+from model.data.dataset import Labels
 from model.data.log import EventLog, Item
 from model.errors import DataError
 from model.evaluation.metrics import auc, recall_at
+from model.features import CENSORED
 from model.networks.text import NO_TOKEN, TextModel
 from model.networks.text_encoder import TextEncoder
-from model.training.sequence.trainer import Progress, Recipe
+from model.training.plan import Plan, Progress, Recipe
 from model.training.text import fit as training_text
 from model.training.text.build import build
 from model.training.text.fit import choose, fit, merge, yes_weights
-from model.training.training_data import Parts, Plan, read
+from model.training.training_data import Parts, read
 from tests.model.tiny_bert import write_tiny_bert
 
 pytestmark = pytest.mark.timeout(400)  # libraries to load and a model to train, one core shared

@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from model.data.log import EventLog, Item
-from model.training.training_data import Parts, Plan, read
+from model.training.plan import Plan
+from model.training.training_data import Parts, read
 
 if TYPE_CHECKING:
     import polars as pl

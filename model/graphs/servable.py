@@ -1,0 +1,17 @@
+"""The servable: what every graph that is exported and served offers."""
+
+from typing import ClassVar
+
+from torch import nn
+
+
+class Servable(nn.Module):
+    """A graph that can be exported and served, in eval mode.
+
+    ``forward`` takes the arrays of ``features.Padded`` that ``inputs`` names, in that order, and
+    gives those that ``outputs`` names: the ones of ``outputs.Outputs``, and behind them at least
+    ``probabilities`` (B, V), the whole distribution over the catalogue.
+    """
+
+    inputs: ClassVar[tuple[str, ...]]
+    outputs: ClassVar[tuple[str, ...]]
