@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("model",)
+PACKAGES = ("model", "stream")
 MOST_MODULES = 16  # in a folder
 MOST_LINES = 350  # in a module
 

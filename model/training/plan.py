@@ -21,7 +21,7 @@ class Weights:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How to train; the defaults were found on public session data (docs/adr/training.md)."""
+    """How to train; the defaults were found on public session data (docs/adr/0010-training.md)."""
 
     epochs: int = 100  # at most
     minutes: float | None = None  # in all, and then no run is like another
