@@ -105,3 +105,12 @@ def test_every_reason_of_a_dead_letter_is_explained() -> None:
     rows = re.findall(r"^\| ((?:`\w+`(?:, )?)+) \|", section, re.MULTILINE)
 
     assert sorted(r for row in rows for r in re.findall(r"`(\w+)`", row)) == sorted(REASONS)
+
+
+@pytest.mark.parametrize("document", sorted((ROOT / "docs").rglob("*.md")), ids=lambda p: p.name)
+def test_files_that_are_written_of_exist(document: Path) -> None:
+    # `stream/kafka/lease.py`, also with the name of a test after it; folders end in a slash.
+    text = document.read_text(encoding="utf-8")
+    written = re.findall(r"`((?:stream|model|tests|deploy|benchmarks)/[\w./-]+)", text)
+
+    assert [name for name in written if not (ROOT / name).exists()] == []
