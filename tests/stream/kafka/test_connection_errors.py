@@ -1,4 +1,4 @@
-"""Whatever Kafka raises is one line of ours, and its client is quiet meanwhile."""
+"""Every error of Kafka's becomes one line, and its client is silent meanwhile."""
 
 import asyncio
 import logging
@@ -50,7 +50,7 @@ def test_a_missing_right_names_the_resource_and_how_to_get_it(
 
 @pytest.mark.parametrize("error", [KafkaError("gone"), TimeoutError()])
 def test_any_other_error_is_described_by_who_used_the_client(error: Exception) -> None:
-    # Nobody listens there, which may pass, so the probe has no advice.
+    # Nobody listens there, which may be temporary, so the probe has no advice.
     assert raised(error) == f"described {type(error).__name__}, advice ''"
 
 
