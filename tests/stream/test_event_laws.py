@@ -1,4 +1,4 @@
-"""Laws of validation, for messages of every kind: neighbours, order, the schema, nothing raised."""
+"""Properties of validation for any message: neighbours, order, the schema, nothing raised."""
 
 import json
 from datetime import datetime, timedelta, timezone

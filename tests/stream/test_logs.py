@@ -1,4 +1,4 @@
-"""One format for every library, repeated lines held back, no shopper named."""
+"""One format for every library, repeated lines suppressed, no user named."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""What the metrics say, and that Prometheus's own linter takes them."""
+"""The metrics that are exported, and that Prometheus's linter accepts them."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""Settings: who wins, what is refused and how, and that secrets stay secret."""
+"""Settings: which source wins, what is refused and how, and that secrets stay secret."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""What the validator makes of one message."""
+"""The event or dead letter that the validator makes of one message."""
 
 from stream.events import DeadLetter, Event, Message, Validator
 from tests.stream.fakes import FakeMessage, click_with

@@ -1,4 +1,4 @@
-"""The command line: quick to help, one line when it cannot, and the exit code that it promises."""
+"""The command line: a fast --help, errors in one line, and the documented exit codes."""
 
 import signal
 import subprocess

@@ -1,4 +1,4 @@
-"""Settings as options: one for each but the secrets, each with its default and its variable."""
+"""Settings as options: one for each except secrets, each with its default and its variable."""
 
 from pathlib import Path
 from typing import Annotated
@@ -21,7 +21,7 @@ def taken() -> list[tuple[WorkerSettings, str, bool]]:
 
 @pytest.fixture
 def app(taken: list[tuple[WorkerSettings, str, bool]]) -> typer.Typer:
-    app = typer.Typer(rich_markup_mode=None)  # as ours: rich would take [200; …] for a style
+    app = typer.Typer(rich_markup_mode=None)  # as in our app: rich would read [200; …] as a style
 
     @app.command()
     @with_settings(WorkerSettings)

@@ -1,4 +1,4 @@
-"""`lately config show`: what is set, where that comes from, and never a secret."""
+"""`lately config show`: each setting and its source, and never a secret."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What the doctor says of this machine, and of what a broker tells."""
+"""The doctor's checks of this machine, and of what a broker reports."""
 
 import json
 import socket

@@ -1,3 +1,5 @@
+"""A log is replayed whole and in order of time, or refused in one line."""
+
 import json
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""Who may be forgotten, and that no line names them."""
+"""Which ids are accepted, and that no line names a user."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The reader: a file is folded as a worker would, and a worker's disk is read beside it."""
+"""A file is applied as by a worker, and a worker's disk is read while it runs."""
 
 import json
 from collections.abc import Iterator

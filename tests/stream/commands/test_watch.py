@@ -1,4 +1,4 @@
-"""Watching: what is read from the scores topic, and what is drawn of it."""
+"""`lately watch`: what is read from the scores topic, and how it is shown."""
 
 import asyncio
 import io

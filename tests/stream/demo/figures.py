@@ -1,4 +1,4 @@
-"""Made events and scores for the demo's figures."""
+"""Events and scores for tests of the demo's figures."""
 
 from typing import Any
 

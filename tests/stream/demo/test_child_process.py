@@ -1,4 +1,4 @@
-"""A child process ends when we say so; that it ends with us is tested with the broker."""
+"""A child process is stopped; that it ends with its parent is tested with the broker."""
 
 import signal
 import sys

@@ -1,4 +1,4 @@
-"""The embedded broker: it starts, it ends with its parent, and it is as odd as we know it."""
+"""The embedded broker: it starts, ends with its parent, and differs from Kafka as documented."""
 
 import asyncio
 import signal
@@ -77,9 +77,7 @@ def test_where_a_partition_ends_is_true_beside_fetched_records_only(broker: Embe
     asked, fetched = asyncio.run(ends_of_two_batches(broker.bootstrap))
 
     assert fetched == 3 + 5
-    assert (
-        asked == 3 + 1
-    )  # should this fail, the broker has been mended: stream.storage.recovery may ask
+    assert asked == 3 + 1  # if this fails, the broker is fixed: stream.storage.recovery may ask
 
 
 def test_topics_have_the_partitions_asked_for(broker: EmbeddedBroker) -> None:

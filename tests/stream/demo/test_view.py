@@ -1,4 +1,4 @@
-"""The views of the demo: who is shown, what is said of them, and the summary."""
+"""The views of the demo: the shoppers shown, their lines, and the summary."""
 
 import io
 from typing import Any

@@ -1,4 +1,4 @@
-"""Header names of any bytes are read, and the records around them as ever."""
+"""Header names of any bytes are read, and the records around them as before."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What we take from aiokafka's inner classes is there, as we expect.
+"""The contract with aiokafka's inner classes: what we use of them exists.
 
 When one of these fails, aiokafka has changed what stream.kafka.protocol uses: review that module.
 """

@@ -1,4 +1,4 @@
-"""What is wrong with topics, and the command that mends it; no broker asked."""
+"""The faults of topics, and the command that fixes each; no broker is asked."""
 
 import pytest
 

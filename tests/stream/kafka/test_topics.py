@@ -1,4 +1,4 @@
-"""The preflight against a broker: the embedded one, which does not tell configurations."""
+"""The topics on the embedded broker, which does not report configurations."""
 
 import asyncio
 from collections.abc import Iterator
