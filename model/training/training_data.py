@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from model.catalogue import HALF_LIFE_S, Catalogue
 from model.config import ArtifactConfig
-from model.data.attributes import Attributes
+from model.data.attribute_codes import Attributes
 from model.data.dataset import (
     Histories,
     Labels,

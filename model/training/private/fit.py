@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from model.artifact.artifact import ATTRIBUTES
-from model.data.attributes import value_names
+from model.data.attribute_codes import value_names
 from model.networks.sequence import WAYS, SequenceModel
 from model.training.noisy_counts import release
 from model.training.plan import Plan, Privacy, Progress, Recipe

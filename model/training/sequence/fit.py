@@ -9,7 +9,7 @@ from accelerate.utils import DistributedDataParallelKwargs
 from torch import nn
 
 from model.artifact.artifact import ATTRIBUTES
-from model.data.attributes import value_names
+from model.data.attribute_codes import value_names
 from model.data.dataset import Histories
 from model.features import FIRST_ITEM
 from model.networks import network_class

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 
 from model.catalogue import Catalogue
-from model.data.attributes import Attributes, number, value_names, with_category
+from model.data.attribute_codes import Attributes, number, value_names, with_category
 from model.features import FIRST_ITEM
 from model.networks.experts import support_of
 from model.networks.sequence import SequenceModel

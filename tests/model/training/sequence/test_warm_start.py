@@ -11,7 +11,7 @@ from torch import nn
 from model.artifact.artifact import ATTRIBUTES, CALIBRATION, CATALOGUE, Artifact, ArtifactWriter
 from model.artifact.calibration import Calibration
 from model.config import ArtifactConfig
-from model.data.attributes import value_names
+from model.data.attribute_codes import value_names
 from model.data.dataset import TRAINED_UNTIL
 from model.data.log import EventLog, Item
 from model.errors import ArtifactError
