@@ -44,7 +44,7 @@ class PathGraph(Servable):
         # Always as wide: the forward algorithm is unrolled.
         items, actions, gaps = (widen(codes, self.width) for codes in (items, actions, gaps))
         observed = self.network.observe(items, actions, gaps, lengths)
-        belief = self.network.believe(observed, lengths)
+        belief = self.network.believe(observed)
         steps, ends = self.network.expect(belief.stages)
         features = self.network.describe(actions, lengths, observed.newest, belief.stages, ends)
         weights = self._weights(items, lengths, observed.newest)

@@ -138,7 +138,7 @@ class PathModel(PreTrainedModel):  # type: ignore[no-untyped-call]
         symbols = (action * len(RELATIONS) + relation) * PACES + pace
         return Observed(symbols.masked_fill(action < 0, -1), starts, newest)
 
-    def believe(self, observed: Observed, lengths: Tensor) -> Belief:
+    def believe(self, observed: Observed) -> Belief:
         """The forward algorithm, over the newest session of each window."""
         symbols, starts, newest = observed
         chances = self.emission.T[symbols.clamp(min=0)]  # (B, L, S + 1)
@@ -189,7 +189,7 @@ class PathModel(PreTrainedModel):  # type: ignore[no-untyped-call]
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Stages (B, S), steps (B, A · R), end and surprise (B, 2), features (B, F)."""
         observed = self.observe(items, actions, gaps, lengths)
-        belief = self.believe(observed, lengths)
+        belief = self.believe(observed)
         steps, ends = self.expect(belief.stages)
         features = self.describe(actions, lengths, observed.newest, belief.stages, ends)
         return belief.stages[:, :END], steps, torch.stack([ends, belief.surprise], 1), features

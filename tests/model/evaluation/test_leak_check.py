@@ -45,7 +45,7 @@ def test_nothing_held_out_is_read_in_training(log: EventLog) -> None:
 
 def test_a_leak_would_be_found(log: EventLog, monkeypatch: pytest.MonkeyPatch) -> None:
     honest = Histories.until
-    monkeypatch.setattr(Histories, "until", lambda self, end_ms: honest(self, 1 << 60))
+    monkeypatch.setattr(Histories, "until", lambda self, _: honest(self, 1 << 60))
 
     assert {"items", "actions", "next items"} <= set(leak_check.leaks(log, PLAN))
 

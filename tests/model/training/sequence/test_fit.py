@@ -186,7 +186,7 @@ def test_progress_goes_from_nothing_to_all(small: Shopping) -> None:
     assert done[-1] == 1
 
 
-def test_a_log_without_intents_and_categories_trains(small: Shopping, tmp_path: Path) -> None:
+def test_a_log_without_intents_and_categories_trains(tmp_path: Path) -> None:
     path = tmp_path / "plain.csv"
     rows = [f"u{k % 7},i{k % 11},view,{k}" for k in range(300)]
     path.write_text("user_id,item_id,action,ts\n" + "\n".join(rows))

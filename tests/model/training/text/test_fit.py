@@ -83,9 +83,7 @@ def test_it_learns_from_titles_what_comes_next_and_who_buys(data: TrainingData, 
     assert heard[-1].validation is not None
 
 
-def test_a_new_item_is_scorable_from_its_text(
-    data: TrainingData, plan: Plan, tmp_path: Path
-) -> None:
+def test_a_new_item_is_scorable_from_its_text(plan: Plan, tmp_path: Path) -> None:
     """An item of which the log has no event has a vector, tokens and a chance like others'."""
     new = {"candle-red": Item("candle-red", "lamp", "red candle")}
     path = tmp_path / "events.csv"
