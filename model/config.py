@@ -35,8 +35,8 @@ class ArtifactConfig:
             raise ValueError(f"gap_buckets is {self.gap_buckets}, expected 2 to {GAP_BUCKETS}")
         if len(set(self.actions)) != len(self.actions) or not self.actions:
             raise ValueError(f"actions are {list(self.actions)}, expected distinct names")
-        strangers = [name for name in self.intents if name not in self.actions]
-        if strangers or len(set(self.intents)) != len(self.intents):
+        unknown = [name for name in self.intents if name not in self.actions]
+        if unknown or len(set(self.intents)) != len(self.intents):
             raise ValueError(
                 f"intents are {list(self.intents)}, expected distinct names out of the actions "
                 f"{list(self.actions)}"

@@ -3,7 +3,7 @@
 Codes, for every input of the network:
 
 - items: 0 padding, 1 unknown item, then the catalogue's index + 2;
-- actions: 0 padding (or a kind of action the model does not know), then the place in
+- actions: 0 padding (or an action type the model does not know), then the position in
   ``config.actions`` + 1;
 - hours: the hour of the week of the sequence's own clock, in UTC, 0 for Monday's first;
 - gaps: 0 padding, then the bucket of the time from an action to the next one, and from the
@@ -74,7 +74,7 @@ def encode(sequences: Batch[Sequence], catalogue: Catalogue, config: ArtifactCon
 def flatten(sequences: Batch[Sequence], catalogue: Catalogue, config: ArtifactConfig) -> Ragged:
     """Encode without padding; raises ``ValueError`` if a sequence's columns differ in length."""
     lengths = np.fromiter((len(s.items) for s in sequences), np.int64, len(sequences))
-    places = {name: place for place, name in enumerate(config.actions)}
+    codes = {name: code for code, name in enumerate(config.actions)}
     items = list(chain.from_iterable([s.items for s in sequences]))
     actions = list(chain.from_iterable([s.actions for s in sequences]))
     times_ms = list(chain.from_iterable([s.times_ms for s in sequences]))
@@ -85,7 +85,7 @@ def flatten(sequences: Batch[Sequence], catalogue: Catalogue, config: ArtifactCo
         )
     return flatten_columns(
         catalogue.codes(items),
-        np.fromiter(map(places.get, actions, repeat(UNKNOWN)), np.int64, len(actions)),
+        np.fromiter(map(codes.get, actions, repeat(UNKNOWN)), np.int64, len(actions)),
         np.array(times_ms, dtype=np.int64),
         lengths,
         np.array([s.now_ms for s in sequences], dtype=np.int64),
@@ -98,7 +98,7 @@ def flatten_columns(
 ) -> Ragged:
     """Encode columns that already hold indices; the newest ``max_length`` actions of each stay.
 
-    ``items`` (N,) are indices into the catalogue and ``actions`` (N,) places in
+    ``items`` (N,) are indices into the catalogue and ``actions`` (N,) positions in
     ``config.actions``, -1 where unknown; the N actions stand sequence after sequence, oldest
     first, ``lengths`` (B,) of them in each; ``now_ms`` (B,) is each sequence's clock.
     """

@@ -40,14 +40,14 @@ def ask_scorer(scorer: Scorer, task: Task, longest: int, tell: Callable[[int], N
 
 def ask_baselines(task: Task) -> Mapping[str, Figures]:
     """Every baseline, fitted on all that the model may learn from."""
-    catalogue = task.parts.catalogue
+    catalogue = task.data.catalogue
     codes = catalogue.codes(list(chain.from_iterable(q.items for q in task.questions)))
     offsets = np.array([0, *accumulate(len(question.items) for question in task.questions)])
     prefixes = Prefixes(codes, offsets)
     targets = catalogue.codes([question.target for question in task.questions])
     found = {}
     for name, fit in BASELINES.items():
-        best = fit(task.parts.whole, len(catalogue)).top(prefixes, CUTOFF, task.exclude_seen)
+        best = fit(task.data.whole, len(catalogue)).top(prefixes, CUTOFF, task.exclude_seen)
         found[name] = figures(task, _ranks(best.items, targets))
     return found
 

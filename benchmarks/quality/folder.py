@@ -13,7 +13,7 @@ from model.catalogue import Catalogue
 from model.config import ArtifactConfig
 from model.data.dataset import NO_NEXT, Histories, Period, label
 from model.errors import DataError
-from model.training.training_data import Parts
+from model.training.training_data import TrainingData
 
 HELD_OUT = 0.1  # the newest share of the sessions
 PAUSE_MS = 60_000  # between two events of a file that has no times
@@ -32,7 +32,7 @@ class Task(NamedTuple):
     """All of a data set that a benchmark needs."""
 
     protocol: str
-    parts: Parts
+    data: TrainingData
     questions: list[Question]
     exclude_seen: bool
 
@@ -52,9 +52,9 @@ def read_s3rec(folder: Path) -> Task:
     ends = whole.offsets[1:]
     asks = np.zeros(len(whole.items), dtype=np.bool_)
     asks[ends[np.diff(whole.offsets) > 1] - 2] = True  # the held-out item comes next
-    parts = _parts(folder, catalogue, learnt, whole, asks)
+    data = _data(folder, catalogue, learnt, whole, asks)
     questions = [Question(sequence[:-1], sequence[-1]) for sequence in sequences]
-    return Task("leave one out, all items ranked, seen masked", parts, questions, exclude_seen=True)
+    return Task("leave one out, all items ranked, seen masked", data, questions, exclude_seen=True)
 
 
 def read_sessions(folder: Path) -> Task:
@@ -71,25 +71,25 @@ def read_sessions(folder: Path) -> Task:
     cut = max(1, round(len(sessions) * (1 - HELD_OUT)))
     learnt = _histories(sessions[:cut], catalogue)
     asks = np.arange(len(whole.items)) >= whole.offsets[cut]
-    parts = _parts(folder, catalogue, learnt, whole, asks)
+    data = _data(folder, catalogue, learnt, whole, asks)
     pairs = (line.split("\t") for line in _lines(test))
     questions = [Question(prefix.split(), target.strip()) for prefix, target in pairs]
-    return Task("all prefixes, all items ranked, nothing masked", parts, questions, False)
+    return Task("all prefixes, all items ranked, nothing masked", data, questions, False)
 
 
-def _parts(
+def _data(
     folder: Path,
     catalogue: Catalogue,
     learnt: Histories,
     whole: Histories,
     asks: npt.NDArray[np.bool_],
-) -> Parts:
+) -> TrainingData:
     span = Period(0, int(whole.times_ms.max()) + 1)
     labels = label(whole, span, CONFIG)
     held_out = labels._replace(
         next_items=np.where(asks, labels.next_items, NO_NEXT).astype(np.int32)
     )
-    return Parts(
+    return TrainingData(
         catalogue=catalogue,
         held_out=span,
         learnt=learnt,

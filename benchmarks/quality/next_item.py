@@ -66,9 +66,9 @@ def _train_and_ask(task: Task, network: str, minutes: float | None, seed: int) -
                     print(f"  epoch {at.epoch:.1f}: {at.validation}", flush=True)
 
             started_s = time.monotonic()
-            data = {"protocol": task.protocol}
+            described = {"protocol": task.protocol}
             artifact = make(
-                task.parts, plan, writer, data=data, by="benchmarks.quality", report=report
+                task.data, plan, writer, described=described, by="benchmarks.quality", report=report
             )
             seconds = time.monotonic() - started_s
         scorer = OnnxScorer(artifact, ScoringOptions(exclude_seen=task.exclude_seen))

@@ -82,6 +82,6 @@ def _ask(python: Path, task: Task, minutes: float, seed: int, threads: int) -> d
 
 def _sequences(task: Task) -> list[list[str]]:
     """All that the model learns from, by name."""
-    names, whole = task.parts.catalogue.items, task.parts.whole
+    names, whole = task.data.catalogue.items, task.data.whole
     bounds = zip(whole.offsets[:-1], whole.offsets[1:], strict=True)
     return [[names[code] for code in whole.items[start:end]] for start, end in bounds]

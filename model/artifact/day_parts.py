@@ -1,4 +1,4 @@
-"""The contexts: what everybody acts on in each part of the day, for those of whom nothing is known.
+"""The day parts: what everybody acts on in each, for users of whom nothing is known.
 
 The day has four parts of six hours, in UTC. Which one it is follows from the clock of what is to
 be scored alone. A part with few events is told little apart from the whole: each is given a
@@ -17,7 +17,7 @@ PARTS = 4
 PRIOR_EVENTS = 100
 
 
-class Contexts(NamedTuple):
+class DayPartCounts(NamedTuple):
     """Decayed counts of the items in each part of the day."""
 
     counts: npt.NDArray[np.int64]  # (PARTS, V) in thousandths of an event of today
@@ -27,7 +27,7 @@ class Contexts(NamedTuple):
         return {"part_ms": PART_MS, "counts": self.counts.tolist()}
 
     @classmethod
-    def from_json(cls, fields: dict[str, Any], items: int) -> "Contexts":
+    def from_json(cls, fields: dict[str, Any], items: int) -> "DayPartCounts":
         """Rebuild for a catalogue, which may have got new items behind its own since.
 
         Raises ``ValueError``, with one line, for what does not fit.
@@ -51,7 +51,9 @@ def part_of_day(now_ms: int) -> int:
     return now_ms // PART_MS % PARTS
 
 
-def count(acted_on: npt.NDArray[np.int32], times_ms: Ints, items: int, now_ms: int) -> Contexts:
+def count(
+    acted_on: npt.NDArray[np.int32], times_ms: Ints, items: int, now_ms: int
+) -> DayPartCounts:
     """Count every event, half as much for each half-life before ``now_ms``.
 
     ``acted_on`` (N,) are catalogue indices, or ``UNKNOWN``, and ``times_ms`` (N,) when.
@@ -63,4 +65,4 @@ def count(acted_on: npt.NDArray[np.int32], times_ms: Ints, items: int, now_ms: i
     counts = np.bincount(cells, weights, minlength=PARTS * items).reshape(PARTS, items)
     whole = counts.sum(axis=0)
     prior = PRIOR_EVENTS * PER_EVENT * whole / max(whole.sum(), 1)
-    return Contexts(np.rint(counts + prior).astype(np.int64))
+    return DayPartCounts(np.rint(counts + prior).astype(np.int64))

@@ -1,13 +1,13 @@
-"""VS-kNN: what the visits most like this one held.
+"""VS-kNN: what the sessions most like this one held.
 
 Ludewig & Jannach, "Evaluation of session-based recommendation algorithms" (UMUAI 2018):
 
     similarity(n) = Σ_{x in both} (L − s_x) / L       s_x steps back from the newest of L actions
     score(y)      = Σ_{n: y in n} similarity(n) · (1 − (s_n + 1) / 10) · (1 + idf(y))
 
-over the 100 most similar of the 1,000 newest visits n that share an item; ``s_n`` is the ``s_x`` of
-the newest item shared, and ``idf(y) = log(visits / visits that hold y)``. A visit that shares only
-items of ten and more steps ago counts for nothing.
+over the 100 most similar of the 1,000 newest sessions n that share an item; ``s_n`` is the ``s_x``
+of the newest item shared, and ``idf(y) = log(sessions / sessions that hold y)``. A session that
+shares only items of ten and more steps ago counts for nothing.
 """
 
 from typing import TYPE_CHECKING
@@ -27,44 +27,44 @@ NEIGHBOURS = 100
 SAMPLE = 1_000
 FORGOTTEN = 10  # steps back, of the newest item shared
 LONGEST = 50  # actions looked back on; the mantissa of a double holds as many bits
-PAUSE_MS = 30 * 60_000  # a longer one ends a visit
+PAUSE_MS = 30 * 60_000  # a longer one ends a session
 ASKED_AT_ONCE = 512
-NEWER = 1e-9  # of equal similarity, the newer visit: far below the least difference, 1 / LONGEST
+NEWER = 1e-9  # of equal similarity, the newer session: far below the least difference, 1 / LONGEST
 
 
 def fit(histories: "Histories", items: int) -> "VsKnn":
-    """Cut the histories into visits, and index them."""
+    """Cut the histories into sessions, and index them."""
     from scipy.sparse import csr_array
 
     known = histories.items != UNKNOWN
-    visits, count = _visits(histories)
+    sessions, count = _sessions(histories)
     ones = np.ones(int(known.sum()))
-    held = csr_array((ones, (visits[known], histories.items[known])), shape=(count, items))
+    held = csr_array((ones, (sessions[known], histories.items[known])), shape=(count, items))
     held.sum_duplicates()
     held.data[:] = 1
     return VsKnn(held)
 
 
-def _visits(histories: "Histories") -> tuple[Ints, int]:
-    """The visit of each event, numbered from the one that ended last, and their number."""
+def _sessions(histories: "Histories") -> tuple[Ints, int]:
+    """The session of each event, numbered from the one that ended last, and their number."""
     times_ms = histories.times_ms
     begins = np.zeros(len(times_ms), dtype=np.bool_)
     begins[histories.offsets[:-1]] = True
     begins[1:] |= np.diff(times_ms) > PAUSE_MS
-    visits = np.cumsum(begins) - 1
-    ends_ms = times_ms[np.roll(begins, -1)]  # an event ends a visit where the next begins one
+    sessions = np.cumsum(begins) - 1
+    ends_ms = times_ms[np.roll(begins, -1)]  # an event ends a session where the next begins one
     number = np.empty(len(ends_ms), dtype=np.int64)
     number[np.argsort(-ends_ms, kind="stable")] = np.arange(len(ends_ms))
-    return number[visits], len(ends_ms)
+    return number[sessions], len(ends_ms)
 
 
 class VsKnn:
-    """Ranks by the formula above; ``held`` (visits, items) is 1 where one holds the other."""
+    """Ranks by the formula above; ``held`` (sessions, items) is 1 where one holds the other."""
 
     def __init__(self, held: "csr_array") -> None:
         found_in = np.maximum(held.sum(axis=0), 1)
         # Whoever is among the newest that share any item is so among those that share this one.
-        self._newest = _head(held.T.tocsr(), SAMPLE)  # (items, visits)
+        self._newest = _head(held.T.tocsr(), SAMPLE)  # (items, sessions)
         self._weighted = held.multiply(1 + np.log(max(held.shape[0], 1) / found_in)).tocsr()
 
     def top(self, questions: Prefixes, k: int, exclude_seen: bool = False) -> Ranked:
@@ -88,7 +88,7 @@ class VsKnn:
         return first(rows[order], items[order], weights[order], size, k)
 
     def _neighbours(self, questions: Prefixes) -> "csr_array":
-        """How much each visit counts for each question, (Q, visits)."""
+        """How much each session counts for each question, (Q, sessions)."""
         from scipy.sparse import csr_array
 
         similar = _head(self._look_back(questions) @ self._newest, SAMPLE)

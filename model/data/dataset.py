@@ -32,7 +32,7 @@ class Histories(NamedTuple):
     """What U users did, N events in all, each user's oldest first."""
 
     items: npt.NDArray[np.int32]  # (N,) catalogue indices, UNKNOWN where it has not the item
-    actions: npt.NDArray[np.int8]  # (N,) places in config.actions
+    actions: npt.NDArray[np.int8]  # (N,) positions in config.actions
     times_ms: Ints  # (N,)
     offsets: Ints  # (U + 1,) user u's events are offsets[u] to offsets[u + 1]
 
@@ -142,12 +142,12 @@ def read_histories(
         action=place("action", config.actions).cast(pl.Int8),
         ts=pl.col("ts"),
         starts=(user != user.shift(1)).fill_null(True),
-        stranger=pl.when(place("action", config.actions) == UNKNOWN).then(pl.col("action")),
+        unknown=pl.when(place("action", config.actions) == UNKNOWN).then(pl.col("action")),
     ).collect(engine="streaming")
-    strangers = columns["stranger"].drop_nulls().unique().sort()
-    if len(strangers):
+    unknown = columns["unknown"].drop_nulls().unique().sort()
+    if len(unknown):
         raise DataError(
-            f"the log has the action {strangers[0]!r}, expected {', '.join(config.actions)}; "
+            f"the log has the action {unknown[0]!r}, expected {', '.join(config.actions)}; "
             "name all of its actions with --actions"
         )
     starts = np.flatnonzero(columns["starts"].to_numpy())

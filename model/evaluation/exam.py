@@ -21,7 +21,7 @@ Tell = Callable[[int], None]
 
 ASKED_AT_ONCE = 1_024
 CUTOFF = 20
-STRANGER = "\0"  # stands for every item that the catalogue has not; no item is called so
+UNKNOWN_NAME = "\0"  # stands for every item that the catalogue has not; no item is called so
 
 
 class Answers(NamedTuple):
@@ -63,7 +63,7 @@ class Exam:
         """
         answers = Answers(self._blank(), np.zeros(self.questions.intents.shape))
         assert answers.chances is not None
-        names = np.array([*self.catalogue.items, STRANGER], dtype=object)  # UNKNOWN is the last
+        names = np.array([*self.catalogue.items, UNKNOWN_NAME], dtype=object)  # UNKNOWN is the last
         for rows in self._parts():
             scores = scorer.score(list(self._sequences(rows, names)))
             for place, score in enumerate(scores, start=rows.start):
@@ -97,14 +97,14 @@ class Exam:
         return Prefixes(self.histories.items[places], np.cumsum([0, *(end - begin)]))
 
     def _sequences(self, rows: slice, names: npt.NDArray[np.object_]) -> Iterator[Sequence]:
-        kinds = np.array(self.config.actions, dtype=object)
+        action_names = np.array(self.config.actions, dtype=object)
         items, actions, times = self.histories[:3]
         begins, ends = self.questions.begin[rows].tolist(), self.questions.end[rows].tolist()
         for begin, end in zip(begins, ends, strict=True):
             times_ms = tuple(times[begin:end].tolist())
             yield Sequence(
                 tuple(names[items[begin:end]].tolist()),
-                tuple(kinds[actions[begin:end]].tolist()),
+                tuple(action_names[actions[begin:end]].tolist()),
                 times_ms,
                 times_ms[-1] if times_ms else 0,
             )

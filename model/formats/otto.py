@@ -35,6 +35,7 @@ class SessionLines(Table):
 
     def rows(self, text: io.TextIOBase, first_line: str) -> Iterator[Row | RowError]:
         """Every event of every line; a line that is no session comes as one reason."""
+        del first_line  # it is a session like any other
         for line in text:
             try:
                 session = json.loads(line)

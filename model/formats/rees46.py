@@ -31,15 +31,15 @@ COLUMNS = (
 
 def to_event(row: Row) -> Event:
     """The event of one row."""
-    kind = row["event_type"]
-    if kind == "remove_from_cart":
+    event_type = row["event_type"]
+    if event_type == "remove_from_cart":
         raise RowError("taking out of the cart is neither click, cart nor buy")
-    if kind not in ACTIONS:
+    if event_type not in ACTIONS:
         raise RowError("the event_type is none of view, cart, remove_from_cart, purchase")
     return {
         "user_id": row["user_id"],
         "item_id": row["product_id"],
-        "action": ACTIONS[kind],
+        "action": ACTIONS[event_type],
         "ts": iso_ms(row["event_time"].removesuffix(" UTC"), UTC),
         "session_id": row["user_session"],
         "category": row["category_code"] or row["category_id"],

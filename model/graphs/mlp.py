@@ -49,11 +49,11 @@ class MlpGraph(Servable):
         real = codes != NOBODY
         top_probs, best = torch.topk(shares.masked_fill(~real, _NO_CANDIDATE), self.count, dim=1)
         top_items = places.gather(1, best)
-        kinds = self.network.item_attribute[codes]
+        attributes = self.network.item_attribute[codes]
         nothing = shares.new_zeros(shares.shape[0], self.categories + 1)
-        by_kind = add_at(nothing, kinds, shares)
-        left = 1 - by_kind[:, :1]  # items without a category count nowhere
-        categories = by_kind[:, 1:] / left.clamp(min=torch.finfo(shares.dtype).tiny)
+        by_category = add_at(nothing, attributes, shares)
+        left = 1 - by_category[:, :1]  # items without a category count nowhere
+        categories = by_category[:, 1:] / left.clamp(min=torch.finfo(shares.dtype).tiny)
         whole = add_at(shares.new_zeros(shares.shape[0], self.items), places, shares)
         return top_items, top_probs, categories, intents, whole, vectors
 

@@ -1,4 +1,4 @@
-"""The graph of the path network: the stage of the visit, and the items that fit its next step."""
+"""The graph of the session HMM: the stage of the session, and the items that fit its next step."""
 
 import torch
 from torch import Tensor
@@ -13,14 +13,14 @@ from model.networks.path import OTHER, OVER_FROM, SAME_CATEGORY, SAME_ITEM, Path
 from model.outputs import Outputs
 from model.visits import OUTPUTS, RELATIONS
 
-RECENCY_DECAY = 0.8  # of an item's weight among those of the visit, for each step back
+RECENCY_DECAY = 0.8  # of an item's weight among those of the session, for each step back
 
 
 class PathGraph(Servable):
-    """From four arrays of ``features.Padded`` to ``outputs.Outputs``, and what is said of visits.
+    """From four arrays of ``features.Padded`` to ``outputs.Outputs``, and what is said of sessions.
 
-    ``probabilities`` follow the next step: the same item shares among the visit's items, the newer
-    the more; the same category among that category's, and any other among all, by popularity.
+    ``probabilities`` follow the next step: the same item shares among the session's items, the
+    newer the more; the same category among that category's, and any other among all, by popularity.
     """
 
     inputs = ("items", "actions", "gaps", "lengths")
@@ -32,9 +32,9 @@ class PathGraph(Servable):
         self.network = network
         self.count = min(config.top_items, network.config.items)
         self.width = network.config.max_length
-        kinds = network.item_attribute[FIRST_ITEM:]
+        attributes = network.item_attribute[FIRST_ITEM:]
         shares = torch.zeros(network.config.categories + 1)
-        self.register_buffer("by_category", shares.index_add(0, kinds, network.popularity))
+        self.register_buffer("by_category", shares.index_add(0, attributes, network.popularity))
         self.eval()
 
     def forward(
@@ -44,7 +44,7 @@ class PathGraph(Servable):
         # Always as wide: the forward algorithm is unrolled.
         items, actions, gaps = (widen(codes, self.width) for codes in (items, actions, gaps))
         observed = self.network.observe(items, actions, gaps, lengths)
-        belief = self.network.believe(observed, lengths)
+        belief = self.network.believe(observed)
         steps, ends = self.network.expect(belief.stages)
         features = self.network.describe(actions, lengths, observed.newest, belief.stages, ends)
         weights = self._weights(items, lengths, observed.newest)
@@ -73,8 +73,8 @@ class PathGraph(Servable):
         network = self.network
         chances = steps.view(-1, network.config.actions, len(RELATIONS))
         by_relation = chances[:, 0]
-        for kind in range(1, network.config.actions):
-            by_relation = by_relation + chances[:, kind]
+        for action in range(1, network.config.actions):
+            by_relation = by_relation + chances[:, action]
         codes = items.long()
         last = network.item_attribute[codes.gather(1, (lengths.long() - 1).clamp(min=0)[:, None])]
         # Whoever has no known item has none to return to; whose last item has no category, no
@@ -90,7 +90,7 @@ class PathGraph(Servable):
         whole = other * network.popularity + alike * on_shelf
         whole = add_at(whole, (codes - FIRST_ITEM).clamp(min=0), again * weights)
         shelves = torch.arange(len(self.by_category), device=items.device)
-        kinds = other * self.by_category + alike * (shelves == last)
-        kinds = add_at(kinds, network.item_attribute[codes], again * weights)
-        left = (1 - kinds[:, :1]).clamp(min=torch.finfo(kinds.dtype).tiny)
-        return whole, kinds[:, 1:] / left
+        by_category = other * self.by_category + alike * (shelves == last)
+        by_category = add_at(by_category, network.item_attribute[codes], again * weights)
+        left = (1 - by_category[:, :1]).clamp(min=torch.finfo(by_category.dtype).tiny)
+        return whole, by_category[:, 1:] / left

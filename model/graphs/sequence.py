@@ -29,8 +29,8 @@ class ServingGraph(Servable):
     vectors: Tensor  # (V + 2, D), by item code
     table: Tensor  # (D + 1, V'), by catalogue index, filled up to whole groups; biases last
     steps: Tensor  # (M,) from the first item of a group to each of its items
-    places: Tensor  # (V + 2, M) the catalogue indices of each code's companions
-    sums: Tensor  # (E, V + 2) of the companions' shares
+    places: Tensor  # (V + 2, M) the catalogue indices of each code's neighbours
+    sums: Tensor  # (E, V + 2) of the neighbours' shares
 
     def __init__(self, network: SequenceModel, config: ArtifactConfig) -> None:
         super().__init__()
@@ -81,7 +81,7 @@ class ServingGraph(Servable):
     def rules(self, weights: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
         """The weights (B, E, L) of the rules of codes (B, L), and the rows they weigh.
 
-        A row (B, E, L, M) has the share of each companion, and ``sums`` has what is in a row.
+        A row (B, E, L, M) has the share of each neighbour, and ``sums`` has what is in a row.
         """
         return weights, self.network.shares[:, codes].transpose(0, 1).to(weights.dtype)
 

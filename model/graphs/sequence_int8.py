@@ -11,7 +11,7 @@ from model.graphs.sequence import ServingGraph
 from model.networks.sequence import SequenceModel
 
 SIGNED, UNSIGNED = 127, 255  # the largest codes
-SHORT_CODES = 1 << 16  # companions of a smaller catalogue fit two bytes
+SHORT_CODES = 1 << 16  # neighbours in a smaller catalogue fit two bytes
 
 
 class Rows(NamedTuple):

@@ -48,8 +48,8 @@ def newest(items: Tensor, lengths: Tensor, count: int) -> Tensor:
 
     Returns (B, count).
     """
-    place = lengths.long()[:, None] - 1 - torch.arange(count, device=items.device)
-    return items.long().gather(1, place.clamp(min=0)).masked_fill(place < 0, 0)
+    position = lengths.long()[:, None] - 1 - torch.arange(count, device=items.device)
+    return items.long().gather(1, position.clamp(min=0)).masked_fill(position < 0, 0)
 
 
 def once(codes: Tensor, earlier: Tensor) -> Tensor:
@@ -80,9 +80,9 @@ def relate(
     recency = (1 / (1 + steps.clamp(min=0).float()))[:, None, :]  # (B, 1, L)
     real = (steps >= 0)[:, None, :]
     same = ((candidates[:, :, None] == items[:, None, :]) & real).float()  # (B, N, L)
-    kind = attribute[candidates]
-    alike = kind[:, :, None] == attribute[items.long()][:, None, :]
-    alike = (alike & (kind > 0)[:, :, None] & real).float()
+    category = attribute[candidates]
+    alike = category[:, :, None] == attribute[items.long()][:, None, :]
+    alike = (alike & (category > 0)[:, :, None] & real).float()
     share = alike.sum(dim=2) / lengths.clamp(min=1)[:, None]
     codes, shares = near
     last = _going_with(candidates, codes[:, 0], shares[:, 0])

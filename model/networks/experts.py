@@ -90,7 +90,7 @@ class Rules(nn.Module):
 
     ``r_tj = distance[t−j] + depth[t] + g·h_t + support[j] + 3``, where support says how much was
     counted for the item at j: what goes with a rare one is known badly. Position j shares its
-    ``exp r_tj`` out among the companions of its item, as
+    ``exp r_tj`` out among the neighbours of its item, as
     ``model.training.sequence.co_occurrence`` counted them.
     """
 

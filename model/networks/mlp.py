@@ -41,7 +41,7 @@ class MlpConfig(PreTrainedConfig):  # type: ignore[no-untyped-call]
         *,
         items: int = 1,  # V: the catalogue, without the codes for padding and unknown
         categories: int = 0,  # C
-        actions: int = 3,  # kinds, without the code for padding
+        actions: int = 3,  # action types, without the code for padding
         gap_buckets: int = 23,  # without the code for padding
         intents: int = 2,
         max_length: int = 52,  # L: the widest padded batch
@@ -168,15 +168,15 @@ class MlpModel(PreTrainedModel):  # type: ignore[no-untyped-call]
         weights = decays(steps, items.shape[1], RECENCY_DECAY)
         recent = _pool(known * weights, vectors)
         last = vectors.gather(1, _at(lengths - 1)[..., None].expand(-1, -1, vectors.shape[2]))
-        kinds = functional.one_hot(actions.long(), self.config.actions + 1).float()
+        types = functional.one_hot(actions.long(), self.config.actions + 1).float()
         real = (steps >= 0).float()
-        counts = log_counts((kinds * real[..., None]).sum(dim=1), items.shape[1])
+        counts = log_counts((types * real[..., None]).sum(dim=1), items.shape[1])
         # The gap at a position ends with the next action; the newest one ends at the clock, which
         # stands still where a score is asked for by an action. So it is the one before.
         waited = gaps.long().gather(1, _at(lengths - 2))[:, 0]
         waited = waited.masked_fill(lengths < 2, 0)
-        newest_kind = kinds.gather(1, _at(lengths - 1)[..., None].expand(-1, -1, kinds.shape[2]))
-        parts = [mean, recent, last[:, 0], self.gap(waited), newest_kind[:, 0], counts]
+        newest_type = types.gather(1, _at(lengths - 1)[..., None].expand(-1, -1, types.shape[2]))
+        parts = [mean, recent, last[:, 0], self.gap(waited), newest_type[:, 0], counts]
         parts += [log_counts(lengths, items.shape[1])[:, None], _clock(hours)]
         return User(torch.cat(parts, dim=1), mean, recent)
 

@@ -1,8 +1,8 @@
-"""The path network: a hidden Markov model of the stages that a visit to the shop goes through.
+"""The session HMM (network ``path``): a hidden Markov model of the stages of a session.
 
-A visit is what a user does without a pause of about half an hour. Each action is one symbol: its
-kind, whether the item stands in the visit already or is of the last one's category, and how long
-it took. The stages are hidden; a fifth state, which is entered once, is the end of the visit
+A session is what a user does without a pause of about half an hour. Each action is one symbol: its
+type, whether the item stands in the session already or is of the last one's category, and how long
+it took. The stages are hidden; a fifth state, which is entered once, is the end of the session
 (Rabiner, "A Tutorial on Hidden Markov Models …", Proceedings of the IEEE 1989).
 """
 
@@ -18,10 +18,10 @@ from model.features import FIRST_ACTION, FIRST_ITEM
 from model.networks.candidates import log_counts
 from model.visits import RELATIONS, STAGES
 
-END = len(STAGES)  # the state after the stages: the visit is over
+END = len(STAGES)  # the state after the stages: the session is over
 STATES = END + 1
 SAME_ITEM, SAME_CATEGORY, OTHER = range(len(RELATIONS))
-OVER_FROM = 13  # code of the first gap that ends a visit: 2^11 s, 34 minutes
+OVER_FROM = 13  # code of the first gap that ends a session: 2^11 s, 34 minutes
 SLOWER_FROM = (5, 8)  # codes of the first gaps that are not quick (8 s) and that are slow (64 s)
 PACES = 1 + len(SLOWER_FROM)
 QUANTILES = 200
@@ -38,7 +38,7 @@ class PathConfig(PreTrainedConfig):  # type: ignore[no-untyped-call]
         *,
         items: int = 1,  # V: the catalogue, without the codes for padding and unknown
         categories: int = 0,  # C
-        actions: int = 3,  # kinds, without the code for padding
+        actions: int = 3,  # action types, without the code for padding
         intents: int = 2,
         max_length: int = 52,  # L: the widest padded batch
         **kwargs: Any,
@@ -52,34 +52,34 @@ class PathConfig(PreTrainedConfig):  # type: ignore[no-untyped-call]
 
     @property
     def symbols(self) -> int:
-        """How many kinds of action a visit is made of."""
+        """How many different symbols a session is made of."""
         return self.actions * len(RELATIONS) * PACES
 
 
 class Observed(NamedTuple):
     """Windows as the hidden Markov model sees them."""
 
-    symbols: Tensor  # (B, L) 0 to N - 1, -1 for an action of a kind that the model does not know
-    starts: Tensor  # (B, L) whether a visit begins here
-    newest: Tensor  # (B, L) whether the action belongs to the newest visit
+    symbols: Tensor  # (B, L) 0 to N - 1, -1 for an action of a type that the model does not know
+    starts: Tensor  # (B, L) whether a session begins here
+    newest: Tensor  # (B, L) whether the action belongs to the newest session
 
 
 class Belief(NamedTuple):
     """What is believed of each of B users after their newest action."""
 
     stages: Tensor  # (B, S) probabilities
-    surprise: Tensor  # (B,) −log likelihood of the newest visit, in nats an action
+    surprise: Tensor  # (B,) −log likelihood of the newest session, in nats an action
 
 
 class PathModel(PreTrainedModel):  # type: ignore[no-untyped-call]
-    """From a window to the stage of the visit, its next step, and its end."""
+    """From a window to the stage of the session, its next step, and its end."""
 
     config_class = PathConfig
     base_model_prefix = "path"
-    start: Tensor  # (S + 1,) the stage of a visit's first action
+    start: Tensor  # (S + 1,) the stage of a session's first action
     transition: Tensor  # (S + 1, S + 1) row: from, column: to
     emission: Tensor  # (S + 1, N) of each symbol; the end has none
-    surprises: Tensor  # (Q,) of the training visits, ascending: their quantiles
+    surprises: Tensor  # (Q,) of the training sessions, ascending: their quantiles
     item_attribute: Tensor  # (V + 2,) by item code: 0 none, else category + 1
     popularity: Tensor  # (V,) the share of each item in the counts
     on_shelf: Tensor  # (V,) the share of each item in the counts of its category
@@ -107,13 +107,13 @@ class PathModel(PreTrainedModel):  # type: ignore[no-untyped-call]
 
     def set_items(self, categories: Tensor, counts: Tensor) -> None:
         """Say what is known of the catalogue: category indices (V,), -1 for none, counts (V,)."""
-        kinds = categories.to(self.item_attribute) + 1
-        self.item_attribute[FIRST_ITEM:] = kinds
+        attributes = categories.to(self.item_attribute) + 1
+        self.item_attribute[FIRST_ITEM:] = attributes
         weights = counts.to(torch.float64) + 1e-3  # an item nobody acted on is possible
         totals = torch.zeros(self.config.categories + 1, dtype=torch.float64)
-        totals.index_add_(0, kinds, weights)
+        totals.index_add_(0, attributes, weights)
         self.popularity.copy_(weights / weights.sum())
-        self.on_shelf.copy_(weights / totals[kinds])
+        self.on_shelf.copy_(weights / totals[attributes])
 
     def observe(self, items: Tensor, actions: Tensor, gaps: Tensor, lengths: Tensor) -> Observed:
         """The symbols of windows (B, L); what stands in padding has no meaning."""
@@ -121,16 +121,16 @@ class PathModel(PreTrainedModel):  # type: ignore[no-untyped-call]
         place = torch.arange(length, device=items.device)
         waited = functional.pad(gaps[:, :-1], (1, 0))  # before each action; 0 before the first
         starts = (waited >= OVER_FROM) | (place == 0)
-        visit = starts.long().cumsum(dim=1)  # (B, L) number of the visit
-        newest = visit == visit.gather(1, (lengths.long() - 1).clamp(min=0)[:, None])
+        number = starts.long().cumsum(dim=1)  # (B, L) of the session
+        newest = number == number.gather(1, (lengths.long() - 1).clamp(min=0)[:, None])
         newest = newest & (place < lengths[:, None])
         earlier = place[:, None] > place  # (L, L)
-        same = (items[:, :, None] == items[:, None, :]) & (visit[:, :, None] == visit[:, None, :])
+        same = (items[:, :, None] == items[:, None, :]) & (number[:, :, None] == number[:, None, :])
         again = (same & earlier & (items >= FIRST_ITEM)[:, :, None]).any(dim=2)
-        kind = self.item_attribute[items.long()]
-        before = functional.pad(kind[:, :-1], (1, 0))
-        alike = (kind == before) & (kind > 0) & ~starts
-        relation = torch.full_like(kind, OTHER)
+        attribute = self.item_attribute[items.long()]
+        before = functional.pad(attribute[:, :-1], (1, 0))
+        alike = (attribute == before) & (attribute > 0) & ~starts
+        relation = torch.full_like(attribute, OTHER)
         relation = relation.masked_fill(alike, SAME_CATEGORY).masked_fill(again, SAME_ITEM)
         steady, slow = ((waited >= code).long() for code in SLOWER_FROM)
         pace = (steady + slow).masked_fill(starts, PACES - 1)
@@ -138,8 +138,8 @@ class PathModel(PreTrainedModel):  # type: ignore[no-untyped-call]
         symbols = (action * len(RELATIONS) + relation) * PACES + pace
         return Observed(symbols.masked_fill(action < 0, -1), starts, newest)
 
-    def believe(self, observed: Observed, lengths: Tensor) -> Belief:
-        """The forward algorithm, over the newest visit of each window."""
+    def believe(self, observed: Observed) -> Belief:
+        """The forward algorithm, over the newest session of each window."""
         symbols, starts, newest = observed
         chances = self.emission.T[symbols.clamp(min=0)]  # (B, L, S + 1)
         chances = torch.where((symbols < 0)[..., None], (self.start > 0).float(), chances)
@@ -161,8 +161,8 @@ class PathModel(PreTrainedModel):  # type: ignore[no-untyped-call]
     def expect(self, stages: Tensor) -> tuple[Tensor, Tensor]:
         """What comes next, from beliefs (B, S + 1).
 
-        The chances (B, kinds · relations) of each step if the visit goes on, kinds outside, and
-        the chance (B,) that it ends.
+        The chances (B, A · R) of each step if the session goes on, action types outside and
+        relations inside, and the chance (B,) that it ends.
         """
         following = stages @ self.transition  # (B, S + 1)
         paces = (following @ self.emission).view(-1, self.config.symbols // PACES, PACES)
@@ -175,11 +175,11 @@ class PathModel(PreTrainedModel):  # type: ignore[no-untyped-call]
     def describe(
         self, actions: Tensor, lengths: Tensor, newest: Tensor, stages: Tensor, ends: Tensor
     ) -> Tensor:
-        """What intents are told from: stages, the newest visit's actions, and its end, (B, F)."""
-        kinds = functional.one_hot(actions.long(), self.config.actions + 1)[..., 1:].float()
-        counts = (kinds * newest[..., None]).sum(dim=1)
-        at = (lengths.long() - 1).clamp(min=0)[:, None, None].expand(-1, -1, kinds.shape[2])
-        last = kinds.gather(1, at)[:, 0]
+        """What intents are told from: stages, the newest session's actions, and its end, (B, F)."""
+        types = functional.one_hot(actions.long(), self.config.actions + 1)[..., 1:].float()
+        counts = (types * newest[..., None]).sum(dim=1)
+        at = (lengths.long() - 1).clamp(min=0)[:, None, None].expand(-1, -1, types.shape[2])
+        last = types.gather(1, at)[:, 0]
         length = newest.float().sum(dim=1, keepdim=True)
         logs = [log_counts(n, newest.shape[1]) for n in (counts, length)]
         return torch.cat([stages[:, :END], last, *logs, ends[:, None]], dim=1)
@@ -187,9 +187,9 @@ class PathModel(PreTrainedModel):  # type: ignore[no-untyped-call]
     def forward(
         self, items: Tensor, actions: Tensor, gaps: Tensor, lengths: Tensor
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Stages (B, S), steps (B, kinds · relations), end and surprise (B, 2), features (B, F)."""
+        """Stages (B, S), steps (B, A · R), end and surprise (B, 2), features (B, F)."""
         observed = self.observe(items, actions, gaps, lengths)
-        belief = self.believe(observed, lengths)
+        belief = self.believe(observed)
         steps, ends = self.expect(belief.stages)
         features = self.describe(actions, lengths, observed.newest, belief.stages, ends)
         return belief.stages[:, :END], steps, torch.stack([ends, belief.surprise], 1), features

@@ -1,4 +1,4 @@
-"""The places of a window: how far apart, how deep, how often the same item; in torch."""
+"""The positions of a window: how far apart, how deep, how often the same item; in torch."""
 
 import torch
 from torch import Tensor
@@ -42,9 +42,9 @@ def deepest(max_length: int) -> int:
 
 def buckets(at: Tensor | None, length: int, device: torch.device) -> Tensor:
     """Which bucket of depths ``at`` (B, T), or each position, is in: (1 or B, T)."""
-    place = positions(at, length, device)
+    position = positions(at, length, device)
     # One by one: a tensor of the starts would be a copy from the host, which no CUDA graph takes.
-    passed = [(place >= start).long() for start in BUCKET_STARTS]
+    passed = [(position >= start).long() for start in BUCKET_STARTS]
     return torch.stack(passed).sum(0)
 
 

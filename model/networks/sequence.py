@@ -37,9 +37,9 @@ class SequenceConfig(PreTrainedConfig):  # type: ignore[no-untyped-call]
         attributes: int = 0,  # distinct values of the items' attributes
         attributes_each: int = 1,  # P: that an item has at most
         text_width: int = 0,  # of the frozen vectors of the items' texts
-        text_source: dict[str, str] | None = None,  # whose vectors, see texts.TextSource
+        text_source: dict[str, str] | None = None,  # whose vectors, see text_encoder.TextSource
         companions: int = 1,  # M: that the rules know of an item at most
-        actions: int = 3,  # kinds, without the code for padding
+        actions: int = 3,  # action types, without the code for padding
         gap_buckets: int = 23,  # without the code for padding
         reads: Sequence[str] = READS,  # what of an action goes in, besides its item
         intents: int = 2,
@@ -91,7 +91,7 @@ class SequenceModel(PreTrainedModel):  # type: ignore[no-untyped-call]
     companions: Tensor  # (V + 2, M) item codes, see model.training.sequence.co_occurrence
     shares: Tensor  # (E, V + 2, M)
     support: Tensor  # (E, V + 2) buckets of experts.support_of
-    balance: Tensor  # (buckets, 1 + E) added to the logits of copy and rules, see training.balance
+    balance: Tensor  # (buckets, 1 + E) added to the logits of copy and rules
 
     def __init__(self, config: SequenceConfig) -> None:
         super().__init__(config)

@@ -29,15 +29,15 @@ class TextConfig(PreTrainedConfig):  # type: ignore[no-untyped-call]
         *,
         items: int = 1,  # V: the catalogue, without the codes for padding and unknown
         categories: int = 0,  # C
-        actions: int = 3,  # kinds, without the code for padding
+        actions: int = 3,  # action types, without the code for padding
         gap_buckets: int = 23,  # without the code for padding
         intents: int = 2,
         encoder: dict[str, Any] | None = None,
-        source: dict[str, str] | None = None,  # see texts.TextSource
+        source: dict[str, str] | None = None,  # see text_encoder.TextSource
         marks: tuple[int, int, int] = (101, 102, 0),  # token ids that begin, part and pad
         last_items: int = 5,  # K: the network looks no further back
         title_tokens: int = 16,  # of one item
-        action_tokens: int = 1,  # of one kind of action
+        action_tokens: int = 1,  # of one action type
         most_tokens: int = 64,  # M: of all that BERT reads; what is oldest is cut off
         **kwargs: Any,
     ) -> None:
@@ -86,7 +86,7 @@ class Last(NamedTuple):
 
 
 class Context(nn.Module):
-    """What titles do not tell of the K actions: their kinds, the gaps, what came again."""
+    """What titles do not tell of the K actions: their types, the gaps, what came again."""
 
     def __init__(self, config: TextConfig, width: int) -> None:
         super().__init__()
@@ -97,7 +97,7 @@ class Context(nn.Module):
         self.tables = nn.ModuleList(tables)
 
     def forward(self, last: Last) -> Tensor:
-        """The sum of one vector for each code at each of the K places: (B, D)."""
+        """The sum of one vector for each code at each of the K positions: (B, D)."""
         place = torch.arange(last.items.shape[1], device=last.items.device)
         total = torch.zeros((), device=last.items.device)
         codes = (last.actions, last.waited, last.again())
@@ -118,7 +118,7 @@ class TextModel(PreTrainedModel):  # type: ignore[no-untyped-call]
     base_model_prefix = "text"
     _supports_sdpa = True
     item_tokens: Tensor  # (V + 2, T) by item code, NO_TOKEN where a title is shorter
-    action_words: Tensor  # (kinds + 1, A) by action code
+    action_words: Tensor  # (action types + 1, A) by action code
     item_vectors: Tensor  # (V + 2, D) of unit length, or 0 without a text
 
     def __init__(self, config: TextConfig) -> None:
@@ -126,10 +126,12 @@ class TextModel(PreTrainedModel):  # type: ignore[no-untyped-call]
         inner = AutoConfig.for_model(**config.encoder)
         width, codes = inner.hidden_size, config.items + FIRST_ITEM
         self.encoder = AutoModel.from_config(inner)  # type: ignore[no-untyped-call]
-        words = torch.full((codes, config.title_tokens), NO_TOKEN, dtype=torch.int32)
-        kinds = torch.full((config.actions + 1, config.action_tokens), NO_TOKEN, dtype=torch.int32)
-        self.register_buffer("item_tokens", words)
-        self.register_buffer("action_words", kinds)
+        for name, rows, tokens in (
+            ("item_tokens", codes, config.title_tokens),
+            ("action_words", config.actions + 1, config.action_tokens),
+        ):
+            table = torch.full((rows, tokens), NO_TOKEN, dtype=torch.int32)
+            self.register_buffer(name, table)
         self.register_buffer("item_vectors", torch.zeros(codes, width))
         self.norm = nn.LayerNorm(width)
         self.context = Context(config, width)

@@ -1,4 +1,4 @@
-"""The texts: a frozen encoder of the BERT family, from a title to a vector of unit length.
+"""The text encoder: a frozen one of the BERT family, from a title to a vector of unit length.
 
 It comes from a folder or from an installed package; nothing is fetched.
 """
@@ -75,16 +75,16 @@ class TextEncoder:
         Equal texts are encoded once. ``tell`` hears how many texts are done.
         """
         vectors = np.zeros((len(texts), self.width), dtype=np.float32)
-        places: dict[str, list[int]] = {}
-        for place, text in enumerate(texts):
+        indices: dict[str, list[int]] = {}
+        for index, text in enumerate(texts):
             if words := " ".join(text.split()):
-                places.setdefault(words, []).append(place)
-        distinct = list(places)
-        done = len(texts) - sum(map(len, places.values()))
+                indices.setdefault(words, []).append(index)
+        distinct = list(indices)
+        done = len(texts) - sum(map(len, indices.values()))
         for numbers, found in self._batches(distinct):
             for number, vector in zip(numbers, found, strict=True):
-                vectors[places[distinct[number]]] = vector
-                done += len(places[distinct[number]])
+                vectors[indices[distinct[number]]] = vector
+                done += len(indices[distinct[number]])
             tell(done)
         return vectors
 

@@ -27,7 +27,7 @@ from model.artifact.artifact import (
 )
 from model.artifact.network import load_network
 from model.catalogue import NO_CATEGORY, Catalogue
-from model.data.attributes import number, with_category
+from model.data.attribute_codes import number, with_category
 from model.data.log import Item
 from model.errors import ArtifactError, DataError
 from model.features import FIRST_ITEM

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from model import visits
 from model.artifact.artifact import CALIBRATION, CONTEXTS, MAX_TABLE_BYTES, Artifact
 from model.artifact.calibration import Calibration
-from model.artifact.day_parts import PARTS, Contexts, part_of_day
+from model.artifact.day_parts import PARTS, DayPartCounts, part_of_day
 from model.catalogue import Catalogue
 from model.errors import ArtifactError, ScorerError
 from model.features import Padded, Ragged, flatten, pad
@@ -159,7 +159,7 @@ def _read_counts(artifact: Artifact, catalogue: Catalogue) -> Ints:
         return np.broadcast_to(catalogue.counts, (PARTS, len(catalogue)))
     try:
         fields = artifact.read_object(CONTEXTS, MAX_TABLE_BYTES)
-        return Contexts.from_json(fields, len(catalogue)).counts
+        return DayPartCounts.from_json(fields, len(catalogue)).counts
     except ValueError as error:
         raise artifact.error(f"{CONTEXTS} {error}; export the artifact again") from None
 

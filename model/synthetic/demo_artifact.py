@@ -24,7 +24,7 @@ EVENTS_SEED = 1
 START_MS = 1_790_000_000_000
 N_EVENTS = 200_000
 SHOPPERS = 10_000  # the demo's; here they come at their own pace, so that 200,000 events take days
-PARTS = 1_000
+STEPS = 1_000
 
 
 def build(folder: Path, n_events: int = N_EVENTS, epochs: int = 8) -> None:
@@ -36,13 +36,13 @@ def build(folder: Path, n_events: int = N_EVENTS, epochs: int = 8) -> None:
         f"python -m model.synthetic.demo_artifact: {n_events} events of {SHOPPERS} shoppers in "
         f"Shop({SHOP_SEED}), events seed {EVENTS_SEED}"
     )
-    with TemporaryDirectory() as scratch, progress("training", PARTS) as tell:
+    with TemporaryDirectory() as scratch, progress("training", STEPS) as tell:
         path = Path(scratch) / "events.jsonl"
         with path.open("w", encoding="utf-8") as log:
             log.writelines(json.dumps(e) + "\n" for e in itertools.islice(events, n_events))
 
         def report(found: Progress) -> None:
-            tell(int(found.done * PARTS))
+            tell(int(found.done * STEPS))
 
         run(EventLog.open([path]), plan, folder, overwrite=True, by=by, report=report)
 

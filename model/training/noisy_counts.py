@@ -1,4 +1,4 @@
-"""The release: how popular items are and how often intents come true, counted with noise.
+"""Noisy counts: how popular items are and how often intents come true, with Gaussian noise.
 
 Every user adds a vector of bounded length to the counts, so Gaussian noise of a multiple of that
 bound hides whether any one of them is there (Dwork and Roth, 2014, A.1).
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from model.artifact.day_parts import PARTS, Contexts
+from model.artifact.day_parts import PARTS, DayPartCounts
 from model.catalogue import PER_EVENT, decays
 from model.data.dataset import Histories, Labels
 from model.features import CENSORED
@@ -24,27 +24,27 @@ Ints = npt.NDArray[np.int64]
 BOUND = math.sqrt(2)  # of a user's whole vector: what they acted on, and what came of it, 1 each
 
 
-class Release(NamedTuple):
-    """What may be known of the counts."""
+class LogCounts(NamedTuple):
+    """How popular items are in each part of the day, and how often each intent comes true."""
 
-    contexts: Contexts
+    day_parts: DayPartCounts
     rates: Floats  # (A,) of the intents, each user counting alike
 
     @property
     def counts(self) -> Ints:
         """(V,) of the items, over the whole day."""
-        counts: Ints = self.contexts.counts.sum(axis=0)
+        counts: Ints = self.day_parts.counts.sum(axis=0)
         return counts
 
 
-def release(
+def noisy_counts(
     histories: Histories,
     labels: Labels,
     items: int,
     now_ms: int,
     noise: float,
     rng: np.random.Generator,
-) -> Release:
+) -> LogCounts:
     """Count with noise of so many times ``BOUND``, drawn from ``rng``."""
     spread = noise * BOUND
     acted = acted_on(histories, items, now_ms).sum(axis=0)
@@ -53,7 +53,8 @@ def release(
     yes, known = came + rng.normal(scale=spread, size=came.shape)
     rates = np.where(known > 0, yes / np.where(known > 0, known, 1), 0).clip(0, 1)
     # The parts of the day are not told apart: it would take four times as many noisy numbers.
-    return Release(Contexts(np.tile(np.rint(acted / PARTS).astype(np.int64), (PARTS, 1))), rates)
+    counts = np.tile(np.rint(acted / PARTS).astype(np.int64), (PARTS, 1))
+    return LogCounts(DayPartCounts(counts), rates)
 
 
 def acted_on(histories: Histories, items: int, now_ms: int) -> "csr_array":

@@ -72,7 +72,7 @@ class Plan:
     device: str = "cpu"
     encoder: Path | None = None  # a folder with a BERT for texts; the package's if None
     texts: bool = True  # let titles say what an item is like, where there is an encoder
-    tune: str = "top"  # what of it the text network trains, see training_text
+    tune: str = "top"  # what of it the text network trains, see training.text.fit
     refit: bool = True  # learn anew from all events once the held-out ones have said how long
     start: Path | None = None  # an older artifact, to start from what it learnt
     checkpoints: Path | None = None  # a folder to go on from after a break

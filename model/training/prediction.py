@@ -13,7 +13,7 @@ from model.data.dataset import NO_NEXT
 from model.features import Padded
 from model.training.results import Predictions
 from model.training.sampling import batches
-from model.training.training_data import Parts
+from model.training.training_data import TrainingData
 from model.training.windows import windows_until
 
 Ints = npt.NDArray[np.int64]
@@ -24,14 +24,14 @@ Answer = Callable[[Padded, Tensor], tuple[Tensor, Tensor]]
 
 @torch.no_grad()
 def predict_events(
-    parts: Parts, config: ArtifactConfig, events: Ints, at_once: int, answer: Answer
+    data: TrainingData, config: ArtifactConfig, events: Ints, at_once: int, answer: Answer
 ) -> Predictions:
     """What is answered after these events of the whole log, some at a time, and what happened."""
-    labels = parts.held_out_labels
+    labels = data.held_out_labels
     next_items = labels.next_items[events].astype(np.int64)
     ranks, logits = [np.zeros(0, np.int64)], [np.zeros((0, len(config.intents)), np.float32)]
     for rows in batches(np.arange(len(events)), at_once):
-        windows = windows_until(parts.whole, events[rows], config)
+        windows = windows_until(data.whole, events[rows], config)
         found, intents = answer(windows, torch.from_numpy(next_items[rows]))
         ranks.append(found.cpu().numpy())
         logits.append(intents.cpu().numpy())

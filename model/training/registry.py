@@ -1,4 +1,4 @@
-"""The fitting: which training makes which network, all behind one protocol."""
+"""The registry: which training fits which network, all behind one protocol."""
 
 from collections.abc import Callable
 from importlib import import_module
@@ -9,10 +9,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from model.networks.network import Network
-    from model.training.noisy_counts import Release
+    from model.training.noisy_counts import LogCounts
     from model.training.plan import Plan, Progress
     from model.training.results import Predictions
-    from model.training.training_data import Parts
+    from model.training.training_data import TrainingData
 
 # The module of each network's training; each has a function ``fit``. Imported late, for some
 # need libraries that others do not.
@@ -29,23 +29,23 @@ TRAININGS = {
 
 
 class Fitted(NamedTuple):
-    """A trained network on the CPU, in eval mode, and what it says of the held-out events."""
+    """A trained network on the CPU, in eval mode, and its predictions of the held-out events."""
 
     network: "Network"
-    said: "Predictions"
+    predictions: "Predictions"
     refitted: bool = False  # whether its weights learnt from the held-out events in the end
     files: "Mapping[str, Mapping[str, Any]]" = MappingProxyType({})  # more of the artifact's, JSON
     made: "Mapping[str, Any]" = MappingProxyType({})  # more that the manifest says of it
-    counted: "Release | None" = None  # what may be told of counts, if not all of them may
+    counted: "LogCounts | None" = None  # what may be published of them; None: all
 
 
 class Fit(Protocol):
     """A training."""
 
     def __call__(
-        self, parts: "Parts", plan: "Plan", report: "Callable[[Progress], None]"
+        self, data: "TrainingData", plan: "Plan", report: "Callable[[Progress], None]"
     ) -> Fitted:
-        """Train on ``parts.learnt``, choose on the held-out events, and predict those.
+        """Train on ``data.learnt``, choose on the held-out events, and predict those.
 
         Raises ``DataError`` for a log from which this kind of network cannot learn.
         """

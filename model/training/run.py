@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 from transformers.utils import logging
 
-from model.artifact import day_parts as contexts
+from model.artifact import day_parts
 from model.artifact.artifact import (
     CALIBRATION,
     CATALOGUE,
@@ -29,11 +29,11 @@ from model.evaluation import metrics
 from model.features import CENSORED
 from model.networks.network import Network
 from model.packaging.export import export_onnx
-from model.training.noisy_counts import Release
+from model.training.noisy_counts import LogCounts
 from model.training.plan import Plan, Progress
 from model.training.registry import Fitted, fit_of
 from model.training.results import Predictions
-from model.training.training_data import Parts, read
+from model.training.training_data import TrainingData, read
 
 
 def run(
@@ -58,17 +58,17 @@ def run(
     that cannot be written; both before the first step of training.
     """
     with ArtifactWriter(folder, overwrite=overwrite) as writer:
-        parts = read(log, plan, items or {})
-        data = _times(parts) | ({} if plan.privacy else _data(log, parts))
-        return make(parts, plan, writer, data=data, by=by, report=report)
+        data = read(log, plan, items or {})
+        described = _times(data) | ({} if plan.privacy else _data(log, data))
+        return make(data, plan, writer, described=described, by=by, report=report)
 
 
 def make(
-    parts: Parts,
+    data: TrainingData,
     plan: Plan,
     writer: ArtifactWriter,
     *,
-    data: dict[str, Any],
+    described: dict[str, Any],
     by: str,
     report: Callable[[Progress], None] = lambda _: None,
 ) -> Artifact:
@@ -81,27 +81,27 @@ def make(
             learning.append(_point(progress))
         report(progress)
 
-    fitted = fit_of(plan.config.network, private=plan.privacy is not None)(parts, plan, note)
-    said = fitted.said
-    catalogue, counted = parts.catalogue, fitted.counted
+    fitted = fit_of(plan.config.network, private=plan.privacy is not None)(data, plan, note)
+    found = fitted.predictions
+    catalogue, counted = data.catalogue, fitted.counted
     if counted is None:
-        counted = _count(parts)
+        counted = _count(data)
     else:
         catalogue = catalogue.counting(counted.counts)
-    calibration = fit(plan.config.intents, said.intent_logits, said.intents, counted.rates)
+    calibration = fit(plan.config.intents, found.intent_logits, found.intents, counted.rates)
     _save(fitted.network, writer.draft)
     writer.write_object(CATALOGUE, catalogue.to_json())
     writer.write_object(CALIBRATION, calibration.to_json())
-    writer.write_object(CONTEXTS, counted.contexts.to_json())
+    writer.write_object(CONTEXTS, counted.day_parts.to_json())
     for name, content in fitted.files.items():
         writer.write_object(name, content)
-    held_out = {} if plan.privacy else _figures(plan.config, said, calibration, parts)
+    held_out = {} if plan.privacy else _figures(plan.config, found, calibration, data)
     writer.write_object(METRICS, {"held_out": held_out, "learning": learning})
     export_onnx(fitted.network, plan.config, writer.draft)
     return writer.seal(
         plan.config,
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        data=data | {TRAINED_UNTIL: _trained_until_ms(parts, fitted)},
+        data=described | {TRAINED_UNTIL: _trained_until_ms(data, fitted)},
         made=_made(by, plan, time.monotonic() - started_s) | dict(fitted.made),
     )
 
@@ -117,63 +117,63 @@ def _save(model: Network, folder: Path) -> None:
     model.save_pretrained(folder)
 
 
-def _count(parts: Parts) -> Release:
+def _count(data: TrainingData) -> LogCounts:
     """What is acted on at which part of the day, and how often each intent came true."""
-    counted = contexts.count(
-        parts.whole.items, parts.whole.times_ms, len(parts.catalogue), parts.held_out.end_ms
+    counted = day_parts.count(
+        data.whole.items, data.whole.times_ms, len(data.catalogue), data.held_out.end_ms
     )
-    labels = parts.learnt_labels.intents
+    labels = data.learnt_labels.intents
     known = (labels != CENSORED).sum(axis=0)  # 0 where nobody could tell
-    return Release(counted, (labels == 1).sum(axis=0) / np.maximum(known, 1))
+    return LogCounts(counted, (labels == 1).sum(axis=0) / np.maximum(known, 1))
 
 
 def _figures(
-    config: ArtifactConfig, said: Predictions, calibration: Calibration, parts: Parts
+    config: ArtifactConfig, found: Predictions, calibration: Calibration, data: TrainingData
 ) -> dict[str, Any]:
-    chances = calibration.apply(said.intent_logits)
+    chances = calibration.apply(found.intent_logits)
     return {
-        "from_ms": parts.held_out.start_ms,
-        "until_ms": parts.held_out.end_ms,
+        "from_ms": data.held_out.start_ms,
+        "until_ms": data.held_out.end_ms,
         "items": {
-            config.name: metrics.item_figures(said.ranks),
-            "popularity": metrics.item_figures(_popularity_ranks(parts)),
+            config.name: metrics.item_figures(found.ranks),
+            "popularity": metrics.item_figures(_popularity_ranks(data)),
         },
         "intents": {
-            name: metrics.intent_figures(said.intents[:, column], chances[:, column])
-            | {"threshold": metrics.best_threshold(said.intents[:, column], chances[:, column])}
+            name: metrics.intent_figures(found.intents[:, column], chances[:, column])
+            | {"threshold": metrics.best_threshold(found.intents[:, column], chances[:, column])}
             for column, name in enumerate(config.intents)
         },
     }
 
 
-def _popularity_ranks(parts: Parts) -> npt.NDArray[np.int64]:
+def _popularity_ranks(data: TrainingData) -> npt.NDArray[np.int64]:
     """Where the held-out next items stand by their count before the held-out period."""
-    counts = parts.counts
+    counts = data.counts
     ranks = np.zeros(len(counts) + 1, dtype=np.int64)  # the last one is for UNKNOWN
     ranks[np.argsort(-counts, kind="stable")] = np.arange(1, len(counts) + 1)
-    targets = parts.held_out_labels.next_items
+    targets = data.held_out_labels.next_items
     held_out: npt.NDArray[np.int64] = ranks[targets[targets != NO_NEXT]]
     return held_out
 
 
-def _data(log: EventLog, parts: Parts) -> dict[str, Any]:
+def _data(log: EventLog, data: TrainingData) -> dict[str, Any]:
     return {
         "fingerprint": log.fingerprint,
         "rows": log.rows,
         "duplicates": log.duplicates,
         "forgotten": log.forgotten,
-        "events": len(parts.whole.items),
-        "users": len(parts.whole.offsets) - 1,
+        "events": len(data.whole.items),
+        "users": len(data.whole.offsets) - 1,
     }
 
 
-def _times(parts: Parts) -> dict[str, Any]:
-    return {"from_ms": int(parts.whole.times_ms.min()), SELECTED_UNTIL: parts.held_out.end_ms}
+def _times(data: TrainingData) -> dict[str, Any]:
+    return {"from_ms": int(data.whole.times_ms.min()), SELECTED_UNTIL: data.held_out.end_ms}
 
 
-def _trained_until_ms(parts: Parts, fitted: Fitted) -> int:
+def _trained_until_ms(data: TrainingData, fitted: Fitted) -> int:
     """The end of what the weights learnt from, counting what they started from."""
-    own = parts.held_out.end_ms if fitted.refitted else parts.held_out.start_ms
+    own = data.held_out.end_ms if fitted.refitted else data.held_out.start_ms
     older = fitted.made.get("from", {}).get(TRAINED_UNTIL) or own
     return max(own, int(older))
 

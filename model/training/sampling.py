@@ -1,4 +1,4 @@
-"""The moments: the events after which something is to be predicted, sampled and in batches."""
+"""Sampling: the events after which something is to be predicted, drawn by a seed, in batches."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""The parts: a log, read and labelled, cut into what to learn from and what to check on."""
+"""The training data: a log, read and labelled, split into a training and a held-out period."""
 
 from collections.abc import Mapping
 from typing import NamedTuple, TypedDict
@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from model.catalogue import HALF_LIFE_S, Catalogue
 from model.config import ArtifactConfig
-from model.data.attributes import Attributes
+from model.data.attribute_codes import Attributes
 from model.data.dataset import (
     Histories,
     Labels,
@@ -34,8 +34,8 @@ class Sizes(TypedDict):
     intents: int
 
 
-class Parts(NamedTuple):
-    """A log, read: what to learn from and what to check on."""
+class TrainingData(NamedTuple):
+    """A log, read: what to train on and what to hold out."""
 
     catalogue: Catalogue
     held_out: Period
@@ -63,7 +63,7 @@ class Parts(NamedTuple):
         return np.bincount(self.learnt.items, minlength=len(self.catalogue))
 
 
-def read(log: EventLog, plan: Plan, items: Mapping[str, Item]) -> Parts:
+def read(log: EventLog, plan: Plan, items: Mapping[str, Item]) -> TrainingData:
     """Read the log into columns and label them; raises ``DataError`` if there is too little."""
     held_out = cut_ms(log.frame, plan.held_out)
     catalogue = _catalogue(log, held_out.end_ms, plan, items)
@@ -75,7 +75,7 @@ def read(log: EventLog, plan: Plan, items: Mapping[str, Item]) -> Parts:
             f"of {log.rows} rows, none before the newest {plan.held_out:.0%} is followed by "
             "another of the same user; give a log in which users come back"
         )
-    return Parts(
+    return TrainingData(
         catalogue,
         held_out,
         learnt,

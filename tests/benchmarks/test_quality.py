@@ -32,26 +32,26 @@ def sequences(tmp_path: Path) -> Path:
 
 def test_the_newest_tenth_of_the_visits_is_held_out(sessions: Path) -> None:
     task = read_sessions(sessions)
-    held_out = task.parts.held_out_labels.next_items
+    held_out = task.data.held_out_labels.next_items
 
-    assert task.parts.catalogue.items == ("a", "b", "c")
-    assert len(task.parts.learnt.offsets) - 1 == 9
+    assert task.data.catalogue.items == ("a", "b", "c")
+    assert len(task.data.learnt.offsets) - 1 == 9
     assert np.flatnonzero(held_out != -2).tolist() == [len(held_out) - 2]  # b, then c
     assert task.questions[0] == Question(["a", "b"], "c")
-    assert task.parts.attributes == (("brand=7",), ("brand=7", "shop=9"), ())
+    assert task.data.attributes == (("brand=7",), ("brand=7", "shop=9"), ())
 
 
 def test_the_last_item_is_asked_for_and_the_one_before_is_held_out(sequences: Path) -> None:
     task = read_s3rec(sequences)
-    names = np.array(task.parts.catalogue.items)
+    names = np.array(task.data.catalogue.items)
 
     assert task.exclude_seen
     assert task.questions == [Question(["a", "b", "c"], "d"), Question(["b", "c"], "a")]
-    assert names[task.parts.learnt.items].tolist() == ["a", "b", "b"]
-    held_out = task.parts.held_out_labels.next_items
+    assert names[task.data.learnt.items].tolist() == ["a", "b", "b"]
+    held_out = task.data.held_out_labels.next_items
     assert names[held_out[held_out >= 0]].tolist() == ["c", "c"]
-    assert task.parts.attributes[0] == ("3", "4")
-    assert task.parts.texts[0] == "red lamp"
+    assert task.data.attributes[0] == ("3", "4")
+    assert task.data.texts[0] == "red lamp"
 
 
 def test_a_folder_without_the_files_is_one_line(tmp_path: Path) -> None:

@@ -80,9 +80,9 @@ def actions(folder: Path) -> tuple[Task, ArtifactConfig]:
         table.writerows((item, item % 4, item % 9, "") for item in range(1, ITEMS + 1))
     logs = jdata.read_folder(folder, folder)
     log = EventLog.open([logs.train])
-    parts = read(log, Plan(jdata.CONFIG, RECIPE), logs.items)
+    data = read(log, Plan(jdata.CONFIG, RECIPE), logs.items)
     questions = [Question(items[:-1], items[-1]) for items in visits()[-30:]]
-    return Task(jdata.PROTOCOL, parts, questions, exclude_seen=False), jdata.CONFIG
+    return Task(jdata.PROTOCOL, data, questions, exclude_seen=False), jdata.CONFIG
 
 
 @pytest.mark.parametrize("form", [sequences, prefixes, actions])
@@ -92,7 +92,7 @@ def test_the_scorer_ranks_what_comes_next_as_the_network_that_was_judged(
     task, config = form(tmp_path)
     plan = Plan(replace(config, top_items=ITEMS), RECIPE, width=8, refit=False)
     with ArtifactWriter(tmp_path / "artifact") as writer:
-        artifact = make(task.parts, plan, writer, data={}, by="test")
+        artifact = make(task.data, plan, writer, described={}, by="test")
     served = ask_scorer(
         OnnxScorer(artifact, ScoringOptions()), task, plan.config.max_length, lambda _: None
     )
@@ -108,7 +108,7 @@ def test_the_scorer_ranks_what_comes_next_as_the_network_that_was_judged(
 
 def asked(task: Task, artifact: Artifact) -> Batches:
     """The questions as the judge takes them: clicks a minute apart, the target after the last."""
-    catalogue = task.parts.catalogue
+    catalogue = task.data.catalogue
     lengths = np.array([len(question.items) for question in task.questions])
     items = catalogue.codes([item for question in task.questions for item in question.items])
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from model.data.log import EventLog, Item
 from model.training.plan import Plan
-from model.training.training_data import Parts, read
+from model.training.training_data import TrainingData, read
 
 if TYPE_CHECKING:
     import polars as pl
@@ -26,28 +26,28 @@ def leaks(log: EventLog, plan: Plan, items: Mapping[str, Item] | None = None) ->
     to newcomers. (Where the weights are then learnt anew from all events, ``trained_until_ms``
     says so, and no figure on those events is given for them.)
     """
-    parts = read(log, plan, items or {})
-    frame = altered(log.frame, parts.held_out.start_ms)
-    before, after = learnt(parts), learnt(read(replace(log, frame=frame), plan, items or {}))
+    data = read(log, plan, items or {})
+    frame = altered(log.frame, data.held_out.start_ms)
+    before, after = learnt(data), learnt(read(replace(log, frame=frame), plan, items or {}))
     return [name for name in before if before[name] != after[name]]
 
 
-def learnt(parts: Parts) -> dict[str, bytes]:
+def learnt(data: TrainingData) -> dict[str, bytes]:
     """All that the weights and the base rates come from, by name."""
     arrays: dict[str, npt.NDArray[Any]] = {
-        "items": parts.learnt.items,
-        "actions": parts.learnt.actions,
-        "times": parts.learnt.times_ms,
-        "users": parts.learnt.offsets,
-        "next items": parts.learnt_labels.next_items,
-        "intents": parts.learnt_labels.intents,
-        "counts": parts.counts,
-        "categories of the items": parts.catalogue.item_categories,
+        "items": data.learnt.items,
+        "actions": data.learnt.actions,
+        "times": data.learnt.times_ms,
+        "users": data.learnt.offsets,
+        "next items": data.learnt_labels.next_items,
+        "intents": data.learnt_labels.intents,
+        "counts": data.counts,
+        "categories of the items": data.catalogue.item_categories,
     }
     texts = {
-        "catalogue": parts.catalogue.items,
-        "categories": parts.catalogue.categories,
-        "texts": parts.texts,
+        "catalogue": data.catalogue.items,
+        "categories": data.catalogue.categories,
+        "texts": data.texts,
     }
     return {name: array.tobytes() for name, array in arrays.items()} | {
         name: "\n".join(lines).encode() for name, lines in texts.items()

@@ -31,7 +31,7 @@ from model.training.prediction import eval_mode, predict_events, tensors
 from model.training.registry import Fitted
 from model.training.results import Predictions, Validation
 from model.training.sampling import sample, useful
-from model.training.training_data import Parts
+from model.training.training_data import TrainingData
 from model.training.windows import windows_until
 
 Ints = npt.NDArray[np.int64]
@@ -54,35 +54,35 @@ class Draw(NamedTuple):
     log_expected: Tensor  # (B, 1 + K) log m
 
 
-def fit(parts: Parts, plan: Plan, report: Callable[[Progress], None]) -> Fitted:
-    """See ``fitting.Fit``."""
-    network = build(parts, plan)
+def fit(data: TrainingData, plan: Plan, report: Callable[[Progress], None]) -> Fitted:
+    """See ``registry.Fit``."""
+    network = build(data, plan)
     nn.Module.to(network, plan.device)
-    _Training(network, parts, plan, report).run()
+    _Training(network, data, plan, report).run()
     nn.Module.to(network, "cpu")
     nn.Module.eval(network)
-    events = useful(parts.held_out_labels)
-    said = predict(network, parts, plan, sample(events, JUDGED_EVENTS, plan.recipe.seed))
+    events = useful(data.held_out_labels)
+    said = predict(network, data, plan, sample(events, JUDGED_EVENTS, plan.recipe.seed))
     return Fitted(network, said)
 
 
-def build(parts: Parts, plan: Plan) -> MlpModel:
+def build(data: TrainingData, plan: Plan) -> MlpModel:
     """A fresh network, the same for a seed, that knows what goes with what."""
     torch.manual_seed(plan.recipe.seed)
-    catalogue, config = parts.catalogue, plan.config
+    catalogue, config = data.catalogue, plan.config
     network = MlpModel(
         MlpConfig(
-            **parts.sizes(config),
+            **data.sizes(config),
             gap_buckets=config.gap_buckets,
             max_length=config.padded_length,
             width=plan.width,
             dropout=plan.dropout,
         )
     )
-    counts = co_occurrences(parts.learnt, len(catalogue), STEPS)
+    counts = co_occurrences(data.learnt, len(catalogue), STEPS)
     neighbours = nearest(counts, network.config.neighbours)
     categories = torch.from_numpy(catalogue.item_categories)
-    network.set_items(categories, parts.counts, neighbours)
+    network.set_items(categories, data.counts, neighbours)
     return network
 
 
@@ -116,10 +116,10 @@ class _Training(Epochs):
     network: MlpModel
 
     def __init__(
-        self, network: MlpModel, parts: Parts, plan: Plan, report: Callable[[Progress], None]
+        self, network: MlpModel, data: TrainingData, plan: Plan, report: Callable[[Progress], None]
     ) -> None:
         recipe = plan.recipe
-        events = np.flatnonzero(parts.learnt_labels.next_items >= 0)
+        events = np.flatnonzero(data.learnt_labels.next_items >= 0)
         if len(events):
             events = np.tile(events, -(-LEAST_EVENTS // len(events)))
         rate, decay = recipe.learning_rate, recipe.weight_decay
@@ -132,11 +132,11 @@ class _Training(Epochs):
             batch=BATCH,
             epoch_events=EPOCH_EVENTS,
             most_epochs=EPOCHS,
-            checkpoint=Checkpoint.of(plan.checkpoints, plan.config.network, parts.fingerprint),
+            checkpoint=Checkpoint.of(plan.checkpoints, plan.config.network, data.fingerprint),
         )
-        self.parts, self.plan = parts, plan
-        self.held_out = np.flatnonzero(parts.held_out_labels.next_items != NO_NEXT)
-        self.draws = Draws(network, parts.counts)
+        self.data, self.plan = data, plan
+        self.held_out = np.flatnonzero(data.held_out_labels.next_items != NO_NEXT)
+        self.draws = Draws(network, data.counts)
         self.intents = _intent_columns(plan)
 
     def rate(self, done: float) -> float:
@@ -147,38 +147,38 @@ class _Training(Epochs):
     def cost(self, events: Ints) -> Tensor:
         """The loss of a batch: the heads against what was drawn, and the intents."""
         events = np.sort(events)
-        learnt, labels, device = self.parts.learnt, self.parts.learnt_labels, self.network.device
+        learnt, labels, device = self.data.learnt, self.data.learnt_labels, self.network.device
         windows = tensors(windows_until(learnt, events, self.plan.config), device)
         targets = torch.from_numpy(labels.next_items[events].astype(np.int64)).to(device)
         drawn = self.draws.draw(windows[0], windows[3], targets + FIRST_ITEM)
         log_chances, intents = self.network(*windows, drawn.codes)
-        kinds = torch.from_numpy(learnt.actions[events + 1].astype(np.int64)).to(device)
-        loss = contrast(log_chances, drawn, kinds, self.intents.to(device))
+        actions = torch.from_numpy(learnt.actions[events + 1].astype(np.int64)).to(device)
+        loss = contrast(log_chances, drawn, actions, self.intents.to(device))
         happened = torch.from_numpy(labels.intents[events]).to(device)
         return loss + self.recipe.weights.intent * intent_loss(intents, happened)
 
     def validate(self) -> Validation:
         """How well a sample of the held-out events is predicted."""
         events = sample(self.held_out, VALIDATION_EVENTS, self.recipe.seed)
-        ranks = predict(self.network, self.parts, self.plan, events).ranks
+        ranks = predict(self.network, self.data, self.plan, events).ranks
         return Validation.of(ranks)
 
 
-def contrast(log_chances: Tensor, drawn: Draw, kinds: Tensor, intents: Tensor) -> Tensor:
+def contrast(log_chances: Tensor, drawn: Draw, actions: Tensor, intents: Tensor) -> Tensor:
     """``−log σ(s₀ − log m₀) − Σ log σ(log m − s)``, the mean over events, summed over the heads.
 
     ``log_chances`` (B, 1 + K, 1 + A) are s, the right item in column 0. Head 0 takes it for right
-    whatever was done, head a only if that was action ``intents[a]``, (A,) of ``kinds`` (B,).
+    whatever was done, head a only if that was action ``intents[a]``, (A,) of ``actions`` (B,).
     """
     logits = log_chances - drawn.log_expected[..., None]
     right = torch.zeros_like(logits)
     right[:, 0, 0] = 1.0
-    right[:, 0, 1:] = (kinds[:, None] == intents).to(right.dtype)
+    right[:, 0, 1:] = (actions[:, None] == intents).to(right.dtype)
     losses = functional.binary_cross_entropy_with_logits(logits, right, reduction="none")
     return losses.masked_fill((drawn.codes == NOBODY)[..., None], 0.0).sum(dim=(1, 2)).mean()
 
 
-def predict(network: MlpModel, parts: Parts, plan: Plan, events: Ints) -> Predictions:
+def predict(network: MlpModel, data: TrainingData, plan: Plan, events: Ints) -> Predictions:
     """What is served after these events of the whole log, and what happened."""
 
     def answer(windows: Padded, targets: Tensor) -> tuple[Tensor, Tensor]:
@@ -188,7 +188,7 @@ def predict(network: MlpModel, parts: Parts, plan: Plan, events: Ints) -> Predic
     with eval_mode(network):
         graph = MlpGraph(network, plan.config)
         nn.Module.to(graph, network.device)
-        return predict_events(parts, plan.config, events, JUDGED_AT_ONCE, answer)
+        return predict_events(data, plan.config, events, JUDGED_AT_ONCE, answer)
 
 
 def _ranks(codes: Tensor, shares: Tensor, targets: Tensor, items: int) -> Tensor:

@@ -1,1 +1,1 @@
-"""Training of the session HMM."""
+"""Training of the session HMM (network ``path``)."""

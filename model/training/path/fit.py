@@ -1,4 +1,4 @@
-"""The training of the path network: stages by expectation maximisation, intents by regression."""
+"""The training of the session HMM: stages by expectation maximisation, intents by regression."""
 
 from collections.abc import Callable
 
@@ -13,51 +13,51 @@ from model.errors import DataError
 from model.features import CENSORED, Padded
 from model.graphs.path import PathGraph
 from model.networks.path import END, OVER_FROM, QUANTILES, STATES, PathConfig, PathModel
-from model.training.path.hmm import STARTS, Chances, Visits, named, search
+from model.training.path.hmm import STARTS, Chances, Sessions, named, search
 from model.training.plan import Plan, Progress
 from model.training.prediction import predict_events, ranks_of, tensors
 from model.training.registry import Fitted
 from model.training.results import Predictions
 from model.training.sampling import batches, sample, useful
-from model.training.training_data import Parts
+from model.training.training_data import TrainingData
 from model.training.windows import windows_until
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
-VISITS = 3_000  # to learn from, at most: a few hundred numbers are to be found
+SESSIONS = 3_000  # to learn from, at most: a few hundred numbers are to be found
 MIX = 1e-3  # of even chances into every distribution: what was never seen is not impossible
 INTENT_EVENTS = 20_000
 JUDGED_EVENTS = 20_000
 AT_ONCE = 256
 
 
-def fit(parts: Parts, plan: Plan, report: Callable[[Progress], None]) -> Fitted:
-    """See ``fitting.Fit``."""
+def fit(data: TrainingData, plan: Plan, report: Callable[[Progress], None]) -> Fitted:
+    """See ``registry.Fit``."""
     torch.manual_seed(plan.recipe.seed)
-    catalogue, config = parts.catalogue, plan.config
-    network = PathModel(PathConfig(**parts.sizes(config), max_length=config.padded_length))
+    catalogue, config = data.catalogue, plan.config
+    network = PathModel(PathConfig(**data.sizes(config), max_length=config.padded_length))
     nn.Module.eval(network)
     categories = torch.from_numpy(catalogue.item_categories)
-    network.set_items(categories, torch.from_numpy(parts.counts))
-    ends = sample(visit_ends(parts.learnt, config), VISITS, plan.recipe.seed)
-    is_over = over(parts.learnt, ends, parts.held_out.start_ms, config)
-    visits = read_visits(network, parts.learnt, ends, is_over, config)
+    network.set_items(categories, torch.from_numpy(data.counts))
+    ends = sample(session_ends(data.learnt, config), SESSIONS, plan.recipe.seed)
+    is_over = over(data.learnt, ends, data.held_out.start_ms, config)
+    sessions = read_sessions(network, data.learnt, ends, is_over, config)
     bought = [config.actions.index(name) for name in config.intents]
 
     def tell(searches: int, surprise: float) -> None:
         report(Progress(searches, searches / STARTS, surprise, None))
 
-    found = search(visits, network.config.symbols, plan.recipe.seed, tell)
+    found = search(sessions, network.config.symbols, plan.recipe.seed, tell)
     set_chances(network, named(found, bought))
-    _set_surprises(network, parts.learnt, ends, config)
-    _fit_intents(network, parts, plan)
-    events = sample(useful(parts.held_out_labels), JUDGED_EVENTS, plan.recipe.seed)
-    return Fitted(network, predict(network, parts, config, events))
+    _set_surprises(network, data.learnt, ends, config)
+    _fit_intents(network, data, plan)
+    events = sample(useful(data.held_out_labels), JUDGED_EVENTS, plan.recipe.seed)
+    return Fitted(network, predict(network, data, config, events))
 
 
 def pause_ms(config: ArtifactConfig) -> int:
-    """The shortest gap that ends a visit: that of the code ``OVER_FROM``."""
+    """The shortest gap that ends a session: that of the code ``OVER_FROM``."""
     bounds = config.gap_bounds_ms
     if len(bounds) < OVER_FROM - 1:
         raise DataError(
@@ -67,8 +67,8 @@ def pause_ms(config: ArtifactConfig) -> int:
     return bounds[OVER_FROM - 2]
 
 
-def visit_ends(histories: Histories, config: ArtifactConfig) -> Ints:
-    """The last event of each visit."""
+def session_ends(histories: Histories, config: ArtifactConfig) -> Ints:
+    """The last event of each session."""
     pauses = np.diff(histories.times_ms, append=0) >= pause_ms(config)
     return np.flatnonzero(pauses | histories.is_last)
 
@@ -76,30 +76,30 @@ def visit_ends(histories: Histories, config: ArtifactConfig) -> Ints:
 def over(
     histories: Histories, ends: Ints, until_ms: int, config: ArtifactConfig
 ) -> npt.NDArray[np.bool_]:
-    """Whether each visit is surely over: the log, which goes to ``until_ms``, would show more."""
+    """Whether each session is surely over: the log, which goes to ``until_ms``, would show more."""
     quiet = histories.times_ms[ends] + pause_ms(config) <= until_ms
     come_back: npt.NDArray[np.bool_] = ~histories.is_last[ends]
     return come_back | quiet
 
 
-def read_visits(
+def read_sessions(
     network: PathModel,
     histories: Histories,
     ends: Ints,
     is_over: npt.NDArray[np.bool_],
     config: ArtifactConfig,
-) -> Visits:
-    """The visits that end with these events, as far as they fit a window."""
+) -> Sessions:
+    """The sessions that end with these events, as far as they fit a window."""
     symbols, lengths = [], []
     for rows in batches(np.arange(len(ends)), AT_ONCE):
         items, actions, gaps, sizes = _tensors(histories, ends[rows], config)
         observed = network.observe(items, actions, gaps, sizes)
         real = observed.newest & (observed.symbols >= 0)
-        for row, visit, known in zip(rows, observed.symbols, real, strict=True):
+        for row, session, known in zip(rows, observed.symbols, real, strict=True):
             end = [network.config.symbols] if is_over[row] else []
-            symbols.append(np.concatenate([visit[known].numpy(), end]))
+            symbols.append(np.concatenate([session[known].numpy(), end]))
             lengths.append(len(symbols[-1]))
-    return Visits(np.concatenate(symbols).astype(np.int64), np.array(lengths, dtype=np.int64))
+    return Sessions(np.concatenate(symbols).astype(np.int64), np.array(lengths, dtype=np.int64))
 
 
 def set_chances(network: PathModel, chances: Chances) -> None:
@@ -113,7 +113,9 @@ def set_chances(network: PathModel, chances: Chances) -> None:
     network.emission[:END] = torch.from_numpy(emission)
 
 
-def predict(network: PathModel, parts: Parts, config: ArtifactConfig, events: Ints) -> Predictions:
+def predict(
+    network: PathModel, data: TrainingData, config: ArtifactConfig, events: Ints
+) -> Predictions:
     """What is served after these events of the whole log, and what happened."""
     graph = PathGraph(network, config)
 
@@ -121,7 +123,7 @@ def predict(network: PathModel, parts: Parts, config: ArtifactConfig, events: In
         found = dict(zip(graph.outputs, graph(*tensors(windows)[:4]), strict=True))
         return ranks_of(targets, found["probabilities"]), found["intent_logits"]
 
-    return predict_events(parts, config, events, AT_ONCE, answer)
+    return predict_events(data, config, events, AT_ONCE, answer)
 
 
 def _mixed(rows: Floats) -> Floats:
@@ -144,19 +146,19 @@ def _set_surprises(
 
 
 @torch.no_grad()
-def _fit_intents(network: PathModel, parts: Parts, plan: Plan) -> None:
+def _fit_intents(network: PathModel, data: TrainingData, plan: Plan) -> None:
     from sklearn.linear_model import LogisticRegression
 
-    events = np.flatnonzero((parts.learnt_labels.intents != CENSORED).any(axis=1))
+    events = np.flatnonzero((data.learnt_labels.intents != CENSORED).any(axis=1))
     events = sample(events, INTENT_EVENTS, plan.recipe.seed)
-    labels = parts.learnt_labels.intents[events]
+    labels = data.learnt_labels.intents[events]
     nn.init.zeros_(network.intent.weight)
     nn.init.zeros_(network.intent.bias)
     if not len(events):
         return
     features = np.concatenate(
         [
-            network(*_tensors(parts.learnt, rows, plan.config))[3].numpy()
+            network(*_tensors(data.learnt, rows, plan.config))[3].numpy()
             for rows in batches(events, AT_ONCE)
         ]
     )

@@ -1,4 +1,4 @@
-"""The stages: a hidden Markov model of visits, searched by expectation maximisation and named."""
+"""The hidden Markov model of sessions, found by expectation maximisation, its states named."""
 
 import logging
 import warnings
@@ -21,11 +21,11 @@ Floats = npt.NDArray[np.float64]
 
 STARTS = 3  # of the search, which may end on a hill beside the highest
 STEPS = 40  # of one search, at most
-GAIN = 0.01  # nats of all visits together: less, and the search is over
+GAIN = 0.01  # nats of all sessions together: less, and the search is over
 
 
-class Visits(NamedTuple):
-    """Visits end to end, each the symbols of one, with the end where it is known to be over."""
+class Sessions(NamedTuple):
+    """Sessions end to end, each the symbols of one, with the end where it is known to be over."""
 
     symbols: Ints  # (N,)
     lengths: Ints  # (B,)
@@ -39,14 +39,16 @@ class Chances(NamedTuple):
     emission: Floats  # (S + 1, N + 1)
 
 
-def search(visits: Visits, symbols: int, seed: int, tell: Callable[[int, float], None]) -> Chances:
+def search(
+    sessions: Sessions, symbols: int, seed: int, tell: Callable[[int, float], None]
+) -> Chances:
     """The likeliest model that several searches find, each from chances drawn by the seed.
 
     ``tell`` hears how many searches there were, and the −log likelihood of the last one, in nats
     a symbol. Raises ``DataError`` if none found a likelihood that is a number.
     """
-    filled = visits.lengths > 0
-    column, lengths = visits.symbols[:, None], visits.lengths[filled]
+    filled = sessions.lengths > 0
+    column, lengths = sessions.symbols[:, None], sessions.lengths[filled]
     rng = np.random.default_rng(seed)
     best, likeliest = None, -np.inf
     for number in range(STARTS):
@@ -101,7 +103,7 @@ def named(chances: Chances, bought: list[int]) -> Chances:
 
 
 def _drawn(symbols: int, rng: np.random.Generator) -> Chances:
-    start = np.append(rng.dirichlet(np.ones(END)), 0.0)  # no visit begins with its end
+    start = np.append(rng.dirichlet(np.ones(END)), 0.0)  # no session begins with its end
     transition = np.vstack([rng.dirichlet(np.ones(STATES), END), np.eye(STATES)[END]])
     emission = np.zeros((STATES, symbols + 1))
     emission[:END, :-1] = rng.dirichlet(np.ones(symbols), END)
@@ -110,7 +112,7 @@ def _drawn(symbols: int, rng: np.random.Generator) -> Chances:
 
 
 def _kept(found: Floats, drawn: Floats) -> Floats:
-    """What was found, row by row; where no visit came to a state or left it, what was drawn."""
+    """What was found, row by row; where no session came to a state or left it, what was drawn."""
     return np.where(found.sum(axis=1, keepdims=True) > 0, found, drawn)
 
 

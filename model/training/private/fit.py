@@ -15,9 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from model.artifact.artifact import ATTRIBUTES
-from model.data.attributes import value_names
+from model.data.attribute_codes import value_names
 from model.networks.sequence import WAYS, SequenceModel
-from model.training.noisy_counts import release
+from model.training.noisy_counts import noisy_counts
 from model.training.plan import Plan, Privacy, Progress, Recipe
 from model.training.private.budget import Budget
 from model.training.registry import Fitted
@@ -25,17 +25,17 @@ from model.training.results import Predictions
 from model.training.sequence.co_occurrence import Counts
 from model.training.sequence.fit import build
 from model.training.sequence.objective import Objective
-from model.training.sequence.title_vectors import read_titles
+from model.training.sequence.title_vectors import read_title_vectors
 from model.training.sequence.trainer import optimizer_of
 from model.training.sequence.weight_average import Average
-from model.training.training_data import Parts
+from model.training.training_data import TrainingData
 from model.training.windows import Batch, Batches
 
 Ints = npt.NDArray[np.int64]
 
 
-def fit(parts: Parts, plan: Plan, report: Callable[[Progress], None]) -> Fitted:
-    """See ``fitting.Fit``; learns from the whole log, once, and holds nothing out.
+def fit(data: TrainingData, plan: Plan, report: Callable[[Progress], None]) -> Fitted:
+    """See ``registry.Fit``; learns from the whole log, once, and holds nothing out.
 
     1. Work out how much noise the promise asks for.
     2. Count with noise.
@@ -43,21 +43,21 @@ def fit(parts: Parts, plan: Plan, report: Callable[[Progress], None]) -> Fitted:
     """
     privacy = plan.privacy
     assert privacy is not None, "without it there is another training"
-    items = len(parts.catalogue)
-    titles = read_titles(parts, plan)
+    items = len(data.catalogue)
+    titles = read_title_vectors(data, plan)
     plan = replace(plan, dropout=0.0)  # noise is enough
-    network = build(parts, plan, nothing_counted(items), titles)
+    network = build(data, plan, nothing_counted(items), titles)
     network.rules.requires_grad_(requires_grad=False)  # there is nothing for it to go by
     nn.Module.to(network, plan.device)
-    lots = Lots(Batches(parts.whole, parts.whole_labels, plan.config), parts.whole.offsets)
+    lots = Lots(Batches(data.whole, data.whole_labels, plan.config), data.whole.offsets)
     budget = Budget.of(privacy, lots.users, plan.recipe.epochs)
     # Not by the seed, which the manifest tells: who knows the noise can take it off again.
     rng = np.random.default_rng(secrets.randbits(128))
-    counted = release(
-        parts.whole,
-        parts.whole_labels,
+    counted = noisy_counts(
+        data.whole,
+        data.whole_labels,
         items,
-        parts.held_out.end_ms,
+        data.held_out.end_ms,
         budget.counts_noise,
         rng,
     )
@@ -68,7 +68,7 @@ def fit(parts: Parts, plan: Plan, report: Callable[[Progress], None]) -> Fitted:
         network,
         Predictions(np.zeros(0, np.int64), nothing.astype(np.float32), nothing.astype(np.int8)),
         refitted=True,
-        files={ATTRIBUTES: {"values": list(value_names(parts.catalogue, parts.attributes))}},
+        files={ATTRIBUTES: {"values": list(value_names(data.catalogue, data.attributes))}},
         # How long it took would tell how many windows were looked at, and how long these are.
         made=titles.made | {"seconds": None, "privacy": budget.statement(privacy)},
         counted=counted,

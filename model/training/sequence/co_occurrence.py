@@ -1,4 +1,4 @@
-"""The rules: which items go together in the training data, counted once.
+"""Co-occurrence: which items go together in the training data, counted once.
 
 ``C[a, b] += 1 / |i − j|`` for two different items a and b at places i and j of one user, no
 farther apart than a reach: both ways (*with*), and forward only (*after*). A row over its sum says
@@ -20,8 +20,8 @@ Ints = npt.NDArray[np.int64]
 Reals = npt.NDArray[np.float32]
 
 REACH = {"with": 40, "after": 10}
-COMPANIONS = 200  # of an item, at most
-LARGEST_TABLE = 12_000_000  # companions of all items together: it is served from memory
+NEIGHBOURS = 200  # of an item, at most
+LARGEST_TABLE = 12_000_000  # neighbours of all items together: it is served from memory
 LEAST = 1e-3  # of a row sum: what rounding leaves over is no evidence
 
 
@@ -42,8 +42,8 @@ class Counts(NamedTuple):
         return np.where(found, self.values[place], np.float32(0))
 
 
-class Companions(NamedTuple):
-    """The best M companions of each item, and what share of the item's row each one has."""
+class Neighbours(NamedTuple):
+    """The best M neighbours of each item, and what share of the item's row each one has."""
 
     items: npt.NDArray[np.int32]  # (V, M) catalogue indices, -1 where there are fewer
     shares: Reals  # (E, V, M) by each of the ways to count, 0 where there are fewer
@@ -65,7 +65,7 @@ def count(histories: Histories, items: int) -> tuple[Counts, ...]:
     return _counts(with_ + with_.T), _counts(after)
 
 
-def companions(counts: tuple[Counts, ...], most: int = COMPANIONS) -> Companions:
+def neighbours_of(counts: tuple[Counts, ...], most: int = NEIGHBOURS) -> Neighbours:
     """The ``most`` items with the largest shares, summed over all ways to count."""
     items = len(counts[0].sums)
     most = max(1, min(most, LARGEST_TABLE // items))
@@ -80,7 +80,7 @@ def companions(counts: tuple[Counts, ...], most: int = COMPANIONS) -> Companions
     for way, counted in enumerate(counts):
         part = counted.look_up(rows.astype(np.int64), columns.astype(np.int64))
         shares[way, rows, place] = part / np.maximum(counted.sums[rows], LEAST)
-    return Companions(found, shares)
+    return Neighbours(found, shares)
 
 
 def leave_out(counts: tuple[Counts, ...], items: Ints, targets: Ints, lengths: Ints) -> LeftOut:

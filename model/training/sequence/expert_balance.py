@@ -20,9 +20,9 @@ from model.networks.sequence import WAYS, SequenceModel
 from model.training.prediction import eval_mode
 from model.training.sequence.validation import (
     PADDED_TOKENS,
-    Moments,
+    Positions,
     look,
-    moments,
+    positions,
     validate,
 )
 from model.training.windows import Batches
@@ -30,7 +30,9 @@ from model.training.windows import Batches
 FITTED_WINDOWS = 8_000
 ROUND_WINDOWS = 3_000  # after each round: enough to see what the weights would be worth
 SHARES = (0.0, 0.5, 1.0)  # of the fit, of which the one that ranks best is taken
-HEATS = tuple(1.25**power for power in range(-1, 5))  # generate is rather too sure than unsure
+TEMPERATURES = tuple(
+    1.25**power for power in range(-1, 5)
+)  # generate is rather too sure than unsure
 RIDGE = 1e-3  # in nats for an addend of 1: what few events say is not believed at once
 MOST_STEPS = 100
 NOTHING = -1e4  # a logit; finite, so that no NaN can come of it
@@ -40,23 +42,23 @@ class Balance(NamedTuple):
     """What is done to the experts of a network once it has learnt."""
 
     added: Tensor  # (buckets, 1 + E) to the logits of copy and of each rule
-    heat: float  # what generate's scores are divided by
+    temperature: float  # what generate's scores are divided by
 
     def part(self, share: float) -> "Balance":
         """A share of it, between nothing and all."""
-        return Balance(self.added * share, self.heat**share)
+        return Balance(self.added * share, self.temperature**share)
 
     def put(self, network: SequenceModel) -> None:
         """Let a network that has none have it for good."""
         network.balance.copy_(self.added)
-        network.generate.log_temperature.data.sub_(math.log(self.heat))
-        network.out.bias.data.div_(self.heat)
+        network.generate.log_temperature.data.sub_(math.log(self.temperature))
+        network.out.bias.data.div_(self.temperature)
 
 
 class Evidence(NamedTuple):
     """What each expert gave to all items, and to the one that came, at N positions; in logs."""
 
-    generated: Tensor  # (N, H) to all, by heat
+    generated: Tensor  # (N, H) to all, by temperature
     generated_hits: Tensor  # (N, H)
     masses: Tensor  # (N, 1 + E) copy, rules
     hits: Tensor  # (N, 1 + E)
@@ -96,22 +98,21 @@ def likeliest(network: SequenceModel, held_out: Batches, seed: int, windows: int
     """The balance that makes the next items in so many windows most likely.
 
     Minimises the mean of ``−log Σ_e e^{w_e} hit_e / Σ_e e^{w_e} mass_e`` over w, generate's w
-    being 0 and its scores divided by one of ``HEATS``, from what the network has learned, which
-    has no balance yet.
+    being 0 and its scores divided by one of ``TEMPERATURES``. The network must have no balance yet.
     """
     evidence = _gather(network, held_out, seed, windows)
     if evidence is None:
         return Balance(torch.zeros_like(network.balance), 1.0)
-    fits = [_fit(evidence, place) for place in range(len(HEATS))]
+    fits = [_fit(evidence, place) for place in range(len(TEMPERATURES))]
     costs = [cost for cost, _ in fits]
     best = costs.index(min(costs))
-    return Balance(fits[best][1].to(network.device), HEATS[best])
+    return Balance(fits[best][1].to(network.device), TEMPERATURES[best])
 
 
-def _fit(evidence: Evidence, heat: int) -> tuple[float, Tensor]:
-    """The cost, and what to add, at one of the heats."""
-    masses = torch.cat([evidence.generated[:, heat, None], evidence.masses], 1)
-    hits = torch.cat([evidence.generated_hits[:, heat, None], evidence.hits], 1)
+def _fit(evidence: Evidence, temperature: int) -> tuple[float, Tensor]:
+    """The cost, and what to add, at one of the temperatures."""
+    masses = torch.cat([evidence.generated[:, temperature, None], evidence.masses], 1)
+    hits = torch.cat([evidence.generated_hits[:, temperature, None], evidence.hits], 1)
     balance = torch.zeros(BUCKETS, 1 + WAYS, dtype=torch.float64, requires_grad=True)
     optimizer = torch.optim.LBFGS([balance], max_iter=MOST_STEPS, line_search_fn="strong_wolfe")
 
@@ -133,16 +134,16 @@ def _gather(network: SequenceModel, held_out: Batches, seed: int, windows: int) 
     with eval_mode(network):
         table = network.item_vectors()
         for batch in held_out.in_order(PADDED_TOKENS, windows, seed):
-            found = moments(look(network, batch, table), batch)
+            found = positions(look(network, batch, table), batch)
             parts += [_weigh(network, part, table) for part in found]
     if not sum(len(part.buckets) for part in parts):
         return None
     return Evidence(*(torch.cat(column).cpu() for column in zip(*parts, strict=True)))
 
 
-def _weigh(network: SequenceModel, found: Moments, table: Tensor) -> Evidence:
+def _weigh(network: SequenceModel, found: Positions, table: Tensor) -> Evidence:
     known = found.targets >= 0
-    found = Moments(*(part[known] for part in found))
+    found = Positions(*(part[known] for part in found))
     target = found.targets[:, None] + FIRST_ITEM  # (N, 1)
     scores = network.generate(found.states) @ table[FIRST_ITEM:].T + network.out.bias[FIRST_ITEM:]
     codes = found.items.long()
@@ -152,13 +153,15 @@ def _weigh(network: SequenceModel, found: Moments, table: Tensor) -> Evidence:
     copied = found.copies.masked_fill(found.items != target, -torch.inf)
     whole = found.rules + torch.log(shares.sum(-1))
     ours_alone = scores.gather(1, target - FIRST_ITEM)  # (N, 1)
-    heats = torch.tensor(HEATS, device=scores.device)
+    temperatures = torch.tensor(TEMPERATURES, device=scores.device)
     masses = [found.copies.logsumexp(1, True), whole.logsumexp(2)]
     hits = [copied.logsumexp(1, True), told.logsumexp(2)]
     return Evidence(
-        torch.stack([(scores / heat).logsumexp(1) for heat in HEATS], 1).double(),
-        (ours_alone / heats).double(),
+        torch.stack(
+            [(scores / temperature).logsumexp(1) for temperature in TEMPERATURES], 1
+        ).double(),
+        (ours_alone / temperatures).double(),
         torch.cat(masses, 1).double().clamp(min=NOTHING),
         torch.cat(hits, 1).double().clamp(min=NOTHING),
-        buckets(found.places, 0, found.places.device),
+        buckets(found.positions, 0, found.positions.device),
     )

@@ -1,4 +1,4 @@
-"""The training of the sequence networks: equipped with tables, searched, balanced, and refitted."""
+"""The training of the sequence networks: item tables, search, balance, and refit."""
 
 from collections.abc import Callable
 
@@ -9,7 +9,7 @@ from accelerate.utils import DistributedDataParallelKwargs
 from torch import nn
 
 from model.artifact.artifact import ATTRIBUTES
-from model.data.attributes import value_names
+from model.data.attribute_codes import value_names
 from model.data.dataset import Histories
 from model.features import FIRST_ITEM
 from model.networks import network_class
@@ -19,14 +19,14 @@ from model.training.plan import Plan, Progress
 from model.training.registry import Fitted
 from model.training.sequence.co_occurrence import Counts, count
 from model.training.sequence.expert_balance import Balance, fit_balance
-from model.training.sequence.item_tables import prepare
+from model.training.sequence.item_tables import build_tables
 from model.training.sequence.objective import Objective
 from model.training.sequence.spectral_init import spectral_start
-from model.training.sequence.title_vectors import NO_TITLES, Titles, read_titles
+from model.training.sequence.title_vectors import NO_TITLES, TitleVectors, read_title_vectors
 from model.training.sequence.trainer import Trainer
 from model.training.sequence.validation import predict
 from model.training.sequence.warm_start import Names, Older
-from model.training.training_data import Parts
+from model.training.training_data import TrainingData
 from model.training.windows import Batches
 
 JUDGED_WINDOWS = 50_000  # of the held-out ones, to calibrate on and to report
@@ -34,14 +34,14 @@ SEARCHING = 0.6  # of the time: some rounds lead nowhere, the repetition has non
 HELD_OUT_OVERLAP = 0.9  # so that it is looked at nearly as when it is served
 
 
-def fit(parts: Parts, plan: Plan, report: Callable[[Progress], None]) -> Fitted:
-    """See ``fitting.Fit``.
+def fit(data: TrainingData, plan: Plan, report: Callable[[Progress], None]) -> Fitted:
+    """See ``registry.Fit``.
 
     1. Learn from what was before the held-out events, until these say that it is enough.
     2. Fit the balance of the experts on the held-out events, and predict these.
     3. Learn anew from all events, as long as it took (``plan.refit``).
     """
-    run = Run(parts, plan, report)
+    run = Run(data, plan, report)
     network, steps, balance = run.search()
     said = predict(network, run.held_out, JUDGED_WINDOWS, plan.recipe.seed)
     if plan.refit:
@@ -54,15 +54,15 @@ def fit(parts: Parts, plan: Plan, report: Callable[[Progress], None]) -> Fitted:
 class Run:
     """One training: the search for how long to learn, and the repetition with all events."""
 
-    def __init__(self, parts: Parts, plan: Plan, report: Callable[[Progress], None]) -> None:
-        self.parts, self.plan, self.report = parts, plan, report
+    def __init__(self, data: TrainingData, plan: Plan, report: Callable[[Progress], None]) -> None:
+        self.data, self.plan, self.report = data, plan, report
         self.older = Older.open(plan.start) if plan.start else None
-        self.titles = read_titles(parts, plan)
-        self.values = value_names(parts.catalogue, parts.attributes)
+        self.titles = read_title_vectors(data, plan)
+        self.values = value_names(data.catalogue, data.attributes)
         self.share = SEARCHING if plan.refit else 1.0  # of the time that the search takes
         self.accelerator = accelerate(plan.device)
-        self.learnt = Batches(parts.learnt, parts.learnt_labels, plan.config)
-        self.held_out = Batches(parts.whole, parts.held_out_labels, plan.config, HELD_OUT_OVERLAP)
+        self.learnt = Batches(data.learnt, data.learnt_labels, plan.config)
+        self.held_out = Batches(data.whole, data.held_out_labels, plan.config, HELD_OUT_OVERLAP)
 
     @property
     def made(self) -> dict[str, object]:
@@ -75,7 +75,7 @@ class Run:
         def report(progress: Progress) -> None:
             self.report(progress._replace(done=progress.done * self.share))
 
-        objective = self._objective(self.parts.learnt)
+        objective = self._objective(self.data.learnt)
         trainer = self._trainer("search", objective, self.learnt, report, self.share)
         steps = trainer.search(self.held_out)
         balance = fit_balance(objective.network, self.held_out, self.plan.recipe.seed)
@@ -87,8 +87,8 @@ class Run:
         def report(progress: Progress) -> None:
             self.report(progress._replace(done=self.share + progress.done * (1 - self.share)))
 
-        objective = self._objective(self.parts.whole)
-        batches = Batches(self.parts.whole, self.parts.whole_labels, self.plan.config)
+        objective = self._objective(self.data.whole)
+        batches = Batches(self.data.whole, self.data.whole_labels, self.plan.config)
         tokens = self.plan.recipe.padded_tokens
         times = batches.count(tokens) / max(1, self.learnt.count(tokens))
         trainer = self._trainer("refit", objective, batches, report, 1 - self.share)
@@ -97,14 +97,14 @@ class Run:
         return objective.network
 
     def _objective(self, histories: Histories) -> Objective:
-        items = len(self.parts.catalogue)
+        items = len(self.data.catalogue)
         together = count(histories, items)
-        network = build(self.parts, self.plan, together, self.titles)
+        network = build(self.data, self.plan, together, self.titles)
         start = spectral_start(together[0], self.plan.width, self.plan.recipe.seed)
         if start is not None:
             network.item.weight.data[FIRST_ITEM:] = start
         if self.older:
-            self.older.start(network, Names.of(self.parts.catalogue, self.values, self.plan.config))
+            self.older.start(network, Names.of(self.data.catalogue, self.values, self.plan.config))
         nn.Module.to(network, self.accelerator.device)
         seen = np.bincount(histories.items[histories.items >= 0], minlength=items)
         return Objective(network, torch.from_numpy(seen), together, self.plan.recipe.weights)
@@ -119,7 +119,7 @@ class Run:
     ) -> Trainer:
         recipe = self.plan.recipe
         minutes = recipe.minutes and recipe.minutes * share
-        checkpoint = Checkpoint.of(self.plan.checkpoints, name, self.parts.fingerprint)
+        checkpoint = Checkpoint.of(self.plan.checkpoints, name, self.data.fingerprint)
         return Trainer(objective, batches, recipe, report, self.accelerator, minutes, checkpoint)
 
 
@@ -135,15 +135,15 @@ def accelerate(device: str) -> Accelerator:
 
 
 def build(
-    parts: Parts, plan: Plan, together: tuple[Counts, ...], titles: Titles = NO_TITLES
+    data: TrainingData, plan: Plan, together: tuple[Counts, ...], titles: TitleVectors = NO_TITLES
 ) -> SequenceModel:
     """A fresh network that knows the catalogue and what goes together; the same for a seed."""
     torch.manual_seed(plan.recipe.seed)
-    kind = network_class(plan.config.network)
-    equipment = prepare(parts.catalogue, parts.attributes, titles.vectors, together)
-    network: SequenceModel = kind(
-        kind.config_class(
-            **parts.sizes(plan.config),
+    network_type = network_class(plan.config.network)
+    tables = build_tables(data.catalogue, data.attributes, titles.vectors, together)
+    network: SequenceModel = network_type(
+        network_type.config_class(
+            **data.sizes(plan.config),
             gap_buckets=plan.config.gap_buckets,
             max_length=plan.config.padded_length,
             width=plan.width,
@@ -151,8 +151,8 @@ def build(
             dropout=plan.dropout,
             reads=plan.reads,
             text_source=titles.source,
-            **equipment.sizes,
+            **tables.sizes,
         )
     )
-    equipment.put(network, parts.catalogue)
+    tables.put(network, data.catalogue)
     return network

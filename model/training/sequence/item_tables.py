@@ -1,4 +1,4 @@
-"""The equipment: what a network knows of its items before it learns anything.
+"""The item tables: what a network knows of its items before it learns anything.
 
 Their categories, the values of their attributes, the frozen vectors of their texts, and which of
 them go together.
@@ -11,20 +11,20 @@ import numpy.typing as npt
 import torch
 
 from model.catalogue import Catalogue
-from model.data.attributes import Attributes, number, value_names, with_category
+from model.data.attribute_codes import Attributes, number, value_names, with_category
 from model.features import FIRST_ITEM
 from model.networks.experts import support_of
 from model.networks.sequence import SequenceModel
-from model.training.sequence.co_occurrence import Companions, Counts, companions
+from model.training.sequence.co_occurrence import Counts, Neighbours, neighbours_of
 
 
-class Equipment(NamedTuple):
+class ItemTables(NamedTuple):
     """The tables of a sequence network, by catalogue index."""
 
     values: npt.NDArray[np.int32]  # (V, P) which attribute value + 1, 0 for none
     names: tuple[str, ...]  # of the attribute values, in the order of their numbers
     texts: npt.NDArray[np.float16]  # (V, W), W is 0 without texts
-    companions: Companions
+    neighbours: Neighbours
     together: tuple[Counts, ...]
 
     @property
@@ -34,7 +34,7 @@ class Equipment(NamedTuple):
             "attributes": len(self.names),
             "attributes_each": self.values.shape[1],
             "text_width": self.texts.shape[1],
-            "companions": self.companions.items.shape[1],
+            "companions": self.neighbours.items.shape[1],
         }
 
     def put(self, network: SequenceModel, catalogue: Catalogue) -> None:
@@ -43,22 +43,22 @@ class Equipment(NamedTuple):
         network.item_category[real] = torch.from_numpy(catalogue.item_categories + 1)
         network.item_attributes[real] = torch.from_numpy(self.values)
         network.texts[real] = torch.from_numpy(self.texts)
-        network.companions[real] = torch.from_numpy(self.companions.items + FIRST_ITEM)
-        network.shares[:, real] = torch.from_numpy(self.companions.shares)
+        network.companions[real] = torch.from_numpy(self.neighbours.items + FIRST_ITEM)
+        network.shares[:, real] = torch.from_numpy(self.neighbours.shares)
         for way, counts in enumerate(self.together):
             network.support[way, real] = support_of(torch.from_numpy(counts.sums)).int()
 
 
-def prepare(
+def build_tables(
     catalogue: Catalogue,
     attributes: Attributes,
     texts: npt.NDArray[np.float16] | None,
     together: tuple[Counts, ...],
-) -> Equipment:
-    """Number the attribute values, a category being one, and pick the companions."""
+) -> ItemTables:
+    """Number the attribute values, a category being one, and pick the neighbours."""
     items = len(catalogue)
     if texts is None:
         texts = np.zeros((items, 0), dtype=np.float16)
     names = value_names(catalogue, attributes)
     values = number(with_category(catalogue, attributes), names)
-    return Equipment(values, names, texts, companions(together), together)
+    return ItemTables(values, names, texts, neighbours_of(together), together)

@@ -38,8 +38,8 @@ class Objective(nn.Module):
         batch = _hide_some(batch, self._weights.unknown_share, rng)
         items, actions, gaps = (torch.from_numpy(codes).to(device) for codes in batch.inputs[:3])
         next_items = torch.from_numpy(batch.next_items).to(device)
-        rows, places = torch.nonzero(next_items >= 0, as_tuple=True)  # N positions
-        targets = next_items[rows, places]  # (N,)
+        rows, positions = torch.nonzero(next_items >= 0, as_tuple=True)  # N positions
+        targets = next_items[rows, positions]  # (N,)
         generator = torch.Generator().manual_seed(number)
         negatives, correction = (part.to(device) for part in self._negatives.draw(generator))
         window, ours, theirs = self._vectors(
@@ -57,7 +57,7 @@ class Objective(nn.Module):
         loss = self._weights.intent * intent_loss(self.network.intent(said.states), intents)
         if not len(rows):
             return loss
-        state = said.states[rows, places]  # (N, D)
+        state = said.states[rows, positions]  # (N, D)
         queries, bias = self.network.generate(state), self.network.out.bias[FIRST_ITEM:]
         return (
             loss
@@ -67,7 +67,7 @@ class Objective(nn.Module):
                 negatives=queries @ theirs.T + (bias[negatives] - correction),
                 hits=targets[:, None] == negatives,
                 **_others(
-                    said, items, torch.from_numpy(left.shares).to(device), rows, places, targets
+                    said, items, torch.from_numpy(left.shares).to(device), rows, positions, targets
                 ),
             )
         )
@@ -90,14 +90,14 @@ class Objective(nn.Module):
 
 
 def _others(
-    said: States, items: Tensor, shares: Tensor, rows: Tensor, places: Tensor, targets: Tensor
+    said: States, items: Tensor, shares: Tensor, rows: Tensor, positions: Tensor, targets: Tensor
 ) -> dict[str, Tensor]:
     """What copy and rules say at N positions, as ``next_item_loss`` takes it."""
     return {
-        "copies": said.copies[rows, places],
+        "copies": said.copies[rows, positions],
         "copied": items[rows] == (targets + FIRST_ITEM)[:, None],
-        "rules": said.rules[rows, :, places].flatten(1),
-        "shares": shares[rows, :, places].flatten(1),
+        "rules": said.rules[rows, :, positions].flatten(1),
+        "shares": shares[rows, :, positions].flatten(1),
     }
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 SMOOTHING = 0.75  # of the columns' counts: rare items do not look close to everything
 ITERATIONS = 3  # of the randomised range finder
-NOISE = 0.3  # in lengths of a vector: two items with the same companions are still two
+NOISE = 0.3  # in lengths of a vector: two items with the same neighbours are still two
 
 
 def spectral_start(counts: Counts, width: int, seed: int) -> Tensor | None:

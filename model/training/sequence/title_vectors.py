@@ -1,4 +1,4 @@
-"""The titles: the frozen vectors of a catalogue's titles, or why there are none."""
+"""The title vectors: a catalogue's titles through a frozen encoder, or why there are none."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
@@ -11,12 +11,12 @@ from model.errors import ScorerError
 
 if TYPE_CHECKING:
     from model.training.plan import Plan
-    from model.training.training_data import Parts
+    from model.training.training_data import TrainingData
 
-Source = dict[str, str]  # the fields of a texts.TextSource
+Source = dict[str, str]  # the fields of a text_encoder.TextSource
 
 
-class Titles(NamedTuple):
+class TitleVectors(NamedTuple):
     """Vectors by catalogue index, and whose they are."""
 
     vectors: npt.NDArray[np.float16] | None  # (V, W), 0 for an item without a title
@@ -30,16 +30,16 @@ class Titles(NamedTuple):
         return {name: value for name, value in said.items() if value}
 
 
-NO_TITLES = Titles(None, None)
+NO_TITLES = TitleVectors(None, None)
 
 
-def read_titles(parts: "Parts", plan: "Plan") -> Titles:
+def read_title_vectors(data: "TrainingData", plan: "Plan") -> TitleVectors:
     """Encode the titles, once for all networks of a run.
 
     Raises ``ScorerError`` if an encoder was named and is not there; where none was named and the
     package is not installed, titles are not used.
     """
-    titles = own_titles(parts.catalogue, parts.texts)
+    titles = own_titles(data.catalogue, data.texts)
     if not plan.texts or not any(titles):
         return NO_TITLES
     from model.networks.text_encoder import (
@@ -53,7 +53,7 @@ def read_titles(parts: "Parts", plan: "Plan") -> Titles:
             raise
         return NO_TITLES._replace(unused=f"titles are not used: {error}")
     vectors = encoder.encode(titles).astype(np.float16)
-    return Titles(vectors, encoder.source._asdict())
+    return TitleVectors(vectors, encoder.source._asdict())
 
 
 def own_titles(catalogue: Catalogue, texts: Sequence[str]) -> list[str]:

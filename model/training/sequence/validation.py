@@ -1,4 +1,4 @@
-"""The judging: what a sequence network says of held-out events, every position of a window."""
+"""Validation of a sequence network on held-out events, at every position of a window."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -19,14 +19,14 @@ PADDED_TOKENS = 2_048
 AT_ONCE = 256  # rows of the catalogue-wide score matrix
 
 
-class Moments(NamedTuple):
+class Positions(NamedTuple):
     """N positions of held-out windows after which something came."""
 
     states: Tensor  # (N, D)
     copies: Tensor  # (N, L)
     rules: Tensor  # (N, E, L)
     items: Tensor  # (N, L) the window's codes
-    places: Tensor  # (N,)
+    positions: Tensor  # (N,)
     targets: Tensor  # (N,) catalogue indices, negative for one it has not
 
 
@@ -46,7 +46,7 @@ def predict(network: SequenceModel, held_out: Batches, most: int, seed: int) -> 
         table = network.item_vectors()
         for batch in held_out.in_order(PADDED_TOKENS, most, seed):
             said = look(network, batch, table)
-            ranks += [_ranks(network, part, table) for part in moments(said, batch)]
+            ranks += [_ranks(network, part, table) for part in positions(said, batch)]
             real = np.arange(batch.inputs.items.shape[1]) < batch.inputs.lengths[:, None]
             logits.append(network.intent(said.states).cpu().numpy()[real])
             intents.append(batch.intents[real])
@@ -59,18 +59,18 @@ def look(network: SequenceModel, batch: Batch, table: Tensor) -> States:
     return network.look(items, actions, gaps, table[items.long()])
 
 
-def moments(said: States, batch: Batch) -> Iterator[Moments]:
+def positions(said: States, batch: Batch) -> Iterator[Positions]:
     """The positions of a batch that have a next item, some at a time."""
     device = said.states.device
     items = torch.from_numpy(batch.inputs.items).to(device)
     next_items = torch.from_numpy(batch.next_items).to(device)
-    rows, places = torch.nonzero(next_items != NO_NEXT, as_tuple=True)
-    for r, p in zip(torch.split(rows, AT_ONCE), torch.split(places, AT_ONCE), strict=True):
+    rows, columns = torch.nonzero(next_items != NO_NEXT, as_tuple=True)
+    for r, p in zip(torch.split(rows, AT_ONCE), torch.split(columns, AT_ONCE), strict=True):
         rules = said.rules[r, :, p]
-        yield Moments(said.states[r, p], said.copies[r, p], rules, items[r], p, next_items[r, p])
+        yield Positions(said.states[r, p], said.copies[r, p], rules, items[r], p, next_items[r, p])
 
 
-def _ranks(network: SequenceModel, moments: Moments, table: Tensor) -> npt.NDArray[np.int64]:
-    chances = network.chances(*moments[:4], table)  # (N, V)
-    ranks: npt.NDArray[np.int64] = ranks_of(moments.targets, chances).cpu().numpy()
+def _ranks(network: SequenceModel, positions: Positions, table: Tensor) -> npt.NDArray[np.int64]:
+    chances = network.chances(*positions[:4], table)  # (N, V)
+    ranks: npt.NDArray[np.int64] = ranks_of(positions.targets, chances).cpu().numpy()
     return ranks

@@ -99,7 +99,7 @@ class Older(NamedTuple):
                 ours.copy_(theirs[name])
             else:
                 ours.zero_()  # titles, of which the older one knew none
-        network.attribute.weight[self._strangers(names.attributes, "attribute.weight")] = 0
+        network.attribute.weight[self._unknown(names.attributes, "attribute.weight")] = 0
         self._start_new_items(network, names)
 
     def _copy_rows(
@@ -113,14 +113,14 @@ class Older(NamedTuple):
         ours[:before] = theirs[:before]
         ours[to] = theirs[[place[name] for name in own if name in place]]
 
-    def _strangers(self, own: tuple[str, ...], parameter: str) -> list[int]:
+    def _unknown(self, own: tuple[str, ...], parameter: str) -> list[int]:
         found = self.names.rows(parameter)
         assert found is not None, "its rows have names"
         known = set(found[0])
         return [found[1] + index for index, name in enumerate(own) if name not in known]
 
     def _start_new_items(self, network: SequenceModel, names: Names) -> None:
-        new = torch.tensor(self._strangers(names.items, "item.weight"), dtype=torch.long)
+        new = torch.tensor(self._unknown(names.items, "item.weight"), dtype=torch.long)
         said = network.item_vectors(new, torch.zeros(len(new), 1)).norm(dim=1) > 0
         # Without a word on them they keep their random start: 0 has no direction to turn to.
         network.item.weight[new[said]] = 0

@@ -12,15 +12,15 @@ from model.networks.text import TextConfig, TextModel
 from model.networks.text_encoder import TextEncoder
 from model.training.plan import Plan
 from model.training.text.token_tables import token_tables
-from model.training.training_data import Parts
+from model.training.training_data import TrainingData
 
 
-def build(parts: Parts, plan: Plan, encoder: TextEncoder) -> TextModel:
+def build(data: TrainingData, plan: Plan, encoder: TextEncoder) -> TextModel:
     """A network that reads with the encoder's weights; its heads are fresh, equal for a seed."""
     torch.manual_seed(plan.recipe.seed)
-    tables = token_tables(encoder, parts.texts, plan.config.actions)
+    tables = token_tables(encoder, data.texts, plan.config.actions)
     config = TextConfig(
-        **parts.sizes(plan.config),
+        **data.sizes(plan.config),
         gap_buckets=plan.config.gap_buckets,
         encoder=encoder.network.config.to_dict(),
         source=encoder.source._asdict(),
@@ -34,20 +34,20 @@ def build(parts: Parts, plan: Plan, encoder: TextEncoder) -> TextModel:
     network.encoder.load_state_dict(encoder.network.state_dict())
     network.item_tokens.copy_(torch.from_numpy(tables.items))
     network.action_words.copy_(torch.from_numpy(tables.actions))
-    network.item_vectors[FIRST_ITEM:] = torch.from_numpy(encoder.encode(parts.texts))
-    start_heads(network, parts)
+    network.item_vectors[FIRST_ITEM:] = torch.from_numpy(encoder.encode(data.texts))
+    start_heads(network, data)
     return network
 
 
 @torch.no_grad()
-def start_heads(network: TextModel, parts: Parts) -> None:
+def start_heads(network: TextModel, data: TrainingData) -> None:
     """Let a network that has learnt nothing yet know what is popular, and where categories lie.
 
     A category's first weights point to the mean of its items' text vectors.
     """
-    shares = torch.from_numpy(parts.counts + 1.0)
+    shares = torch.from_numpy(data.counts + 1.0)
     network.bias.copy_(torch.log(shares / shares.sum()))
-    categories = torch.from_numpy(parts.catalogue.item_categories)
+    categories = torch.from_numpy(data.catalogue.item_categories)
     known = categories != NO_CATEGORY
     middle = torch.zeros_like(network.category.weight)
     middle.index_add_(0, categories[known], network.item_vectors[FIRST_ITEM:][known])

@@ -25,7 +25,7 @@ from model.training.registry import Fitted
 from model.training.results import Predictions, Validation
 from model.training.sampling import sample, useful
 from model.training.text.build import build
-from model.training.training_data import Parts
+from model.training.training_data import TrainingData
 from model.training.windows import windows_until
 
 Ints = npt.NDArray[np.int64]
@@ -42,18 +42,18 @@ MOST_WEIGHT = 10.0  # of a yes: a rarer one is too seldom seen to steer by
 CATEGORY_WEIGHT = 0.5
 
 
-def fit(parts: Parts, plan: Plan, report: Callable[[Progress], None]) -> Fitted:
-    """See ``fitting.Fit``. Raises ``ScorerError`` without an encoder."""
-    if not any(parts.texts):
+def fit(data: TrainingData, plan: Plan, report: Callable[[Progress], None]) -> Fitted:
+    """See ``registry.Fit``. Raises ``ScorerError`` without an encoder."""
+    if not any(data.texts):
         raise DataError(
             "no item has a title or a category, and the network bert reads nothing else; give "
             "titles with --items, or choose another network"
         )
-    network = build(parts, plan, TextEncoder.open(plan.encoder, plan.device))
+    network = build(data, plan, TextEncoder.open(plan.encoder, plan.device))
     nn.Module.to(network, plan.device)
-    _Training(network, parts, plan, report).run()
+    _Training(network, data, plan, report).run()
     said = predict(
-        network, parts, plan, sample(useful(parts.held_out_labels), JUDGED_EVENTS, plan.recipe.seed)
+        network, data, plan, sample(useful(data.held_out_labels), JUDGED_EVENTS, plan.recipe.seed)
     )
     nn.Module.to(network, "cpu")
     return Fitted(network, said)
@@ -63,7 +63,7 @@ class _Training(Epochs):
     network: TextModel
 
     def __init__(
-        self, network: TextModel, parts: Parts, plan: Plan, report: Callable[[Progress], None]
+        self, network: TextModel, data: TrainingData, plan: Plan, report: Callable[[Progress], None]
     ) -> None:
         seed = plan.recipe.seed
         torch.manual_seed(seed)  # LoRA has no generator of its own
@@ -73,18 +73,18 @@ class _Training(Epochs):
             _optimizer(network, plan),
             plan.recipe,
             report,
-            events=useful(parts.learnt_labels),
+            events=useful(data.learnt_labels),
             batch=BATCH,
             epoch_events=EPOCH_EVENTS,
             most_epochs=MOST_EPOCHS,
-            checkpoint=Checkpoint.of(plan.checkpoints, plan.config.network, parts.fingerprint),
+            checkpoint=Checkpoint.of(plan.checkpoints, plan.config.network, data.fingerprint),
         )
-        self.parts, self.plan = parts, plan
-        asked = np.flatnonzero(parts.held_out_labels.next_items != NO_NEXT)
+        self.data, self.plan = data, plan
+        asked = np.flatnonzero(data.held_out_labels.next_items != NO_NEXT)
         self.held_out = sample(asked, VALIDATION_EVENTS, seed)
-        self.negatives = Negatives(torch.from_numpy(parts.counts), self.recipe.weights.draws)
-        self.weights = yes_weights(parts.learnt_labels).to(network.device)
-        self.categories = torch.from_numpy(parts.catalogue.item_categories).to(network.device)
+        self.negatives = Negatives(torch.from_numpy(data.counts), self.recipe.weights.draws)
+        self.weights = yes_weights(data.learnt_labels).to(network.device)
+        self.categories = torch.from_numpy(data.catalogue.item_categories).to(network.device)
 
     def run(self) -> None:
         """Train in place; leave the network in eval mode, with the best epoch's weights."""
@@ -98,13 +98,13 @@ class _Training(Epochs):
 
     def validate(self) -> Validation:
         """How well a sample of the held-out events is predicted."""
-        ranks = predict(self.network, self.parts, self.plan, self.held_out).ranks
+        ranks = predict(self.network, self.data, self.plan, self.held_out).ranks
         return Validation.of(ranks)
 
     def cost(self, events: Ints) -> Tensor:
         """The loss of a batch: intents, and next item and category where there is a next one."""
-        network, labels = self.network, self.parts.learnt_labels
-        last = _last(network, windows_until(self.parts.learnt, events, self.plan.config))
+        network, labels = self.network, self.data.learnt_labels
+        last = _last(network, windows_until(self.data.learnt, events, self.plan.config))
         states = network.read(last, trim=True)
         happened = torch.from_numpy(labels.intents[events]).to(network.device)
         loss = intent_loss(network.intent(states), happened, self.weights)
@@ -168,7 +168,7 @@ def yes_weights(labels: Labels) -> Tensor:
     return torch.from_numpy(weights.astype(np.float32))
 
 
-def predict(network: TextModel, parts: Parts, plan: Plan, events: Ints) -> Predictions:
+def predict(network: TextModel, data: TrainingData, plan: Plan, events: Ints) -> Predictions:
     """What the network says after these events of the whole log, and what happened."""
 
     def answer(windows: Padded, targets: Tensor) -> tuple[Tensor, Tensor]:
@@ -177,7 +177,7 @@ def predict(network: TextModel, parts: Parts, plan: Plan, events: Ints) -> Predi
         return ranks_of(targets, probabilities), intents
 
     with eval_mode(network):
-        return predict_events(parts, plan.config, events, BATCH, answer)
+        return predict_events(data, plan.config, events, BATCH, answer)
 
 
 def _last(network: TextModel, windows: Padded) -> Last:

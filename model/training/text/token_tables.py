@@ -1,4 +1,4 @@
-"""The token tables: what the text network reads of each item and each kind of action.
+"""The token tables: what the text network reads of each item and each action type.
 
 They are made once, in training, so that whoever serves needs no tokenizer.
 """
@@ -26,7 +26,7 @@ class TokenTables(NamedTuple):
     """Token ids, a row for each code, NO_TOKEN where a row is shorter than the longest."""
 
     items: Tokens  # (V + 2, T), the unknown item and those without a text read "unknown"
-    actions: Tokens  # (kinds + 1, A)
+    actions: Tokens  # (action types + 1, A)
     marks: tuple[int, int, int]  # begin, part, pad
 
     def most_tokens(self, last_items: int, positions: int) -> int:
@@ -48,10 +48,10 @@ def token_tables(encoder: TextEncoder, texts: Sequence[str], actions: Sequence[s
             f"{encoder.source.name}: its tokenizer has no tokens to begin, part and pad with, "
             "as those of the BERT family have; choose another encoder"
         )
-    stranger = [tokenizer.unk_token_id]
-    titles = [ids or stranger for ids in _plain(tokenizer, texts, MOST_TITLE_TOKENS)]
-    kinds = _plain(tokenizer, [name.replace("_", " ") for name in actions], MOST_ACTION_TOKENS)
-    return TokenTables(_table([[], stranger, *titles]), _table([[], *kinds]), marks)
+    unknown = [tokenizer.unk_token_id]
+    titles = [ids or unknown for ids in _plain(tokenizer, texts, MOST_TITLE_TOKENS)]
+    words = _plain(tokenizer, [name.replace("_", " ") for name in actions], MOST_ACTION_TOKENS)
+    return TokenTables(_table([[], unknown, *titles]), _table([[], *words]), marks)
 
 
 def _plain(tokenizer: Any, texts: Sequence[str], most: int) -> list[list[int]]:

@@ -6,7 +6,7 @@ import numpy.typing as npt
 import pytest
 
 from model.artifact.artifact import CONTEXTS, Artifact, ArtifactWriter
-from model.artifact.day_parts import PART_MS, Contexts, count, part_of_day
+from model.artifact.day_parts import PART_MS, DayPartCounts, count, part_of_day
 from model.catalogue import HALF_LIFE_S
 from model.errors import ArtifactError
 from model.sequence import Sequence
@@ -50,7 +50,7 @@ def test_an_unknown_item_is_not_counted() -> None:
 def test_what_is_stored_comes_back_with_room_for_newer_items() -> None:
     contexts = count(*events((0, 0), (1, PART_MS)), 2, DAY_MS)
 
-    again = Contexts.from_json(contexts.to_json(), 3)
+    again = DayPartCounts.from_json(contexts.to_json(), 3)
 
     assert again.counts[:, :2].tolist() == contexts.counts.tolist()
     assert not again.counts[:, 2].any()
@@ -70,7 +70,7 @@ def test_what_is_stored_comes_back_with_room_for_newer_items() -> None:
 )
 def test_counts_that_do_not_fit_are_refused(fields: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="expected 4 parts of 21600000 ms with up to 2 counts"):
-        Contexts.from_json(fields, 2)
+        DayPartCounts.from_json(fields, 2)
 
 
 def with_contexts(artifact: Artifact, folder: Path, counts: object) -> Artifact:

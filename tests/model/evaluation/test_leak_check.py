@@ -45,7 +45,7 @@ def test_nothing_held_out_is_read_in_training(log: EventLog) -> None:
 
 def test_a_leak_would_be_found(log: EventLog, monkeypatch: pytest.MonkeyPatch) -> None:
     honest = Histories.until
-    monkeypatch.setattr(Histories, "until", lambda self, end_ms: honest(self, 1 << 60))
+    monkeypatch.setattr(Histories, "until", lambda self, _: honest(self, 1 << 60))
 
     assert {"items", "actions", "next items"} <= set(leak_check.leaks(log, PLAN))
 
@@ -64,9 +64,9 @@ def test_weights_are_the_same_whatever_is_held_out(log: EventLog) -> None:
     """After a given number of steps: to say how many is what held-out events are for."""
     weights = []
     for events in (log, late(log)):
-        parts = read(events, PLAN, {})
-        run = Run(parts, PLAN, lambda _: None)
-        objective = run._objective(parts.learnt)
+        data = read(events, PLAN, {})
+        run = Run(data, PLAN, lambda _: None)
+        objective = run._objective(data.learnt)
         run._trainer("search", objective, run.learnt, lambda _: None, 1.0).repeat(5)
         state = objective.network.state_dict()
         weights.append({name: tensor.numpy().tobytes() for name, tensor in state.items()})

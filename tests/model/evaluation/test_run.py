@@ -156,9 +156,7 @@ def test_one_user_of_one_item_is_judged(artifact: Path, tmp_path: Path, items: s
     assert ("log of another shop" in said) == (items == "z")
 
 
-def test_a_catalogue_of_one_item_is_judged(
-    artifact: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_catalogue_of_one_item_is_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("model.serving.load_scorer", lambda _: Spy("a", CONFIG.name))
     single = write(tmp_path / "single", Catalogue.from_names(["a"], [None], [1])).folder
     older = log(tmp_path, {"u": "aa"}, 0, "older.jsonl")
@@ -175,9 +173,7 @@ def test_an_empty_log_is_said_to_be_so(artifact: Path, tmp_path: Path) -> None:
     assert "empty" in line_of(run(artifact, empty), DataError)
 
 
-def test_an_artifact_that_does_not_tell_its_time_is_refused(
-    artifact: Path, new: Path, tmp_path: Path
-) -> None:
+def test_an_artifact_that_does_not_tell_its_time_is_refused(new: Path, tmp_path: Path) -> None:
     folder = write(tmp_path / "timeless", events=0).folder
 
     assert "no trained_until_ms" in line_of(run(folder, new), ArtifactError)

@@ -18,7 +18,7 @@ from model.packaging.extend import extend, rare_bias
 from model.sequence import Sequence
 from model.serving.onnx import OnnxScorer
 from model.training.sequence.co_occurrence import Counts
-from model.training.sequence.item_tables import prepare
+from model.training.sequence.item_tables import build_tables
 from tests.model.tiny_bert import write_tiny_bert
 
 pytestmark = pytest.mark.timeout(400)  # libraries to load and a graph to export, one core shared
@@ -42,15 +42,13 @@ def older(bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Artifact:
     brands = tuple((f"brand={kind[0]}",) for kind in kinds)
     encoder = TextEncoder.open(bert)
     texts = encoder.encode([TITLES[kind] for kind in kinds]).astype(np.float16)
-    equipment = prepare(catalogue, brands, texts, (NONE, NONE))
+    tables = build_tables(catalogue, brands, texts, (NONE, NONE))
     torch.manual_seed(0)
     source = encoder.source._asdict()
     network = TransformerModel(
-        TransformerConfig(
-            items=N_ITEMS, categories=2, width=16, text_source=source, **equipment.sizes
-        )
+        TransformerConfig(items=N_ITEMS, categories=2, width=16, text_source=source, **tables.sizes)
     )
-    equipment.put(network, catalogue)
+    tables.put(network, catalogue)
     network.out.bias.data[2:] = torch.arange(N_ITEMS, 0, -1).float() / N_ITEMS
     nn.Module.eval(network)
     config = ArtifactConfig()
@@ -59,7 +57,7 @@ def older(bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Artifact:
         calibration = Calibration(("cart", "buy"), (1.5, 0.5), (-1.0, -3.0), (0.12, 0.03))
         writer.write_object(CATALOGUE, catalogue.to_json())
         writer.write_object(CALIBRATION, calibration.to_json())
-        writer.write_object(ATTRIBUTES, {"values": list(equipment.names)})
+        writer.write_object(ATTRIBUTES, {"values": list(tables.names)})
         return writer.seal(config, created_at="2026-01-02T03:04:05Z", data={}, made={"by": "us"})
 
 

@@ -54,7 +54,7 @@ def _explained(monkeypatch: pytest.MonkeyPatch) -> None:
     action = Carried("i00001", "cart", 1_790_000_000_000, -0.125, {"buy": 0.25})
     found = Explanation("i00002", 0.5, 3, 600, {"buy": 0.75}, "full", 1_790_000_000_000, [action])
     monkeypatch.setattr(onnx, "OnnxScorer", lambda artifact: artifact.version)
-    monkeypatch.setattr("model.understanding.explain.explain", lambda scorer, sequence, item: found)
+    monkeypatch.setattr("model.understanding.explain.explain", lambda *_: found)
 
 
 @pytest.mark.usefixtures("_explained")

@@ -19,7 +19,7 @@ from model.graphs.build import graph_of
 from model.networks.path import END, PACES, STATES, PathConfig, PathModel
 from model.serving.onnx import OnnxScorer
 from model.serving.torch import TorchScorer
-from model.training.path.fit import over, set_chances, visit_ends
+from model.training.path.fit import over, session_ends, set_chances
 from model.training.path.hmm import Chances, model_of, named
 from model.training.plan import Plan, Recipe
 from model.training.run import run
@@ -198,7 +198,7 @@ def test_stages_are_named_by_what_they_do() -> None:
 def test_a_visit_is_over_when_the_log_would_show_more() -> None:
     minutes = np.array([0, 5, 60, 0, 70]) * 60_000
     histories = Histories(np.zeros(5, np.int32), np.zeros(5, np.int8), minutes, np.array([0, 3, 5]))
-    ends = visit_ends(histories, CONFIG)
+    ends = session_ends(histories, CONFIG)
 
     assert ends.tolist() == [1, 2, 3, 4]  # 55 minutes between 1 and 2, 70 between 3 and 4
     until_ms = 100 * 60_000  # 40 minutes after event 2, 30 after event 4

@@ -14,7 +14,7 @@ from typer.testing import CliRunner, Result
 
 from model.artifact.artifact import CALIBRATION, CONTEXTS, METRICS, Artifact
 from model.artifact.calibration import Calibration
-from model.artifact.day_parts import PARTS, Contexts
+from model.artifact.day_parts import PARTS, DayPartCounts
 from model.cli import commands
 from model.config import ArtifactConfig
 from model.data.dataset import Histories, Labels
@@ -24,12 +24,12 @@ from model.features import CENSORED
 from model.networks.sequence import SequenceModel
 from model.serving.onnx import OnnxScorer
 from model.synthetic.shop import Shop
-from model.training.noisy_counts import BOUND, acted_on, came_true, release
+from model.training.noisy_counts import BOUND, acted_on, came_true, noisy_counts
 from model.training.plan import Plan, Privacy, Recipe
 from model.training.private.budget import ORDERS, Budget, spent
 from model.training.private.fit import Lots, Training, add_clipped, nothing_counted
 from model.training.sequence.fit import build
-from model.training.training_data import Parts, read
+from model.training.training_data import TrainingData, read
 from model.training.windows import Batch, Batches
 from stream.commands.read_sequence import read_sequence
 
@@ -51,16 +51,16 @@ def command(*words: object) -> Result:
 class Shopping(NamedTuple):
     path: Path
     log: EventLog
-    parts: Parts
+    data: TrainingData
     plan: Plan
 
     @property
     def lots(self) -> Lots:
-        batches = Batches(self.parts.whole, self.parts.whole_labels, self.plan.config)
-        return Lots(batches, self.parts.whole.offsets)
+        batches = Batches(self.data.whole, self.data.whole_labels, self.plan.config)
+        return Lots(batches, self.data.whole.offsets)
 
     def training(self, noise: float) -> Training:
-        network = build(self.parts, self.plan, nothing_counted(len(ITEMS)))
+        network = build(self.data, self.plan, nothing_counted(len(ITEMS)))
         network.rules.requires_grad_(requires_grad=False)
         budget = Budget(self.lots.users, 1e-4, 0.25, 4, 1.0, noise)
         privacy, rng = Privacy(8.0, clip=CLIP), np.random.default_rng(1)
@@ -195,10 +195,10 @@ def test_too_few_users_to_hide_among_are_refused() -> None:
 
 
 def test_nobody_adds_more_to_the_counts_than_their_bound(shopping: Shopping) -> None:
-    parts = shopping.parts
-    end_ms = parts.held_out.end_ms
-    acted = acted_on(parts.whole, len(ITEMS), end_ms).toarray()
-    came = came_true(parts.whole, parts.whole_labels).reshape(len(acted), -1)
+    data = shopping.data
+    end_ms = data.held_out.end_ms
+    acted = acted_on(data.whole, len(ITEMS), end_ms).toarray()
+    came = came_true(data.whole, data.whole_labels).reshape(len(acted), -1)
 
     assert np.linalg.norm(acted, axis=1).max() == pytest.approx(1)
     assert np.linalg.norm(came, axis=1).max() <= 1 + 1e-9
@@ -213,11 +213,11 @@ def test_without_noise_the_counts_are_those_of_users() -> None:
         np.array([0, 3, 4]),
     )
     labels = Labels(np.zeros(4, np.int32), np.array([[1], [0], [CENSORED], [0]], dtype=np.int8))
-    found = release(both, labels, 3, 0, 0.0, np.random.default_rng(0))
+    found = noisy_counts(both, labels, 3, 0, 0.0, np.random.default_rng(0))
 
     # The first user acted on item 0 twice and on 1 once, the second on item 2 once.
     assert found.counts / found.counts[2] == pytest.approx([2 / 5**0.5, 1 / 5**0.5, 1], abs=0.01)
-    assert (found.contexts.counts == found.contexts.counts[0]).all()
+    assert (found.day_parts.counts == found.day_parts.counts[0]).all()
     assert found.rates.tolist() == [0.25]  # (1/2 + 0) / 2
 
 
@@ -250,11 +250,11 @@ def test_the_catalogue_is_the_list_of_items_whatever_was_acted_on(
     artifact: Artifact, shopping: Shopping
 ) -> None:
     fewer = dict(list(ITEMS.items())[:50])
-    parts = read(shopping.log, shopping.plan, fewer)
+    data = read(shopping.log, shopping.plan, fewer)
 
     assert artifact.read_catalogue().items == tuple(ITEMS)
-    assert parts.catalogue.items == tuple(fewer)
-    assert parts.catalogue.counts.sum() == 0
+    assert data.catalogue.items == tuple(fewer)
+    assert data.catalogue.counts.sum() == 0
     with pytest.raises(DataError, match="privacy needs the list of items"):
         read(shopping.log, shopping.plan, {})
 
@@ -267,7 +267,7 @@ def test_the_network_has_neither_rules_nor_balance(artifact: Artifact) -> None:
 
     for table in (network.shares, network.support, network.balance):
         assert float(table.float().abs().sum()) == 0
-    counts = Contexts.from_json(artifact.read_object(CONTEXTS), len(ITEMS)).counts
+    counts = DayPartCounts.from_json(artifact.read_object(CONTEXTS), len(ITEMS)).counts
     assert counts.shape == (PARTS, len(ITEMS))
     assert artifact.read_catalogue().counts.tolist() == counts.sum(axis=0).tolist()
     assert counts.sum() > 0

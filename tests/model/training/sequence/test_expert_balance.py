@@ -54,10 +54,10 @@ def test_an_expert_that_is_right_gets_more_to_say() -> None:
 
 def test_a_network_that_is_too_sure_is_cooled_down() -> None:
     model = network()
-    calm = likeliest(model, anything(), 0, 1_000).heat
+    calm = likeliest(model, anything(), 0, 1_000).temperature
     model.generate.log_temperature.data.add_(math.log(3))
     model.out.bias.data.mul_(3)
-    sure = likeliest(model, anything(), 0, 1_000).heat
+    sure = likeliest(model, anything(), 0, 1_000).temperature
 
     # What comes is random, so nothing of what generate says is worth to be sure of.
     assert sure > 1
@@ -100,4 +100,4 @@ def test_without_held_out_events_all_stays_as_it_is() -> None:
 
     found = fit_balance(model, visits([[1], [2]]), 0)
 
-    assert found.heat == 1 and not found.added.any()
+    assert found.temperature == 1 and not found.added.any()

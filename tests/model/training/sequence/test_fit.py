@@ -21,7 +21,7 @@ from model.training.results import Validation
 from model.training.sequence.co_occurrence import count
 from model.training.sequence.fit import Run, build, fit
 from model.training.sequence.validation import predict, validate
-from model.training.training_data import Parts, read
+from model.training.training_data import TrainingData, read
 from model.training.windows import Batches
 
 pytestmark = pytest.mark.timeout(400)  # libraries to load and a model to train, one core shared
@@ -31,18 +31,18 @@ HORIZON_S = 120  # a visit lasts minutes: what a shopper is about to do, not whe
 
 
 class Shopping(NamedTuple):
-    parts: Parts
+    data: TrainingData
     plan: Plan
 
     def train(self, recipe: Recipe) -> tuple[SequenceModel, list[Progress]]:
         said: list[Progress] = []
         plan = replace(self.plan, recipe=recipe, refit=False)
-        network, *_ = Run(self.parts, plan, said.append).search()
+        network, *_ = Run(self.data, plan, said.append).search()
         return network, said
 
     @property
     def held_out(self) -> Batches:
-        return Batches(self.parts.whole, self.parts.held_out_labels, self.plan.config, overlap=0.9)
+        return Batches(self.data.whole, self.data.held_out_labels, self.plan.config, overlap=0.9)
 
 
 def validations(said: list[Progress]) -> list[Validation]:
@@ -75,8 +75,8 @@ def test_it_learns_what_the_made_shop_holds(tmp_path: Path) -> None:
     # A category holds 600 / 24 = 25 items, and nine looks in ten stay within the category. Who
     # knows no more than it names the next item among 20 in 0.9 · 20/25 = 72 % of looks; popularity
     # spreads its 20 over all 600. A network that sees less than the category stays below half.
-    by_count = np.argsort(-shop.parts.counts)[:20]
-    next_items = shop.parts.held_out_labels.next_items
+    by_count = np.argsort(-shop.data.counts)[:20]
+    next_items = shop.data.held_out_labels.next_items
     popularity = float(np.isin(next_items[next_items != -2], by_count).mean())
     recall = recall_at(said.ranks, 20)
     assert recall > 0.72
@@ -140,7 +140,7 @@ def test_a_training_that_was_broken_off_goes_on_as_if_it_had_not_been(
 ) -> None:
     recipe = Recipe(epochs=8, round_steps=(6, 6))
     plan = replace(small.plan, recipe=recipe)
-    whole = fit(small.parts, plan, lambda _: None).network
+    whole = fit(small.data, plan, lambda _: None).network
 
     broken = replace(plan, checkpoints=tmp_path)
     left = 3
@@ -152,27 +152,29 @@ def test_a_training_that_was_broken_off_goes_on_as_if_it_had_not_been(
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        fit(small.parts, broken, break_off)
-    again = fit(small.parts, broken, lambda _: None).network
+        fit(small.data, broken, break_off)
+    again = fit(small.data, broken, lambda _: None).network
 
     assert weights(again) == weights(whole)
 
 
 def test_a_checkpoint_of_another_log_is_refused(small: Shopping, tmp_path: Path) -> None:
     plan = replace(small.plan, recipe=Recipe(epochs=1), checkpoints=tmp_path, refit=False)
-    fit(small.parts, plan, lambda _: None)
+    fit(small.data, plan, lambda _: None)
 
     with pytest.raises(DataError, match=r"search\.pt: is of another log or other settings; remove"):
-        fit(small.parts._replace(fingerprint="other"), plan, lambda _: None)
+        fit(small.data._replace(fingerprint="other"), plan, lambda _: None)
 
 
 def test_the_refit_learns_from_the_held_out_events_too(small: Shopping) -> None:
     recipe = Recipe(epochs=2)
-    kept = fit(small.parts, replace(small.plan, recipe=recipe, refit=False), lambda _: None)
-    refit = fit(small.parts, replace(small.plan, recipe=recipe), lambda _: None)
+    kept = fit(small.data, replace(small.plan, recipe=recipe, refit=False), lambda _: None)
+    refit = fit(small.data, replace(small.plan, recipe=recipe), lambda _: None)
 
     assert weights(kept.network) != weights(refit.network)
-    assert (kept.said.ranks == refit.said.ranks).all()  # what is reported is of unseen events
+    assert (
+        kept.predictions.ranks == refit.predictions.ranks
+    ).all()  # what is reported is of unseen events
 
 
 def test_progress_goes_from_nothing_to_all(small: Shopping) -> None:
@@ -184,7 +186,7 @@ def test_progress_goes_from_nothing_to_all(small: Shopping) -> None:
     assert done[-1] == 1
 
 
-def test_a_log_without_intents_and_categories_trains(small: Shopping, tmp_path: Path) -> None:
+def test_a_log_without_intents_and_categories_trains(tmp_path: Path) -> None:
     path = tmp_path / "plain.csv"
     rows = [f"u{k % 7},i{k % 11},view,{k}" for k in range(300)]
     path.write_text("user_id,item_id,action,ts\n" + "\n".join(rows))
@@ -193,8 +195,8 @@ def test_a_log_without_intents_and_categories_trains(small: Shopping, tmp_path: 
 
     model, _ = plain.train(plan.recipe)
 
-    assert plain.parts.learnt_labels.intents.shape[1] == 0
-    assert len(plain.parts.catalogue.categories) == 0
+    assert plain.data.learnt_labels.intents.shape[1] == 0
+    assert len(plain.data.catalogue.categories) == 0
     assert validate(model, plain.held_out, seed=0).recall == 1  # of 11 items
 
 
@@ -212,14 +214,14 @@ def test_users_who_came_once_teach_the_intents_alone(tmp_path: Path) -> None:
 
 
 def test_unknown_items_count_as_misses(small: Shopping) -> None:
-    parts = small.parts
+    data = small.data
     strangers = Labels(
-        np.where(parts.held_out_labels.next_items >= 0, -1, -2).astype(np.int32),
-        parts.held_out_labels.intents,
+        np.where(data.held_out_labels.next_items >= 0, -1, -2).astype(np.int32),
+        data.held_out_labels.intents,
     )
-    model = build(parts, small.plan, count(parts.learnt, len(parts.catalogue)))
+    model = build(data, small.plan, count(data.learnt, len(data.catalogue)))
 
-    said = predict(model, Batches(parts.whole, strangers, small.plan.config), 1 << 30, 0)
+    said = predict(model, Batches(data.whole, strangers, small.plan.config), 1 << 30, 0)
 
     assert item_figures(said.ranks)["n"] > 0
     assert not said.ranks.any()

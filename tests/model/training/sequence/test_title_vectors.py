@@ -14,8 +14,8 @@ from model.networks import text_encoder as texts
 from model.training.plan import Plan, Recipe
 from model.training.sequence.co_occurrence import count
 from model.training.sequence.fit import build
-from model.training.sequence.title_vectors import NO_TITLES, own_titles, read_titles
-from model.training.training_data import Parts, read
+from model.training.sequence.title_vectors import NO_TITLES, own_titles, read_title_vectors
+from model.training.training_data import TrainingData, read
 from tests.model.tiny_bert import write_tiny_bert
 
 pytestmark = pytest.mark.timeout(400)  # libraries to load, one core shared
@@ -29,7 +29,7 @@ ITEMS = {
 
 
 class Read(NamedTuple):
-    parts: Parts
+    data: TrainingData
     plan: Plan
 
 
@@ -47,7 +47,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Read:
 
 
 def test_equal_titles_have_equal_vectors_and_no_title_has_none(shop: Read) -> None:
-    titles = read_titles(*shop)
+    titles = read_title_vectors(*shop)
 
     assert titles.vectors is not None and titles.vectors.shape == (4, 32)
     a, b, c, d = titles.vectors
@@ -58,8 +58,8 @@ def test_equal_titles_have_equal_vectors_and_no_title_has_none(shop: Read) -> No
 
 
 def test_what_repeats_the_category_is_no_title(shop: Read) -> None:
-    assert shop.parts.texts == ("small red lamp", "small red lamp", "lamp", "large table")
-    assert own_titles(shop.parts.catalogue, shop.parts.texts) == [
+    assert shop.data.texts == ("small red lamp", "small red lamp", "lamp", "large table")
+    assert own_titles(shop.data.catalogue, shop.data.texts) == [
         "small red lamp",
         "small red lamp",
         "",
@@ -68,8 +68,8 @@ def test_what_repeats_the_category_is_no_title(shop: Read) -> None:
 
 
 def test_a_network_knows_whose_vectors_it_has(shop: Read) -> None:
-    titles = read_titles(*shop)
-    network = build(*shop, count(shop.parts.learnt, 4), titles)
+    titles = read_title_vectors(*shop)
+    network = build(*shop, count(shop.data.learnt, 4), titles)
 
     assert network.config.text_source == titles.source
     assert titles.source is not None and titles.source["name"] == "bert"
@@ -80,7 +80,7 @@ def test_a_network_knows_whose_vectors_it_has(shop: Read) -> None:
 def test_two_items_of_one_title_differ_by_nothing_else_once_their_ids_are_left_out(
     shop: Read,
 ) -> None:
-    network = build(*shop, count(shop.parts.learnt, 4), read_titles(*shop))
+    network = build(*shop, count(shop.data.learnt, 4), read_title_vectors(*shop))
     vectors = network.item_vectors(torch.arange(2, 6), torch.zeros(4, 1))
 
     assert torch.equal(vectors[0], vectors[1])
@@ -88,16 +88,16 @@ def test_two_items_of_one_title_differ_by_nothing_else_once_their_ids_are_left_o
 
 
 def test_without_wish_or_titles_there_are_no_vectors(shop: Read) -> None:
-    untitled = shop.parts._replace(texts=("lamp", "lamp", "lamp", ""))
+    untitled = shop.data._replace(texts=("lamp", "lamp", "lamp", ""))
 
-    assert read_titles(shop.parts, replace(shop.plan, texts=False)) == NO_TITLES
-    assert read_titles(untitled, shop.plan) == NO_TITLES
-    assert build(*shop, count(shop.parts.learnt, 4)).config.text_width == 0
+    assert read_title_vectors(shop.data, replace(shop.plan, texts=False)) == NO_TITLES
+    assert read_title_vectors(untitled, shop.plan) == NO_TITLES
+    assert build(*shop, count(shop.data.learnt, 4)).config.text_width == 0
 
 
 def test_an_encoder_that_was_named_must_be_there(shop: Read, tmp_path: Path) -> None:
     with pytest.raises(ScorerError, match="no text encoder can be loaded"):
-        read_titles(shop.parts, replace(shop.plan, encoder=tmp_path))
+        read_title_vectors(shop.data, replace(shop.plan, encoder=tmp_path))
 
 
 def test_without_the_package_one_line_says_that_titles_are_not_used(
@@ -108,7 +108,7 @@ def test_without_the_package_one_line_says_that_titles_are_not_used(
 
     monkeypatch.setattr(texts, "_package", missing)
 
-    titles = read_titles(shop.parts, replace(shop.plan, encoder=None))
+    titles = read_title_vectors(shop.data, replace(shop.plan, encoder=None))
 
     assert titles.vectors is None
     assert titles.made == {

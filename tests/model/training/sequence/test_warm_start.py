@@ -11,7 +11,7 @@ from torch import nn
 from model.artifact.artifact import ATTRIBUTES, CALIBRATION, CATALOGUE, Artifact, ArtifactWriter
 from model.artifact.calibration import Calibration
 from model.config import ArtifactConfig
-from model.data.attributes import value_names
+from model.data.attribute_codes import value_names
 from model.data.dataset import TRAINED_UNTIL
 from model.data.log import EventLog, Item
 from model.errors import ArtifactError
@@ -21,7 +21,7 @@ from model.training.plan import Plan, Progress, Recipe
 from model.training.sequence.co_occurrence import count
 from model.training.sequence.fit import Run, build
 from model.training.sequence.warm_start import Names, Older
-from model.training.training_data import Parts, read
+from model.training.training_data import TrainingData, read
 
 pytestmark = pytest.mark.timeout(400)  # libraries to load and a model to train, one core shared
 
@@ -31,23 +31,23 @@ BRANDS = {f"i{n:05d}": Item(f"i{n:05d}", None, None, (f"brand={n % 7}",)) for n 
 
 
 class Trained(NamedTuple):
-    parts: Parts
+    data: TrainingData
     plan: Plan
     network: SequenceModel
     artifact: Artifact
 
 
-def write(folder: Path, parts: Parts, plan: Plan, network: SequenceModel) -> Artifact:
-    values = value_names(parts.catalogue, parts.attributes)
+def write(folder: Path, data: TrainingData, plan: Plan, network: SequenceModel) -> Artifact:
+    values = value_names(data.catalogue, data.attributes)
     with ArtifactWriter(folder) as writer:
         network.save_pretrained(writer.draft)
-        writer.write_object(CATALOGUE, parts.catalogue.to_json())
+        writer.write_object(CATALOGUE, data.catalogue.to_json())
         writer.write_object(
             CALIBRATION, Calibration(("cart", "buy"), (1, 1), (0, 0), (0.1, 0.1)).to_json()
         )
         writer.write_object(ATTRIBUTES, {"values": list(values)})
-        data = {TRAINED_UNTIL: parts.held_out.start_ms}
-        return writer.seal(plan.config, created_at="2026-01-02T03:04:05Z", data=data, made={})
+        until = {TRAINED_UNTIL: data.held_out.start_ms}
+        return writer.seal(plan.config, created_at="2026-01-02T03:04:05Z", data=until, made={})
 
 
 @pytest.fixture(scope="module")
@@ -57,18 +57,18 @@ def older(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     events = itertools.islice(Shop(3, 120, 6).events(60, START_MS), 1_500)
     (folder / "log.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events))
     plan = Plan(ArtifactConfig(), Recipe(epochs=12), width=16, refit=False)
-    parts = read(EventLog.open([folder / "log.jsonl"]), plan, BRANDS)
-    network, *_ = Run(parts, plan, lambda _: None).search()
-    return Trained(parts, plan, network, write(folder / "shop", parts, plan, network))
+    data = read(EventLog.open([folder / "log.jsonl"]), plan, BRANDS)
+    network, *_ = Run(data, plan, lambda _: None).search()
+    return Trained(data, plan, network, write(folder / "shop", data, plan, network))
 
 
-def names(parts: Parts, plan: Plan) -> Names:
-    return Names.of(parts.catalogue, value_names(parts.catalogue, parts.attributes), plan.config)
+def names(data: TrainingData, plan: Plan) -> Names:
+    return Names.of(data.catalogue, value_names(data.catalogue, data.attributes), plan.config)
 
 
-def first_validation(parts: Parts, plan: Plan) -> float:
+def first_validation(data: TrainingData, plan: Plan) -> float:
     heard: list[Progress] = []
-    Run(parts, plan, heard.append).search()
+    Run(data, plan, heard.append).search()
     found = next(progress.validation for progress in heard if progress.validation)
     return found.recall + found.mrr
 
@@ -77,9 +77,9 @@ def test_after_a_warm_start_the_first_validation_is_better(older: Trained, tmp_p
     plan = replace(older.plan, recipe=ONE_ROUND)
     events = itertools.islice(Shop(3, 120, 6).events(60, START_MS), 300)
     (tmp_path / "short.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events))
-    parts = read(EventLog.open([tmp_path / "short.jsonl"]), plan, BRANDS)
-    afresh = first_validation(parts, plan)
-    warm = first_validation(parts, replace(plan, start=older.artifact.folder))
+    data = read(EventLog.open([tmp_path / "short.jsonl"]), plan, BRANDS)
+    afresh = first_validation(data, plan)
+    warm = first_validation(data, replace(plan, start=older.artifact.folder))
 
     # A fifth of the log tells little of the shop, and the older one knew all of it.
     assert warm > afresh + 0.02
@@ -90,19 +90,19 @@ def test_what_both_know_goes_over_by_name_and_the_rest_disturbs_nothing(older: T
     items = dict(itertools.islice(BRANDS.items(), 1, None))
     items["a-new-one"] = Item("a-new-one", None, None)
     items["b-new-one"] = Item("b-new-one", None, None, ("brand=3", "fabric=silk"))
-    old, parts = older.parts, _with(older.parts, items)
-    network = build(parts, older.plan, count(parts.learnt, len(parts.catalogue)))
+    old, data = older.data, _with(older.data, items)
+    network = build(data, older.plan, count(data.learnt, len(data.catalogue)))
     random = network.item.weight[2].clone()
 
-    Older.open(older.artifact.folder).start(network, names(parts, older.plan))
+    Older.open(older.artifact.folder).start(network, names(data, older.plan))
 
-    for item, index in parts.catalogue.index.items():
+    for item, index in data.catalogue.index.items():
         if item in old.catalogue.index:
             place = old.catalogue.index[item]
             assert torch.equal(
                 network.item_vectors()[index + 2], older.network.item_vectors()[place + 2]
             )
-    own = value_names(parts.catalogue, parts.attributes)
+    own = value_names(data.catalogue, data.attributes)
     theirs = value_names(old.catalogue, old.attributes)
     brand = older.network.attribute.weight[1 + theirs.index("brand=3")]
     assert torch.allclose(network.item_vectors()[3], nn.functional.normalize(brand, dim=0))
@@ -111,24 +111,24 @@ def test_what_both_know_goes_over_by_name_and_the_rest_disturbs_nothing(older: T
     assert torch.equal(_query(network), _query(older.network))
 
 
-def _with(parts: Parts, items: dict[str, Item]) -> Parts:
-    known = [name for name in parts.catalogue.items if name in items]
+def _with(data: TrainingData, items: dict[str, Item]) -> TrainingData:
+    known = [name for name in data.catalogue.items if name in items]
     ids = ["a-new-one", "b-new-one", *known]
-    catalogue = type(parts.catalogue).from_names(
-        ids, [_category(parts, name) for name in ids], [1] * len(ids)
+    catalogue = type(data.catalogue).from_names(
+        ids, [_category(data, name) for name in ids], [1] * len(ids)
     )
-    return parts._replace(
+    return data._replace(
         catalogue=catalogue,
         attributes=tuple(items[name].attributes for name in ids),
-        learnt=parts.learnt._replace(items=parts.learnt.items.clip(max=0)),
+        learnt=data.learnt._replace(items=data.learnt.items.clip(max=0)),
     )
 
 
-def _category(parts: Parts, name: str) -> str | None:
-    if name not in parts.catalogue.index:
+def _category(data: TrainingData, name: str) -> str | None:
+    if name not in data.catalogue.index:
         return None
-    place = int(parts.catalogue.item_categories[parts.catalogue.index[name]])
-    return parts.catalogue.categories[place]
+    place = int(data.catalogue.item_categories[data.catalogue.index[name]])
+    return data.catalogue.categories[place]
 
 
 def _query(network: SequenceModel) -> torch.Tensor:
@@ -147,15 +147,15 @@ def test_a_misfit_is_refused_in_one_line(
     older: Trained, change: dict[str, object], message: str
 ) -> None:
     plan = replace(older.plan, **change)  # type: ignore[arg-type]
-    network = build(older.parts, plan, count(older.parts.learnt, len(older.parts.catalogue)))
+    network = build(older.data, plan, count(older.data.learnt, len(older.data.catalogue)))
 
     with pytest.raises(ArtifactError, match=message) as refusal:
-        Older.open(older.artifact.folder).start(network, names(older.parts, plan))
+        Older.open(older.artifact.folder).start(network, names(older.data, plan))
     assert "\n" not in str(refusal.value)
 
 
 def test_the_manifest_is_told_from_which_version(older: Trained) -> None:
-    run = Run(older.parts, replace(older.plan, start=older.artifact.folder), lambda _: None)
+    run = Run(older.data, replace(older.plan, start=older.artifact.folder), lambda _: None)
 
-    until_ms = older.parts.held_out.start_ms
+    until_ms = older.data.held_out.start_ms
     assert run.made == {"from": {"version": older.artifact.version, TRAINED_UNTIL: until_ms}}

@@ -22,7 +22,7 @@ from model.training.plan import Plan, Progress, Recipe
 from model.training.text import fit as training_text
 from model.training.text.build import build
 from model.training.text.fit import choose, fit, merge, yes_weights
-from model.training.training_data import Parts, read
+from model.training.training_data import TrainingData, read
 from tests.model.tiny_bert import write_tiny_bert
 
 pytestmark = pytest.mark.timeout(400)  # libraries to load and a model to train, one core shared
@@ -44,7 +44,7 @@ def plan(tmp_path_factory: pytest.TempPathFactory) -> Plan:
 
 
 @pytest.fixture(scope="module")
-def parts(plan: Plan, tmp_path_factory: pytest.TempPathFactory) -> Parts:
+def data(plan: Plan, tmp_path_factory: pytest.TempPathFactory) -> TrainingData:
     """Users stay with one noun and go through its colours in turn; lipsticks are bought.
 
     Each comes a minute after the one before, so that the newest events are those of the last few.
@@ -60,16 +60,16 @@ def parts(plan: Plan, tmp_path_factory: pytest.TempPathFactory) -> Parts:
     return read(EventLog.open([path]), plan, ITEMS)
 
 
-def fresh(parts: Parts, plan: Plan) -> TextModel:
+def fresh(data: TrainingData, plan: Plan) -> TextModel:
     assert plan.encoder is not None
-    return build(parts, plan, TextEncoder.open(plan.encoder))
+    return build(data, plan, TextEncoder.open(plan.encoder))
 
 
-def test_it_learns_from_titles_what_comes_next_and_who_buys(parts: Parts, plan: Plan) -> None:
+def test_it_learns_from_titles_what_comes_next_and_who_buys(data: TrainingData, plan: Plan) -> None:
     heard: list[Progress] = []
 
     network, said, *_ = fit(
-        parts, replace(plan, recipe=Recipe(epochs=6, learning_rate=5e-3)), heard.append
+        data, replace(plan, recipe=Recipe(epochs=6, learning_rate=5e-3)), heard.append
     )
 
     # Of eight items four are of the noun. Who sees only that names the right one first in a
@@ -83,7 +83,7 @@ def test_it_learns_from_titles_what_comes_next_and_who_buys(parts: Parts, plan: 
     assert heard[-1].validation is not None
 
 
-def test_a_new_item_is_scorable_from_its_text(parts: Parts, plan: Plan, tmp_path: Path) -> None:
+def test_a_new_item_is_scorable_from_its_text(plan: Plan, tmp_path: Path) -> None:
     """An item of which the log has no event has a vector, tokens and a chance like others'."""
     new = {"candle-red": Item("candle-red", "lamp", "red candle")}
     path = tmp_path / "events.csv"
@@ -111,11 +111,11 @@ def test_a_new_item_is_scorable_from_its_text(parts: Parts, plan: Plan, tmp_path
     ],
 )
 def test_only_what_is_tuned_moves(
-    parts: Parts, plan: Plan, tune: str, moved: str, still: str | None
+    data: TrainingData, plan: Plan, tune: str, moved: str, still: str | None
 ) -> None:
-    before = fresh(parts, plan).encoder.state_dict()
+    before = fresh(data, plan).encoder.state_dict()
 
-    network, *_ = fit(parts, replace(plan, tune=tune, recipe=Recipe(epochs=1)), lambda _: None)
+    network, *_ = fit(data, replace(plan, tune=tune, recipe=Recipe(epochs=1)), lambda _: None)
 
     assert isinstance(network, TextModel)
     after = network.encoder.state_dict()
@@ -124,8 +124,8 @@ def test_only_what_is_tuned_moves(
     assert still is None or torch.equal(after[still], before[still])
 
 
-def test_merging_changes_no_answer(parts: Parts, plan: Plan) -> None:
-    network = fresh(parts, plan)
+def test_merging_changes_no_answer(data: TrainingData, plan: Plan) -> None:
+    network = fresh(data, plan)
     choose(network, "lora")
     with torch.no_grad():
         for name, weights in network.encoder.named_parameters():
@@ -141,10 +141,10 @@ def test_merging_changes_no_answer(parts: Parts, plan: Plan) -> None:
     assert joined.detach() == pytest.approx(apart.detach(), abs=1e-4)
 
 
-def test_the_same_seed_gives_the_same_weights(parts: Parts, plan: Plan) -> None:
+def test_the_same_seed_gives_the_same_weights(data: TrainingData, plan: Plan) -> None:
     short = replace(plan, recipe=Recipe(epochs=1))
 
-    networks = [fit(parts, short, lambda _: None).network for _ in range(2)]
+    networks = [fit(data, short, lambda _: None).network for _ in range(2)]
 
     one, other = (network.state_dict() for network in networks)  # type: ignore[attr-defined]
     assert all(torch.equal(one[name], other[name]) for name in one)
@@ -156,10 +156,10 @@ def weights(network: Any) -> dict[str, bytes]:
 
 @pytest.mark.parametrize("tune", ["all", "lora"])
 def test_a_training_that_was_broken_off_goes_on_as_if_it_had_not_been(
-    parts: Parts, plan: Plan, tmp_path: Path, tune: str
+    data: TrainingData, plan: Plan, tmp_path: Path, tune: str
 ) -> None:
     plan = replace(plan, recipe=Recipe(epochs=3, learning_rate=5e-3), tune=tune)
-    whole = fit(parts, plan, lambda _: None).network
+    whole = fit(data, plan, lambda _: None).network
 
     def break_off(progress: Progress) -> None:
         if progress.validation and progress.epoch == 2:
@@ -167,20 +167,22 @@ def test_a_training_that_was_broken_off_goes_on_as_if_it_had_not_been(
 
     broken = replace(plan, checkpoints=tmp_path)
     with pytest.raises(KeyboardInterrupt):
-        fit(parts, broken, break_off)
+        fit(data, broken, break_off)
     heard: list[Progress] = []
-    again = fit(parts, broken, heard.append).network
+    again = fit(data, broken, heard.append).network
 
     assert {progress.epoch for progress in heard} == {3}
     assert weights(again) == weights(whole)
 
 
-def test_a_checkpoint_of_another_log_is_refused(parts: Parts, plan: Plan, tmp_path: Path) -> None:
+def test_a_checkpoint_of_another_log_is_refused(
+    data: TrainingData, plan: Plan, tmp_path: Path
+) -> None:
     plan = replace(plan, recipe=Recipe(epochs=1), checkpoints=tmp_path)
-    fit(parts, plan, lambda _: None)
+    fit(data, plan, lambda _: None)
 
     with pytest.raises(DataError, match=r"bert\.pt: is of another log or other settings; remove"):
-        fit(parts._replace(fingerprint="other"), plan, lambda _: None)
+        fit(data._replace(fingerprint="other"), plan, lambda _: None)
 
 
 def test_a_rare_yes_weighs_the_root_of_its_rarity_at_most_ten() -> None:
@@ -195,20 +197,24 @@ def test_a_rare_yes_weighs_the_root_of_its_rarity_at_most_ten() -> None:
     assert weights.tolist() == [2.0, 10.0, 1.0, 1.0]
 
 
-def test_items_without_any_text_are_refused(parts: Parts, plan: Plan) -> None:
+def test_items_without_any_text_are_refused(data: TrainingData, plan: Plan) -> None:
     with pytest.raises(DataError, match="give titles with --items"):
-        fit(parts._replace(texts=("",) * len(parts.texts)), plan, lambda _: None)
+        fit(data._replace(texts=("",) * len(data.texts)), plan, lambda _: None)
 
 
-def test_the_network_knows_its_encoder_and_what_it_was_called(parts: Parts, plan: Plan) -> None:
-    network = fresh(parts, plan)
+def test_the_network_knows_its_encoder_and_what_it_was_called(
+    data: TrainingData, plan: Plan
+) -> None:
+    network = fresh(data, plan)
 
     assert network.config.source["name"] == "bert"
     assert len(network.config.source["sha256"]) == 64
 
 
-def test_before_it_has_learnt_it_knows_where_a_category_lies(parts: Parts, plan: Plan) -> None:
-    network = fresh(parts, plan)
+def test_before_it_has_learnt_it_knows_where_a_category_lies(
+    data: TrainingData, plan: Plan
+) -> None:
+    network = fresh(data, plan)
 
     middle = network.item_vectors[2:6].sum(0)  # the lamps, first in order of ids
     weights = network.category.weight[0]
@@ -216,11 +222,11 @@ def test_before_it_has_learnt_it_knows_where_a_category_lies(parts: Parts, plan:
 
 
 def test_an_epoch_is_cut_to_its_most_events(
-    parts: Parts, plan: Plan, monkeypatch: pytest.MonkeyPatch
+    data: TrainingData, plan: Plan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(training_text, "EPOCH_EVENTS", 64)
     heard: list[Progress] = []
 
-    fit(parts, plan, heard.append)
+    fit(data, plan, heard.append)
 
     assert len([p for p in heard if p.validation is None]) == 2 * 64 / 32
