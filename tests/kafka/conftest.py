@@ -9,6 +9,7 @@ from contextlib import suppress
 from functools import cache, partial
 from pathlib import Path
 from tempfile import mkdtemp
+from typing import Any
 
 import pytest
 
@@ -18,6 +19,7 @@ from tests.kafka.broker import Broker, Unavailable
 from tests.kafka.client import Client
 from tests.kafka.load import Load
 from tests.kafka.message import Message
+from tests.kafka.schedule import group_of
 from tests.kafka.secure_broker import SecureBroker
 from tests.kafka.stage import Stage
 from tests.kafka.worker import Settings
@@ -42,6 +44,16 @@ def pytest_xdist_setupnodes(config: pytest.Config) -> None:
     with suppress(Unavailable):  # the fixture then says why
         broker.start()
         os.environ[BOOTSTRAP] = broker.bootstrap  # the processes inherit it
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Deal out the groups of tests to whichever process is free."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    scheduler = LoadScopeScheduling(config, log)
+    scheduler._split_scope = group_of
+    return scheduler
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,7 @@ from tests.kafka.secure_stage import SecureStage
 from tests.kafka.test_failures import click
 from tests.kafka.worker import Settings
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(240), pytest.mark.xdist_group("secure")]
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(240)]
 
 DENIED = "deploy/kafka/acls.sh"
 WATCH_S = 60.0

@@ -13,7 +13,7 @@ from tests.kafka.secure_broker import LIMITED, SecureBroker
 from tests.kafka.secure_stage import ACLS, SecureStage
 from tests.kafka.test_failures import click
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(240), pytest.mark.xdist_group("secure")]
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(240)]
 
 END_S = 90.0
 

@@ -25,7 +25,7 @@ from tests.oracle.answers import Answers
 from tests.oracle.hashing import partition_of
 from tests.oracle.verdict import examine, report
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(600), pytest.mark.xdist_group("shop")]
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(600)]
 
 Event = dict[str, Any]
 

@@ -17,7 +17,7 @@ from tests.kafka.secure_stage import SecureStage
 from tests.kafka.test_failures import NOW_MS, click
 from tests.kafka.worker import Settings
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(240), pytest.mark.xdist_group("secure")]
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(240)]
 
 END_S = 60.0
 CANARY = "canary-user-91d2"
