@@ -149,12 +149,12 @@ class PathModel(PreTrainedModel):  # type: ignore[no-untyped-call]
         state = self.start.expand(symbols.shape[0], -1)
         surprise = chances.new_zeros(symbols.shape[0], 1)
         for place in range(symbols.shape[1]):
-            told = newest[:, place, None]
+            here = newest[:, place, None]
             came = torch.where(starts[:, place, None], self.start, state @ self.transition)
             joint = came * chances[:, place]
             total = joint @ ones
-            state = torch.where(told, joint / total[:, :1], state)
-            surprise = torch.where(told, surprise - torch.log(total[:, :1]), surprise)
+            state = torch.where(here, joint / total[:, :1], state)
+            surprise = torch.where(here, surprise - torch.log(total[:, :1]), surprise)
         count = newest.float().sum(dim=1).clamp(min=1)
         return Belief(state, surprise[:, 0] / count)
 

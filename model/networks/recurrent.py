@@ -46,8 +46,8 @@ class Layer(nn.Module):
 
         Padding stands right, so no position that anybody looks from comes after it.
         """
-        told, _ = self.cell(self.norm(x))
-        out: Tensor = x + self.dropout(told)
+        read, _ = self.cell(self.norm(x))
+        out: Tensor = x + self.dropout(read)
         return out
 
 

@@ -216,8 +216,8 @@ class SequenceModel(PreTrainedModel):  # type: ignore[no-untyped-call]
         scores = functional.linear(query, table[FIRST_ITEM:], self.out.bias[FIRST_ITEM:])
         codes = items.long()
         shares = self.shares[:, codes].transpose(0, 1).to(scores.dtype)  # (N, E, L, M)
-        said = torch.logsumexp(rules[..., None] + torch.log(shares), dim=1).flatten(1)
-        return join(scores, (copies, said), (items, self.companions[codes].flatten(1)))
+        ruled = torch.logsumexp(rules[..., None] + torch.log(shares), dim=1).flatten(1)
+        return join(scores, (copies, ruled), (items, self.companions[codes].flatten(1)))
 
     def look(
         self,
@@ -233,7 +233,7 @@ class SequenceModel(PreTrainedModel):  # type: ignore[no-untyped-call]
         ``vectors`` (B, L, D) are those of ``items``; ``support`` (B, E, L) stands for that of the
         table, where a window's own events must not count.
         """
-        # The gap at a position ends with the next action: it is only told there, one later.
+        # The gap at a position ends with the next action: it is known only there, one later.
         waited = functional.pad(gaps[:, :-1], (1, 0))
         x = vectors * (math.sqrt(self.config.width) / 2)  # (B, L, D)
         if "actions" in self.config.reads:

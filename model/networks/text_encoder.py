@@ -72,7 +72,7 @@ class TextEncoder:
     def encode(self, texts: Sequence[str], tell: Callable[[int], None] = lambda _: None) -> Vectors:
         """The mean of each text's token vectors, to unit length: (N, D); 0 for a blank text.
 
-        Equal texts are encoded once. ``tell`` hears how many texts are done.
+        Equal texts are encoded once. ``tell`` is told how many texts are done.
         """
         vectors = np.zeros((len(texts), self.width), dtype=np.float32)
         indices: dict[str, list[int]] = {}

@@ -77,13 +77,13 @@ def explain(scorer: Explicable, sequence: Sequence, item: str) -> Explanation:
     # Or an action from before the window would come in for the one that is left out.
     seen = newest(sequence, scorer.window)
     asked = [seen, *(without(seen, place) for place in range(len(seen.items)))]
-    said = scorer.probabilities(asked)
+    probabilities = scorer.probabilities(asked)
     scores = scorer.score(asked)
-    chances, whole = said[:, code].astype(float).tolist(), scores[0]
+    chances, whole = probabilities[:, code].astype(float).tolist(), scores[0]
     return Explanation(
         item_id=item,
         probability=chances[0],
-        rank=1 + int((said[0] > said[0, code]).sum()),
+        rank=1 + int((probabilities[0] > probabilities[0, code]).sum()),
         items=len(scorer.catalogue),
         intent=whole.intent,
         quality=whole.quality,
