@@ -1,1 +1,1 @@
-"""What a user wants next, from what they did lately; knows nothing of Kafka."""
+"""Predicts what a user wants next from their recent actions; independent of Kafka."""

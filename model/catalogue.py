@@ -1,4 +1,4 @@
-"""The catalogue: the items a model knows, the category of each, and how popular it was."""
+"""The catalogue: the items a model knows, with the category and popularity of each."""
 
 from collections.abc import Sequence
 from itertools import repeat
@@ -13,13 +13,13 @@ Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 HALF_LIFE_S = 7 * 86_400.0
-PER_EVENT = 1_000  # counts are in thousandths of an event of today
+PER_EVENT = 1_000  # counts are in thousandths of an event that happens now
 NO_CATEGORY = -1
 UNKNOWN = -1
 
 
 def decays(times_ms: Ints, now_ms: int) -> Floats:
-    """What each event counts: half as much for each half-life before ``now_ms``, 1 at most."""
+    """The weight of each event: halved for each half-life before ``now_ms``, at most 1."""
     weights: Floats = 2.0 ** (-(now_ms - times_ms).clip(min=0) / 1000 / HALF_LIFE_S)
     return weights
 
@@ -27,8 +27,8 @@ def decays(times_ms: Ints, now_ms: int) -> Floats:
 class Catalogue:
     """Items in index order; immutable.
 
-    ``item_categories`` holds, for each item, an index into ``categories``, or ``NO_CATEGORY``;
-    ``counts`` how often each item was acted on in the training data.
+    For each item, ``item_categories`` holds an index into ``categories``, or ``NO_CATEGORY``, and
+    ``counts`` how often it was acted on in the training data.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class Catalogue:
         item_categories: npt.ArrayLike,
         counts: npt.ArrayLike,
     ) -> None:
-        """Check that the columns fit together; raises ``ValueError`` with one line if not."""
+        """Check that the columns match; raises ``ValueError`` with one line if not."""
         self.items = tuple(items)
         self.categories = tuple(categories)
         self.item_categories = _column(item_categories, len(self.items), "categories")
@@ -52,10 +52,10 @@ class Catalogue:
         if len(self.index) != len(self.items):
             raise ValueError(
                 f"the catalogue has {len(self.items)} items but {len(self.index)} distinct ids; "
-                "each id may stand once"
+                "each id may occur only once"
             )
         if len(set(self.categories)) != len(self.categories):
-            raise ValueError("the catalogue names a category twice; each name may stand once")
+            raise ValueError("the catalogue has a category twice; each name may occur only once")
         low, high = int(self.item_categories.min()), int(self.item_categories.max())
         if low < NO_CATEGORY or high >= len(self.categories):
             raise ValueError(
@@ -77,34 +77,34 @@ class Catalogue:
     ) -> "Catalogue":
         """Build from one category name (or None) per item; categories come out sorted."""
         names = sorted({name for name in category_of if name is not None})
-        place = {name: index for index, name in enumerate(names)}
-        codes = [NO_CATEGORY if name is None else place[name] for name in category_of]
+        position = {name: index for index, name in enumerate(names)}
+        codes = [NO_CATEGORY if name is None else position[name] for name in category_of]
         return cls(items, names, codes, counts)
 
     def find(self, item: str) -> int:
-        """The index of an item; raises ``DataError`` if the catalogue has it not."""
+        """The index of an item; raises ``DataError`` if it is not in the catalogue."""
         code = self.index.get(item)
         if code is None:
             raise DataError(
-                f"item {item!r} is not in the catalogue of {len(self)} items, which has "
-                f"{self.items[0]!r}; name one that the model was trained on"
+                f"item {item!r} is not in the catalogue of {len(self)} items (such as "
+                f"{self.items[0]!r}); name one that the model was trained on"
             )
         return code
 
     def codes(self, items: Sequence[str]) -> Ints:
-        """The index of each item, ``UNKNOWN`` where the catalogue has it not."""
+        """The index of each item, or ``UNKNOWN`` if it is not in the catalogue."""
         found = map(self.index.get, items, repeat(UNKNOWN))
         return np.fromiter(found, dtype=np.int64, count=len(items))
 
     def shares(self, counts: Ints) -> Floats:
-        """The share of each item in any counts (V,); equal shares if nothing was counted."""
+        """The share of each item in the given counts (V,); equal shares if all are 0."""
         total = int(counts.sum())
         if total == 0:
             return np.full(len(self), 1 / len(self))
         return counts / total
 
     def category_shares(self, counts: Ints) -> Floats:
-        """The share of each category in any counts of the items (V,)."""
+        """The share of each category in the given item counts (V,)."""
         known = self.item_categories != NO_CATEGORY
         shares = np.zeros(len(self.categories))
         np.add.at(shares, self.item_categories[known], self.shares(counts)[known])
@@ -126,9 +126,9 @@ class Catalogue:
 
     @classmethod
     def from_json(cls, columns: dict[str, Any]) -> "Catalogue":
-        """Rebuild from ``to_json``; raises ``ValueError`` for a missing or misfit column."""
-        for name, kind in (("items", str), ("categories", str)):
-            _check_list(columns.get(name), name, kind)
+        """Rebuild from ``to_json``; raises ``ValueError`` for a missing or invalid column."""
+        for name in ("items", "categories"):
+            _check_list(columns.get(name), name, str)
         for name in ("item_categories", "counts"):
             _check_list(columns.get(name), name, int)
         return cls(
@@ -139,9 +139,9 @@ class Catalogue:
         )
 
 
-def _check_list(values: Any, name: str, kind: type) -> None:
-    if not isinstance(values, list) or not all(type(value) is kind for value in values):
-        raise ValueError(f"the catalogue's {name} are not a list of {kind.__name__}")
+def _check_list(values: Any, name: str, wanted: type) -> None:
+    if not isinstance(values, list) or not all(type(value) is wanted for value in values):
+        raise ValueError(f"the catalogue's {name} are not a list of {wanted.__name__}")
 
 
 def _column(values: npt.ArrayLike, length: int, name: str) -> Ints:

@@ -1,4 +1,4 @@
-"""The model's commands, mounted on an app."""
+"""Mounts the model's commands on a Typer app."""
 
 import typer
 
@@ -13,7 +13,7 @@ from model.commands.train import train
 
 
 def commands(app: typer.Typer, read: ReadSequence) -> None:
-    """Add the model's commands to an app that knows how to read a user's sequence."""
+    """Add the model's commands to an app; ``read`` reads a user's sequence for ``explain``."""
     app.command()(convert)
     app.command()(pseudonymise)
     app.command()(train)

@@ -1,20 +1,18 @@
-"""The configuration that training and serving share: what a sequence is encoded to."""
+"""The configuration that training and serving share: how a sequence is encoded."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
 
-PADDING_MULTIPLE = (
-    4  # padded lengths of another kind change the last bits of ONNX Runtime's answers
-)
+PADDING_MULTIPLE = 4  # other padded lengths change the last bits of ONNX Runtime's results
 GAP_BUCKETS = 23  # the last one starts at 2^21 s, about 24 days
 
 
 @dataclass(frozen=True, slots=True)
 class ArtifactConfig:
-    """All that serving needs to know of a model besides its weights; stands in the manifest.
+    """All that serving needs besides the weights; saved in the artifact's manifest.
 
     It imports neither torch nor transformers, so a worker on a CPU can read it. Raises
-    ``ValueError``, with one line, for values that make no sense.
+    ``ValueError``, with one line, for invalid values.
     """
 
     name: str = "lately"
@@ -23,7 +21,7 @@ class ArtifactConfig:
     intents: tuple[str, ...] = ("cart", "buy")  # actions predicted, in the order of intent_logits
     max_length: int = 50  # actions the network sees, the newest ones
     gap_buckets: int = GAP_BUCKETS
-    horizon_s: int = 1800  # an intent counts when its action happens within this
+    horizon_s: int = 1800  # an intent is positive if its action happens within this time
     top_items: int = 20
     top_categories: int = 5
 
@@ -38,28 +36,28 @@ class ArtifactConfig:
         unknown = [name for name in self.intents if name not in self.actions]
         if unknown or len(set(self.intents)) != len(self.intents):
             raise ValueError(
-                f"intents are {list(self.intents)}, expected distinct names out of the actions "
+                f"intents are {list(self.intents)}, expected distinct names from the actions "
                 f"{list(self.actions)}"
             )
 
     @property
     def padded_length(self) -> int:
-        """The widest batch the encoder makes: ``max_length`` rounded up to the padding."""
+        """The width of the encoder's widest batch: ``max_length`` rounded up to the padding."""
         return -(-self.max_length // PADDING_MULTIPLE) * PADDING_MULTIPLE
 
     @property
     def action_codes(self) -> int:
-        """How many values the actions input takes: padding (0), then the actions."""
+        """The number of values of the actions input: padding (0), then the actions."""
         return 1 + len(self.actions)
 
     @property
     def gap_codes(self) -> int:
-        """How many values the gaps input takes: padding (0), then the buckets."""
+        """The number of values of the gaps input: padding (0), then the buckets."""
         return 1 + self.gap_buckets
 
     @property
     def gap_bounds_ms(self) -> tuple[int, ...]:
-        """Where buckets 2, 3, … start: 1 s, 2 s, 4 s, …; bucket 1 is everything below."""
+        """The lower bounds of buckets 2, 3, …: 1 s, 2 s, 4 s, …; bucket 1 is all below."""
         return tuple(1000 << power for power in range(self.gap_buckets - 1))
 
     def to_json(self) -> dict[str, Any]:
@@ -68,7 +66,7 @@ class ArtifactConfig:
 
     @classmethod
     def from_json(cls, fields: dict[str, Any]) -> "ArtifactConfig":
-        """Rebuild from ``to_json``; raises ``ValueError`` for a missing or misfit field."""
+        """Rebuild from ``to_json``; raises ``ValueError`` for a missing or invalid field."""
         values: dict[str, Any] = {}
         for field, default in asdict(cls()).items():
             value = fields.get(field)

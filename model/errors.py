@@ -1,15 +1,15 @@
 """What can go wrong on the model's side, and who has to act.
 
 ModelError
-├── DataError        whoever gave the event log: columns, times or rows that cannot be read
+├── DataError        the owner of the event log: columns, times or rows that cannot be read
 ├── ArtifactError    the operator: an artifact that must not be loaded
-├── OptionsError     the operator: an option at scoring time that cannot be kept; exit code 2
-└── ScorerError      the model's owner: an engine that is not there, or an answer that is none
+├── OptionsError     the operator: a scoring option that cannot be applied; exit code 2
+└── ScorerError      the model's owner: an engine that is missing, or an invalid output
 """
 
 
 class ModelError(Exception):
-    """One line for a person: what was found, what was expected, what to do next."""
+    """Base of the model's errors; one line: what was found, what was expected, what to do."""
 
 
 class DataError(ModelError):
@@ -17,12 +17,12 @@ class DataError(ModelError):
 
 
 class ArtifactError(ModelError):
-    """An artifact that is damaged, incomplete, or does not fit together."""
+    """An artifact that is damaged, incomplete or inconsistent."""
 
 
 class OptionsError(ModelError):
-    """An option at scoring time that makes no sense, or a list of items that cannot be used."""
+    """An invalid scoring option, or a list of items that cannot be used."""
 
 
 class ScorerError(ModelError):
-    """A scorer that cannot start, or gave an answer that is none."""
+    """A scorer that cannot start, or whose output is invalid."""

@@ -1,4 +1,4 @@
-"""The one encoder of sequences: training and serving see the same numbers.
+"""The encoder of sequences, the same for training and serving.
 
 Codes, for every input of the network:
 
@@ -7,8 +7,8 @@ Codes, for every input of the network:
   ``config.actions`` + 1;
 - hours: the hour of the week of the sequence's own clock, in UTC, 0 for Monday's first;
 - gaps: 0 padding, then the bucket of the time from an action to the next one, and from the
-  last one to the sequence's own clock. So what stands at a position is known only once the next
-  action has come: a network that learns at every position must not read it there.
+  last one to the sequence's own clock. The gap at a position is therefore known only after the
+  next action: a network trained at every position must not read it there.
 """
 
 from collections.abc import Sequence as Batch
@@ -31,12 +31,12 @@ FIRST_ACTION = 1
 FIRST_GAP = 1
 HOUR_MS = 3_600_000
 WEEK_HOURS = 168
-CENSORED = -1  # the label of an intent of which nobody can tell yet whether it came true
+CENSORED = -1  # the label of an intent whose outcome is not known yet
 _EPOCH_HOUR = 3 * 24  # of the week: 1970 began on a Thursday
 
 
 class Ragged(NamedTuple):
-    """Encoded sequences end to end: N actions in all, B sequences, oldest action first."""
+    """B encoded sequences, concatenated: N actions in all, the oldest of each first."""
 
     items: Codes  # (N,)
     actions: Codes  # (N,)
@@ -46,18 +46,18 @@ class Ragged(NamedTuple):
 
     @property
     def starts(self) -> Ints:
-        """Where each sequence begins, (B,)."""
+        """The offset at which each sequence begins, (B,)."""
         return np.cumsum(self.lengths, dtype=np.int64) - self.lengths
 
     def known(self) -> npt.NDArray[np.bool_]:
-        """Which sequences hold at least one item of the catalogue, (B,)."""
+        """Whether each sequence has at least one item of the catalogue, (B,)."""
         rows = np.repeat(np.arange(len(self.lengths)), self.lengths)
         hits = np.bincount(rows[self.items >= FIRST_ITEM], minlength=len(self.lengths))
         return hits > 0
 
 
 class Padded(NamedTuple):
-    """Encoded sequences as the network takes them: padded right, L a multiple of 4."""
+    """Encoded sequences as the network reads them: padded right, L a multiple of 4."""
 
     items: Codes  # (B, L)
     actions: Codes  # (B, L)
@@ -96,11 +96,11 @@ def flatten(sequences: Batch[Sequence], catalogue: Catalogue, config: ArtifactCo
 def flatten_columns(
     items: Ints, actions: Ints, times_ms: Ints, lengths: Ints, now_ms: Ints, config: ArtifactConfig
 ) -> Ragged:
-    """Encode columns that already hold indices; the newest ``max_length`` actions of each stay.
+    """Encode columns of indices; keep the newest ``max_length`` actions of each sequence.
 
     ``items`` (N,) are indices into the catalogue and ``actions`` (N,) positions in
-    ``config.actions``, -1 where unknown; the N actions stand sequence after sequence, oldest
-    first, ``lengths`` (B,) of them in each; ``now_ms`` (B,) is each sequence's clock.
+    ``config.actions``, -1 where unknown; the N actions are ordered by sequence, oldest first,
+    with ``lengths`` (B,) of them in each; ``now_ms`` (B,) is each sequence's clock.
     """
     gaps_ms = _gaps_ms(times_ms, lengths, now_ms)
     if lengths.size and int(lengths.max()) > config.max_length:
@@ -125,7 +125,7 @@ def hours_of_week(times_ms: Ints) -> Codes:
 def bucket_gaps(gaps_ms: Ints, config: ArtifactConfig) -> Codes:
     """The code of each time span; a negative one counts as 0.
 
-    Compared as integers, so that no platform's logarithm can move a bound.
+    Integers are compared, so that the logarithm of a platform cannot shift a bound.
     """
     bounds = np.array(config.gap_bounds_ms, dtype=np.int64)
     return (np.searchsorted(bounds, gaps_ms, side="right") + FIRST_GAP).astype(np.int32)

@@ -1,4 +1,4 @@
-"""The ONNX Runtime session: one graph, one thread, nothing sent to its makers."""
+"""The ONNX Runtime session: one graph, one thread, no telemetry."""
 
 import os
 from pathlib import Path
@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
-# From 1.29 on it tells its maker of every process and graph, under a number it gives the machine,
-# unless it finds this when it is loaded (microsoft/onnxruntime#27379).
+# From 1.29 on it reports every process and graph to its vendor, under an id of the machine,
+# unless this is set when it is loaded (microsoft/onnxruntime#27379).
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 
 def session_of(graph: Path) -> "InferenceSession":
-    """A graph on one thread that sleeps when it waits."""
+    """Load a graph to run on one thread, which sleeps while it waits."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

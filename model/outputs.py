@@ -1,4 +1,4 @@
-"""The outputs: what a graph puts out for a batch, whichever engine runs it."""
+"""The outputs of a graph for a batch, the same for every engine."""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""Progress of a long command: a bar on a terminal, now and then a plain line elsewhere."""
+"""Progress of a long command: a bar on a terminal, elsewhere a plain line every ten seconds."""
 
 import sys
 import time
@@ -12,22 +12,22 @@ LINE_EVERY_S = 10.0
 def progress(
     what: str, total: int, clock: Callable[[], float] = time.monotonic
 ) -> Iterator[Callable[[int], None]]:
-    """Show on stderr how much of ``total`` is done; give the function to tell it."""
+    """Show on stderr how much of ``total`` is done; yields a function that sets it."""
     if sys.stderr.isatty():
-        with _bar(what, total) as tell:
-            yield tell
+        with _bar(what, total) as update:
+            yield update
     else:
         yield _lines(what, total, clock)
 
 
-def running_total(tell: Callable[[int], None]) -> Callable[[int], None]:
-    """A function that is told how many more are done, and tells how many there are so far."""
+def running_total(update: Callable[[int], None]) -> Callable[[int], None]:
+    """A function that adds its argument to a total and passes the total to ``update``."""
     done = 0
 
     def add(more: int) -> None:
         nonlocal done
         done += more
-        tell(done)
+        update(done)
 
     return add
 
@@ -45,11 +45,11 @@ def _bar(what: str, total: int) -> Iterator[Callable[[int], None]]:
 def _lines(what: str, total: int, clock: Callable[[], float]) -> Callable[[int], None]:
     next_line_s = clock() + LINE_EVERY_S
 
-    def tell(done: int) -> None:
+    def update(done: int) -> None:
         nonlocal next_line_s
         now_s = clock()
         if now_s >= next_line_s:
             next_line_s = now_s + LINE_EVERY_S
             print(f"{what}: {done / max(total, 1):.0%}", file=sys.stderr, flush=True)
 
-    return tell
+    return update

@@ -1,4 +1,4 @@
-"""Probabilities as they are published: six significant digits."""
+"""Rounding of published probabilities to six significant digits."""
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +16,7 @@ _SHIFTS = np.array([10.0 ** (_DIGITS - 1 - exponent) for exponent in range(-17, 
 def round_probabilities(probabilities: npt.ArrayLike) -> Floats:
     """Round to six significant digits; below 1e-17 a probability is 0."""
     exact = np.asarray(probabilities, dtype=np.float64)
-    place = np.searchsorted(_POWERS, exact, side="right") - 1  # 10^place ≤ p < 10^(place + 1)
-    shift = _SHIFTS[np.maximum(place, 0)]
+    power = np.searchsorted(_POWERS, exact, side="right") - 1  # the largest power of ten ≤ p
+    shift = _SHIFTS[np.maximum(power, 0)]
     rounded: Floats = np.rint(exact * shift) / shift
-    return np.where(place < 0, 0.0, rounded)
+    return np.where(power < 0, 0.0, rounded)

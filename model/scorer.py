@@ -1,4 +1,4 @@
-"""The scorer: the seam between the stream and whatever model answers."""
+"""The scorer protocol: the interface between the stream and any model."""
 
 from collections.abc import Sequence as Batch
 from typing import Any, Literal, NamedTuple, Protocol
@@ -9,7 +9,7 @@ Quality = Literal["full", "cold", "degraded"]
 
 
 class ModelInfo(NamedTuple):
-    """Who answers: stands in every score, in the metrics and in the log."""
+    """The identity of a model, as given in every score, in the metrics and in the log."""
 
     name: str
     version: str
@@ -18,14 +18,14 @@ class ModelInfo(NamedTuple):
 
 
 class Score(NamedTuple):
-    """What one user wants now.
+    """The model's prediction for one sequence.
 
-    ``items`` and ``categories`` are best first; their second part is a probability over the
-    whole catalogue. ``intent`` gives, for each action that is predicted, the calibrated
-    probability that it happens within the model's horizon. Every probability is rounded to
-    six significant digits, so that equal scores are equal bytes; so is the user's ``vector``,
-    which is there only when asked for, and never in a ``cold`` answer. ``path`` is what the path
-    network says of the visit (``model.visits``), and None from any other.
+    ``items`` and ``categories`` are best first, each with its probability over the whole
+    catalogue. ``intent`` gives, for each predicted action, the calibrated probability that it
+    happens within the model's horizon. Every probability is rounded to six significant digits, so
+    that equal scores are equal bytes; so is the user's ``vector``, which is present only if
+    requested, and never in a ``cold`` score. ``path`` is the path network's prediction for the
+    visit (``model.visits``), and None from any other network.
     """
 
     items: list[tuple[str, float]]
@@ -41,13 +41,13 @@ class Scorer(Protocol):
 
     @property
     def info(self) -> ModelInfo:
-        """Who answers."""
+        """The identity of the model."""
         ...
 
     def score(self, sequences: Batch[Sequence]) -> list[Score]:
         """Score each sequence; the result has the same length and order.
 
-        A score depends on its own sequence alone, never on the others in the batch. A
-        sequence that is empty, or has no item of the catalogue, gets the ``cold`` answer.
+        A score depends on its own sequence alone, never on the others in the batch. The score of
+        a sequence that is empty, or has no item of the catalogue, is ``cold``.
         """
         ...

@@ -1,4 +1,4 @@
-"""The sequence: what one user did lately, as every scorer sees it."""
+"""The sequence: one user's recent actions, the input of every scorer."""
 
 from typing import NamedTuple
 
@@ -6,9 +6,9 @@ from typing import NamedTuple
 class Sequence(NamedTuple):
     """One user's recent actions, oldest first by event time.
 
-    The three columns have the same length, which may be 0. ``now_ms`` is the record's own
-    clock: the event time of the record that asked for the score, and never before the last
-    action. Nothing else may tell a scorer what time it is.
+    The three columns have the same length, which may be 0. ``now_ms`` is the sequence's own
+    clock: the event time of the record that triggers the score, never before the last action.
+    A scorer must take the time from nothing else.
     """
 
     items: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""Times: ISO 8601 texts as integer milliseconds since 1970, in UTC."""
+"""Times: parses ISO 8601 into integer milliseconds since 1970, in UTC."""
 
 from datetime import UTC, datetime, timedelta, tzinfo
 
@@ -7,14 +7,14 @@ _MILLISECOND = timedelta(milliseconds=1)
 
 
 class NoZoneError(ValueError):
-    """A time without a zone, so that nobody can tell when it was."""
+    """A time without a zone, which is ambiguous."""
 
 
 def parse_iso_ms(text: str, zone: tzinfo | None = None) -> int:
-    """The time rounded down to the millisecond; ``zone`` is that of a text that names none.
+    """The time, rounded down to the millisecond; ``zone`` applies if the text has none.
 
-    Takes what ``datetime.fromisoformat`` takes. Raises ``ValueError``, with one line, for a text
-    that is no time, and ``NoZoneError`` for one that names no zone if ``zone`` is None.
+    Accepts the formats of ``datetime.fromisoformat``. Raises ``ValueError``, with one line, for a
+    text that is not a time, and ``NoZoneError`` if neither the text nor ``zone`` gives a zone.
     """
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:

@@ -1,4 +1,4 @@
-"""The visit: what the path network says of it besides the score, as it is published."""
+"""The visit: the path network's prediction besides the score, in its published form."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,15 +16,15 @@ OUTPUTS = ("stages", "steps", "visit")  # of the graph, beyond those of every ne
 LISTED_STEPS = 5
 
 
-def published(found: Mapping[str, Reals], actions: Sequence[str]) -> list[dict[str, Any]]:
-    """One object for each row of the outputs, with probabilities as they are published.
+def published(outputs: Mapping[str, Reals], actions: Sequence[str]) -> list[dict[str, Any]]:
+    """One published object for each row of the outputs, with rounded probabilities.
 
-    ``stages`` in the order of ``STAGES``; ``next`` the likeliest steps if the visit goes on, best
-    first; ``ends`` the chance that it does not; ``unusual`` the share of training visits that
-    were less surprising.
+    ``stages`` are in the order of ``STAGES``; ``next`` holds the likeliest steps if the visit
+    goes on, best first; ``ends`` is the probability that it ends; ``unusual`` is the share of
+    training visits that were less surprising.
     """
     names = [f"{action}/{relation}" for action in actions for relation in RELATIONS]
-    stages, steps, visits = (round_probabilities(found[name]).tolist() for name in OUTPUTS)
+    stages, steps, visits = (round_probabilities(outputs[name]).tolist() for name in OUTPUTS)
     return [
         {
             "stages": dict(zip(STAGES, stage, strict=True)),
@@ -36,5 +36,5 @@ def published(found: Mapping[str, Reals], actions: Sequence[str]) -> list[dict[s
     ]
 
 
-def _best(names: Sequence[str], chances: Sequence[float]) -> list[tuple[str, float]]:
-    return sorted(zip(names, chances, strict=True), key=lambda step: -step[1])[:LISTED_STEPS]
+def _best(names: Sequence[str], probabilities: Sequence[float]) -> list[tuple[str, float]]:
+    return sorted(zip(names, probabilities, strict=True), key=lambda step: -step[1])[:LISTED_STEPS]

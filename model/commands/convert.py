@@ -15,7 +15,7 @@ from model.formats import FORMATS
 from model.formats.conversion import Conversion
 from model.formats.output import EVENT_SUFFIXES, ITEM_SUFFIXES, write_events, write_items
 from model.formats.report import ConversionReport
-from model.formats.span import ALL_TIMES, Span, moment_ms, place
+from model.formats.span import ALL_TIMES, Span, describe_event, moment_ms
 from model.formats.table import Event
 from model.progress import progress
 
@@ -107,7 +107,7 @@ def _counted(events: Iterable[Event], report: ConversionReport) -> Iterator[Even
         if event["ts"] != moment:
             moment, seen = event["ts"], set()
         if event["event_id"] in seen:
-            report.reject("a duplicate of another row", place(event))
+            report.reject("a duplicate of another row", describe_event(event))
             continue
         seen.add(event["event_id"])
         report.events[event["action"]] += 1

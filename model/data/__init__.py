@@ -1,1 +1,1 @@
-"""An event log and an item list: read, checked, cleaned, and brought into columns of numbers."""
+"""Reads, checks and cleans event logs and item lists, and turns them into numeric columns."""

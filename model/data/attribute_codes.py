@@ -1,4 +1,4 @@
-"""The attribute codes: the attribute values of a catalogue's items, numbered for a network."""
+"""The attribute codes: numbers the attribute values of a catalogue's items for a network."""
 
 import numpy as np
 import numpy.typing as npt
@@ -9,13 +9,13 @@ Attributes = tuple[tuple[str, ...], ...]  # of each item of a catalogue, in its 
 
 
 def value_names(catalogue: Catalogue, attributes: Attributes) -> tuple[str, ...]:
-    """All attribute values, a category being one, in the order in which they are numbered."""
+    """All attribute values, including the categories, in the order of their numbers."""
     whole = with_category(catalogue, attributes)
     return tuple(sorted({value for own in whole for value in own}))
 
 
 def with_category(catalogue: Catalogue, attributes: Attributes) -> Attributes:
-    """The attributes with each item's category in front, as one of them."""
+    """The attributes of each item with its category prepended."""
     names = [f"category={name}" for name in catalogue.categories]
     return tuple(
         own if category == NO_CATEGORY else (names[category], *own)
@@ -24,9 +24,12 @@ def with_category(catalogue: Catalogue, attributes: Attributes) -> Attributes:
 
 
 def number(attributes: Attributes, names: tuple[str, ...]) -> npt.NDArray[np.int32]:
-    """Which of the names + 1 each item has, (V, P), 0 for none; others are left out."""
-    place = {name: number + 1 for number, name in enumerate(names)}
-    known = [[place[value] for value in own if value in place] for own in attributes]
+    """Each item's values as positions in ``names`` + 1, (V, P), padded with 0.
+
+    Values that are not in ``names`` are left out.
+    """
+    codes = {name: code for code, name in enumerate(names, start=1)}
+    known = [[codes[value] for value in own if value in codes] for own in attributes]
     values = np.zeros((len(known), max(1, max(map(len, known), default=0))), dtype=np.int32)
     for row, own in enumerate(known):
         values[row, : len(own)] = own

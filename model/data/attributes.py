@@ -1,9 +1,9 @@
-"""The attributes: what an item file says of items besides id, category and title.
+"""The attributes: the columns of an item file besides id, category and title.
 
-Each becomes a text ``column=value``, and a network tells items by those they share. A column of
-numbers is left out where it measures rather than names: if any of them has a fraction (a price),
-or if more than half of its values are different from all others (a stock, a time). So is a column
-of other values, of which nearly every item has its own (an address).
+Each becomes a text ``column=value``, and a network compares items by those they share. A column
+of numbers is left out if it measures rather than names: if any of them has a fraction (a price),
+or if more than half of its values occur only once (a stock, a time). A column of other values is
+left out if nearly every item has its own (an address).
 """
 
 from collections import Counter
@@ -11,34 +11,34 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 KNOWN_COLUMNS = frozenset({"item_id", "category", "title"})
-MOST_DISTINCT_NUMBERS = 0.5  # of a column's values; above, it measures
-MOST_DISTINCT = 0.9  # of other values
-FEW = 20  # values, of which nobody can tell whether each item has its own
+MOST_DISTINCT_NUMBERS = 0.5  # share of a column's values; above it, the column measures
+MOST_DISTINCT = 0.9  # the same for values that are not numbers
+FEW = 20  # with fewer values than this, MOST_DISTINCT decides nothing
 
 Row = Mapping[str, Any]
 Values = tuple[str, ...]
 
 
-def naming_columns(rows: Sequence[Row]) -> list[str]:
-    """The columns that say what an item is like, in the order in which they turn up."""
-    columns = {name: _filled(row.get(name) for row in rows) for name in further_columns(rows)}
-    return [name for name, values in columns.items() if _names(values)]
+def attribute_columns(rows: Sequence[Row]) -> list[str]:
+    """The columns that describe an item, in the order of their first occurrence."""
+    columns = {name: _filled(row.get(name) for row in rows) for name in extra_columns(rows)}
+    return [name for name, values in columns.items() if _describes(values)]
 
 
-def further_columns(rows: Sequence[Row]) -> list[str]:
-    """All columns but the known ones, in the order in which they turn up."""
-    # CSV keeps what stands in a row behind its last column under None.
+def extra_columns(rows: Sequence[Row]) -> list[str]:
+    """All columns but the known ones, in the order of their first occurrence."""
+    # The CSV reader keeps the cells after a row's last column under None.
     names = (name for row in rows for name in row if name and name not in KNOWN_COLUMNS)
     return list(dict.fromkeys(names))
 
 
 def attributes(row: Row, columns: Iterable[str]) -> Values:
-    """``column=value`` of each of these columns that the row fills; a list gives several."""
+    """``column=value`` for each of these columns that the row fills; a list gives several."""
     found = (f"{name}={value}" for name in columns for value in _texts(row.get(name)))
     return tuple(dict.fromkeys(found))
 
 
-def _names(values: list[str]) -> bool:
+def _describes(values: list[str]) -> bool:
     if not values:
         return False
     numbers = [_number(value) for value in values]
@@ -56,9 +56,9 @@ def _filled(cells: Iterable[Any]) -> list[str]:
 def _texts(cell: Any) -> list[str]:
     if isinstance(cell, list | tuple):
         return [text for part in cell for text in _texts(part)]
-    if cell is None or isinstance(cell, dict) or cell != cell:  # NaN is no value
+    if cell is None or isinstance(cell, dict) or cell != cell:  # NaN is a missing value
         return []
-    # Parquet gives whole numbers as 5.0 where a cell of the column is empty, CSV as 5.
+    # Parquet gives whole numbers as 5.0 if another cell of the column is empty, CSV as 5.
     whole = isinstance(cell, float) and cell.is_integer()
     text = str(int(cell) if whole else cell).strip()
     return [text] if text else []

@@ -1,4 +1,4 @@
-"""Co-occurrence: which items follow which in the histories, within so many steps."""
+"""Co-occurrence: which items follow which in the histories, within a number of steps."""
 
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -17,9 +17,9 @@ class Ranked(NamedTuple):
     """The P entries of a sparse matrix, row by row, the largest of each row first."""
 
     rows: Ints  # (P,)
-    columns: npt.NDArray[np.int32]  # (P,) among equals the smaller one first
+    columns: npt.NDArray[np.int32]  # (P,) among equal values, the smaller column first
     values: npt.NDArray[np.floating]  # (P,)
-    ranks: Ints  # (P,) in the row, from 0
+    ranks: Ints  # (P,) within the row, from 0
 
 
 def co_occurrences(
@@ -32,8 +32,8 @@ def co_occurrences(
 ) -> "csr_array":
     """``Σ 1 / (j − i)`` over ``x_i = a``, ``x_j = b``, ``0 < j − i ≤ steps`` of one user.
 
-    (items, items), row a, column b, summed in ``dtype``; ``itself`` says whether an item may go
-    with itself.
+    (items, items), row a, column b, summed in ``dtype``; without ``itself``, pairs of an item
+    with itself are left out.
     """
     from scipy.sparse import csr_array
 
@@ -50,9 +50,9 @@ def co_occurrences(
 
 
 def rank_rows(matrix: "csr_array") -> Ranked:
-    """The entries of each row in the order of their values."""
+    """The entries of each row, the largest value first."""
     starts = matrix.indptr.astype(np.int64)
     rows = np.repeat(np.arange(matrix.shape[0]), np.diff(starts))
-    order = np.lexsort((matrix.indices, -matrix.data, rows))  # rows stay where they are
+    order = np.lexsort((matrix.indices, -matrix.data, rows))  # sorts only within each row
     ranks = np.arange(len(rows)) - starts[rows]
     return Ranked(rows, matrix.indices[order], matrix.data[order], ranks)

@@ -1,7 +1,7 @@
-"""The data set: an event log as flat columns of numbers, one user after the other.
+"""The data set: an event log as flat numeric columns, one user after the other.
 
 A log of N events becomes a few NumPy columns (13 bytes an event) and one offset per user; no
-event is ever a Python object.
+event ever becomes a Python object.
 """
 
 from collections.abc import Mapping
@@ -24,47 +24,47 @@ if TYPE_CHECKING:
 Ints = npt.NDArray[np.int64]
 
 NO_NEXT = -2  # below UNKNOWN: there is no next item to predict
-TRAINED_UNTIL = "trained_until_ms"  # in a manifest: the weights know no later event
-SELECTED_UNTIL = "selected_until_ms"  # and no later one had a say in anything
+TRAINED_UNTIL = "trained_until_ms"  # in a manifest: no later event was trained on
+SELECTED_UNTIL = "selected_until_ms"  # nor was a later one used for model selection
 
 
 class Histories(NamedTuple):
-    """What U users did, N events in all, each user's oldest first."""
+    """The events of U users, N in all, each user's oldest first."""
 
-    items: npt.NDArray[np.int32]  # (N,) catalogue indices, UNKNOWN where it has not the item
+    items: npt.NDArray[np.int32]  # (N,) catalogue indices, UNKNOWN if not in the catalogue
     actions: npt.NDArray[np.int8]  # (N,) positions in config.actions
     times_ms: Ints  # (N,)
     offsets: Ints  # (U + 1,) user u's events are offsets[u] to offsets[u + 1]
 
     def until(self, end_ms: int) -> "Histories":
-        """Only what was done before ``end_ms``."""
+        """The events before ``end_ms``."""
         kept = self.times_ms < end_ms
         before = np.concatenate([[0], np.cumsum(kept)])
-        offsets = np.unique(before[self.offsets])  # users who came later drop out
+        offsets = np.unique(before[self.offsets])  # drops users without an event left
         return Histories(self.items[kept], self.actions[kept], self.times_ms[kept], offsets)
 
     @property
     def users(self) -> Ints:
-        """(N,) whose each event is, counted from 0."""
+        """(N,) the user of each event, counted from 0."""
         return np.repeat(np.arange(len(self.offsets) - 1), np.diff(self.offsets))
 
     @property
     def is_last(self) -> npt.NDArray[np.bool_]:
-        """(N,) whether the user did nothing after."""
+        """(N,) whether the event is its user's last."""
         last = np.zeros(len(self.items), dtype=np.bool_)
         last[self.offsets[1:] - 1] = True
         return last
 
 
 class Labels(NamedTuple):
-    """What is to be predicted after each of the N events."""
+    """The prediction targets after each of the N events."""
 
     next_items: npt.NDArray[np.int32]  # (N,) catalogue indices, UNKNOWN, or NO_NEXT
     intents: npt.NDArray[np.int8]  # (N, A) 1, 0, or CENSORED
 
     @property
     def useful(self) -> npt.NDArray[np.bool_]:
-        """(N,) whether there is a next item after the event, or an intent that is known."""
+        """(N,) whether the event has a next item or an intent that is not censored."""
         known = (self.intents != CENSORED).any(axis=1)
         useful: npt.NDArray[np.bool_] = (self.next_items != NO_NEXT) | known
         return useful
@@ -79,9 +79,9 @@ class Period:
 
 
 def cut_ms(frame: "pl.LazyFrame", share: float) -> Period:
-    """The newest ``share`` of the events, as the period they fall into.
+    """The period of the newest ``share`` of the events.
 
-    Raises ``DataError`` if the log has no moment at which to cut it in two.
+    Raises ``DataError`` if there is no time at which the log can be split in two.
     """
     import polars as pl
 
@@ -91,8 +91,8 @@ def cut_ms(frame: "pl.LazyFrame", share: float) -> Period:
     first, at, last = times.row(0)
     if not first < at:
         raise DataError(
-            f"the log holds {first} to {last} ms and cannot be cut by time into a part to learn "
-            "from and one to check on; give a longer log"
+            f"the log runs from {first} to {last} ms and cannot be split by time into a part to "
+            "train on and one to validate on; give a longer log"
         )
     return Period(at, last + 1)
 
@@ -102,7 +102,7 @@ def build_catalogue(
 ) -> Catalogue:
     """All items of the log and of ``extra``, in order of their ids, with decayed counts.
 
-    An item's category is what ``extra`` says, else the one it most often had in the log.
+    An item's category is the one in ``extra``, else its most frequent one in the log.
     """
     import polars as pl
 
@@ -126,23 +126,23 @@ def build_catalogue(
 def read_histories(
     frame: "pl.LazyFrame", catalogue: Catalogue, config: ArtifactConfig
 ) -> Histories:
-    """Collect a log whose rows stand by user, then time.
+    """Collect a log whose rows are sorted by user, then time.
 
-    Raises ``DataError`` for an action that is none of ``config.actions``.
+    Raises ``DataError`` for an action that is not in ``config.actions``.
     """
     import polars as pl
 
-    def place(column: str, names: tuple[str, ...]) -> pl.Expr:
+    def position(column: str, names: tuple[str, ...]) -> pl.Expr:
         codes = pl.col(column).cast(pl.Enum(list(names)), strict=False).to_physical()
         return codes.cast(pl.Int32).fill_null(UNKNOWN)
 
     user = pl.col("user_id")
     columns = frame.select(
-        item=place("item_id", catalogue.items),
-        action=place("action", config.actions).cast(pl.Int8),
+        item=position("item_id", catalogue.items),
+        action=position("action", config.actions).cast(pl.Int8),
         ts=pl.col("ts"),
         starts=(user != user.shift(1)).fill_null(True),
-        unknown=pl.when(place("action", config.actions) == UNKNOWN).then(pl.col("action")),
+        unknown=pl.when(position("action", config.actions) == UNKNOWN).then(pl.col("action")),
     ).collect(engine="streaming")
     unknown = columns["unknown"].drop_nulls().unique().sort()
     if len(unknown):
@@ -160,11 +160,11 @@ def read_histories(
 
 
 def label(histories: Histories, period: Period, config: ArtifactConfig) -> Labels:
-    """What came after each event, as far as it falls into the period.
+    """The labels of each event, as far as they fall into the period.
 
-    A next item counts if it was acted on within the period. An intent counts from events within
-    the period, if its horizon is over before the period is: otherwise it is ``CENSORED``, or what
-    is only not seen yet would pass for a no.
+    A next item is a label if it was acted on within the period. An intent is labelled for events
+    within the period whose horizon ends before the period does; otherwise it is ``CENSORED``,
+    because an action that has merely not been seen yet would count as a negative.
     """
     times_ms, last = histories.times_ms, histories.is_last
     following = np.roll(histories.items, -1)
@@ -173,28 +173,28 @@ def label(histories: Histories, period: Period, config: ArtifactConfig) -> Label
     horizon_ms = config.horizon_s * 1000
     intents = np.empty((len(times_ms), len(config.intents)), dtype=np.int8)
     for column, name in enumerate(config.intents):
-        intents[:, column] = _comes_true(histories, config.actions.index(name), horizon_ms)
+        intents[:, column] = _happens_within(histories, config.actions.index(name), horizon_ms)
     intents[~inside] = CENSORED
     return Labels(np.where(seen, following, NO_NEXT).astype(np.int32), intents)
 
 
-def _comes_true(histories: Histories, action: int, horizon_ms: int) -> npt.NDArray[np.bool_]:
-    """(N,) whether the same user does this later on, within the horizon."""
+def _happens_within(histories: Histories, action: int, horizon_ms: int) -> npt.NDArray[np.bool_]:
+    """(N,) whether the same user performs the action later, within the horizon."""
     n_events = len(histories.items)
-    place = np.where(histories.actions == action, np.arange(n_events), n_events)
-    # The next one after each event: the smallest place to its right.
-    after = np.minimum.accumulate(np.append(place[1:], n_events)[::-1])[::-1]
+    positions = np.where(histories.actions == action, np.arange(n_events), n_events)
+    # The next one after each event: the smallest position to its right.
+    after = np.minimum.accumulate(np.append(positions[1:], n_events)[::-1])[::-1]
     ends = np.repeat(histories.offsets[1:], np.diff(histories.offsets))
     found = after < ends
     waited_ms = histories.times_ms[np.where(found, after, 0)] - histories.times_ms
-    comes: npt.NDArray[np.bool_] = found & (waited_ms <= horizon_ms)
-    return comes
+    happens: npt.NDArray[np.bool_] = found & (waited_ms <= horizon_ms)
+    return happens
 
 
 def decayed_counts(frame: "pl.LazyFrame", now_ms: int, half_life_s: float) -> "pl.LazyFrame":
     """``item_id`` and ``count``: ``Σ 1000 · 2^−(age / half-life)`` over its events, rounded.
 
-    An item that is in the log at all counts at least 1.
+    Every item of the log has a count of at least 1.
     """
     import polars as pl
 
@@ -205,7 +205,7 @@ def decayed_counts(frame: "pl.LazyFrame", now_ms: int, half_life_s: float) -> "p
 
 
 def spans(begins: Ints, lengths: Ints) -> tuple[Ints, Ints]:
-    """Row and place of every element of many spans of one array, span after span."""
+    """The span and the array position of every element of many spans, span by span."""
     rows = np.repeat(np.arange(len(begins)), lengths)
     within = np.arange(len(rows)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
     return rows, begins[rows] + within

@@ -1,4 +1,4 @@
-"""The external sort: more timed entries than fit into memory, put in order of time on disk."""
+"""The external sort: sorts more timed entries than fit into memory, by way of the disk."""
 
 import heapq
 import struct
@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator
 from operator import itemgetter
 from pathlib import Path
 
-Entry = tuple[int, bytes]  # milliseconds, in 64 bits, and whatever stands at that time
+Entry = tuple[int, bytes]  # the time in milliseconds (64 bits) and any content
 
 RUN_BYTES = 64 << 20
-MAX_RUNS = 200  # files open at a time, well below what systems allow
-_ENTRY_BYTES = 100  # of memory that an entry takes besides its content
+MAX_RUNS = 200  # files open at a time, well below the limits of operating systems
+_ENTRY_BYTES = 100  # memory that an entry takes besides its content
 _HEAD = struct.Struct("<qI")  # time, length of the content
 
 _time = itemgetter(0)
@@ -23,11 +23,11 @@ def in_time_order(
     run_bytes: int = RUN_BYTES,
     max_runs: int = MAX_RUNS,
 ) -> Iterator[Entry]:
-    """The entries by time; those of the same time keep their order.
+    """The entries sorted by time; those of the same time keep their order.
 
-    About ``run_bytes`` of them are held at a time. If there are more, sorted runs go to files in
-    ``folder``, which is the caller's to remove; a run that begins where the one before ended
-    continues its file.
+    About ``run_bytes`` of them are in memory at a time. If there are more, sorted runs go to
+    files in ``folder``, which the caller removes; a run that begins no earlier than the previous
+    one ended is appended to its file.
     """
     runs: list[Path] = []
     last_ms = None
@@ -45,7 +45,7 @@ def in_time_order(
 
 
 def _runs(entries: Iterable[Entry], run_bytes: int) -> Iterator[tuple[list[Entry], bool]]:
-    """Sorted lists of entries, and whether that is all there is."""
+    """Sorted lists of entries, and whether the list holds all of them."""
     run: list[Entry] = []
     taken_bytes, is_first = 0, True
     for entry in entries:

@@ -1,7 +1,7 @@
-"""The event log and the item list: read, checked and cleaned.
+"""Reads, checks and cleans the event log and the item list.
 
 Polars reads the log lazily, so one larger than memory can be scanned and counted; dropping
-duplicates and sorting hold all rows, so a log for which there is no room is refused before that.
+duplicates and sorting hold all rows, so a log that does not fit is rejected before that.
 """
 
 import csv
@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from model.data.attributes import attributes, further_columns, naming_columns
+from model.data.attributes import attribute_columns, attributes, extra_columns
 from model.data.log_files import COLUMNS, FORGET, open_log_file, polars_errors
-from model.data.memory import refuse_beyond_memory
+from model.data.memory import check_memory
 from model.errors import DataError
 
 if TYPE_CHECKING:
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class EventLog:
-    """A log that was checked once; ``frame`` reads the files again, lazily.
+    """A checked log; ``frame`` reads the files again, lazily.
 
     ``frame`` has the columns of the wire contract: ``ts`` in integer milliseconds since the
-    epoch, price and quantity as floats, the rest as texts, null where a row says nothing. Its
-    rows stand by user, then time, then their order in the files. Of ``rows``, ``duplicates``
-    were dropped, and ``forgotten``, those of users who asked for it later.
+    epoch, price and quantity as floats, the rest as strings, null if a row has no value. Its
+    rows are sorted by user, then time, then their order in the files. Of ``rows``,
+    ``duplicates`` were dropped, and ``forgotten`` because their users later asked for it.
     """
 
     frame: "pl.LazyFrame"
@@ -41,36 +41,37 @@ class EventLog:
     def open(cls, paths: Sequence[Path]) -> "EventLog":
         """Check and clean the files, as one log.
 
-        The same ``event_id`` of the same user is a duplicate, and so is a row without one that
-        is equal in every column; the first stays. A ``forget`` row takes away that user's rows
-        up to its time, or all of them if it has none. Raises DataError.
+        A row with the same user and ``event_id`` as another is a duplicate, and so is a row
+        without an ``event_id`` that is equal in every column; the first is kept. A ``forget`` row
+        removes its user's rows up to its time, or all of them if it has none. Raises DataError.
         """
         import polars as pl
 
         if not paths:
             raise DataError("no event log given; name at least one file")
         files = [open_log_file(path) for path in paths]
-        # A row's place in all the files: the file in the upper bits, its row in the lower ones.
+        # A row's position across the files: the file in the upper bits, its row in the lower ones.
         frames = [
             file.frame.with_columns(pl.col("row").cast(pl.UInt64) + (number << 40))
             for number, file in enumerate(files)
         ]
-        rows, wishes = sum(file.rows for file in files), sum(file.wishes for file in files)
-        refuse_beyond_memory(", ".join(map(str, paths)), rows)
-        asked_for = pl.concat(frames)
-        allowed = _without_forgotten(asked_for) if wishes else asked_for
-        n_allowed = _count(allowed) if wishes else rows
+        rows = sum(file.rows for file in files)
+        requests = sum(file.forget_requests for file in files)
+        check_memory(", ".join(map(str, paths)), rows)
+        whole = pl.concat(frames)
+        allowed = _without_forgotten(whole) if requests else whole
+        n_allowed = _count(allowed) if requests else rows
         unique = _without_duplicates(allowed)
         n_unique = _count(unique)
         if n_unique == 0:
-            raise DataError(f"{paths[0]}: the log has no events but those to forget; give others")
-        # Nobody who reads the frame need look for duplicates where there are none.
+            raise DataError(f"{paths[0]}: every event of the log is to be forgotten; give others")
+        # Without duplicates, readers of the frame are spared the search for them.
         clean = unique if n_unique < n_allowed else allowed
         return cls(
             frame=clean.sort("user_id", "ts", "row").drop("row"),
             rows=rows,
             duplicates=n_allowed - n_unique,
-            forgotten=rows - wishes - n_allowed,
+            forgotten=rows - requests - n_allowed,
             fingerprint=fingerprint(paths),
         )
 
@@ -84,18 +85,18 @@ def _count(frame: "pl.LazyFrame") -> int:
 def _without_forgotten(frame: "pl.LazyFrame") -> "pl.LazyFrame":
     import polars as pl
 
-    is_wish = pl.col("action") == FORGET
-    # A wish without a time reaches to the end of time.
-    reach = pl.col("ts").fill_null(pl.lit(2**63 - 1, pl.Int64)).max()
-    wishes = frame.filter(is_wish).group_by("user_id").agg(reach.alias("until"))
-    rest = frame.filter(~is_wish).join(wishes, on="user_id", how="left")
+    is_request = pl.col("action") == FORGET
+    # A request without a time covers all events of its user.
+    until = pl.col("ts").fill_null(pl.lit(2**63 - 1, pl.Int64)).max()
+    requests = frame.filter(is_request).group_by("user_id").agg(until.alias("until"))
+    rest = frame.filter(~is_request).join(requests, on="user_id", how="left")
     return rest.filter(pl.col("until").is_null() | (pl.col("ts") > pl.col("until"))).drop("until")
 
 
 def _without_duplicates(frame: "pl.LazyFrame") -> "pl.LazyFrame":
     import polars as pl
 
-    # With an event_id the other columns do not count: they are blanked in the key.
+    # If a row has an event_id, its other columns are ignored: they are blanked in the key.
     rest = [name for name in COLUMNS if name not in ("user_id", "event_id")]
     blanked = {f"key_{name}": pl.when(pl.col("event_id").is_null()).then(name) for name in rest}
     key = ["user_id", "event_id", *blanked]
@@ -113,7 +114,7 @@ def fingerprint(paths: Sequence[Path]) -> str:
 
 
 class Item(NamedTuple):
-    """What is known of an item besides its events."""
+    """One item of an item list."""
 
     item_id: str
     category: str | None
@@ -122,21 +123,21 @@ class Item(NamedTuple):
 
 
 def read_items(path: Path, every_column: bool = False) -> dict[str, Item]:
-    """Items by id, in the order of the file, which has ``item_id``, ``category``, ``title``.
+    """The items of a file with ``item_id``, ``category``, ``title``, by id, in its order.
 
-    JSON lines, CSV, TSV or Parquet; category and title may be empty or missing. Further columns
-    are attributes, those that only measure left out, unless ``every_column`` is wanted. Raises
-    DataError for a file that cannot be read, a row without an id, or an id that stands twice.
+    JSON lines, CSV, TSV or Parquet; category and title may be empty or missing. Other columns
+    are attributes, without those that only measure unless ``every_column`` is set. Raises
+    DataError for a file that cannot be read, a row without an id, or a repeated id.
     """
     items: dict[str, Item] = {}
     rows = list(_rows(path))
-    columns = further_columns(rows) if every_column else naming_columns(rows)
+    columns = extra_columns(rows) if every_column else attribute_columns(rows)
     for number, row in enumerate(rows, start=1):
         item_id = _text(row.get("item_id"))
         if item_id is None:
             raise DataError(f"{path}: row {number} has no item_id; expected item_id,category,title")
         if item_id in items:
-            raise DataError(f"{path}: row {number} has item {item_id} again; leave one of them")
+            raise DataError(f"{path}: row {number} repeats item {item_id}; keep one of them")
         category, title = _text(row.get("category")), _text(row.get("title"))
         items[item_id] = Item(item_id, category, title, attributes(row, columns))
     if not items:
@@ -164,7 +165,7 @@ def _rows(path: Path) -> Iterator[dict[str, Any]]:
                 with polars_errors(path):
                     yield from pl.read_parquet(path).iter_rows(named=True)
             case suffix:
-                raise DataError(f"{path}: {suffix} is none of .jsonl .ndjson .csv .tsv .parquet")
+                raise DataError(f"{path}: {suffix} is not one of .jsonl .ndjson .csv .tsv .parquet")
     except (OSError, ValueError, csv.Error) as error:
         raise DataError(f"{path}: cannot be read: {error}; give item_id,category,title") from error
 

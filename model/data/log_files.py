@@ -1,4 +1,4 @@
-"""One file of an event log: scanned lazily, its columns brought into one form and checked."""
+"""One file of an event log: scanned lazily, with its columns normalised and checked."""
 
 import json
 from collections.abc import Iterator
@@ -26,22 +26,22 @@ class LogFile(NamedTuple):
 
     frame: "pl.LazyFrame"
     rows: int
-    wishes: int  # rows that ask to be forgotten
+    forget_requests: int  # rows with the action ``forget``
 
 
 def open_log_file(path: Path) -> LogFile:
     """Scan the file once to check it.
 
-    Raises DataError for a file that is missing, empty, broken or of another kind, for missing
-    columns, and for a row without user, item, action or a time that can be read.
+    Raises DataError for a file that is missing, empty, malformed or of an unknown type, for
+    missing columns, and for a row without a user, an item, an action or a readable time.
     """
     with polars_errors(path):
         raw = _scan(path)
         frame = raw.select("row", *_columns(path, raw.collect_schema()))
-        rows, wishes = _check(path, frame)
+        rows, forget_requests = _check(path, frame)
     if rows == 0:
         raise DataError(f"{path}: the log is empty; give one with {', '.join(REQUIRED)}")
-    return LogFile(frame.drop("found_ts"), rows, wishes)
+    return LogFile(frame.drop("found_ts"), rows, forget_requests)
 
 
 def _scan(path: Path) -> "pl.LazyFrame":
@@ -50,14 +50,14 @@ def _scan(path: Path) -> "pl.LazyFrame":
     if not path.is_file():
         raise DataError(f"{path}: no such file; name an event log")
     if path.suffix not in SUFFIXES:
-        raise DataError(f"{path}: unknown kind of file; expected one of {' '.join(SUFFIXES)}")
+        raise DataError(f"{path}: unknown file type; expected one of {' '.join(SUFFIXES)}")
     if path.stat().st_size == 0:
         raise DataError(f"{path}: the file is empty; give one with {', '.join(REQUIRED)}")
     if path.suffix == ".parquet":
         return pl.scan_parquet(path, row_index_name="row")
     if path.suffix == ".csv":
         return pl.scan_csv(path, infer_schema=False, row_index_name="row")
-    # All as texts: one line may have the time as a number, the next one as a text.
+    # All as strings: one line may have the time as a number, the next one as a string.
     texts = dict.fromkeys(COLUMNS, pl.String())
     return pl.scan_ndjson(path, schema=texts, row_index_name="row")
 
@@ -69,7 +69,7 @@ def _columns(path: Path, schema: "pl.Schema") -> "list[pl.Expr]":
     if missing:
         raise DataError(
             f"{path}: no column {', '.join(missing)}; expected {', '.join(REQUIRED)}; "
-            "`lately convert` makes such a log from other formats"
+            "`lately convert` writes such a log from other formats"
         )
 
     def column(name: str) -> "pl.Expr":
@@ -82,28 +82,28 @@ def _columns(path: Path, schema: "pl.Schema") -> "list[pl.Expr]":
     return [*(columns[name] for name in COLUMNS), found_ts]
 
 
-def _ts(path: Path, kind: "pl.DataType") -> "pl.Expr":
-    """Integer milliseconds, or null where the row has no time that can be read."""
+def _ts(path: Path, dtype: "pl.DataType") -> "pl.Expr":
+    """Integer milliseconds, or null if the row has no readable time."""
     import polars as pl
 
     ts = pl.col("ts")
-    if isinstance(kind, pl.Datetime):
-        if kind.time_zone is None:
+    if isinstance(dtype, pl.Datetime):
+        if dtype.time_zone is None:
             raise DataError(f"{path}: the times in ts have no zone; write them with one, or as ms")
         ts = ts.dt.epoch("ms")
-    elif kind == pl.String:
+    elif dtype == pl.String:
         iso = ts.map_batches(_iso_ms, return_dtype=pl.Int64)
         ts = ts.cast(pl.Int64, strict=False).fill_null(iso)
-    elif not kind.is_integer():
-        raise DataError(f"{path}: ts is {kind}; expected integer milliseconds or ISO 8601")
+    elif not dtype.is_integer():
+        raise DataError(f"{path}: ts is {dtype}; expected integer milliseconds or ISO 8601")
     return pl.when(ts.is_between(0, LAST_TS_MS)).then(ts).cast(pl.Int64).alias("ts")
 
 
 def _iso_ms(texts: "pl.Series") -> "pl.Series":
     import polars as pl
 
-    # Polars takes the form of the first text for that of all, and a time without a zone for UTC;
-    # Python reads what is left over.
+    # Polars assumes that all texts have the format of the first one, and that a time without a
+    # zone is UTC; Python parses the rest.
     zoned = texts.set(~texts.str.contains(r":\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$"), None)
     quick = zoned.str.to_datetime(time_unit="ms", time_zone="UTC", strict=False).dt.epoch("ms")
     left = texts.filter(quick.is_null() & texts.is_not_null()).unique()
@@ -123,23 +123,24 @@ def _slow_iso_ms(text: str) -> int | None:
 def _check(path: Path, frame: "pl.LazyFrame") -> tuple[int, int]:
     import polars as pl
 
-    wish = pl.col("action").eq_missing(FORGET)
+    is_request = pl.col("action").eq_missing(FORGET)
     empty = {name: pl.col(name).is_null() | (pl.col(name) == "") for name in TEXTS}
     bad = {
         "action": empty["action"],
         "user_id": empty["user_id"],
-        "item_id": empty["item_id"] & ~wish,
-        "ts": pl.col("ts").is_null() & (~wish | pl.col("found_ts").is_not_null()),
+        "item_id": empty["item_id"] & ~is_request,
+        "ts": pl.col("ts").is_null() & (~is_request | pl.col("found_ts").is_not_null()),
     }
     counts = {f"{name}_count": where.sum() for name, where in bad.items()}
     first = {f"{name}_row": pl.col("row").filter(where).first() for name, where in bad.items()}
     found = {"found": pl.col("found_ts").filter(bad["ts"]).first()}
-    seen = frame.select(rows=pl.len(), wishes=wish.sum(), **counts, **first, **found)
+    totals = {"rows": pl.len(), "requests": is_request.sum()}
+    seen = frame.select(**totals, **counts, **first, **found)
     summary = seen.collect(engine="streaming").row(0, named=True)
     for name in bad:
         if summary[f"{name}_count"]:
             raise DataError(_bad_rows(path, name, summary))
-    return summary["rows"], summary["wishes"]
+    return summary["rows"], summary["requests"]
 
 
 def _bad_rows(path: Path, name: str, summary: dict[str, Any]) -> str:
@@ -148,7 +149,7 @@ def _bad_rows(path: Path, name: str, summary: dict[str, Any]) -> str:
         return f"{path}: no row has {name}; expected {', '.join(REQUIRED)}"
     if name == "ts" and summary["found"] is not None:
         problem = (
-            f"no time in ts that can be read: {summary['found']!r}; "
+            f"no readable time in ts: {summary['found']!r}; "
             "expected integer milliseconds since 1970, or ISO 8601 with a zone"
         )
     else:
@@ -158,19 +159,19 @@ def _bad_rows(path: Path, name: str, summary: dict[str, Any]) -> str:
 
 @contextmanager
 def polars_errors(path: Path) -> Iterator[None]:
-    """Raise DataError, in one line, for what Polars cannot read in ``path``."""
+    """Raise DataError, in one line, if Polars cannot read ``path``."""
     import polars as pl
 
     try:
         yield
     except (pl.exceptions.PolarsError, OSError) as error:
         first_line = str(error).strip().partition("\n")[0]
-        place = _broken_line(path)
-        raise DataError(f"{path}{place}: cannot be read: {first_line}; mend the file") from error
+        where = _malformed_line(path)
+        raise DataError(f"{path}{where}: cannot be read: {first_line}; repair the file") from error
 
 
-def _broken_line(path: Path) -> str:
-    """Which line of a JSON-lines file polars choked on, as ``, line 3``; it doesn't say itself."""
+def _malformed_line(path: Path) -> str:
+    """The first malformed line of a JSON-lines file, as ``, line 3``; Polars does not give it."""
     if path.suffix not in (".jsonl", ".ndjson"):
         return ""
     with path.open("rb") as lines:

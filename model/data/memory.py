@@ -1,17 +1,17 @@
-"""The memory: what a log takes to be cleaned and counted, and how much of it is free."""
+"""Memory: how much cleaning and counting a log takes, and how much is free."""
 
 from pathlib import Path
 
 from model.errors import DataError
 
-# Measured: 2 million rows of 69 bytes took 0.9 GB beyond the libraries, to clean them, read them
-# into columns and count what goes together.
+# Measured: 2 million rows of 69 bytes took 0.9 GB, not counting the libraries, to clean them, read
+# them into columns and count co-occurrences.
 BYTES_A_ROW = 450
 LIMIT, USED = Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")
 
 
-def refuse_beyond_memory(name: str, rows: int) -> None:
-    """Raise ``DataError`` for a log that would have the system end this process half way."""
+def check_memory(name: str, rows: int) -> None:
+    """Raise ``DataError`` for a log so large that the system would kill this process."""
     needed, free = rows * BYTES_A_ROW, free_bytes()
     if needed > free:
         raise DataError(
@@ -21,12 +21,12 @@ def refuse_beyond_memory(name: str, rows: int) -> None:
 
 
 def free_bytes() -> int:
-    """What the machine can still give, or what a container's limit leaves, if that is less."""
-    import psutil  # late: it comes with the training, and a worker has none
+    """The free memory of the machine, or of the container's limit if that is less."""
+    import psutil  # late: it is installed with the training extra, which a worker lacks
 
     free = int(psutil.virtual_memory().available)
     try:
         limit = LIMIT.read_text().strip()
         return free if limit == "max" else min(free, int(limit) - int(USED.read_text()))
-    except OSError:  # no Linux, or no limits of this kind
+    except OSError:  # not Linux, or no cgroup limits
         return free

@@ -1,7 +1,7 @@
-"""The pseudonyms: names for users that nobody can turn back who has not the key.
+"""The pseudonyms: user ids that cannot be reversed without the key.
 
-HMAC-SHA256, cut to 32 hexadecimal digits. The same key and id give the same name everywhere, so
-that a producer, a training log and whoever reads scores agree. It needs the standard library alone.
+HMAC-SHA256, cut to 32 hexadecimal digits. The same key and id give the same pseudonym everywhere,
+so that producers, training logs and consumers of scores agree. Standard library only.
 """
 
 import hmac
@@ -11,13 +11,13 @@ from typing import Any
 
 from model.errors import ModelError
 
-FIELDS = ("user_id", "session_id", "event_id")  # of an event: what may name a person
+FIELDS = ("user_id", "session_id", "event_id")  # fields of an event that may identify a person
 SHORTEST_KEY = 16  # bytes
-DIGITS = 32  # of 64: among a billion users two are alike with a chance of 1 in 10^21
+DIGITS = 32  # of 64: among a billion users, any two collide with a probability of 1 in 10^21
 
 
 class Pseudonyms:
-    """Gives an id its pseudonym; keeps the key to itself."""
+    """Maps ids to pseudonyms with one key, which it does not expose."""
 
     def __init__(self, key: bytes) -> None:
         """Raises ``ModelError`` for a key that could be guessed."""
@@ -30,7 +30,7 @@ class Pseudonyms:
 
     @classmethod
     def from_file(cls, path: Path | str) -> "Pseudonyms":
-        """With the key in a file, white space around it left out; raises ``ModelError``."""
+        """Read the key from a file, without surrounding white space; raises ``ModelError``."""
         try:
             key = Path(path).read_bytes().strip()
         except OSError as error:
@@ -49,7 +49,7 @@ class Pseudonyms:
         return keyed.hexdigest()[:DIGITS]
 
     def event(self, event: Mapping[str, Any]) -> dict[str, Any]:
-        """The event with pseudonyms in its ``FIELDS``, where they hold anything.
+        """The event with pseudonyms in those of its ``FIELDS`` that are not empty.
 
         The key of the record in Kafka is the new ``user_id``.
         """

@@ -1,4 +1,4 @@
-"""The published data sets that can become events, by name."""
+"""The supported public data sets, by name."""
 
 from model.formats import (
     diginetica,
@@ -16,7 +16,7 @@ FORMATS: dict[str, Format] = {
     "otto": otto.FORMAT,
     "online-retail": online_retail.FORMAT,
     "rees46": rees46.FORMAT,
-    "kaggle": rees46.FORMAT,  # the same files under the name of where they are found
+    "kaggle": rees46.FORMAT,  # the same files, named after the site that hosts them
     "yoochoose": yoochoose.FORMAT,
     "diginetica": diginetica.FORMAT,
     "retailrocket": retailrocket.FORMAT,

@@ -1,4 +1,4 @@
-"""The conversion: from the files of a data set to events of the wire contract."""
+"""The conversion: turns the files of a data set into events of the wire contract."""
 
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -13,12 +13,12 @@ from model.errors import DataError
 from model.formats.report import ConversionReport
 from model.formats.table import Event, Format, Row, RowError, Table, opened
 
-TELL_EVERY_ROWS = 20_000
+REPORT_EVERY_ROWS = 20_000
 IDS = re.compile(r"[^\N{REPLACEMENT CHARACTER}]{1,256}\Z", re.DOTALL)
 
 
 class Source(NamedTuple):
-    """A file, and what kind of the format's files it is."""
+    """A file and the table of the format that it matches."""
 
     path: Path
     table: Table
@@ -28,12 +28,11 @@ class Source(NamedTuple):
 class Conversion:
     """One run over the files of a format.
 
-    ``items`` holds what is known of the items: all of what the item files say, and with
-    ``keep_items`` what the rows of events say too. ``on_bytes`` is told now and then how many
-    bytes of all files were read.
+    ``items`` holds the items of the item files and, with ``keep_items``, those of the event rows
+    too. ``on_bytes`` is called from time to time with the number of bytes read from all files.
     """
 
-    kind: Format
+    data_format: Format
     sources: list[Source]
     report: ConversionReport
     keep_items: bool = False
@@ -42,10 +41,10 @@ class Conversion:
     _bytes_before: int = 0
 
     @classmethod
-    def of(cls, kind: Format, paths: Sequence[Path]) -> "Conversion":
-        """Find out what each file is; a folder stands for its files, and may hold others.
+    def of(cls, data_format: Format, paths: Sequence[Path]) -> "Conversion":
+        """Match each file to its table; a folder stands for its files, and may contain others.
 
-        Raises DataError for a named file that is none of the format, and when no file has
+        Raises DataError for a named file that does not belong to the format, and if no file has
         events.
         """
         report = ConversionReport()
@@ -53,26 +52,26 @@ class Conversion:
         for path in paths:
             inside = sorted(p for p in path.iterdir() if p.is_file()) if path.is_dir() else [path]
             for file in inside:
-                table = _table_of(kind, file)
+                table = _table_of(data_format, file)
                 if table is not None:
                     sources.append(Source(file, table))
                 elif path.is_dir():
                     report.skipped.append(file.name)
                 else:
-                    raise DataError(f"{file}: is none of the files of this format; {_wanted(kind)}")
+                    raise DataError(f"{file}: is not a file of this format; {_wanted(data_format)}")
         if not any(source.table.to_event for source in sources):
-            raise DataError(f"{paths[0]}: has no file of events; {_wanted(kind)}")
-        return cls(kind, sources, report)
+            raise DataError(f"{paths[0]}: has no event file; {_wanted(data_format)}")
+        return cls(data_format, sources, report)
 
     @property
     def size_bytes(self) -> int:
-        """How many bytes there are to read."""
+        """The total size of the files."""
         return sum(source.path.stat().st_size for source in self.sources)
 
     def events(self) -> Iterator[Event]:
-        """The events in the order of the files; items first, so that events get a category.
+        """The events, in the order of the files; items are read first, to fill in categories.
 
-        A row that is no event is counted in the report with its reason.
+        A row that is not an event is counted in the report with its reason.
         """
         for source in self.sources:
             if source.table.to_event is None:
@@ -101,7 +100,7 @@ class Conversion:
     def _rows(self, source: Source) -> Iterator[tuple[Row | RowError, str]]:
         with opened(source.path) as file:
             for number, row in enumerate(source.table.rows(file.text, file.first_line), start=1):
-                if number % TELL_EVERY_ROWS == 0:
+                if number % REPORT_EVERY_ROWS == 0:
                     self.on_bytes(self._bytes_before + file.raw.tell())
                 yield row, f"{source.path.name} row {number}"
         self._bytes_before += source.path.stat().st_size
@@ -118,22 +117,22 @@ class Conversion:
             self.report.reject(f"{row} (of items)", place)
 
     def _finished(self, event: Event, row: Row, place: str) -> Event:
-        content = "\x1f".join(row.values()) + (place if self.kind.repeats else "")
+        content = "\x1f".join(row.values()) + (place if self.data_format.repeats else "")
         event_id = blake2b(content.encode(), digest_size=16).hexdigest()
         return {"event_id": event_id} | {k: v for k, v in event.items() if v not in (None, "")}
 
 
-def _table_of(kind: Format, path: Path) -> Table | None:
+def _table_of(data_format: Format, path: Path) -> Table | None:
     if not path.exists():
         raise DataError(f"{path}: no such file or folder")
     with opened(path) as file:
         first_line = file.first_line
-    return next((table for table in kind.tables if table.fits(first_line)), None)
+    return next((table for table in data_format.tables if table.fits(first_line)), None)
 
 
-def _wanted(kind: Format) -> str:
-    kinds = (" ".join(table.columns) for table in kind.tables if table.to_event)
-    return f"expected the columns {', or '.join(kinds)}"
+def _wanted(data_format: Format) -> str:
+    choices = (" ".join(table.columns) for table in data_format.tables if table.to_event)
+    return f"expected the columns {', or '.join(choices)}"
 
 
 def _checked(event: Event) -> Event:

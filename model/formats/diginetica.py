@@ -1,16 +1,16 @@
-"""Diginetica (CIKM Cup 2016): item views and purchases in sessions of a shop's search.
+"""Diginetica (CIKM Cup 2016): item views and purchases in the search sessions of a shop.
 
-Columns, parted by semicolons. ``train-item-views.csv``: ``sessionId``, ``userId``, ``itemId``,
+Columns, separated by semicolons. ``train-item-views.csv``: ``sessionId``, ``userId``, ``itemId``,
 ``timeframe``, ``eventdate``; ``train-purchases.csv``: the same and ``ordernumber``;
 ``product-categories.csv``: ``itemId``, ``categoryId``. The other files of the set hold searches,
 pictures and hashed words, and are not read.
 
-``eventdate`` is a day, without a zone: we take UTC. ``timeframe`` counts milliseconds since the
-session began; when on that day is not known, so we take midnight: time within a session is right,
-time between the sessions of a day is not.
+``eventdate`` is a day without a zone: we assume UTC. ``timeframe`` counts milliseconds since the
+session began; the time of day of that is unknown, so we assume midnight: times within a session
+are right, times between the sessions of a day are not.
 
-``userId`` is ``NA`` for most, and may change from ``NA`` to a name inside a session, which would
-part a buy from its views. So the session is the user.
+``userId`` is ``NA`` for most rows, and may change from ``NA`` to an id within a session, which
+would separate a buy from its views. So the session is the user.
 """
 
 from datetime import UTC

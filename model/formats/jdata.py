@@ -1,15 +1,15 @@
 """JData: the click and order log of a Chinese shop, from the JDATA contest of 2019.
 
 Columns of the action file: ``user_id``, ``sku_id``, ``action_time``, ``type`` (1 browse, 2 order,
-3 follow, 4 comment, 5 add to cart), and ``sessionId`` in the cut of MKM-SR. A file of items has
-``sku_id`` and ``cate``, its category.
+3 follow, 4 comment, 5 add to cart), and ``sessionId`` in the extract of MKM-SR. An item file has
+``sku_id`` and ``cate``, the category.
 
-``action_time`` is the wall clock in China, so eight hours ahead of UTC. MKM-SR's column ``index``
-is not used: it holds the same clock as if it stood in UTC, which is eight hours late. The day of
-these shoppers shows it: with China's clock they are fewest at three at night and most at nine in
-the evening.
+``action_time`` is local time in China, eight hours ahead of UTC. MKM-SR's column ``index`` is not
+used: it holds the same local time read as UTC, which is eight hours late. The daily traffic
+confirms it: in China's time it is lowest at three in the morning and highest at nine in the
+evening.
 
-A follow (a bookmark) and a comment are neither click, cart nor buy, so such rows are no events.
+A follow (a bookmark) and a comment are neither click, cart nor buy: such rows are not events.
 """
 
 from datetime import timedelta, timezone

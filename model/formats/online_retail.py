@@ -1,18 +1,18 @@
-"""Online Retail (UCI): a year of invoices of a British gift shop; purchases only.
+"""Online Retail (UCI): a year of a British gift shop's invoices; purchases only.
 
 Columns as published: ``InvoiceNo``, ``StockCode``, ``Description``, ``Quantity``, ``InvoiceDate``,
 ``UnitPrice`` (pounds), ``CustomerID``, ``Country``. A compact copy has ``time``, ``customer``,
-``invoice``, ``item``, ``quantity``, ``price``, and beside it a file of ``item`` and
-``description``. Times are the wall clock in Britain, to the minute.
+``invoice``, ``item``, ``quantity``, ``price``, and a separate file of ``item`` and
+``description``. Times are local time in Britain, to the minute.
 
-Every line is a buy, of the customer, or where none is known of the invoice: a shopper without an
-account is one whose id is the session's. No events: cancelled invoices (``C…``), corrections of
-the books (``A…``), returns, lines without a price (stock that was found or given away), and stock
-codes that are no goods, such as postage, discounts, bank charges and vouchers. Goods have five
-digits, or ``DCGS`` and a design.
+Every line is a buy by the customer. Without a customer, the invoice is the user, as for a shopper
+without an account, whose user id is the session's. Not events: cancelled invoices (``C…``),
+accounting corrections (``A…``), returns, lines without a price (stock found or given away), and
+stock codes that are not goods, such as postage, discounts, bank charges and vouchers. The codes
+of goods have five digits, or ``DCGS`` and a design.
 
-One invoice may hold the same line twice; that is no duplicate, so the line's place in the invoice
-file goes into its ``event_id``.
+One invoice may contain the same line twice; that is not a duplicate, so the line's position in
+the invoice file is part of its ``event_id``.
 """
 
 import re
@@ -72,7 +72,7 @@ def to_item(row: Row) -> Item:
 
 
 def published_to_item(row: Row) -> Item | None:
-    """The item of one line of an invoice; returns and corrections have remarks for a text."""
+    """The item of one line of an invoice, if it has a price: others describe no goods."""
     goods = GOODS.match(row["StockCode"]) and (number(row["UnitPrice"]) or 0) > 0
     return Item(row["StockCode"], None, row["Description"].strip()) if goods else None
 
@@ -82,11 +82,11 @@ def _britain() -> ZoneInfo:
     try:
         return ZoneInfo("Europe/London")
     except ZoneInfoNotFoundError as error:
-        raise DataError("this machine knows no time zones; run `pip install tzdata`") from error
+        raise DataError("this machine has no time zone data; run `pip install tzdata`") from error
 
 
 def _iso(time: str) -> str:
-    """The time as ISO 8601; copies of the published file have it the American way."""
+    """The time as ISO 8601; some copies of the published file use the American format."""
     american = AMERICAN.fullmatch(time)
     if american is None:
         return time
@@ -95,7 +95,7 @@ def _iso(time: str) -> str:
 
 
 FORMAT = Format(
-    "UCI Online Retail: lines of invoices, all of them buys",
+    "UCI Online Retail: invoice lines, all of them buys",
     (
         Table(tuple(PUBLISHED.values()), published_to_event, published_to_item),
         Table(tuple(PUBLISHED), to_event),

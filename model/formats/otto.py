@@ -1,8 +1,8 @@
-"""OTTO: clicks, carts and orders of a German shop, one JSON object a session.
+"""OTTO: clicks, carts and orders of a German shop, one JSON object per session.
 
 A line is ``{"session": …, "events": [{"aid": item, "ts": milliseconds, "type": clicks | carts |
-orders}]}``. A session is all that one user did in the weeks of the log, so it is the user here,
-and no session of ours. A row of the report is one of the events.
+orders}]}``. A session holds everything one user did in the weeks of the log, so it becomes the
+user, and no session is set. A row of the report is one of the events.
 """
 
 import io
@@ -17,7 +17,7 @@ ACTIONS = {"clicks": "click", "carts": "cart", "orders": "buy"}
 
 
 def to_event(row: Row) -> Event:
-    """The event of one entry of ``events``, with the session put in."""
+    """The event of one entry of ``events``, to which the session was added."""
     action = ACTIONS.get(row["type"])
     if action is None:
         raise RowError("the type is none of clicks, carts, orders")
@@ -31,11 +31,11 @@ def to_event(row: Row) -> Event:
 
 @dataclass(frozen=True, slots=True)
 class SessionLines(Table):
-    """A file of JSON lines with one session each."""
+    """A JSON-lines file with one session per line."""
 
     def rows(self, text: io.TextIOBase, first_line: str) -> Iterator[Row | RowError]:
-        """Every event of every line; a line that is no session comes as one reason."""
-        del first_line  # it is a session like any other
+        """The events of all lines; a line that is not a session yields one RowError."""
+        del first_line  # there is no header
         for line in text:
             try:
                 session = json.loads(line)

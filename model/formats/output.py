@@ -1,4 +1,4 @@
-"""Where converted events and items go: JSON lines, CSV or Parquet, whole or not at all."""
+"""Writes converted events and items as JSON lines, CSV or Parquet, atomically."""
 
 import csv
 from collections.abc import Iterable, Iterator
@@ -17,9 +17,9 @@ ITEM_SUFFIXES = (".jsonl", ".csv", ".tsv")
 
 
 def write_events(events: Iterable[Event], path: Path) -> None:
-    """Write one log by the suffix of ``path``, which must be of ``EVENT_SUFFIXES``.
+    """Write one log in the format of the suffix of ``path``, one of ``EVENT_SUFFIXES``.
 
-    Raises DataError when it cannot be written, or Parquet is asked for without polars.
+    Raises DataError if it cannot be written, or if Parquet is requested without polars.
     """
     with _whole(path) as part:
         if path.suffix == ".csv":
@@ -31,7 +31,7 @@ def write_events(events: Iterable[Event], path: Path) -> None:
 
 
 def write_items(items: Iterable[Item], path: Path) -> None:
-    """Write ``item_id``, ``category``, ``title`` by the suffix of ``path``: ``ITEM_SUFFIXES``."""
+    """Write the items in the format of the suffix of ``path``, one of ``ITEM_SUFFIXES``."""
     rows = (item._asdict() for item in items)
     with _whole(path) as part:
         if path.suffix == ".jsonl":
@@ -42,7 +42,7 @@ def write_items(items: Iterable[Item], path: Path) -> None:
 
 @contextmanager
 def _whole(path: Path) -> Iterator[Path]:
-    """A file beside ``path`` that takes its place when it was written to the end."""
+    """A temporary file beside ``path``, renamed to it when written completely."""
     part = path.with_name(f"{path.name}.part")
     try:
         yield part
@@ -59,9 +59,9 @@ def _write_lines(rows: Iterable[Event], path: Path) -> None:
             file.write(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE))
 
 
-def _write_csv(rows: Iterable[Event], path: Path, columns: tuple[str, ...], by: str) -> None:
+def _write_csv(rows: Iterable[Event], path: Path, columns: tuple[str, ...], delimiter: str) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, columns, delimiter=by, lineterminator="\n")
+        writer = csv.DictWriter(file, columns, delimiter=delimiter, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
 
@@ -73,12 +73,12 @@ def _write_parquet(events: Iterable[Event], path: Path) -> None:
         raise DataError(
             f"{path.with_suffix('')}: Parquet needs polars; install lately[train], or write .jsonl"
         ) from None
-    # By way of JSON lines, which Polars reads piece by piece.
+    # By way of JSON lines, which Polars reads in pieces.
     lines = path.with_name(f"{path.name}.jsonl")
-    kinds = {name: pl.Float64() if name in NUMBERS else pl.String() for name in COLUMNS}
+    types = {name: pl.Float64() if name in NUMBERS else pl.String() for name in COLUMNS}
     try:
         _write_lines(events, lines)
-        schema = kinds | {"ts": pl.Int64()}
+        schema = types | {"ts": pl.Int64()}
         pl.scan_ndjson(lines, schema=schema).sink_parquet(path, compression="zstd")
     finally:
         lines.unlink(missing_ok=True)

@@ -1,13 +1,12 @@
-"""REES46 (on Kaggle): the event log of a large shop, one file a month.
+"""REES46 (on Kaggle): the event log of a large shop, one file per month.
 
 Columns: ``event_time`` (UTC), ``event_type`` (view, cart, remove_from_cart, purchase),
 ``product_id``, ``category_id``, ``category_code`` (a path such as ``electronics.smartphone``, often
-empty), ``brand`` (often empty), ``price``, ``user_id`` (lasting), ``user_session`` (a new one after
-a long pause).
+empty), ``brand`` (often empty), ``price``, ``user_id`` (permanent), ``user_session`` (a new one
+after a long pause).
 
-The category is the code, or the id where there is no code. All that the log knows of an item's
-text is its brand and category, so that is its title. Taking something out of the cart is none of
-our actions.
+The category is the code, or the id if there is no code. Brand and category are the only text that
+the log has on an item, so they make its title. Removing from the cart is none of our actions.
 """
 
 from datetime import UTC

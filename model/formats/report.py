@@ -1,4 +1,4 @@
-"""The conversion report: how many rows became what, and why the others became nothing."""
+"""The conversion report: how many rows became events, and why the others did not."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -9,8 +9,8 @@ from typing import Any
 class ConversionReport:
     """Counts of one conversion; every row read is an event or rejected, so the sums agree.
 
-    ``rejected`` counts rows by reason, and ``first`` says where each reason was met first.
-    ``skipped`` names files of a given folder that are no part of the format.
+    ``rejected`` counts rows by reason, and ``first`` holds the first row with each reason.
+    ``skipped`` lists files of a given folder that do not belong to the format.
     """
 
     rows: int = 0
@@ -19,10 +19,10 @@ class ConversionReport:
     first: dict[str, str] = field(default_factory=dict)
     skipped: list[str] = field(default_factory=list)
 
-    def reject(self, reason: str, place: str) -> None:
-        """Count one row that is no event."""
+    def reject(self, reason: str, row: str) -> None:
+        """Count one row that is not an event."""
         self.rejected[reason] += 1
-        self.first.setdefault(reason, place)
+        self.first.setdefault(reason, row)
 
     def to_json(self) -> dict[str, Any]:
         """The counts as JSON types."""
@@ -37,7 +37,7 @@ class ConversionReport:
         }
 
     def lines(self) -> list[str]:
-        """The same for people, the numbers aligned."""
+        """The counts as text, with aligned numbers."""
         table = [("rows read", self.rows, "")]
         table += [(f"  {action} events", n, "") for action, n in self.events.most_common()]
         table += [
@@ -47,4 +47,4 @@ class ConversionReport:
         names = max(len(name) for name, _, _ in table)
         numbers = max(len(f"{n:,}") for _, n, _ in table)
         lines = [f"{name:<{names}}  {n:>{numbers},}{note}" for name, n, note in table]
-        return lines + [f"not read: {name} is no part of this format" for name in self.skipped]
+        return lines + [f"not read: {name} is not a file of this format" for name in self.skipped]

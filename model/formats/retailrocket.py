@@ -2,9 +2,9 @@
 
 Columns of ``events.csv``: ``timestamp`` (Unix milliseconds), ``visitorid``, ``event`` (view,
 addtocart, transaction), ``itemid``, ``transactionid``. The two files of item properties have
-``timestamp``, ``itemid``, ``property``, ``value``, a snapshot a week; all values are hashed but
-those of ``categoryid``, which we take, and ``available``. An item whose category changed keeps the
-one that stands last in the files.
+``timestamp``, ``itemid``, ``property``, ``value``, in weekly snapshots; all values are hashed but
+those of ``categoryid``, which we use, and ``available``. If an item's category changes, the last
+one in the files is kept.
 """
 
 from model.data.log import Item
@@ -27,7 +27,7 @@ def to_event(row: Row) -> Event:
 
 
 def to_item(row: Row) -> Item | None:
-    """The item of one row of the properties, if that is its category."""
+    """The item of one row of the properties, if the property is the category."""
     return Item(row["itemid"], row["value"], None) if row["property"] == "categoryid" else None
 
 

@@ -1,4 +1,4 @@
-"""One kind of file in a published data set: how to know it, and what each row of it means."""
+"""The table: how one type of file in a public data set is recognised and its rows converted."""
 
 import csv
 import gzip
@@ -19,21 +19,21 @@ from model.times import parse_iso_ms
 Row = Mapping[str, str]
 Event = dict[str, Any]
 DELIMITERS = ("\t", ";", ",")
-LONGEST_HEAD = 1 << 20  # of what may turn out to be no text at all
+LONGEST_HEAD = 1 << 20  # characters of the first line read, as the file may be binary
 
 
 class RowError(Exception):
-    """A row that is no event; the text is the reason, and the same for all rows of its kind."""
+    """A row that is not an event; its message is the reason, under which rows are counted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A kind of file, told from others by its first line.
+    """A type of file, recognised by its first line.
 
-    With a ``head``, a file without a header whose first line matches it; its columns have the
-    names given here, in this order. Else a file whose header has at least ``columns``, parted
-    by tabulators, semicolons or commas. ``to_event`` and ``to_item`` raise RowError for a row
-    that is none; ``to_item`` gives None where a row says nothing of an item.
+    With ``head``: a file without a header whose first line matches ``head`` and whose columns are
+    ``columns``, in this order. Otherwise: a file whose header has at least ``columns``, separated
+    by tabs, semicolons or commas. ``to_event`` and ``to_item`` raise RowError for an invalid row;
+    ``to_item`` gives None for a row without an item.
     """
 
     columns: tuple[str, ...]
@@ -42,13 +42,13 @@ class Table:
     head: re.Pattern[str] | None = None
 
     def fits(self, first_line: str) -> bool:
-        """Whether a file that starts so is of this kind."""
+        """Whether a file with this first line is of this type."""
         if self.head is not None:
             return self.head.match(first_line) is not None
         return self._delimiter(first_line) is not None
 
     def rows(self, text: io.TextIOBase, first_line: str) -> Iterator[Row | RowError]:
-        """The rows below the header; one that is broken comes as the reason."""
+        """The rows below the header; a malformed one yields a RowError."""
         delimiter = self._delimiter(first_line)
         reader = csv.reader(text, delimiter=delimiter or ",")
         names = list(self.columns) if self.head else [name.strip() for name in next(reader)]
@@ -74,9 +74,9 @@ class Table:
 
 
 class Format(NamedTuple):
-    """A data set: the kinds of file it has, and one line on what it is.
+    """A data set: its types of files and a one-line summary.
 
-    ``repeats`` says that two equal rows are two events; else the second one is a duplicate.
+    With ``repeats``, two equal rows are two events; otherwise the second one is a duplicate.
     """
 
     summary: str
@@ -85,7 +85,7 @@ class Format(NamedTuple):
 
 
 class Opened(NamedTuple):
-    """An open file: its text, its first line, and how many bytes of it were read so far."""
+    """An open file: its text, its first line, and its bytes, for the position so far."""
 
     text: io.TextIOWrapper
     first_line: str
@@ -94,7 +94,7 @@ class Opened(NamedTuple):
 
 @contextmanager
 def opened(path: Path) -> Iterator[Opened]:
-    """Open a text file, packed with gzip or not. Raises DataError when it cannot be read."""
+    """Open a text file, gzipped or not. Raises DataError if it cannot be read."""
     try:
         with path.open("rb") as raw:
             content = gzip.GzipFile(fileobj=raw) if path.suffix == ".gz" else raw
@@ -107,7 +107,7 @@ def opened(path: Path) -> Iterator[Opened]:
 
 
 def iso_ms(text: str, zone: tzinfo) -> int:
-    """Milliseconds since the epoch of an ISO 8601 time, in ``zone`` unless it names one itself."""
+    """Milliseconds since the epoch of an ISO 8601 time, in ``zone`` unless it has its own."""
     try:
         return parse_iso_ms(text.strip(), zone)
     except ValueError:
@@ -115,7 +115,7 @@ def iso_ms(text: str, zone: tzinfo) -> int:
 
 
 def integer(text: str) -> int:
-    """A time in whole units; raises RowError when it is none."""
+    """A time in whole units; raises RowError if it is invalid."""
     try:
         return int(text)
     except ValueError:
@@ -123,7 +123,7 @@ def integer(text: str) -> int:
 
 
 def number(text: str) -> float | None:
-    """A price or a quantity, or None where there is none."""
+    """A price or a quantity, or None if the text is not a finite number."""
     try:
         value = float(text)
     except ValueError:

@@ -1,11 +1,11 @@
-"""Yoochoose (RecSys Challenge 2015): sessions of clicks and buys of European shops.
+"""Yoochoose (RecSys Challenge 2015): sessions of clicks and buys in European shops.
 
 Files have no header. Clicks and the test file: session, time, item, category; buys: session, time,
-item, price, quantity. Times are ISO 8601 in UTC. A click's category is ``0`` where it is missing,
+item, price, quantity. Times are ISO 8601 in UTC. A click's category is ``0`` if it is missing,
 ``S`` for a special offer, 1 to 12 for a category, and a longer number for a brand. A price or a
 quantity of 0 is missing.
 
-Nobody is known beyond a session, so the session is the user.
+Users are not identified across sessions, so the session is the user.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""What the tests of the model share: one small artifact, made once."""
+"""Fixtures of the model's tests: one small artifact, built once."""
 
 import hashlib
 from contextlib import suppress
@@ -45,14 +45,14 @@ MADE_BY = (
 
 
 def tiny_catalogue() -> Catalogue:
-    """Items i0 … i59, category c0 … c3 by turns, every tenth item without one."""
+    """Items i0 … i59 in rotating categories c0 … c3, every tenth item without one."""
     names = [f"i{index}" for index in range(TINY_ITEMS)]
     categories = [None if i % 10 == 9 else f"c{i % TINY_CATEGORIES}" for i in range(TINY_ITEMS)]
     return Catalogue.from_names(names, categories, list(range(TINY_ITEMS, 0, -1)))
 
 
 def random_network(items: int, categories: int, width: int = 16) -> "TransformerModel":
-    """A network of seeded random weights, lively enough that scores differ between users."""
+    """A network with seeded random weights, large enough that scores differ between users."""
     import torch
     from torch import nn
 
@@ -76,7 +76,7 @@ def random_network(items: int, categories: int, width: int = 16) -> "Transformer
 def write_artifact(
     folder: Path, network: "TransformerModel", catalogue: Catalogue, config: ArtifactConfig
 ) -> Artifact:
-    """An artifact of this network, with a calibration that bends both intents."""
+    """Write an artifact of this network, with a calibration that changes both intents."""
     from model.packaging.export import export_onnx
 
     with ArtifactWriter(folder) as writer:
@@ -96,22 +96,22 @@ def write_artifact(
 
 @pytest.fixture(scope="session")
 def tiny_artifact(request: pytest.FixtureRequest) -> Artifact:
-    """A random network on sixty items. Do not write into its folder: copy it.
+    """The artifact of a random network with sixty items. Do not write into its folder: copy it.
 
-    The export takes many times as long as the tests, so it is kept until a source changes.
+    The export takes many times as long as the tests, so it is cached until a source changes.
     """
     cache: pytest.Cache = request.config.cache
     folder = cache.mkdir("tiny_artifact") / _sources()
     if not folder.exists():
         network = random_network(TINY_ITEMS, TINY_CATEGORIES)
-        with suppress(ArtifactError):  # a test run beside this one was faster
+        with suppress(ArtifactError):  # a concurrent test run was faster
             return write_artifact(folder, network, tiny_catalogue(), TINY_CONFIG)
     return Artifact.open(folder)
 
 
 @pytest.fixture(scope="session")
 def small_artifact(tiny_artifact: Artifact, request: pytest.FixtureRequest) -> Artifact:
-    """The tiny artifact, shrunken; kept like it."""
+    """The shrunk tiny artifact, cached in the same way."""
     from model.packaging.shrink import shrink
 
     folder = request.config.cache.mkdir("small_artifact") / _sources()
@@ -122,7 +122,7 @@ def small_artifact(tiny_artifact: Artifact, request: pytest.FixtureRequest) -> A
 
 
 def _sources() -> str:
-    """A digest of all that the artifact is made by."""
+    """A digest of all sources and libraries that build the artifact."""
     digest = hashlib.sha256()
     for package in ("torch", "transformers", "onnx", "onnxscript", "onnxruntime"):
         digest.update(metadata.version(package).encode())

@@ -1,4 +1,4 @@
-"""The leak check: what training reads stays as it is, whatever the held-out events had been."""
+"""The leak check: the training inputs must not depend on the held-out events."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -18,13 +18,12 @@ SEED = 20_260_102
 
 
 def leaks(log: EventLog, plan: Plan, items: Mapping[str, Item] | None = None) -> list[str]:
-    """The names of what training would read otherwise, had the held-out events been others.
+    """The names of the training inputs that change if the held-out events do; must be empty.
 
-    None is how it must be. The log is read twice, the second time with its held-out events
-    altered; it must fit into memory. What is allowed to differ is what the held-out events are
-    for: to say how long to train, to balance and to calibrate, and to be counted for the answer
-    to newcomers. (Where the weights are then learnt anew from all events, ``trained_until_ms``
-    says so, and no figure on those events is given for them.)
+    The log is read twice, the second time with its held-out events altered; it must fit into
+    memory. What the held-out events are for may differ: early stopping, balancing, calibration
+    and the counts behind the score of new users. (If the weights are then trained again on all
+    events, ``trained_until_ms`` records it, and no figures on those events are reported.)
     """
     data = read(log, plan, items or {})
     frame = altered(log.frame, data.held_out.start_ms)
@@ -33,7 +32,7 @@ def leaks(log: EventLog, plan: Plan, items: Mapping[str, Item] | None = None) ->
 
 
 def learnt(data: TrainingData) -> dict[str, bytes]:
-    """All that the weights and the base rates come from, by name."""
+    """The inputs of the weights and the base rates, by name."""
     arrays: dict[str, npt.NDArray[Any]] = {
         "items": data.learnt.items,
         "actions": data.learnt.actions,
@@ -55,10 +54,10 @@ def learnt(data: TrainingData) -> dict[str, bytes]:
 
 
 def altered(frame: "pl.LazyFrame", from_ms: int, seed: int = SEED) -> "pl.LazyFrame":
-    """The same log with other events from a moment on, at the same times by the same users.
+    """The log with other events from ``from_ms`` on, at the same times by the same users.
 
-    There, items change places with each other, and so do actions: every count, order and label
-    is another, but no item or category is new or lost.
+    In those events, items are swapped with each other, and so are actions: every count, order and
+    label changes, but no item or category is added or lost.
     """
     import polars as pl
 
@@ -83,6 +82,6 @@ def altered(frame: "pl.LazyFrame", from_ms: int, seed: int = SEED) -> "pl.LazyFr
 
 
 def _swapped(names: list[str], rng: np.random.Generator) -> dict[str, str]:
-    """Each name's successor in a circle drawn at random: another one, unless it is alone."""
+    """Each name's successor in a random cycle: a different name, unless there is only one."""
     circle = rng.permutation(names).tolist()
     return dict(zip(circle, circle[1:] + circle[:1], strict=True))

@@ -1,4 +1,4 @@
-"""Small logs written as strings of items, for the tests of evaluation."""
+"""Small logs, written as strings of items, for the evaluation tests."""
 
 from collections.abc import Sequence as Batch
 
@@ -16,7 +16,7 @@ EVER = Period(-1, 1 << 60)
 
 
 class Spy:
-    """Says the same to all and remembers what it was asked."""
+    """A scorer that gives every sequence the same score and records the sequences."""
 
     def __init__(self, items: str, name: str = "spy") -> None:
         self.info = ModelInfo(name, "1", "cpu", CONFIG.horizon_s)
@@ -30,7 +30,7 @@ class Spy:
 
 
 def histories(*users: str) -> Histories:
-    """Users as strings of items, z being a stranger; one click a second, each user alone."""
+    """Histories of users, given as strings of items (z is unknown); one click per second."""
     lengths = [len(user) for user in users]
     items = [CATALOGUE.index.get(item, -1) for user in users for item in user]
     return Histories(

@@ -1,4 +1,4 @@
-"""The catalogue: what fits together and what does not."""
+"""The catalogue: its columns, shares and checks."""
 
 import json
 
@@ -11,7 +11,7 @@ def small() -> Catalogue:
     return Catalogue.from_names(["a", "b", "c"], ["shoes", None, "hats"], [6, 3, 1])
 
 
-def test_codes_are_places_and_unknown_where_missing() -> None:
+def test_codes_are_indices_and_unknown_for_missing_items() -> None:
     assert small().codes(["c", "a", "x", "b"]).tolist() == [2, 0, UNKNOWN, 1]
 
 
@@ -39,7 +39,7 @@ def test_without_counts_every_item_is_equally_popular() -> None:
     assert catalogue.category_shares(catalogue.counts).tolist() == []
 
 
-def test_json_brings_the_same_catalogue_back() -> None:
+def test_a_catalogue_survives_a_round_trip_through_json() -> None:
     catalogue = small()
     again = Catalogue.from_json(json.loads(json.dumps(catalogue.to_json())))
 
@@ -58,10 +58,10 @@ def test_json_brings_the_same_catalogue_back() -> None:
         ({"counts": [1, 2, 3.5]}, "counts are not a list of int"),
         ({"counts": [1, 2, True]}, "counts are not a list of int"),
         ({"item_categories": [0, 1, 2]}, "run from 0 to 2, expected -1"),
-        ({"categories": ["hats", "hats"]}, "names a category twice"),
+        ({"categories": ["hats", "hats"]}, "has a category twice"),
     ],
 )
-def test_columns_that_do_not_fit_are_refused(change: dict[str, object], line: str) -> None:
+def test_columns_that_do_not_match_are_rejected(change: dict[str, object], line: str) -> None:
     columns = small().to_json() | change
 
     with pytest.raises(ValueError, match=line):

@@ -14,7 +14,7 @@ from model.errors import ArtifactError, DataError, ModelError
 from model.synthetic.shop import Shop
 from stream.commands.read_sequence import read_sequence
 
-pytestmark = pytest.mark.timeout(400)  # libraries to load and a model to train, one core shared
+pytestmark = pytest.mark.timeout(400)  # loads libraries and trains a model on a shared core
 
 START_MS = 1_790_000_000_000
 N_EVENTS = 3_000
@@ -22,14 +22,14 @@ SMALL = ["--epochs", "2", "--dim", "16", "--name", "shop", "--no-refit"]
 
 
 def run(*words: str | Path) -> Result:
-    """Run a command; an error of ours is the exception of the result."""
+    """Run a command; a ModelError ends up as the exception of the result."""
     app = typer.Typer(pretty_exceptions_enable=False)
     commands(app, read_sequence)
     return CliRunner().invoke(app, [str(word) for word in words])
 
 
-def line_of(result: Result, kind: type[ModelError]) -> str:
-    assert isinstance(result.exception, kind), result.output
+def line_of(result: Result, error_type: type[ModelError]) -> str:
+    assert isinstance(result.exception, error_type), result.output
     assert "\n" not in str(result.exception)
     return str(result.exception)
 
@@ -57,7 +57,7 @@ def test_training_writes_an_artifact_that_can_be_served(trained: Path) -> None:
     assert result.stdout == f"{trained}: shop {Artifact.open(trained).version} is in order\n"
 
 
-def test_the_manifest_says_how_it_was_made(trained: Path) -> None:
+def test_the_manifest_records_how_the_artifact_was_made(trained: Path) -> None:
     fields = json.loads(run("artifact", "inspect", trained, "--json").stdout)
 
     assert fields["name"] == "shop"
@@ -68,7 +68,7 @@ def test_the_manifest_says_how_it_was_made(trained: Path) -> None:
     assert START_MS < fields["data"]["trained_until_ms"] < fields["data"]["selected_until_ms"]
 
 
-def test_no_user_and_no_session_is_named_in_an_artifact_or_a_checkpoint(
+def test_artifacts_and_checkpoints_contain_no_user_and_no_session(
     log: Path, tmp_path: Path
 ) -> None:
     named = tmp_path / "named.jsonl"
@@ -83,19 +83,19 @@ def test_no_user_and_no_session_is_named_in_an_artifact_or_a_checkpoint(
     assert result.exit_code == 0, result.output
     written = [path for folder in where[1::2] for path in Path(folder).iterdir()]
     assert {path.suffix for path in written} == {".json", ".onnx", ".safetensors", ".pt"}
-    said = b"".join(path.read_bytes() for path in written) + result.output.encode()
-    assert b"i0" in said  # items are named
-    assert b"shopper:" not in said and b"session:" not in said
+    output = b"".join(path.read_bytes() for path in written) + result.output.encode()
+    assert b"i0" in output  # it does contain the items
+    assert b"shopper:" not in output and b"session:" not in output
 
 
-def test_inspect_shows_a_person_the_same(trained: Path) -> None:
+def test_inspect_prints_the_manifest_as_text(trained: Path) -> None:
     lines = run("artifact", "inspect", trained).stdout.splitlines()
 
     assert lines[0].startswith("shop ")
     assert "  intents   cart, buy within 1,800 s" in lines
 
 
-def test_evaluate_shows_the_model_beside_popularity(
+def test_evaluate_compares_the_model_with_popularity(
     trained: Path, log: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "figures.json"
@@ -111,7 +111,9 @@ def test_evaluate_shows_the_model_beside_popularity(
     assert set(figures["intents"]) == {"cart", "buy"}
 
 
-def test_what_is_served_is_what_was_validated(trained: Path, log: Path, tmp_path: Path) -> None:
+def test_the_served_model_reaches_the_validated_recall(
+    trained: Path, log: Path, tmp_path: Path
+) -> None:
     out = tmp_path / "figures.json"
     run("evaluate", trained, log, "--json", out)
     served = json.loads(out.read_text())["items"]
@@ -120,11 +122,13 @@ def test_what_is_served_is_what_was_validated(trained: Path, log: Path, tmp_path
     warm = [served[group]["shop"] for group in ("1-4 actions", "5-19 actions", "20 and more")]
     hits = sum(group["recall@20"] * group["n"] for group in warm)
     assert validated["n"] == sum(group["n"] for group in warm)
-    # Validation looks at windows that begin up to five events later than the served ones.
+    # Validation windows begin up to five events later than the served ones.
     assert hits / validated["n"] == pytest.approx(validated["recall@20"], abs=0.03)
 
 
-def test_evaluating_on_what_was_learnt_is_refused(trained: Path, log: Path, tmp_path: Path) -> None:
+def test_evaluating_on_the_training_data_is_refused(
+    trained: Path, log: Path, tmp_path: Path
+) -> None:
     old = tmp_path / "old.jsonl"
     old.write_text("".join(log.read_text().splitlines(keepends=True)[:500]))
 
@@ -145,7 +149,7 @@ def test_order_and_duplicates_in_the_log_change_nothing(
     assert Artifact.open(folder).version == Artifact.open(trained).version
 
 
-def test_shrinking_measures_before_and_after_or_says_that_it_did_not(
+def test_shrink_reports_figures_before_and_after_only_with_events(
     trained: Path, log: Path, tmp_path: Path
 ) -> None:
     measured = run("artifact", "shrink", trained, "--out", tmp_path / "a", "--events", log)
@@ -165,14 +169,14 @@ def test_shrinking_measures_before_and_after_or_says_that_it_did_not(
         f"{round(after - before, 4) + 0.0:+.4f}",
     ]
     assert after == pytest.approx(before, abs=0.02)
-    said = json.loads(unmeasured.stdout)
-    assert (said["measured_on"], said["from"]) == ("nothing", Artifact.open(trained).version)
-    assert "before" not in said
+    output = json.loads(unmeasured.stdout)
+    assert (output["measured_on"], output["from"]) == ("nothing", Artifact.open(trained).version)
+    assert "before" not in output
     again = run("artifact", "shrink", trained, "--out", tmp_path / "b", "--overwrite")
     assert again.stdout.splitlines()[-1].startswith("quality: nothing was measured")
 
 
-def test_an_artifact_is_not_overwritten_unasked(trained: Path, log: Path) -> None:
+def test_an_artifact_is_not_overwritten_by_default(trained: Path, log: Path) -> None:
     message = line_of(run("train", log, "--out", trained), ArtifactError)
 
     assert "is there already" in message
@@ -183,7 +187,10 @@ def test_an_artifact_is_not_overwritten_unasked(trained: Path, log: Path) -> Non
     [
         ("", "is empty"),
         ('{"user_id": "u", "action": "click", "ts": 1}\n', "item_id"),
-        ('{"user_id": "u", "item_id": "i", "action": "click", "ts": 1}\n', "cannot be cut by time"),
+        (
+            '{"user_id": "u", "item_id": "i", "action": "click", "ts": 1}\n',
+            "cannot be split by time",
+        ),
         (
             "".join(
                 f'{{"user_id": "u{k}", "item_id": "i", "action": "click", "ts": {k}}}\n'
@@ -199,20 +206,20 @@ def test_an_artifact_is_not_overwritten_unasked(trained: Path, log: Path) -> Non
             "--actions",
         ),
     ],
-    ids=["empty", "no items", "one row", "nobody comes back", "another action"],
+    ids=["empty", "no items", "one row", "no returning user", "unknown action"],
 )
-def test_a_log_that_cannot_be_learnt_from_is_one_line(
+def test_a_log_that_cannot_be_trained_on_is_rejected_in_one_line(
     rows: str, message: str, tmp_path: Path
 ) -> None:
     path = tmp_path / "events.jsonl"
     path.write_text(rows)
 
     assert message in line_of(run("train", path, "--out", tmp_path / "out"), DataError)
-    assert list(tmp_path.iterdir()) == [path]  # nothing is left behind
+    assert list(tmp_path.iterdir()) == [path]  # no partial output
 
 
 @pytest.mark.parametrize("column", ["user", "item"])
-def test_one_user_or_one_item_is_enough(column: str, tmp_path: Path) -> None:
+def test_a_log_of_one_user_or_one_item_can_be_trained_on(column: str, tmp_path: Path) -> None:
     users, items = (1, 5) if column == "user" else (5, 1)
     path = tmp_path / "events.csv"
     rows = [f"u{k % users},i{k % items},click,{k * 1000}" for k in range(60)]
@@ -239,7 +246,7 @@ def test_one_user_or_one_item_is_enough(column: str, tmp_path: Path) -> None:
         ("--held-out", "0.9"),
     ],
 )
-def test_an_option_that_makes_no_sense_is_bad_usage(
+def test_an_invalid_option_is_a_usage_error(
     option: str, value: str, log: Path, tmp_path: Path
 ) -> None:
     result = run("train", log, "--out", tmp_path / "out", option, value)
@@ -248,7 +255,7 @@ def test_an_option_that_makes_no_sense_is_bad_usage(
     assert option in result.stderr or value.split(",")[0] in result.stderr
 
 
-def test_figures_that_cannot_be_written_are_one_line(
+def test_unwritable_figures_are_reported_in_one_line(
     trained: Path, log: Path, tmp_path: Path
 ) -> None:
     message = line_of(run("evaluate", trained, log, "--json", tmp_path / "no" / "x"), ModelError)
@@ -256,7 +263,7 @@ def test_figures_that_cannot_be_written_are_one_line(
     assert "cannot be written" in message
 
 
-def test_the_commands_load_nothing_heavy_until_they_run() -> None:
+def test_importing_the_commands_loads_no_heavy_library() -> None:
     heavy = {"torch", "transformers", "polars", "onnxruntime", "sklearn", "psutil", "opacus"}
     code = f"import sys, model.cli; print(*{heavy} & sys.modules.keys())"
 

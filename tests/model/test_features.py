@@ -1,4 +1,4 @@
-"""The encoder: codes, padding, and that training and serving agree."""
+"""The encoder: codes, padding, and the equality of training and serving."""
 
 import numpy as np
 import pytest
@@ -41,13 +41,13 @@ def test_codes_of_one_sequence() -> None:
     )
 
     assert batch.items.tolist() == [[1 + 2, 1, 0 + 2, 0]]
-    assert batch.actions.tolist() == [[0 + 1, 0, 2 + 1, 0]]  # "wish" is no kind the model knows
+    assert batch.actions.tolist() == [[0 + 1, 0, 2 + 1, 0]]  # "wish" is an unknown action
     assert batch.gaps.tolist() == [[2, 3, 1, 0]]  # 1.5 s, 3 s, 0 s
     assert batch.lengths.tolist() == [3]
     assert batch.hours.tolist() == [3 * 24]  # 1970 began on a Thursday
 
 
-def test_the_newest_actions_stay() -> None:
+def test_the_newest_actions_are_kept() -> None:
     actions = [("abcabcab"[i], "click", i * 1000) for i in range(8)]
     batch = encode([sequence_of(*actions, now_ms=7_000)], CATALOGUE, CONFIG)
 
@@ -71,7 +71,7 @@ def test_the_newest_actions_stay() -> None:
         (10**13, 23),
     ],
 )
-def test_bucket_of_a_gap(gap_ms: int, bucket: int) -> None:
+def test_the_bucket_of_a_gap(gap_ms: int, bucket: int) -> None:
     assert bucket_gaps(np.array([gap_ms]), CONFIG).tolist() == [bucket]
 
 
@@ -100,7 +100,7 @@ def test_width_is_a_multiple_of_four_and_padding_is_zero(batch: list[Sequence]) 
 
 
 @given(st.lists(sequences(), min_size=1, max_size=5))
-def test_a_sequence_is_encoded_the_same_alone_and_among_others(batch: list[Sequence]) -> None:
+def test_a_sequence_is_encoded_the_same_alone_and_in_a_batch(batch: list[Sequence]) -> None:
     together = encode(batch, CATALOGUE, CONFIG)
 
     for row, sequence in enumerate(batch):
@@ -111,8 +111,8 @@ def test_a_sequence_is_encoded_the_same_alone_and_among_others(batch: list[Seque
 
 
 @given(st.lists(sequences(), min_size=1, max_size=5))
-def test_columns_and_sequences_encode_alike(batch: list[Sequence]) -> None:
-    """Against a plain loop, so that neither path can be wrong with the other."""
+def test_columns_and_sequences_are_encoded_the_same(batch: list[Sequence]) -> None:
+    """Both are compared with a plain loop, so that they cannot share an error."""
     kinds = {kind: place for place, kind in enumerate(CONFIG.actions)}
     columns = flatten_columns(
         np.array([CATALOGUE.index.get(i, -1) for s in batch for i in s.items], np.int64),
@@ -143,7 +143,7 @@ def test_padding_some_rows_equals_encoding_them(batch: list[Sequence], data: st.
         assert np.array_equal(ours, theirs)
 
 
-def test_a_sequence_without_a_known_item_is_not_known() -> None:
+def test_a_sequence_without_an_item_of_the_catalogue_is_unknown() -> None:
     batch = [
         sequence_of(now_ms=0),
         sequence_of(("x", "click", 0), ("a", "click", 0), now_ms=0),
@@ -154,6 +154,6 @@ def test_a_sequence_without_a_known_item_is_not_known() -> None:
     assert flatten(batch, CATALOGUE, CONFIG).known().tolist() == [False, True, False, False]
 
 
-def test_columns_of_different_length_are_refused() -> None:
+def test_columns_of_different_lengths_are_rejected() -> None:
     with pytest.raises(ValueError, match="2 items, 1 actions and 2 times in 1 sequences"):
         encode([Sequence(("a", "b"), ("click",), (1, 2), 2)], CATALOGUE, CONFIG)

@@ -3,17 +3,17 @@ import pytest
 from model.progress import progress
 
 
-def test_away_from_a_terminal_a_line_comes_every_ten_seconds(
+def test_without_a_terminal_a_line_is_printed_every_ten_seconds(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     now_s = 0.0
-    with progress("converting otto", total=200, clock=lambda: now_s) as tell:
-        tell(50)
+    with progress("converting otto", total=200, clock=lambda: now_s) as update:
+        update(50)
         now_s = 10.0
-        tell(100)
+        update(100)
         now_s = 19.0
-        tell(150)
+        update(150)
         now_s = 20.0
-        tell(200)
+        update(200)
 
     assert capsys.readouterr().err == "converting otto: 50%\nconverting otto: 100%\n"

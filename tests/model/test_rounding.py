@@ -1,4 +1,4 @@
-"""Six significant digits, and no more of them than that."""
+"""Rounding: published probabilities have at most six significant digits."""
 
 import numpy as np
 import pytest
@@ -24,7 +24,9 @@ from model.rounding import round_probabilities
         (9e-18, "0.0"),  # below 1e-17
     ],
 )
-def test_published_form(probability: float, published: str) -> None:
+def test_a_probability_is_published_with_six_significant_digits(
+    probability: float, published: str
+) -> None:
     rounded = float(round_probabilities(probability))
 
     assert rounded == float(published)
@@ -32,7 +34,7 @@ def test_published_form(probability: float, published: str) -> None:
 
 
 @given(st.lists(st.floats(1e-16, 1.0), min_size=1, max_size=20))
-def test_rounding_is_that_of_the_decimal_and_keeps_the_order(values: list[float]) -> None:
+def test_rounding_gives_the_nearest_decimal_and_keeps_the_order(values: list[float]) -> None:
     rounded = round_probabilities(sorted(values)).tolist()
 
     assert rounded == sorted(rounded)
@@ -41,5 +43,5 @@ def test_rounding_is_that_of_the_decimal_and_keeps_the_order(values: list[float]
         assert found == pytest.approx(exact, rel=5.1e-6)  # half of the sixth digit of 1.00000
 
 
-def test_single_precision_is_rounded_as_it_is() -> None:
+def test_a_single_precision_value_is_rounded_exactly() -> None:
     assert round_probabilities(np.array([0.1], dtype=np.float32)).tolist() == [0.1]

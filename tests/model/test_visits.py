@@ -1,17 +1,17 @@
-"""The visit as it is published: names, order, and digits."""
+"""The published visit: names, order and digits."""
 
 import numpy as np
 
 from model.visits import LISTED_STEPS, published
 
 
-def test_the_likeliest_steps_stand_first() -> None:
-    found = {
+def test_the_likeliest_steps_come_first() -> None:
+    outputs = {
         "stages": np.array([[0.6, 0.2, 0.15, 0.05]]),
         "steps": np.array([[0.05, 0.3, 0.1, 0.5, 0.05, 0.0]]),
         "visit": np.array([[0.25, 0.123456789]]),
     }
-    (visit,) = published(found, ("click", "cart"))
+    (visit,) = published(outputs, ("click", "cart"))
 
     assert visit["stages"] == {"browsing": 0.6, "comparing": 0.2, "deciding": 0.15, "leaving": 0.05}
     assert list(visit["next"].items()) == [
@@ -26,8 +26,8 @@ def test_the_likeliest_steps_stand_first() -> None:
     assert visit["unusual"] == 0.123457  # six significant digits
 
 
-def test_nobody_to_speak_of_is_no_visit() -> None:
+def test_an_empty_batch_has_no_visits() -> None:
     sizes = {"stages": 4, "steps": 9, "visit": 2}
-    found = {name: np.empty((0, size), dtype=np.float32) for name, size in sizes.items()}
+    outputs = {name: np.empty((0, size), dtype=np.float32) for name, size in sizes.items()}
 
-    assert published(found, ("click", "cart", "buy")) == []
+    assert published(outputs, ("click", "cart", "buy")) == []

@@ -1,4 +1,4 @@
-"""A BERT small enough to train in a test: random weights, a vocabulary of whole words."""
+"""A BERT small enough to train in a test: random weights and a vocabulary of whole words."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ WORDS = [
 
 
 def write_tiny_bert(folder: Path, seed: int = 3) -> Path:
-    """Save one into the folder, as ``save_pretrained`` does; the same for a seed."""
+    """Save the model and its tokenizer to the folder; the same weights for the same seed."""
     import torch
     from transformers import BertConfig, BertModel, BertTokenizer
 

@@ -32,7 +32,7 @@ def log(folder: Path, rows: list[tuple[str, str, str, int]]) -> pl.LazyFrame:
 
 
 def histories(*users: list[tuple[int, int, int]]) -> Histories:
-    """Users as lists of (item, action, second)."""
+    """The histories of users, each given as a list of (item, action, second)."""
     events = [event for user in users for event in user]
     items, actions, times_s = zip(*events, strict=True)
     return Histories(
@@ -43,7 +43,7 @@ def histories(*users: list[tuple[int, int, int]]) -> Histories:
     )
 
 
-def test_users_come_one_after_the_other_in_order_of_time(tmp_path: Path) -> None:
+def test_events_are_sorted_by_user_and_time(tmp_path: Path) -> None:
     frame = log(
         tmp_path,
         [
@@ -63,23 +63,23 @@ def test_users_come_one_after_the_other_in_order_of_time(tmp_path: Path) -> None
     assert read.offsets.tolist() == [0, 2, 4]
 
 
-def test_an_action_that_the_model_does_not_know_is_refused(tmp_path: Path) -> None:
+def test_an_unknown_action_is_rejected(tmp_path: Path) -> None:
     frame = log(tmp_path, [("u", "a", "click", 1), ("u", "a", "wink", 2)])
 
     with pytest.raises(DataError, match=r"action 'wink', expected click, cart, buy; .*--actions"):
         read_histories(frame, Catalogue.from_names(["a"], [None], [1]), ArtifactConfig())
 
 
-def test_the_cut_leaves_the_newest_share_for_later(tmp_path: Path) -> None:
+def test_the_cut_holds_out_the_newest_share(tmp_path: Path) -> None:
     frame = log(tmp_path, [("u", "a", "click", ts) for ts in range(100, 110)])
 
     assert cut_ms(frame, 0.2) == Period(108, 110)
 
 
-def test_a_log_of_one_moment_cannot_be_cut(tmp_path: Path) -> None:
+def test_a_log_of_a_single_time_cannot_be_split(tmp_path: Path) -> None:
     frame = log(tmp_path, [("u", "a", "click", 7), ("v", "a", "click", 7)])
 
-    with pytest.raises(DataError, match="cannot be cut by time"):
+    with pytest.raises(DataError, match="cannot be split by time"):
         cut_ms(frame, 0.1)
 
 
@@ -91,7 +91,7 @@ def test_counts_halve_with_every_half_life(tmp_path: Path) -> None:
     assert dict(counts.iter_rows()) == {"new": 1000, "old": 1000 * (1 / 2 + 1 / 4)}
 
 
-def test_the_catalogue_takes_the_most_frequent_category_and_the_item_file_before_it(
+def test_the_item_files_category_comes_before_the_most_frequent_one(
     tmp_path: Path,
 ) -> None:
     path = tmp_path / "events.csv"
@@ -109,13 +109,13 @@ def test_the_catalogue_takes_the_most_frequent_category_and_the_item_file_before
     assert catalogue.counts.tolist() == [1000, 3000, 1000, 0]
 
 
-def test_the_next_item_is_that_of_the_same_user() -> None:
+def test_the_next_item_is_from_the_same_user() -> None:
     labels = label(histories([(1, 0, 0), (2, 0, 5)], [(3, 0, 1), (-1, 0, 2)]), EVER, HORIZON)
 
     assert labels.next_items.tolist() == [2, NOTHING, -1, NOTHING]
 
 
-def test_an_intent_comes_true_within_the_horizon_and_not_by_the_event_itself() -> None:
+def test_an_intent_is_positive_if_a_later_event_within_the_horizon_fulfils_it() -> None:
     click, cart, buy = 0, 1, 2
     labels = label(
         histories([(1, click, 0), (1, cart, 4), (1, click, 9), (1, buy, 14), (1, click, 15)]),
@@ -128,7 +128,7 @@ def test_an_intent_comes_true_within_the_horizon_and_not_by_the_event_itself() -
     assert buys == [0, 1, 1, 0, 0]  # 14 s after the first, 10 after the second
 
 
-def test_another_users_purchase_is_nobody_elses_intent() -> None:
+def test_another_users_purchase_does_not_count() -> None:
     labels = label(histories([(1, 0, 0)], [(1, 2, 1)]), EVER, HORIZON)
 
     assert labels.intents[0].tolist() == [0, 0]
@@ -140,14 +140,14 @@ def test_an_intent_is_censored_when_the_period_ends_before_the_horizon() -> None
     assert labels.intents[:, 1].tolist() == [0, 1, -1]  # 9 + 10 < 20; 12 + 10 is not
 
 
-def test_a_later_period_predicts_only_what_falls_into_it() -> None:
+def test_labels_outside_the_period_are_left_out() -> None:
     labels = label(histories([(1, 0, 0), (2, 0, 5), (3, 2, 8)]), Period(6_000, 60_000), HORIZON)
 
     assert labels.next_items.tolist() == [NOTHING, 3, NOTHING]
     assert labels.intents[:, 1].tolist() == [-1, -1, 0]
 
 
-def test_learning_until_a_moment_knows_nothing_after_it() -> None:
+def test_until_keeps_only_earlier_events() -> None:
     whole = histories([(1, 0, 0), (2, 0, 5)], [(3, 0, 6)], [(4, 0, 1)])
 
     learnt = whole.until(5_000)

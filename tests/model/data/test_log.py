@@ -29,7 +29,7 @@ def jsonl(tmp_path: Path) -> Path:
     return tmp_path / "events.jsonl"
 
 
-def test_the_same_events_read_the_same_from_every_kind_of_file(tmp_path: Path) -> None:
+def test_every_file_type_gives_the_same_events(tmp_path: Path) -> None:
     events = list(islice(Shop(seed=1).events(50, start_ms=0), 500))
     jsonl = written(tmp_path / "a.jsonl", *events)
     table = pl.DataFrame(events, infer_schema_length=None)
@@ -43,13 +43,13 @@ def test_the_same_events_read_the_same_from_every_kind_of_file(tmp_path: Path) -
     assert list(read[0][0]) == list(COLUMNS)
 
 
-def test_rows_come_by_user_and_time_however_they_stood(jsonl: Path) -> None:
+def test_rows_are_sorted_by_user_and_time(jsonl: Path) -> None:
     written(
         jsonl,
         EVENT | {"user_id": "u2", "ts": 5},
         EVENT | {"ts": 20},
         EVENT | {"ts": 10, "item_id": "z"},
-        EVENT | {"ts": 10, "item_id": "a"},  # equal times stay in the order of the file
+        EVENT | {"ts": 10, "item_id": "a"},  # equal times keep the order of the file
     )
 
     log = EventLog.open([jsonl])
@@ -77,19 +77,19 @@ def test_several_files_are_one_log(tmp_path: Path) -> None:
         ("1500", 1500),
         ("1970-01-01T00:00:01.5Z", 1500),
         ("1970-01-01T01:00:01.500+01:00", 1500),
-        ("1970-01-01 00:00:01.500999+00:00", 1500),  # cut, not rounded
+        ("1970-01-01 00:00:01.500999+00:00", 1500),  # truncated, not rounded
         ("19700101T000001Z", 1000),
         ("2038-01-19T03:14:07.999Z", 2**31 * 1000 - 1),
     ],
 )
 def test_times_are_milliseconds_or_iso_8601(jsonl: Path, found: int | str, ms: int) -> None:
-    # Between two others, as Polars takes the form of the first time for that of all.
+    # After another time, as Polars assumes that all times have the format of the first.
     written(jsonl, EVENT | {"ts": "1970-01-01T00:00:00Z"}, EVENT | {"ts": found})
 
     assert events_in(EventLog.open([jsonl]))[1]["ts"] == ms
 
 
-def test_parquet_times_with_a_zone_are_taken(tmp_path: Path) -> None:
+def test_parquet_times_need_a_zone(tmp_path: Path) -> None:
     path = tmp_path / "events.parquet"
     rows = pl.DataFrame([EVENT]).with_columns(pl.from_epoch("ts", "ms").dt.replace_time_zone("UTC"))
     rows.write_parquet(path)
@@ -100,7 +100,7 @@ def test_parquet_times_with_a_zone_are_taken(tmp_path: Path) -> None:
         EventLog.open([path])
 
 
-def test_numbers_as_ids_and_prices_that_are_none_are_tolerated(tmp_path: Path) -> None:
+def test_numeric_ids_and_invalid_prices_are_tolerated(tmp_path: Path) -> None:
     path = tmp_path / "events.csv"
     path.write_text(
         "user_id,item_id,action,ts,price,quantity\n"
@@ -119,7 +119,7 @@ def test_duplicates_are_dropped_and_counted(jsonl: Path) -> None:
     written(
         jsonl,
         EVENT | {"event_id": "e1"},
-        EVENT | {"event_id": "e1", "ts": 2000},  # the same id: the first one stays
+        EVENT | {"event_id": "e1", "ts": 2000},  # the same id: the first one is kept
         EVENT | {"event_id": "e1", "user_id": "u2"},  # another user's id
         EVENT | {"event_id": "e2"},
         EVENT,
@@ -139,7 +139,7 @@ def test_duplicates_are_dropped_and_counted(jsonl: Path) -> None:
     ]
 
 
-def test_the_first_of_many_duplicates_stays_every_time(tmp_path: Path) -> None:
+def test_the_first_of_many_duplicates_is_kept(tmp_path: Path) -> None:
     path = tmp_path / "events.parquet"
     n = 200_000
     rows = pl.DataFrame({"n": range(n)}).select(
@@ -158,7 +158,7 @@ def test_the_first_of_many_duplicates_stays_every_time(tmp_path: Path) -> None:
     assert kept == [str(number) for number in range(100)]
 
 
-def test_who_asks_to_be_forgotten_is_not_trained_on(jsonl: Path) -> None:
+def test_events_of_forgotten_users_are_left_out(jsonl: Path) -> None:
     written(
         jsonl,
         EVENT | {"ts": 1},
@@ -178,21 +178,19 @@ def test_who_asks_to_be_forgotten_is_not_trained_on(jsonl: Path) -> None:
 @pytest.mark.parametrize(
     ("broken", "message"),
     [
-        ({"ts": "yesterday"}, "1 of 2 rows, first row 2, have no time .* 'yesterday'"),
+        ({"ts": "yesterday"}, "1 of 2 rows, first row 2, have no readable time .* 'yesterday'"),
         ({"ts": "2020-01-01T00:00:00"}, "with a zone"),
         ({"ts": 1.5}, r"'1\.5'; expected integer milliseconds"),
         ({"ts": True}, "'true'"),
         ({"ts": -1}, "'-1'"),
-        ({"ts": 253402300800000}, "have no time in ts"),
+        ({"ts": 253402300800000}, "have no readable time in ts"),
         ({"ts": None}, "have no ts"),
         ({"user_id": ""}, "have no user_id"),
         ({"item_id": None}, "have no item_id"),
         ({"action": ""}, "have no action"),
     ],
 )
-def test_a_row_that_cannot_be_used_is_named(
-    jsonl: Path, broken: dict[str, Any], message: str
-) -> None:
+def test_the_first_bad_row_is_reported(jsonl: Path, broken: dict[str, Any], message: str) -> None:
     written(jsonl, EVENT, EVENT | broken)
 
     with pytest.raises(DataError, match=message) as caught:
@@ -210,14 +208,14 @@ def test_a_row_that_cannot_be_used_is_named(
         ("a.csv", "user_id,item_id,action,ts\n", "the log is empty"),
         ("a.csv", "user,item_id,action\n1,1,1\n", "no column user_id, ts; .* `lately convert`"),
         ("a.jsonl", '{"user": 1}\n', "no row has action"),
-        ("a.jsonl", '{"action": "forget", "user_id": "u"}\n', "no events but those to forget"),
+        ("a.jsonl", '{"action": "forget", "user_id": "u"}\n', "every event of the log is to be"),
         ("a.jsonl", f"{json.dumps(EVENT)}\nnot json\n", "line 2: cannot be read"),
         ("a.parquet", "PAR?", "cannot be read"),
         ("a.xlsx", "x", "expected one of .jsonl"),
         (None, "", "no such file"),
     ],
 )
-def test_a_file_that_cannot_be_used_is_refused_in_one_line(
+def test_a_bad_file_is_rejected_in_one_line(
     tmp_path: Path, name: str | None, content: str, message: str
 ) -> None:
     path = tmp_path / (name or "missing.jsonl")
@@ -263,17 +261,15 @@ def test_items_are_read_in_order(tmp_path: Path, name: str, content: str) -> Non
     ("name", "content", "message"),
     [
         ("items.csv", "item_id,category,title\n,shoes,x\n", "row 1 has no item_id"),
-        ("items.csv", "item_id\ni1\ni1\n", "row 2 has item i1 again"),
+        ("items.csv", "item_id\ni1\ni1\n", "row 2 repeats item i1"),
         ("items.csv", "", "no items"),
         ("items.jsonl", "[1]\n", "not a JSON object"),
         ("items.jsonl", "{\n", "cannot be read"),
         ("items.parquet", "PAR?", "cannot be read"),
-        ("items.txt", "i1", "is none of"),
+        ("items.txt", "i1", "is not one of"),
     ],
 )
-def test_an_item_file_that_cannot_be_used_is_refused(
-    tmp_path: Path, name: str, content: str, message: str
-) -> None:
+def test_a_bad_item_file_is_rejected(tmp_path: Path, name: str, content: str, message: str) -> None:
     path = tmp_path / name
     path.write_text(content, encoding="utf-8")
 

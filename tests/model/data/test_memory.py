@@ -1,4 +1,4 @@
-"""A log for which there is no room is refused before it is half read."""
+"""The memory check: a log that does not fit into memory is rejected before it is read."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from model.errors import DataError
 ROW = "u,i,click,1700000000000\n"
 
 
-def test_a_log_that_does_not_fit_is_refused_in_one_line(
+def test_a_log_that_does_not_fit_is_rejected_in_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     log = tmp_path / "log.csv"
@@ -29,11 +29,11 @@ def test_a_log_that_does_not_fit_is_refused_in_one_line(
 
 
 @pytest.mark.parametrize(
-    ("limit", "room"),
+    ("limit", "left"),
     [("max\n", None), ("5000000\n", 3_000_000), ("9000000000000000000\n", None)],
 )
-def test_a_containers_limit_counts_where_it_leaves_less(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, room: int | None
+def test_a_containers_limit_applies_if_it_leaves_less(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, left: int | None
 ) -> None:
     for name, content in (("LIMIT", limit), ("USED", "2000000\n")):
         (tmp_path / name).write_text(content)
@@ -41,10 +41,10 @@ def test_a_containers_limit_counts_where_it_leaves_less(
     machine = psutil.virtual_memory()
     monkeypatch.setattr(psutil, "virtual_memory", lambda: machine)
 
-    assert memory.free_bytes() == (machine.available if room is None else room)
+    assert memory.free_bytes() == (machine.available if left is None else left)
 
 
-def test_without_such_limits_the_machine_alone_counts(
+def test_without_limits_the_machines_free_memory_counts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(memory, "LIMIT", tmp_path / "none")

@@ -1,4 +1,4 @@
-"""Pseudonyms: the same for the same key, in a log and in a producer, and no id left behind."""
+"""Pseudonyms: equal for equal keys, in a log and in a producer; the output holds no id."""
 
 import hashlib
 import hmac
@@ -49,17 +49,15 @@ def log(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_pseudonym_is_the_beginning_of_an_hmac() -> None:
+def test_a_pseudonym_is_a_truncated_hmac() -> None:
     whole = hmac.new(KEY, ANN.encode(), hashlib.sha256).hexdigest()
 
     assert Pseudonyms(KEY)(ANN) == whole[:32]
-    assert Pseudonyms(KEY)(ANN) == Pseudonyms(KEY)(ANN)  # nothing stays of what was asked before
+    assert Pseudonyms(KEY)(ANN) == Pseudonyms(KEY)(ANN)  # earlier calls leave no state
     assert Pseudonyms(KEY[::-1])(ANN) != whole[:32]
 
 
-def test_a_log_is_rewritten_row_by_row_and_as_a_producer_would(
-    log: Path, key: Path, tmp_path: Path
-) -> None:
+def test_a_rewritten_log_equals_a_producers_events(log: Path, key: Path, tmp_path: Path) -> None:
     result = run("pseudonymise", log, "--key", key, "--out", tmp_path / "out.jsonl")
     names = Pseudonyms.from_file(key)
     rows = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
@@ -67,12 +65,12 @@ def test_a_log_is_rewritten_row_by_row_and_as_a_producer_would(
     assert result.exit_code == 0, result.output
     assert result.stdout == f"{tmp_path / 'out.jsonl'}: 4 rows under pseudonyms\n"
     assert rows == [names.event(event) for event in EVENTS]
-    assert rows[2]["session_id"] == rows[1]["user_id"]  # a session may be a user without account
+    assert rows[2]["session_id"] == rows[1]["user_id"]  # no account: the session is the user
     assert rows[3] == {"user_id": names(BOB), "action": "forget"}
 
 
 @pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".parquet"])
-def test_no_id_and_no_key_is_left_whatever_the_kind_of_file(
+def test_no_file_type_contains_an_id_or_the_key(
     log: Path, key: Path, tmp_path: Path, suffix: str
 ) -> None:
     out = tmp_path / f"out{suffix}"
@@ -89,7 +87,9 @@ def test_no_id_and_no_key_is_left_whatever_the_kind_of_file(
     assert after.frame.select(rest).collect().equals(before.frame.select(rest).collect())
 
 
-def test_several_logs_become_one_with_the_same_names(log: Path, key: Path, tmp_path: Path) -> None:
+def test_several_logs_become_one_with_the_same_pseudonyms(
+    log: Path, key: Path, tmp_path: Path
+) -> None:
     first, second = tmp_path / "a.csv", tmp_path / "b.jsonl"
     run("pseudonymise", log, "--key", key, "--out", first)
     result = run("pseudonymise", log, log, "--key", key, "--out", second)
@@ -103,7 +103,7 @@ def users_of(path: Path) -> list[str]:
     return pl.read_csv(path)["user_id"].to_list()
 
 
-def test_an_event_keeps_what_names_nobody() -> None:
+def test_empty_fields_of_an_event_are_kept() -> None:
     names = Pseudonyms(KEY)
 
     assert names.event({"user_id": ANN, "price": None, "event_id": None, "session_id": ""}) == {
@@ -114,7 +114,7 @@ def test_an_event_keeps_what_names_nobody() -> None:
     }
 
 
-def test_a_short_key_is_refused_and_not_shown(log: Path, tmp_path: Path) -> None:
+def test_a_short_key_is_rejected_and_not_shown(log: Path, tmp_path: Path) -> None:
     short = tmp_path / "short"
     short.write_bytes(b"hunter2\n")
     result = run("pseudonymise", log, "--key", short, "--out", tmp_path / "out.jsonl")
@@ -125,7 +125,7 @@ def test_a_short_key_is_refused_and_not_shown(log: Path, tmp_path: Path) -> None
     assert not (tmp_path / "out.jsonl").exists()
 
 
-def test_a_key_that_is_not_there_is_named(log: Path, tmp_path: Path) -> None:
+def test_a_missing_key_file_is_reported(log: Path, tmp_path: Path) -> None:
     result = run("pseudonymise", log, "--key", tmp_path / "gone", "--out", tmp_path / "out.jsonl")
 
     assert "gone: cannot be read (No such file or directory); name the file" in str(
@@ -133,7 +133,7 @@ def test_a_key_that_is_not_there_is_named(log: Path, tmp_path: Path) -> None:
     )
 
 
-def test_a_row_without_a_user_is_refused_and_nothing_is_written(key: Path, tmp_path: Path) -> None:
+def test_a_row_without_a_user_is_rejected_and_nothing_is_written(key: Path, tmp_path: Path) -> None:
     log = tmp_path / "events.jsonl"
     log.write_text('{"item_id": "i", "action": "click", "ts": 1}\n')
     result = run("pseudonymise", log, "--key", key, "--out", tmp_path / "out.jsonl")
@@ -142,14 +142,14 @@ def test_a_row_without_a_user_is_refused_and_nothing_is_written(key: Path, tmp_p
     assert {path.name for path in tmp_path.iterdir()} == {"key", "events.jsonl"}
 
 
-def test_a_log_that_is_there_is_not_overwritten(log: Path, key: Path) -> None:
+def test_an_existing_log_is_not_overwritten(log: Path, key: Path) -> None:
     before = log.read_bytes()
 
     assert run("pseudonymise", log, "--key", key, "--out", log).exit_code == 2
     assert log.read_bytes() == before
 
 
-def test_a_producer_needs_nothing_but_the_standard_library() -> None:
+def test_pseudonyms_need_only_the_standard_library() -> None:
     program = (
         "import sys; from model.data.pseudonyms import Pseudonyms; Pseudonyms(b'0' * 16)('u1'); "
         "print({'numpy', 'polars', 'orjson', 'torch'} & set(sys.modules))"

@@ -19,7 +19,7 @@ HEADER = "timestamp,visitorid,event,itemid,transactionid\n"
 
 @pytest.fixture
 def rocket(tmp_path: Path) -> Path:
-    """Rows out of order, one of them twice, one cut off, one of an unknown kind."""
+    """Rows out of order, one of them repeated, one cut off, one with an unknown action."""
     path = tmp_path / "events.csv"
     path.write_text(
         HEADER + "3000,u1,view,i1,\n1000,u1,view,i1,\n2000,u2,transaction,i2,9\n1000,u1,view,i1,\n"
@@ -39,7 +39,7 @@ def command(*arguments: object) -> Result:
     return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
-def test_events_come_out_in_time_order_each_row_counted(rocket: Path, tmp_path: Path) -> None:
+def test_events_are_sorted_by_time_and_every_row_is_counted(rocket: Path, tmp_path: Path) -> None:
     report = run("retailrocket", [rocket], tmp_path / "out.jsonl")
 
     events = lines_of(tmp_path / "out.jsonl")
@@ -65,7 +65,7 @@ def test_a_second_run_writes_the_same_bytes(rocket: Path, tmp_path: Path) -> Non
     assert (tmp_path / "1.jsonl").read_bytes() == (tmp_path / "2.jsonl").read_bytes()
 
 
-def test_all_kinds_of_output_hold_the_same_events(rocket: Path, tmp_path: Path) -> None:
+def test_every_output_format_holds_the_same_events(rocket: Path, tmp_path: Path) -> None:
     logs = []
     for kind in ("jsonl", "csv", "parquet"):
         run("retailrocket", [rocket], tmp_path / f"out.{kind}")
@@ -94,7 +94,7 @@ def test_items_are_written_for_training(rocket: Path, tmp_path: Path, kind: str)
     assert read_items(tmp_path / f"items.{kind}")["i1"].category == "7"
 
 
-def test_ids_that_are_too_long_or_no_utf_8_are_not_mapped(tmp_path: Path) -> None:
+def test_ids_that_are_too_long_or_not_utf_8_are_rejected(tmp_path: Path) -> None:
     path = tmp_path / "events.csv"
     rows = [f"1,{'u' * 256},view,i1,", f"1,{'u' * 257},view,i1,", "1,u,view,,", "-1,u,view,i,"]
     path.write_bytes((HEADER + "\n".join(rows)).encode() + b"\n1,u\xff,view,i1,\n")
@@ -109,7 +109,7 @@ def test_ids_that_are_too_long_or_no_utf_8_are_not_mapped(tmp_path: Path) -> Non
     }
 
 
-def test_two_spans_that_meet_part_the_log_in_two(rocket: Path, tmp_path: Path) -> None:
+def test_adjacent_spans_split_the_log_without_overlap(rocket: Path, tmp_path: Path) -> None:
     run("retailrocket", [rocket], tmp_path / "whole.jsonl")
 
     before = run("retailrocket", [rocket], tmp_path / "before.jsonl", span=Span(until_ms=2000))
@@ -120,12 +120,12 @@ def test_two_spans_that_meet_part_the_log_in_two(rocket: Path, tmp_path: Path) -
     assert [event["ts"] for event in second] == [2000, 3000]
     assert first + second == lines_of(tmp_path / "whole.jsonl")
     assert before.rejected["not before the time of --until"] == 2
-    assert after.rejected["before the time of --since"] == 3  # one of them twice
+    assert after.rejected["before the time of --since"] == 3  # one of them repeated
     for report in (before, after):
         assert report.rows == 7 == report.events.total() + report.rejected.total()
 
 
-def test_the_command_takes_a_span_in_any_zone(rocket: Path, tmp_path: Path) -> None:
+def test_the_command_accepts_a_span_in_any_zone(rocket: Path, tmp_path: Path) -> None:
     out = tmp_path / "o.jsonl"
     since, until = "1970-01-01T08:00:02+08:00", "1970-01-01T00:00:03Z"
 
@@ -145,7 +145,7 @@ def test_a_span_needs_a_time_with_a_zone(rocket: Path, tmp_path: Path, time: str
         moment_ms(time)
 
 
-def test_a_span_without_events_says_how_many_rows_are_out_of_it(
+def test_a_span_without_events_fails_with_the_number_of_rows_outside_it(
     rocket: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(DataError, match="5 rows: before the time of --since"):
@@ -162,7 +162,7 @@ def test_the_report_is_aligned() -> None:
         "rows read                        1,234",
         "  click events                   1,233",
         "  not mapped: the row is broken      1  first: a.csv row 7",
-        "not read: README.md is no part of this format",
+        "not read: README.md is not a file of this format",
     ]
 
 
@@ -183,8 +183,8 @@ def test_the_command_prints_the_report(rocket: Path, tmp_path: Path) -> None:
         (("retailrocket", "events.csv", "--out", "o.csv", "--items", "i"), 2, "--items"),
         (("retailrocket", "events.csv"), 2, "--out"),
         (("retailrocket", "no.csv", "--out", "o.jsonl"), 1, "no such file or folder"),
-        (("otto", "events.csv", "--out", "o.jsonl"), 1, "none of the files of this format"),
-        (("otto", "folder", "--out", "o.jsonl"), 1, "has no file of events"),
+        (("otto", "events.csv", "--out", "o.jsonl"), 1, "is not a file of this format"),
+        (("otto", "folder", "--out", "o.jsonl"), 1, "has no event file"),
         (("retailrocket", "events.csv", "--out", "no/o.jsonl"), 1, "cannot be written"),
         (
             ("retailrocket", "events.csv", "--out", "o.jsonl", "--items", "i.csv"),
@@ -195,7 +195,7 @@ def test_the_command_prints_the_report(rocket: Path, tmp_path: Path) -> None:
         (("retailrocket", "broken.csv.gz", "--out", "o.jsonl"), 1, "cannot be read"),
     ],
 )
-def test_what_cannot_be_done_is_said_in_one_line_and_leaves_no_file(
+def test_a_failed_conversion_prints_one_line_and_leaves_no_file(
     rocket: Path,
     monkeypatch: pytest.MonkeyPatch,
     arguments: tuple[str, ...],

@@ -1,4 +1,4 @@
-"""Each data set, from a small file made by its column description."""
+"""The data sets, each converted from a small file written after its column description."""
 
 import gzip
 import os
@@ -32,7 +32,7 @@ def without_ids(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{k: v for k, v in event.items() if k != "event_id"} for event in events]
 
 
-def test_jdata_times_are_china_time_and_follows_are_no_events(tmp_path: Path) -> None:
+def test_jdata_times_are_china_time_and_follows_are_not_events(tmp_path: Path) -> None:
     events, conversion = converted(
         "jdata",
         tmp_path,
@@ -142,7 +142,7 @@ def test_online_retail_lines_are_buys_in_british_time(
     heart |= {"ts": ms(2010, 12, 1, 8, 26), "price": 2.55, "quantity": 6.0}
     assert without_ids(events) == [
         heart,
-        heart,  # the same line twice in an invoice is two lines
+        heart,  # a repeated line of an invoice is two events
         {"user_id": "invoice-536366", "item_id": "22633", "action": "buy"}
         | {"ts": ms(2011, 6, 1, 7, 26), "session_id": "536366", "price": 1.85, "quantity": 2.0},
     ]
@@ -157,7 +157,7 @@ def test_online_retail_lines_are_buys_in_british_time(
     assert conversion.items["85123A"] == Item("85123A", None, "WHITE HANGING HEART")
 
 
-def test_online_retail_is_read_packed_and_compact(tmp_path: Path) -> None:
+def test_the_compact_gzipped_copy_of_online_retail_is_read(tmp_path: Path) -> None:
     with gzip.open(tmp_path / "events.tsv.gz", "wt") as file:
         file.write("time\tcustomer\tinvoice\titem\tquantity\tprice\tcountry\n")
         file.write("2010-12-01 08:26\t17850\t536365\t85123A\t6\t2.55\t36\n")
@@ -208,7 +208,7 @@ def test_rees46_has_categories_prices_and_sessions(tmp_path: Path, name: str) ->
     }
 
 
-def test_yoochoose_clicks_and_buys_are_told_apart_without_a_header(tmp_path: Path) -> None:
+def test_yoochoose_clicks_and_buys_are_distinguished_without_a_header(tmp_path: Path) -> None:
     events, conversion = converted(
         "yoochoose",
         tmp_path,
@@ -267,7 +267,7 @@ def test_diginetica_time_counts_from_midnight_of_the_session(tmp_path: Path) -> 
     assert conversion.report.skipped == ["products.csv"]
 
 
-def test_retailrocket_takes_the_last_category_of_an_item(tmp_path: Path) -> None:
+def test_retailrocket_uses_the_last_category_of_an_item(tmp_path: Path) -> None:
     events, conversion = converted(
         "retailrocket",
         tmp_path,
@@ -298,7 +298,7 @@ def test_retailrocket_takes_the_last_category_of_an_item(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_every_format_says_in_a_line_what_it_is(name: str) -> None:
+def test_every_format_has_a_one_line_summary(name: str) -> None:
     assert 20 < len(FORMATS[name].summary) < 100
 
 
@@ -310,7 +310,7 @@ def real_data() -> Path:
     return Path(folder)
 
 
-def test_real_jdata_converts_but_for_follows_comments_and_duplicates(
+def test_real_jdata_converts_except_follows_comments_and_duplicates(
     real_data: Path, tmp_path: Path
 ) -> None:
     jdata, items = real_data / "jdata", tmp_path / "items.csv"
@@ -327,14 +327,14 @@ def test_real_jdata_converts_but_for_follows_comments_and_duplicates(
     assert len({item.category for item in read_items(items).values()}) == 78
 
 
-def test_real_otto_converts_whole(real_data: Path, tmp_path: Path) -> None:
+def test_real_otto_converts_completely(real_data: Path, tmp_path: Path) -> None:
     report = run("otto", [real_data / "otto-sample"], tmp_path / "e.jsonl")
 
     assert report.events == {"click": 800, "cart": 52, "buy": 10}
     assert not report.rejected
 
 
-def test_real_online_retail_converts_but_for_what_is_no_sale(
+def test_real_online_retail_converts_except_rows_that_are_not_sales(
     real_data: Path, tmp_path: Path
 ) -> None:
     report = run("online-retail", [real_data / "online-retail"], tmp_path / "e.jsonl")
