@@ -24,11 +24,11 @@ demo: $(DEMO_SETUP) ## broker, shoppers, worker and scores, live; SECONDS=20 end
 
 .PHONY: test
 test: $(SETUP) ## every test that needs no real Kafka
-	.venv/bin/pytest -m 'not kafka' -rs -n logical --dist loadfile $(ARGS)
+	.venv/bin/pytest -m 'not kafka' -rs -n logical --dist loadfile --no-loadscope-reorder $(ARGS)
 
 .PHONY: test-kafka
 test-kafka: $(SETUP) ## the tests on a real Kafka: that of LATELY_TEST_BOOTSTRAP, or one from Maven
-	.venv/bin/pytest -m kafka -rs -n 2 --dist loadfile $(ARGS)
+	.venv/bin/pytest -m kafka -rs -n 4 --no-loadscope-reorder $(or $(ARGS),tests/kafka)
 
 CHAOS := .chaos
 .PHONY: chaos

@@ -27,7 +27,7 @@ COPIED = (
     "pyproject.toml",
     "README.md",
 )
-LINKED = (".kafka",)
+LINKED = (".kafka", ".pytest_cache/d")  # jars, and artifacts that are kept by their sources
 AT_ONCE = 2
 FAILED = 1  # pytest's exit code when tests ran, and one failed
 BROKER = (
@@ -286,6 +286,7 @@ def _copy_to(folder: Path) -> None:
             shutil.copy(source, folder / name)
     for name in LINKED:
         if (ROOT / name).exists():
+            (folder / name).parent.mkdir(exist_ok=True)
             (folder / name).symlink_to(ROOT / name)
 
 

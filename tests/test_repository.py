@@ -176,7 +176,7 @@ def test_every_make_target_that_is_written_of_exists() -> None:
     written = {
         target
         for text in texts("*.md", ".ci/run", "*.py").values()
-        for target in re.findall(r"(?:`|^ *|\$ )make ([a-z-]+)", text, re.MULTILINE)
+        for target in re.findall(r'(?:`|" |^ *|\$ )make ([a-z-]+)', text, re.MULTILINE)
     }
 
     assert written <= targets

@@ -47,11 +47,11 @@ def _made(fields: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
             yield name, value
 
 
-def _figures(said: Mapping[str, Any], names: tuple[str, ...]) -> Rows:
+def _figures(scorers: Mapping[str, Any], names: tuple[str, ...]) -> Rows:
     """One row a scorer; a figure that a scorer has not is a dash."""
     rows = [
         [who, *(_figure(figures.get(name)) for name in ("n", *names))]
-        for who, figures in said.items()
+        for who, figures in scorers.items()
         if isinstance(figures, Mapping)
     ]
     return [["", "n", *names], *rows] if rows else []
@@ -64,7 +64,7 @@ def _intents(intents: Mapping[str, Any]) -> Rows:
         if "n" in figures:
             flat[intent] = figures
         else:
-            flat |= {f"{intent}, {who}": said for who, said in figures.items()}
+            flat |= {f"{intent}, {who}": found for who, found in figures.items()}
     return _figures(flat, INTENT_FIGURES)
 
 
@@ -73,11 +73,11 @@ def shrunk_figures(intents: Iterable[str]) -> list[str]:
     return ["recall@20", "mrr@20", "ndcg@20", *(f"{intent} ece" for intent in intents)]
 
 
-def _shrunk(said: Mapping[str, Any], intents: Iterable[str]) -> Rows:
-    if "before" not in said:
+def _shrunk(found: Mapping[str, Any], intents: Iterable[str]) -> Rows:
+    if "before" not in found:
         return []
-    both = said["before"], said["after"]
-    return [[n, *(_figure(told[n]) for told in both)] for n in shrunk_figures(intents)]
+    both = found["before"], found["after"]
+    return [[n, *(_figure(side[n]) for side in both)] for n in shrunk_figures(intents)]
 
 
 def _files(files: Mapping[str, Any]) -> Rows:

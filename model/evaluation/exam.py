@@ -25,7 +25,7 @@ UNKNOWN_NAME = "\0"  # stands for every item that the catalogue has not; no item
 
 
 class Answers(NamedTuple):
-    """What one of those asked said, row by row of the questions."""
+    """The answers of a scorer or a baseline, row by row of the questions."""
 
     items: npt.NDArray[np.int32]  # (Q, 20) catalogue indices, best first, then NOTHING
     chances: Floats | None  # (Q, A) of the intents; None if it says nothing of them
@@ -59,7 +59,7 @@ class Exam:
     def ask_scorer(self, scorer: Scorer, tell: Tell = lambda _: None) -> Answers:
         """Ask one that serves, so that what is judged is what is served.
 
-        ``tell`` hears how many questions were answered since it last heard.
+        ``tell`` is told how many questions were answered since the last time.
         """
         answers = Answers(self._blank(), np.zeros(self.questions.intents.shape))
         assert answers.chances is not None

@@ -59,7 +59,7 @@ def judge(
     """
     questions = exam.questions
     asked = questions.targets != NO_NEXT
-    ranks = {who: said.ranks(questions.targets) for who, said in answers.items()}
+    ranks = {who: answer.ranks(questions.targets) for who, answer in answers.items()}
     return Evaluation(
         questions=len(exam),
         users=len(np.unique(questions.users)),
@@ -68,7 +68,8 @@ def judge(
             for name, rows in groups(questions, trained).items()
         },
         variety={
-            who: variety_figures(said.items[asked], exam.catalogue) for who, said in answers.items()
+            who: variety_figures(answer.items[asked], exam.catalogue)
+            for who, answer in answers.items()
         },
         item_intervals=_item_intervals(ranks, asked, questions.users),
         intents={
@@ -103,10 +104,10 @@ def _intent(
 ) -> dict[str, Figures]:
     labels = exam.questions.intents[:, column]
     return {
-        who: metrics.intent_figures(labels, said.chances[:, column])
-        | metrics.decision_figures(labels, said.chances[:, column], threshold)
-        for who, said in answers.items()
-        if said.chances is not None
+        who: metrics.intent_figures(labels, answer.chances[:, column])
+        | metrics.decision_figures(labels, answer.chances[:, column], threshold)
+        for who, answer in answers.items()
+        if answer.chances is not None
     }
 
 
@@ -116,9 +117,9 @@ def _intent_intervals(
     known = exam.questions.intents[:, column] >= 0
     labels = exam.questions.intents[known, column]
     found = {}
-    for who, said in answers.items():
-        if said.chances is not None:
-            chances = said.chances[known, column]
+    for who, answer in answers.items():
+        if answer.chances is not None:
+            chances = answer.chances[known, column]
             figures = {
                 "auc": bootstrap.auc_of(labels, chances),
                 "ece": bootstrap.ece_of(labels, chances, metrics.ECE_BINS),

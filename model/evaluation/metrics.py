@@ -127,14 +127,14 @@ def decision_figures(
     Precision is None where nothing is called a yes, recall where nothing is one.
     """
     y, p = _both(labels, probabilities)
-    said, yes = p[y >= 0] >= threshold, y[y >= 0] == 1
-    right = int((said & yes).sum())
+    predicted, yes = p[y >= 0] >= threshold, y[y >= 0] == 1
+    right = int((predicted & yes).sum())
     return {
         "threshold": threshold,
-        "accuracy": _share(int((said == yes).sum()), len(yes)),
-        "precision": _share(right, int(said.sum())),
+        "accuracy": _share(int((predicted == yes).sum()), len(yes)),
+        "precision": _share(right, int(predicted.sum())),
         "recall": _share(right, int(yes.sum())),
-        "f1": _share(2 * right, int(said.sum() + yes.sum())),
+        "f1": _share(2 * right, int(predicted.sum() + yes.sum())),
     }
 
 

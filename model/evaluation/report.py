@@ -41,7 +41,7 @@ def table(evaluation: Evaluation) -> str:
 def _items(evaluation: Evaluation) -> list[Row]:
     rows = [["next item", *ITEM_COLUMNS.values()]]
     for group, figures in evaluation.items.items():
-        if any(said["n"] for said in figures.values()):
+        if any(cells["n"] for cells in figures.values()):
             rows += _lines(group, figures, ITEM_COLUMNS)
     return rows
 
@@ -59,20 +59,21 @@ def _sure(evaluation: Evaluation) -> list[Row]:
 def _intents(evaluation: Evaluation) -> list[Row]:
     rows = [["happens within the horizon", *INTENT_COLUMNS.values()]]
     for intent, figures in evaluation.intents.items():
-        if any(said["n"] for said in figures.values()):
+        if any(cells["n"] for cells in figures.values()):
             threshold = evaluation.thresholds[intent]
             yes = f"{intent}: yes from {threshold.chance:.4f} on ({threshold.chosen_on})"
             rows += _lines(yes, figures, INTENT_COLUMNS)
             intervals = evaluation.intent_intervals[intent]
-            for who, said in intervals.items():
-                cells = [_cell(said[key]) if key in said else "" for key in INTENT_COLUMNS]
+            for who, bounds in intervals.items():
+                cells = [_cell(bounds[key]) if key in bounds else "" for key in INTENT_COLUMNS]
                 rows.append([f"  {who}, 95 %", *cells])
     return rows
 
 
 def _lines(group: str, figures: Mapping[str, Cells], columns: Mapping[str, str]) -> list[Row]:
     lines = [
-        [f"  {who}", *(_cell(said[column]) for column in columns)] for who, said in figures.items()
+        [f"  {who}", *(_cell(cells[column]) for column in columns)]
+        for who, cells in figures.items()
     ]
     return [[group], *lines]
 

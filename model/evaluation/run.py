@@ -34,7 +34,7 @@ class Judged:
 
 
 def examine(artifact: Artifact, histories: Histories, say: Say) -> Exam:
-    """The questions about what the artifact has not seen; ``say`` hears what limits them.
+    """The questions about what the artifact has not seen; ``say`` gets what limits them.
 
     Raises ``DataError`` for a log without newer events, ``ArtifactError`` for an artifact that
     does not tell what it has seen.
@@ -50,7 +50,7 @@ def examine(artifact: Artifact, histories: Histories, say: Say) -> Exam:
 
 
 def run(artifact: Artifact, scorer: "Scorer", exam: Exam, tell: Tell, say: Say) -> Judged:
-    """Ask the model and all baselines; ``tell`` hears how many answers there are so far.
+    """Ask the model and all baselines; ``tell`` is told how many answers there are so far.
 
     The baselines are fitted on the same events as the weights: those before ``trained_until_ms``.
     """
@@ -60,8 +60,8 @@ def run(artifact: Artifact, scorer: "Scorer", exam: Exam, tell: Tell, say: Say) 
     rates = Calibration.from_json(artifact.read_object(CALIBRATION)).base_rates
     answers = {artifact.config.name: exam.ask_scorer(scorer, count)}
     for name, baseline in baselines.items():
-        said = rates if name == "popularity" else None
-        answers[name] = exam.ask_baseline(baseline, said, count)
+        known_rates = rates if name == "popularity" else None
+        answers[name] = exam.ask_baseline(baseline, known_rates, count)
     trained = _trained(artifact, before, exam)
     return Judged(exam, answers, judge(exam, answers, trained, _thresholds(artifact, exam)))
 

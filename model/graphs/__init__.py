@@ -1,1 +1,1 @@
-"""The graphs: what of a network is exported and served."""
+"""The graphs: the form in which a network is exported and served."""

@@ -1,4 +1,4 @@
-"""The graph of a network: which class of graph serves which network."""
+"""The choice of graph: the graph class that serves each network."""
 
 from torch import nn
 
@@ -16,7 +16,7 @@ from model.networks.text import TextModel
 
 
 def graph_of(network: Network, config: ArtifactConfig) -> Servable:
-    """The graph to export and serve, in eval mode, on the device of the network."""
+    """Build the graph to export and serve, in eval mode, on the device of the network."""
     match network:
         case SequenceModel():
             graph: Servable = ServingGraph(network, config)

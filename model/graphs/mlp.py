@@ -1,4 +1,4 @@
-"""The graph of the click-through network: it proposes candidates itself, and scores only those."""
+"""The graph of the click-through network: proposes candidates and scores only those."""
 
 import torch
 from torch import Tensor
@@ -11,14 +11,14 @@ from model.networks.candidates import NOBODY, once
 from model.networks.mlp import MlpModel
 from model.outputs import Outputs
 
-_NEVER = -1e30  # finite, so that no NaN can come of it
+_NEVER = -1e30  # finite, so that it cannot lead to NaN
 _NO_CANDIDATE = -1.0
 
 
 class MlpGraph(Servable):
-    """From the arrays of ``features.Padded`` to ``outputs.Outputs`` and more.
+    """Maps the arrays of ``features.Padded`` to ``outputs.Outputs`` and the extra outputs.
 
-    The chances of the candidates are made to sum to one; any other item has none.
+    The probabilities of the candidates are normalised to sum to one; all other items have 0.
     """
 
     inputs = ("items", "actions", "gaps", "lengths", "hours")
@@ -43,25 +43,25 @@ class MlpGraph(Servable):
     def forward(
         self, items: Tensor, actions: Tensor, gaps: Tensor, lengths: Tensor, hours: Tensor
     ) -> tuple[Tensor, ...]:
-        """Top items, their probabilities, category probabilities, intent logits; the extras."""
+        """Top items, their probabilities, category probabilities, intent logits; extras."""
         codes, shares, intents, vectors = self.share(items, actions, gaps, lengths, hours)
-        places = (codes - FIRST_ITEM).clamp(min=0)  # no candidate: adds 0 to item 0
+        indices = (codes - FIRST_ITEM).clamp(min=0)  # no candidate: adds 0 to item 0
         real = codes != NOBODY
         top_probs, best = torch.topk(shares.masked_fill(~real, _NO_CANDIDATE), self.count, dim=1)
-        top_items = places.gather(1, best)
+        top_items = indices.gather(1, best)
         attributes = self.network.item_attribute[codes]
         nothing = shares.new_zeros(shares.shape[0], self.categories + 1)
         by_category = add_at(nothing, attributes, shares)
-        left = 1 - by_category[:, :1]  # items without a category count nowhere
+        left = 1 - by_category[:, :1]  # leaves out items without a category
         categories = by_category[:, 1:] / left.clamp(min=torch.finfo(shares.dtype).tiny)
-        whole = add_at(shares.new_zeros(shares.shape[0], self.items), places, shares)
+        whole = add_at(shares.new_zeros(shares.shape[0], self.items), indices, shares)
         return top_items, top_probs, categories, intents, whole, vectors
 
     def share(
         self, items: Tensor, actions: Tensor, gaps: Tensor, lengths: Tensor, hours: Tensor
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Candidate codes and their shares (B, N), intent logits (B, A), user vectors (B, D)."""
-        # Always as wide, for a sum over more padding may add in another order.
+        # Always the same width: a sum over more padding may add in another order.
         items, actions, gaps = (widen(codes, self.width) for codes in (items, actions, gaps))
         network = self.network
         user = network.look(items, actions, gaps, lengths, hours, self.vectors[items.long()])
@@ -72,5 +72,5 @@ class MlpGraph(Servable):
 
 
 def widen(codes: Tensor, width: int) -> Tensor:
-    """Padded to the right to (B, width)."""
+    """Pad codes on the right to (B, width)."""
     return torch.cat([codes, codes.new_zeros(codes.shape[0], width)], dim=1)[:, :width]

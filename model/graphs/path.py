@@ -13,19 +13,20 @@ from model.networks.path import OTHER, OVER_FROM, SAME_CATEGORY, SAME_ITEM, Path
 from model.outputs import Outputs
 from model.visits import OUTPUTS, RELATIONS
 
-RECENCY_DECAY = 0.8  # of an item's weight among those of the session, for each step back
+RECENCY_DECAY = 0.8  # of an item's weight among those of the session, per step back
 
 
 class PathGraph(Servable):
-    """From four arrays of ``features.Padded`` to ``outputs.Outputs``, and what is said of sessions.
+    """Maps four arrays of ``features.Padded`` to ``outputs.Outputs`` and the session outputs.
 
-    ``probabilities`` follow the next step: the same item shares among the session's items, the
-    newer the more; the same category among that category's, and any other among all, by popularity.
+    ``probabilities`` come from the next step. The probability of "same item" is divided among the
+    session's items by recency, that of "same category" among that category's items by popularity,
+    and that of "other" among all items by popularity.
     """
 
     inputs = ("items", "actions", "gaps", "lengths")
     outputs = (*Outputs._fields, "probabilities", "user_vectors", *OUTPUTS)
-    by_category: Tensor  # (C + 1,) the share of each category in the counts, first of none
+    by_category: Tensor  # (C + 1,) each category's share of the counts, "none" first
 
     def __init__(self, network: PathModel, config: ArtifactConfig) -> None:
         super().__init__()
@@ -40,8 +41,8 @@ class PathGraph(Servable):
     def forward(
         self, items: Tensor, actions: Tensor, gaps: Tensor, lengths: Tensor
     ) -> tuple[Tensor, ...]:
-        """Top items, their probabilities, category probabilities, intent logits; the extras."""
-        # Always as wide: the forward algorithm is unrolled.
+        """Top items, their probabilities, category probabilities, intent logits; extras."""
+        # Always the same width: the forward algorithm is unrolled.
         items, actions, gaps = (widen(codes, self.width) for codes in (items, actions, gaps))
         observed = self.network.observe(items, actions, gaps, lengths)
         belief = self.network.believe(observed)
@@ -59,10 +60,10 @@ class PathGraph(Servable):
         return top_items, top_probs, categories, intents, whole, features, stages, steps, visit
 
     def _weights(self, items: Tensor, lengths: Tensor, newest: Tensor) -> Tensor:
-        """How each position of the window (B, L) shares in the same item; 0 in all, or 1."""
+        """Each position's share of the "same item" step (B, L); a row sums to 1, or is all 0."""
         back = lengths[:, None] - 1 - torch.arange(self.width, device=items.device)
         weights = decays(back, self.width, RECENCY_DECAY) * (newest & (items >= FIRST_ITEM))
-        # Summed one after another: ReduceSum adds the weights of a lone user in another order.
+        # A running sum: ReduceSum adds the weights of a batch of one in another order.
         total = weights.cumsum(dim=1)[:, -1:]
         return weights / total.clamp(min=torch.finfo(weights.dtype).tiny)
 
@@ -77,8 +78,8 @@ class PathGraph(Servable):
             by_relation = by_relation + chances[:, action]
         codes = items.long()
         last = network.item_attribute[codes.gather(1, (lengths.long() - 1).clamp(min=0)[:, None])]
-        # Whoever has no known item has none to return to; whose last item has no category, no
-        # shelf: such a step may then lead to any item.
+        # Without a known item there is nothing to return to, and without a category of the last
+        # item there is no shelf: such a step may then lead to any item.
         has_items = (weights.amax(dim=1, keepdim=True) > 0).float()
         has_shelf = (last > 0).float()
         again = by_relation[:, SAME_ITEM, None] * has_items  # (B, 1)

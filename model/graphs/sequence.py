@@ -1,4 +1,4 @@
-"""The graph that is served of a sequence network: frozen, with few passes over the catalogue."""
+"""The serving graph of a sequence network: frozen, with few passes over the catalogue."""
 
 import math
 
@@ -12,22 +12,22 @@ from model.graphs.servable import Servable
 from model.networks.sequence import SequenceModel
 from model.outputs import Outputs
 
-GROUPED_FROM = 8192  # items; below, one TopK over all of them is as fast
-_NEVER = -1e30  # the score of a place that holds no item; finite, so that no NaN can come of it
+GROUPED_FROM = 8192  # items; below this, one TopK over all of them is as fast
+_NEVER = -1e30  # the score of a column without an item; finite, so that it cannot lead to NaN
 
 
 class ServingGraph(Servable):
-    """From four arrays of ``features.Padded`` to ``outputs.Outputs`` and more.
+    """Maps four arrays of ``features.Padded`` to ``outputs.Outputs`` and the extra outputs.
 
-    Gives what ``network.forward`` gives, with fewer passes over the catalogue: what copy and rules
-    say is added in place to the softmax of the scores, and only the best are divided by the
-    normaliser. Softmax and then TopK, never ReduceLogSumExp: that one alone costs more than both.
+    Computes what ``network.forward`` does, with fewer passes over the catalogue: copy and rules
+    are added in place to the softmax of the scores, and only the top items are divided by the
+    normaliser. Softmax and TopK, never ReduceLogSumExp, which alone costs more than both.
     """
 
     inputs = ("items", "actions", "gaps", "lengths")  # of Padded, in the order of forward
     outputs = (*Outputs._fields, "probabilities", "user_vectors")
     vectors: Tensor  # (V + 2, D), by item code
-    table: Tensor  # (D + 1, V'), by catalogue index, filled up to whole groups; biases last
+    table: Tensor  # (D + 1, V'), by catalogue index, padded to whole groups; biases last
     steps: Tensor  # (M,) from the first item of a group to each of its items
     places: Tensor  # (V + 2, M) the catalogue indices of each code's neighbours
     sums: Tensor  # (E, V + 2) of the neighbours' shares
@@ -45,7 +45,7 @@ class ServingGraph(Servable):
             filling = torch.zeros(spare, table.shape[1])
             filling[:, -1] = _NEVER
             self.register_buffer("vectors", vectors.clone())
-            # With the bias in the multiply ONNX Runtime need not write it into B·V places first.
+            # With the bias in the multiply, ONNX Runtime need not fill B·V values with it first.
             self.register_buffer("table", torch.cat([table, filling]).T.contiguous())
             groups = (self.items + spare) // self.members
             self.register_buffer("steps", torch.arange(self.members) * groups)
@@ -55,7 +55,7 @@ class ServingGraph(Servable):
     def forward(
         self, items: Tensor, actions: Tensor, gaps: Tensor, lengths: Tensor
     ) -> tuple[Tensor, ...]:
-        """Top items, their probabilities, category probabilities, intent logits; the extras."""
+        """Top items, their probabilities, category probabilities, intent logits; extras."""
         newest = (lengths.long() - 1).clamp(min=0)[:, None]  # (B, 1)
         states, copies, rules = self.network.look(
             items, actions, gaps, self.look_up(items.long()), newest
@@ -75,42 +75,42 @@ class ServingGraph(Servable):
         return self.vectors[codes]
 
     def columns(self) -> Tensor:
-        """What a query and a 1 are multiplied by, (D + 1, V')."""
+        """The matrix that a query with a 1 appended is multiplied by, (D + 1, V')."""
         return self.table
 
     def rules(self, weights: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
-        """The weights (B, E, L) of the rules of codes (B, L), and the rows they weigh.
+        """The weights (B, E, L) of the rules of codes (B, L), and the rows they multiply.
 
-        A row (B, E, L, M) has the share of each neighbour, and ``sums`` has what is in a row.
+        A row (B, E, L, M) has the share of each neighbour; ``sums`` holds the sum of each row.
         """
         return weights, self.network.shares[:, codes].transpose(0, 1).to(weights.dtype)
 
     def _share(
         self, scores: Tensor, copies: Tensor, rules: Tensor, codes: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """``experts.join`` but for a common divisor: shares (B, V') and that divisor (B, 1).
+        """``experts.join`` before normalising: shares (B, V') and their divisor (B, 1).
 
-        Of scores (B, V'), copy logits (B, L), rule logits (B, E, L) and the window's codes (B, L).
+        Takes scores (B, V'), copy and rule logits (B, L), (B, E, L), the window's codes (B, L).
         """
         shares = torch.softmax(scores, dim=1)
-        # Any item tells the softmax's normaliser, e^score / share; unit vectors keep the scores
-        # close enough together that no share vanishes. No logarithm: ONNX Runtime's has other
-        # last bits at the end of an array than within.
+        # The softmax's normaliser is e^score / share of any item; unit vectors keep the scores
+        # close enough that no share underflows. No logarithm: ONNX Runtime's has other last bits
+        # at the end of an array than within.
         copied = torch.exp(copies - scores[:, :1]) * shares[:, :1]  # (B, L)
         ruled = torch.exp(rules - scores[:, :1, None]) * shares[:, :1, None]  # (B, E, L)
         ruled, rows = self.rules(ruled, codes)
-        told = (ruled[..., None] * rows).sum(1)  # (B, L, M)
+        added = (ruled[..., None] * rows).sum(1)  # (B, L, M)
         window = (codes - FIRST_ITEM).clamp(min=0)  # nothing to copy: adds 0 to item 0
         shares = add_at(shares, window, copied)
-        shares = add_at(shares, self.places[codes].long(), told)
-        # Summed one after another: ReduceSum adds in an order that depends on the padding.
+        shares = add_at(shares, self.places[codes].long(), added)
+        # A running sum: ReduceSum adds in an order that depends on the padding.
         given = copied + (ruled * self.sums[:, codes].transpose(0, 1)).sum(1)  # (B, L)
         return shares, 1 + torch.cumsum(given, dim=1)[:, -1:]
 
     def _top(self, scores: Tensor) -> tuple[Tensor, Tensor]:
         """The largest scores and their columns, (B, K) each.
 
-        Each is in one of the K groups with the largest maxima, so that only those are sorted.
+        They all lie in the K groups with the largest maxima, so only those are sorted.
         """
         if self.members == 1:
             return torch.topk(scores, self.count, dim=1)
@@ -123,5 +123,5 @@ class ServingGraph(Servable):
 
 
 def _members(items: int, count: int) -> int:
-    """Items in a group: the power of two where both sorts, V/M and K·M long, are short."""
+    """Items per group: the power of two that keeps both sorts, of V/M and K·M values, short."""
     return 1 if items < GROUPED_FROM else 1 << round(math.log2(math.sqrt(items / count)))

@@ -1,4 +1,4 @@
-"""The graph of a shrunken artifact: that of a sequence network, its largest tables in bytes."""
+"""The graph of a shrunken artifact: a sequence network whose largest tables are 8-bit."""
 
 from typing import NamedTuple
 
@@ -15,14 +15,14 @@ SHORT_CODES = 1 << 16  # neighbours in a smaller catalogue fit two bytes
 
 
 class Rows(NamedTuple):
-    """A table whose rows stand as whole numbers, each row with a unit of its own."""
+    """A table quantised by rows: integer codes, and a scale for each row."""
 
-    codes: Tensor  # (..., V, N) int8, or uint8 for what is never negative
-    units: Tensor  # (..., V, 1) float32: what a code of 1 is worth
+    codes: Tensor  # (..., V, N) int8, or uint8 if the table has no negative values
+    units: Tensor  # (..., V, 1) float32: the value of a code of 1
 
     @classmethod
     def of(cls, table: Tensor) -> "Rows":
-        """Round to the nearest; the largest number of a row is kept, to the last bits of it."""
+        """Round to the nearest code; a row's largest value is kept up to its last bits."""
         table = table.detach().float()
         signed = bool((table < 0).any())
         most = SIGNED if signed else UNSIGNED
@@ -33,14 +33,14 @@ class Rows(NamedTuple):
 
 
 class SmallGraph(ServingGraph):
-    """As ``ServingGraph``, with item vectors and rules of one byte a number.
+    """A ``ServingGraph`` whose item vectors and rules take one byte per number.
 
-    What is looked up becomes float32 once it is looked up. What is multiplied becomes so when the
-    graph is loaded, for ONNX Runtime works out then what depends on no input: so a score costs the
-    same multiply, and has its bits whatever the batch mates.
+    Rows that are looked up become float32 after the look-up. The matrix becomes float32 when the
+    graph is loaded, since ONNX Runtime folds constants then: so a score costs the same multiply,
+    and its bits do not depend on the rest of the batch.
     """
 
-    vectors: Tensor  # (V + 2, D) codes; the table is made of them, too
+    vectors: Tensor  # (V + 2, D) codes; the table is made from them, too
     units: Tensor  # (V + 2, 1) of the vectors
     bias: Tensor  # (V', 1)
     shares: Tensor  # (E, V + 2, M) codes
@@ -56,7 +56,7 @@ class SmallGraph(ServingGraph):
         self.register_buffer("bias", bias)
         self.register_buffer("shares", shares.codes)
         self.register_buffer("share_units", shares.units[..., 0])
-        self.sums = shares.codes.float().sum(-1)  # or a rule's row would not sum to its weight
+        self.sums = shares.codes.float().sum(-1)  # of the codes, so a row sums to its weight
         if network.config.items <= SHORT_CODES:
             self.places = self.places.to(torch.uint16)
 
@@ -72,6 +72,6 @@ class SmallGraph(ServingGraph):
         return torch.cat([filled, self.bias], dim=1).T
 
     def rules(self, weights: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
-        """See ``ServingGraph``; the unit of a row goes to its weight, which costs less."""
+        """See ``ServingGraph``; the unit of a row is applied to its weight, which costs less."""
         weights = weights * self.share_units[:, codes].transpose(0, 1)
         return weights, self.shares[:, codes].transpose(0, 1).to(weights.dtype)

@@ -1,4 +1,4 @@
-"""The servable: what every graph that is exported and served offers."""
+"""The servable: the interface of every graph that is exported and served."""
 
 from typing import ClassVar
 
@@ -9,7 +9,7 @@ class Servable(nn.Module):
     """A graph that can be exported and served, in eval mode.
 
     ``forward`` takes the arrays of ``features.Padded`` that ``inputs`` names, in that order, and
-    gives those that ``outputs`` names: the ones of ``outputs.Outputs``, and behind them at least
+    returns those that ``outputs`` names: the ones of ``outputs.Outputs``, followed by at least
     ``probabilities`` (B, V), the whole distribution over the catalogue.
     """
 

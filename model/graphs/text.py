@@ -1,4 +1,4 @@
-"""The graph of the text network: the network as it is, and the best items picked."""
+"""The graph of the text network: the network followed by TopK."""
 
 import torch
 from torch import Tensor
@@ -10,7 +10,7 @@ from model.outputs import Outputs
 
 
 class TextGraph(Servable):
-    """The network, and the best items picked."""
+    """Runs the network and picks the top items."""
 
     inputs = ("items", "actions", "gaps", "lengths")
     outputs = (*Outputs._fields, "probabilities", "user_vectors")
@@ -23,7 +23,7 @@ class TextGraph(Servable):
     def forward(
         self, items: Tensor, actions: Tensor, gaps: Tensor, lengths: Tensor
     ) -> tuple[Tensor, ...]:
-        """Top items, their probabilities, category probabilities, intent logits; and more."""
+        """Top items, their probabilities, category probabilities, intent logits; extras."""
         shares, categories, intents, query = self.network(items, actions, gaps, lengths)
         top_probs, top_items = torch.topk(shares, self.count, dim=1)
         return top_items, top_probs, torch.softmax(categories, dim=1), intents, shares, query

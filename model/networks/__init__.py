@@ -1,9 +1,9 @@
-"""The networks: one architecture a file, each a ``PreTrainedModel`` with its own configuration."""
+"""The networks: one architecture per file, each a ``PreTrainedModel`` with its configuration."""
 
 from importlib import import_module
 from typing import Any
 
-# Imported late: a worker on a CPU reads the names without having torch.
+# Imported lazily: a worker on a CPU reads the names and may lack torch.
 NETWORKS = {
     "transformer": "model.networks.transformer:TransformerModel",
     "gru": "model.networks.recurrent:GruModel",
@@ -15,6 +15,6 @@ NETWORKS = {
 
 
 def network_class(name: str) -> Any:
-    """The class of a network by its name, one of ``NETWORKS``."""
+    """The network class of this name, one of ``NETWORKS``."""
     module, _, attribute = NETWORKS[name].partition(":")
     return getattr(import_module(module), attribute)

@@ -1,6 +1,6 @@
 """The candidates: the few items that are scored for a user, and how each relates to the window.
 
-Item codes throughout, as ``model.features`` makes them; 0 stands where there is no candidate.
+All items are codes from ``model.features``; 0 means no candidate.
 """
 
 from typing import TYPE_CHECKING, NamedTuple
@@ -17,18 +17,18 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
 NOBODY = 0  # the code where there is no candidate
-RELATIONS = 7  # numbers that ``relate`` gives
+RELATIONS = 7  # the features of ``relate`` and the candidate's popularity
 
 
 class Neighbours(NamedTuple):
-    """What most often followed each item, by item code, best first."""
+    """The items that most often followed each item, by item code, best first."""
 
     codes: npt.NDArray[np.int64]  # (V + 2, M), NOBODY where there are fewer
-    shares: npt.NDArray[np.float32]  # (V + 2, M) of all that followed
+    shares: npt.NDArray[np.float32]  # (V + 2, M) of all items that followed
 
 
 def nearest(counts: "csr_array", most: int) -> Neighbours:
-    """The ``most`` best of each row of counts (V, V), the smaller index first among equals."""
+    """The ``most`` largest counts of each row (V, V), the smaller index first among equals."""
     items = counts.shape[0]
     ranked = rank_rows(counts)
     kept = ranked.ranks < most
@@ -44,16 +44,13 @@ def nearest(counts: "csr_array", most: int) -> Neighbours:
 
 
 def newest(items: Tensor, lengths: Tensor, count: int) -> Tensor:
-    """The newest ``count`` items of each window (B, L), newest first, padding where there is none.
-
-    Returns (B, count).
-    """
+    """The newest ``count`` items of each window (B, L), newest first, padded: (B, count)."""
     position = lengths.long()[:, None] - 1 - torch.arange(count, device=items.device)
     return items.long().gather(1, position.clamp(min=0)).masked_fill(position < 0, 0)
 
 
 def once(codes: Tensor, earlier: Tensor) -> Tensor:
-    """Candidates (B, N) with ``NOBODY`` for padding, unknown items, and what stood before.
+    """Candidates (B, N) with ``NOBODY`` for padding, unknown items and repetitions.
 
     ``earlier`` (N, N) is true below the diagonal.
     """
@@ -68,13 +65,13 @@ def relate(
     near: tuple[Tensor, Tensor],
     attribute: Tensor,
 ) -> Tensor:
-    """What each candidate (B, N) has to do with the window's items (B, L): (B, N, RELATIONS - 1).
+    """Relate each candidate (B, N) to the window's items (B, L): (B, N, RELATIONS - 1) features.
 
-    In this order: how often it stands in the window, log(1 + n); how recently, 1 / (1 + steps
-    back); the share of the window in its category, and how recent that is; by how much it goes
-    with the newest item, and with the newest ones, √share. ``near`` are the codes
-    and shares (B, R, M) of the neighbours of the newest R items, ``attribute`` (V + 2,) is the
-    category of each item code, 0 for none.
+    In this order: its count in the window, log(1 + n); its recency, 1 / (1 + steps back); the
+    share of the window in its category, and the recency of that category; its share among the
+    neighbours of the newest item, and of the newest R items, √share. ``near`` holds the codes and
+    shares (B, R, M) of the neighbours of the newest R items, ``attribute`` (V + 2,) the category
+    of each item code, 0 for none.
     """
     steps = lengths[:, None] - 1 - torch.arange(items.shape[1], device=items.device)
     recency = (1 / (1 + steps.clamp(min=0).float()))[:, None, :]  # (B, 1, L)
@@ -103,18 +100,18 @@ def relate(
 def log_counts(counts: Tensor, most: int) -> Tensor:
     """``log(1 + n)`` of whole numbers up to ``most``, looked up in a table.
 
-    ONNX Runtime's logarithms, powers and waves give other last bits to the last few numbers of an
-    array than to the others, so no function of that kind may see a whole batch.
+    ONNX Runtime's logarithm, power, sine and cosine give other last bits to the last few numbers
+    of an array than to the others, so none of them may be applied to a whole batch.
     """
     return torch.log1p(torch.arange(most + 1, device=counts.device).float())[counts.long()]
 
 
 def decays(steps: Tensor, most: int, decay: float) -> Tensor:
-    """``decay`` to the power of whole numbers of steps, fewer than ``most``; negative ones as 0."""
+    """``decay`` to the power of whole steps, all below ``most``; negative steps count as 0."""
     return (decay ** torch.arange(most, device=steps.device).float())[steps.long().clamp(min=0)]
 
 
 def _going_with(candidates: Tensor, codes: Tensor, shares: Tensor) -> Tensor:
-    """The sum of the shares (B, J) of each candidate (B, N) among the codes (B, J)."""
+    """The sum of the shares (B, J) of the codes (B, J) that equal each candidate (B, N)."""
     hits = (candidates[:, :, None] == codes[:, None, :]).float()
     return (hits * shares[:, None, :]).sum(dim=2)

@@ -1,8 +1,8 @@
-"""The click-through network: how likely a user acts on each of some candidates next.
+"""The click-through network: the probability that a user acts next on each of some candidates.
 
-A multi-layer perceptron over the pooled history, the candidate, what the two have to do with each
-other, and the hour, in the manner of Covington, Adams and Sargin, "Deep Neural Networks for
-YouTube Recommendations" (RecSys 2016).
+A multi-layer perceptron over the pooled history, the candidate, features that relate the two, and
+the hour, in the manner of Covington, Adams and Sargin, "Deep Neural Networks for YouTube
+Recommendations" (RecSys 2016).
 """
 
 import math
@@ -27,7 +27,7 @@ from model.networks.candidates import (
     relate,
 )
 
-RECENCY_DECAY = 0.7  # of an item's weight in the history, for each step back
+RECENCY_DECAY = 0.7  # of an item's weight in the history, per step back
 GAP_WIDTH = 8
 
 
@@ -48,9 +48,9 @@ class MlpConfig(PreTrainedConfig):  # type: ignore[no-untyped-call]
         width: int = 64,  # D
         hidden: tuple[int, int] = (512, 256),
         dropout: float = 0.3,
-        neighbours: int = 20,  # M, of each item
+        neighbours: int = 20,  # M, per item
         recent: int = 3,  # R: newest items whose neighbours are candidates
-        popular: int = 60,  # P: candidates for everybody
+        popular: int = 60,  # P: candidates for every user
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -69,20 +69,20 @@ class MlpConfig(PreTrainedConfig):  # type: ignore[no-untyped-call]
 
 
 class User(NamedTuple):
-    """What is known of B users, whatever the candidate."""
+    """The inputs of B users that do not depend on the candidate."""
 
     context: Tensor  # (B, X)
     mean: Tensor  # (B, D) of the window's item vectors
-    recent: Tensor  # (B, D) the same, the newer the heavier: the user's vector
+    recent: Tensor  # (B, D) the same weighted by recency: the user's vector
 
 
 class MlpModel(PreTrainedModel):  # type: ignore[no-untyped-call]
-    """From a window and candidates to the chance of each, and what the user is about to do."""
+    """Predicts the probability of each candidate and the user's intents from a window."""
 
     config_class = MlpConfig
     base_model_prefix = "mlp"
     item_attribute: Tensor  # (V + 2,) by item code: 0 none, else category + 1
-    popularity: Tensor  # (V + 2,) log of the share in the counts, less its mean
+    popularity: Tensor  # (V + 2,) log of the counts, less its mean
     popular: Tensor  # (P,) item codes, most popular first
     neighbour_codes: Tensor  # (V + 2, M)
     neighbour_shares: Tensor  # (V + 2, M)
@@ -101,7 +101,7 @@ class MlpModel(PreTrainedModel):  # type: ignore[no-untyped-call]
         self.out = nn.Linear(second, 1 + config.intents)
         self.dropout = nn.Dropout(config.dropout)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a log without such actions has a head without rows
+            warnings.simplefilter("ignore")  # a log without intent actions gives a head of 0 rows
             self.intent = nn.Sequential(
                 nn.Linear(context, second), nn.ReLU(), nn.Linear(second, config.intents)
             )
@@ -118,12 +118,12 @@ class MlpModel(PreTrainedModel):  # type: ignore[no-untyped-call]
         self.post_init()  # type: ignore[no-untyped-call]
 
     def _init_weights(self, module: nn.Module) -> None:
-        """Nothing: the modules start themselves, the same under every version of the library."""
+        """Do nothing: the modules initialise themselves, alike in every version of the library."""
 
     def set_items(
         self, categories: Tensor, counts: npt.NDArray[np.int64], neighbours: Neighbours
     ) -> None:
-        """Say what is known of the catalogue: category indices (V,), -1 for none, counts (V,)."""
+        """Fill the item tables from category indices (V,), -1 for none, counts (V,), neighbours."""
         self.item_attribute[FIRST_ITEM:] = categories.to(self.item_attribute) + 1
         logs = np.log(counts + 1.0)
         self.popularity[FIRST_ITEM:] = torch.from_numpy(logs - logs.mean()).to(self.popularity)
@@ -135,7 +135,7 @@ class MlpModel(PreTrainedModel):  # type: ignore[no-untyped-call]
     def item_vectors(self, codes: Tensor | None = None) -> Tensor:
         """Vectors of length √D/2 for these item codes (all, (V + 2, D), if None); padding's is 0.
 
-        Of such a length the products of two are neither lost nor loud among the other inputs.
+        At this length the products of two vectors are on the scale of the other inputs.
         """
         if codes is None:
             codes = torch.arange(len(self.item_attribute), device=self.item_attribute.device)
@@ -143,9 +143,9 @@ class MlpModel(PreTrainedModel):  # type: ignore[no-untyped-call]
         return functional.normalize(vectors, dim=-1) * (math.sqrt(self.config.width) / 2)
 
     def propose(self, items: Tensor, lengths: Tensor) -> Tensor:
-        """The candidates of each window (B, L): (B, P + R·M + L) codes, the same more than once.
+        """The candidates of each window (B, L): (B, P + R·M + L) codes, with duplicates.
 
-        What everybody acts on, what goes with the newest items, and the window itself.
+        They are the most popular items, the neighbours of the newest items, and the window itself.
         """
         recent = newest(items, lengths, self.config.recent)  # (B, R)
         near = self.neighbour_codes[recent].flatten(1)
@@ -161,7 +161,7 @@ class MlpModel(PreTrainedModel):  # type: ignore[no-untyped-call]
         hours: Tensor,
         vectors: Tensor,
     ) -> User:
-        """What is known of each user; ``vectors`` (B, L, D) are those of the items."""
+        """The inputs that depend on the user only; ``vectors`` (B, L, D) are those of the items."""
         steps = lengths[:, None] - 1 - torch.arange(items.shape[1], device=items.device)
         known = (items >= FIRST_ITEM).float()  # (B, L)
         mean = _pool(known, vectors)
@@ -171,8 +171,8 @@ class MlpModel(PreTrainedModel):  # type: ignore[no-untyped-call]
         types = functional.one_hot(actions.long(), self.config.actions + 1).float()
         real = (steps >= 0).float()
         counts = log_counts((types * real[..., None]).sum(dim=1), items.shape[1])
-        # The gap at a position ends with the next action; the newest one ends at the clock, which
-        # stands still where a score is asked for by an action. So it is the one before.
+        # The gap at a position ends with the next action. The newest gap ends at scoring time,
+        # which is zero when an action triggers the score, so the gap before it is used.
         waited = gaps.long().gather(1, _at(lengths - 2))[:, 0]
         waited = waited.masked_fill(lengths < 2, 0)
         newest_type = types.gather(1, _at(lengths - 1)[..., None].expand(-1, -1, types.shape[2]))
@@ -183,10 +183,10 @@ class MlpModel(PreTrainedModel):  # type: ignore[no-untyped-call]
     def judge(
         self, user: User, candidates: Tensor, vectors: Tensor, items: Tensor, lengths: Tensor
     ) -> Tensor:
-        """Log chances (B, N, 1 + A) of candidates (B, N) whose vectors are (B, N, D).
+        """Log probabilities (B, N, 1 + A) of candidates (B, N) whose vectors are (B, N, D).
 
-        The first is that the user acts on it next; the others that it is, besides, by this action
-        of ``config.intents``. What is no candidate gets a finite number without a meaning.
+        The first is that the user's next action is on the candidate; the others that it is also
+        this action of ``config.intents``. The values of ``NOBODY`` are finite but meaningless.
         """
         recent = newest(items, lengths, self.config.recent)
         near = self.neighbour_codes[recent], self.neighbour_shares[recent]  # (B, R, M)
@@ -209,7 +209,7 @@ class MlpModel(PreTrainedModel):  # type: ignore[no-untyped-call]
         hours: Tensor,
         candidates: Tensor,
     ) -> tuple[Tensor, Tensor]:
-        """Log chances (B, N, 1 + A) of these candidate codes (B, N), and intent logits (B, A)."""
+        """Log probabilities (B, N, 1 + A) of candidate codes (B, N), and intent logits (B, A)."""
         user = self.look(items, actions, gaps, lengths, hours, self.item_vectors(items.long()))
         vectors = self.item_vectors(candidates)
         return self.judge(user, candidates, vectors, items, lengths), self.intent(user.context)
@@ -218,12 +218,12 @@ class MlpModel(PreTrainedModel):  # type: ignore[no-untyped-call]
     def score_candidates(
         self, windows: Padded, candidates: npt.NDArray[np.integer[Any]]
     ) -> npt.NDArray[np.float32]:
-        """The chances (B, N, 1 + A) of given candidates, for whoever ranks a list of their own.
+        """The probabilities (B, N, 1 + A) of given candidates, to rank a list made elsewhere.
 
-        ``candidates`` (B, N) are catalogue indices, -1 where a user has fewer; those get 0. The
-        first chance is that the user's next action is on the item; the others that it is this
-        action of ``config.intents``, in their order. A candidate's chance does not depend on the
-        other candidates, so the chances of a list need not sum to one.
+        ``candidates`` (B, N) are catalogue indices, -1 where a user has fewer; those score 0. The
+        first probability is that the user's next action is on the item; the others that it is
+        also this action of ``config.intents``, in their order. A candidate's probability does not
+        depend on the other candidates, so those of a list need not sum to one.
         """
         codes = torch.from_numpy(candidates.astype(np.int64)) + FIRST_ITEM
         codes = codes.masked_fill(codes < FIRST_ITEM, NOBODY).to(self.device)
@@ -234,18 +234,18 @@ class MlpModel(PreTrainedModel):  # type: ignore[no-untyped-call]
 
 
 def _pool(weights: Tensor, vectors: Tensor) -> Tensor:
-    """The weighted mean (B, D) of vectors (B, L, D), 0 where nothing has a weight (B, L)."""
-    # Summed one after another: ReduceSum adds the weights of a user who is alone in another order.
+    """The weighted mean (B, D) of vectors (B, L, D), 0 where all weights (B, L) are 0."""
+    # A running sum: ReduceSum adds the weights of a batch of one in another order.
     total = weights.cumsum(dim=1)[:, -1:].clamp(min=torch.finfo(weights.dtype).tiny)
     return ((weights / total)[:, None, :] @ vectors)[:, 0]
 
 
-def _at(places: Tensor) -> Tensor:
-    return places.long().clamp(min=0)[:, None]  # (B, 1)
+def _at(positions: Tensor) -> Tensor:
+    return positions.long().clamp(min=0)[:, None]  # (B, 1)
 
 
 def _clock(hours: Tensor) -> Tensor:
-    """The hour of the week (B,) on two clocks, of a day and of a week, as points (B, 4)."""
+    """The hour of the week (B,) as points on a daily and a weekly circle, (B, 4)."""
     all_hours = torch.arange(WEEK_HOURS, device=hours.device).float()
     turns = [all_hours * (2 * math.pi / period) for period in (24, WEEK_HOURS)]
     points = torch.stack([wave(turn) for turn in turns for wave in (torch.sin, torch.cos)], dim=1)

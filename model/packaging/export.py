@@ -104,8 +104,8 @@ def _check(graph: Servable, path: Path, sample: Padded) -> None:
         ) from error
     ours = dict(zip(graph.outputs, answers, strict=True))
     with torch.inference_mode():
-        said = graph(*map(torch.from_numpy, inputs.values()))
-    theirs = {name: out.numpy() for name, out in zip(graph.outputs, said, strict=True)}
+        outputs = graph(*map(torch.from_numpy, inputs.values()))
+    theirs = {name: out.numpy() for name, out in zip(graph.outputs, outputs, strict=True)}
     # Items whose probabilities nearly agree may stand in either order, so the test is what
     # torch says of the items that ONNX Runtime named, and of the places they stand in.
     named = np.take_along_axis(theirs["probabilities"], ours["top_items"], axis=1)

@@ -41,14 +41,14 @@ Figures = Mapping[str, float | None]
 
 
 class Trial(NamedTuple):
-    """Events to measure on: what is asked about them, their fingerprint, and who hears of it."""
+    """Events to measure on: the questions, their fingerprint, and whom to tell the progress."""
 
     exam: "Exam"
     fingerprint: str
     tell: "Tell" = lambda _: None
 
-    def heard_by(self, tell: "Tell") -> "Trial":
-        """The same, with one who hears how many answers there are so far."""
+    def telling(self, tell: "Tell") -> "Trial":
+        """The same; ``tell`` is told how many answers there are so far."""
         return self._replace(tell=running_total(tell))
 
 
@@ -82,8 +82,8 @@ def shrink(
                 "before": measure(artifact, trial),
                 "after": _measure_draft(artifact, writer, trial),
             }
-            said = artifact.read_object(METRICS) | {SHRUNK: found}
-            writer.write_object(METRICS, said)
+            figures = artifact.read_object(METRICS) | {SHRUNK: found}
+            writer.write_object(METRICS, figures)
         origin = {"from": artifact.version, "from_bytes": size_bytes(artifact), "tables": "int8"}
         return _seal(artifact, writer, origin | found)
 
@@ -91,13 +91,13 @@ def shrink(
 def measure(artifact: Artifact, trial: Trial) -> dict[str, float | None]:
     """What a trial says of an artifact, served by the onnx engine."""
     exam = trial.exam
-    said = exam.ask_scorer(OnnxScorer(artifact), trial.tell)
+    answers = exam.ask_scorer(OnnxScorer(artifact), trial.tell)
     asked = exam.questions.targets != NO_NEXT
-    items = metrics.item_figures(said.ranks(exam.questions.targets)[asked])
+    items = metrics.item_figures(answers.ranks(exam.questions.targets)[asked])
     figures: dict[str, float | None] = dict(items)
-    assert said.chances is not None, "who serves tells of the intents"
+    assert answers.chances is not None, "who serves tells of the intents"
     for column, intent in enumerate(artifact.config.intents):
-        labels, chances = exam.questions.intents[:, column], said.chances[:, column]
+        labels, chances = exam.questions.intents[:, column], answers.chances[:, column]
         figures[f"{intent} ece"] = metrics.intent_figures(labels, chances)["ece"]
     named = {name: figures[name] for name in shrunk_figures(artifact.config.intents)}
     return {name: None if f is None else round(f, DIGITS) for name, f in named.items()}

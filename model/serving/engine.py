@@ -91,11 +91,11 @@ class ArtifactScorer(ABC):
         ragged = flatten(sequences, self.catalogue, self._config)
         shares = np.stack([self.catalogue.shares(counts) for counts in self._counts])
         parts = [part_of_day(sequence.now_ms) for sequence in sequences]
-        said = shares.astype(np.float32)[parts]
+        probabilities = shares.astype(np.float32)[parts]
         for rows in _chunks(ragged, self._chunk_rows):
             _, found = self._run_further(pad(ragged, rows), (PROBABILITIES,))
-            said[rows] = found[PROBABILITIES]
-        return said
+            probabilities[rows] = found[PROBABILITIES]
+        return probabilities
 
     def sample(self, count: int) -> list[Sequence]:
         """Made-up sequences to warm up and measure with: eight actions on average, always equal.

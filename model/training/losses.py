@@ -74,11 +74,11 @@ def next_item_loss(
     alone = learnt_in_all.logsumexp(1) - learnt.logsumexp(1)
     if rules is None or shares is None:
         return alone.mean()
-    told = rules + torch.log(shares.clamp(min=NO_SHARE))  # (N, E · L)
-    told_too = torch.cat([learnt_in_all, rules], 1).logsumexp(1) - torch.cat(
-        [learnt, told], 1
+    ruled = rules + torch.log(shares.clamp(min=NO_SHARE))  # (N, E · L)
+    with_rules = torch.cat([learnt_in_all, rules], 1).logsumexp(1) - torch.cat(
+        [learnt, ruled], 1
     ).logsumexp(1)
-    return ((1 - ALONE_SHARE) * told_too + ALONE_SHARE * alone).mean()
+    return ((1 - ALONE_SHARE) * with_rules + ALONE_SHARE * alone).mean()
 
 
 def category_loss(logits: Tensor, categories: Tensor) -> Tensor:

@@ -84,9 +84,9 @@ def came_true(histories: Histories, labels: Labels) -> Floats:
     intents = labels.intents.shape[1]
     added = np.zeros((n_users, 2, intents))
     for column in range(intents):
-        told = labels.intents[:, column]
-        known = np.bincount(users[told != CENSORED], minlength=n_users)
-        yes = np.bincount(users[told == 1], minlength=n_users)
+        happened = labels.intents[:, column]
+        known = np.bincount(users[happened != CENSORED], minlength=n_users)
+        yes = np.bincount(users[happened == 1], minlength=n_users)
         added[:, 0, column] = yes / np.maximum(known, 1)
         added[:, 1, column] = known > 0
     return added / math.sqrt(2 * max(intents, 1))

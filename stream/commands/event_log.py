@@ -2,25 +2,23 @@
 
 import csv
 import heapq
-from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from operator import attrgetter
 from pathlib import Path
-from tempfile import TemporaryFile
-from typing import IO, Any, NamedTuple
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
 
 import msgspec
-import numpy as np
 import orjson
 
+from model.data.external_sort import in_time_order
+from model.times import parse_iso_ms
 from stream.errors import LatelyError
 from stream.events import MAX_TS_MS
 
 SUFFIXES = (".jsonl", ".ndjson", ".csv", ".parquet")
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NUMBERS = {"price", "quantity"}
 
 
@@ -80,30 +78,25 @@ class ReplayLog:
     def entries(self) -> Iterator[Entry]:
         """All events in order of time; those of the same time keep their order in the files.
 
-        A file that is not in order is first copied to a temporary file, and takes 16 bytes of
-        memory per event.
+        A file that is not in order is sorted in temporary files, if it does not fit into 64 MB of
+        memory (`model.data.external_sort`).
         """
         with ExitStack() as scratch:
             files = [
-                _entries(path) if ordered else _sorted(_entries(path), _scratch_file(scratch))
+                _entries(path) if ordered else _sorted(_entries(path), _scratch_folder(scratch))
                 for path, ordered in zip(self.paths, self.in_order, strict=True)
             ]
             yield from heapq.merge(*files, key=attrgetter("ts_ms"))
 
 
-def _scratch_file(stack: ExitStack) -> IO[bytes]:
-    return stack.enter_context(TemporaryFile(prefix="lately-replay-"))
+def _scratch_folder(stack: ExitStack) -> Path:
+    return Path(stack.enter_context(TemporaryDirectory(prefix="lately-replay-")))
 
 
-def _sorted(entries: Iterable[Entry], file: IO[bytes]) -> Iterator[Entry]:
-    times, ends = array("q"), array("q", [0])
-    for entry in entries:
-        times.append(entry.ts_ms)
-        ends.append(ends[-1] + file.write(entry.value))
-    for place in np.argsort(np.frombuffer(times, np.int64), kind="stable"):
-        file.seek(ends[place])
-        value = file.read(ends[place + 1] - ends[place])
-        yield Entry(times[place], _head(value).user_id, value)
+def _sorted(entries: Iterable[Entry], folder: Path) -> Iterator[Entry]:
+    timed = ((entry.ts_ms, entry.value) for entry in entries)
+    for ts_ms, value in in_time_order(timed, folder):
+        yield Entry(ts_ms, _head(value).user_id, value)
 
 
 def _entries(path: Path) -> Iterator[Entry]:
@@ -131,10 +124,7 @@ _head = msgspec.json.Decoder(_Head).decode
 
 def _ts_ms(ts: int | str) -> int:
     if isinstance(ts, str):
-        moment = datetime.fromisoformat(ts)
-        if moment.tzinfo is None:
-            raise ValueError(f"the time {ts!r} has no zone")
-        ts = (moment - _EPOCH) // timedelta(milliseconds=1)
+        ts = parse_iso_ms(ts)
     if not 0 <= ts <= MAX_TS_MS:
         raise ValueError(f"the time {ts} is out of range")
     return ts

@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[2]
 SCHEMAS = ROOT / "stream" / "schemas"
 DOCUMENTS = [
     ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
     ROOT / "SECURITY.md",
     ROOT / "benchmarks" / "README.md",
     *(ROOT / "docs").rglob("*.md"),

@@ -48,12 +48,16 @@ class Client:
         await self._producer.start()
         self._lax_producer = AIOKafkaProducer(bootstrap_servers=self.bootstrap)
         await self._lax_producer.start()
+        self._ends_reader = AIOKafkaConsumer(bootstrap_servers=self.bootstrap)
+        self._ends_lock = asyncio.Lock()
+        await self._ends_reader.start()
         return admin
 
     def close(self) -> None:
         """Hang up."""
         self._call(self._producer.stop())
         self._call(self._lax_producer.stop())
+        self._call(self._ends_reader.stop())
         self._call(self._admin.close())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(CALL_S)
@@ -181,6 +185,8 @@ class Client:
 
     async def _partitions(self, consumer: AIOKafkaConsumer, topic: str) -> list[TopicPartition]:
         await consumer._client.set_topics([topic])
+        if consumer.partitions_for_topic(topic) is None:  # it may have been made since it was asked
+            await consumer._client.force_metadata_update()
         found = consumer.partitions_for_topic(topic)
         return [TopicPartition(topic, partition) for partition in sorted(found or ())]
 
@@ -189,14 +195,11 @@ class Client:
         return self._call(self._ends(topic))
 
     async def _ends(self, topic: str) -> dict[int, int]:
-        consumer = AIOKafkaConsumer(bootstrap_servers=self.bootstrap)
-        await consumer.start()
-        try:
-            partitions = await self._partitions(consumer, topic)
-            ends = await consumer.end_offsets(partitions)
+        # Tests poll this: a connection for each call would take a tenth of a core.
+        async with self._ends_lock:
+            partitions = await self._partitions(self._ends_reader, topic)
+            ends = await self._ends_reader.end_offsets(partitions)
             return {tp.partition: end for tp, end in ends.items()}
-        finally:
-            await consumer.stop()
 
     def committed(self, group: str, topic: str) -> dict[int, int]:
         """The group's committed offset of each partition that has one."""

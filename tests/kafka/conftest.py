@@ -2,10 +2,14 @@
 
 import os
 import re
+import shutil
 import uuid
 from collections.abc import Callable, Iterator
-from functools import cache
+from contextlib import suppress
+from functools import cache, partial
 from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any
 
 import pytest
 
@@ -15,6 +19,7 @@ from tests.kafka.broker import Broker, Unavailable
 from tests.kafka.client import Client
 from tests.kafka.load import Load
 from tests.kafka.message import Message
+from tests.kafka.schedule import group_of
 from tests.kafka.secure_broker import SecureBroker
 from tests.kafka.stage import Stage
 from tests.kafka.worker import Settings
@@ -24,10 +29,37 @@ OpenStage = Callable[..., Stage]
 MakeLoad = Callable[..., list[Message]]
 
 
+BOOTSTRAP = "LATELY_TEST_BOOTSTRAP"
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes(config: pytest.Config) -> None:
+    """Start one broker for all processes of ``pytest -n``, from the process that starts them."""
+    if BOOTSTRAP in os.environ:
+        return
+    folder = Path(mkdtemp(prefix="lately-kafka-"))
+    config.add_cleanup(partial(shutil.rmtree, folder, ignore_errors=True))
+    broker = Broker(folder)
+    config.add_cleanup(broker.stop)
+    with suppress(Unavailable):  # the fixture then says why
+        broker.start()
+        os.environ[BOOTSTRAP] = broker.bootstrap  # the processes inherit it
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Deal out the groups of tests to whichever process is free."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    scheduler = LoadScopeScheduling(config, log)
+    scheduler._split_scope = group_of
+    return scheduler
+
+
 @pytest.fixture(scope="session")
 def bootstrap(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A Kafka to test on: the one of LATELY_TEST_BOOTSTRAP, or one of our own."""
-    if given := os.environ.get("LATELY_TEST_BOOTSTRAP"):
+    if given := os.environ.get(BOOTSTRAP):
         yield given
         return
     broker = Broker(tmp_path_factory.mktemp("kafka"))

@@ -1,11 +1,12 @@
 """The oracle fails when the worker is broken on purpose; without this its silence says nothing."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 
 from tests.kafka.conftest import MakeLoad, OpenStage
+from tests.kafka.message import Message
 from tests.kafka.stage import Stage
 from tests.kafka.worker import Worker
 from tests.oracle.answers import Answers
@@ -16,16 +17,21 @@ pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
 CRASH_S = 60.0
 
 
-def crash_and_restart(stage: Stage, load: MakeLoad, mutant: str) -> Worker:
+def crash_and_restart(stage: Stage, messages: Sequence[Message], mutant: str) -> Worker:
     """Let the mutant crash amid the events, start it again, and let it commit the rest."""
-    messages = load(0, n_events=6_500)
     crashing = stage.start(mutant=mutant).wait_ready()
-    stage.flow(messages[:6_000], per_s=1500).result()
+    rest = len(messages) // 13
+    stage.flow(messages[:-rest], per_s=1500).result()
     assert crashing.wait(CRASH_S) == -9, f"{mutant} did no harm:\n{crashing.tail()}"
     again = stage.start(mutant=mutant)
-    stage.feed(messages[6_000:])
+    stage.feed(messages[-rest:])
     stage.wait_committed()
     return again
+
+
+def once_each(messages: Sequence[Message]) -> list[Message]:
+    """The first message of every key: what a crash takes from a user, no later event makes good."""
+    return list({message.key: message for message in reversed(messages)}.values())
 
 
 @pytest.mark.parametrize(
@@ -40,8 +46,10 @@ def crash_and_restart(stage: Stage, load: MakeLoad, mutant: str) -> Worker:
 def test_oracle_finds(
     mutant: str, checks: set[str], open_stage: OpenStage, load: MakeLoad, answers: Answers
 ) -> None:
-    stage = open_stage()
-    crash_and_restart(stage, load, mutant).stop()
+    stage, messages = open_stage(), load(0, n_events=6_500)
+    if mutant == "premature":  # it crashes in its first batch, of few users who may all come again
+        messages = once_each(messages)
+    crash_and_restart(stage, messages, mutant).stop()
     differences = examine(stage.evidence(), answers)
 
     print(report(differences))
@@ -127,7 +135,7 @@ def test_oracle_finds_nothing_when_there_is_only_the_crash(
     open_stage: OpenStage, load: MakeLoad, answers: Answers
 ) -> None:
     stage = open_stage()
-    worker = crash_and_restart(stage, load, "faithful")
+    worker = crash_and_restart(stage, load(0, n_events=6_500), "faithful")
     stage.wait_quiet()
     worker.stop()
     differences = examine(stage.evidence(), answers)

@@ -74,7 +74,8 @@ class Reader:
         """It is run by .ci/run, which is where this test is run, too."""
         target = command.removeprefix("make ").split()[0]
         ci = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
-        assert re.search(rf'^(make|tests "\S+") {target}\b', ci, re.MULTILINE), command
+        step = rf'^( +make|(step|beside) ".+" (make|tests)) {target}\b'
+        assert re.search(step, ci, re.MULTILINE), command
 
     def run(self, command: str) -> None:
         """It ends by itself, and well."""

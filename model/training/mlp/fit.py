@@ -62,8 +62,8 @@ def fit(data: TrainingData, plan: Plan, report: Callable[[Progress], None]) -> F
     nn.Module.to(network, "cpu")
     nn.Module.eval(network)
     events = useful(data.held_out_labels)
-    said = predict(network, data, plan, sample(events, JUDGED_EVENTS, plan.recipe.seed))
-    return Fitted(network, said)
+    predictions = predict(network, data, plan, sample(events, JUDGED_EVENTS, plan.recipe.seed))
+    return Fitted(network, predictions)
 
 
 def build(data: TrainingData, plan: Plan) -> MlpModel:

@@ -44,7 +44,7 @@ def search(
 ) -> Chances:
     """The likeliest model that several searches find, each from chances drawn by the seed.
 
-    ``tell`` hears how many searches there were, and the −log likelihood of the last one, in nats
+    ``tell`` is told how many searches there were, and the −log likelihood of the last one, in nats
     a symbol. Raises ``DataError`` if none found a likelihood that is a number.
     """
     filled = sessions.lengths > 0

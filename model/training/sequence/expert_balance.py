@@ -119,8 +119,8 @@ def _fit(evidence: Evidence, temperature: int) -> tuple[float, Tensor]:
     def loss() -> Tensor:
         optimizer.zero_grad()
         added = torch.cat([torch.zeros(BUCKETS, 1), balance], dim=1)[evidence.buckets]
-        said = torch.logsumexp(hits + added, 1) - torch.logsumexp(masses + added, 1)
-        cost = RIDGE * balance.square().mean() - said.mean()
+        gain = torch.logsumexp(hits + added, 1) - torch.logsumexp(masses + added, 1)
+        cost = RIDGE * balance.square().mean() - gain.mean()
         cost.backward()  # type: ignore[no-untyped-call]
         return cost
 
@@ -149,13 +149,13 @@ def _weigh(network: SequenceModel, found: Positions, table: Tensor) -> Evidence:
     codes = found.items.long()
     shares = network.shares[:, codes].transpose(0, 1).float()  # (N, E, L, M)
     ours = (network.companions[codes] == target[..., None])[:, None]  # (N, 1, L, M)
-    told = found.rules + torch.log((shares * ours).sum(-1))
+    ruled = found.rules + torch.log((shares * ours).sum(-1))
     copied = found.copies.masked_fill(found.items != target, -torch.inf)
     whole = found.rules + torch.log(shares.sum(-1))
     ours_alone = scores.gather(1, target - FIRST_ITEM)  # (N, 1)
     temperatures = torch.tensor(TEMPERATURES, device=scores.device)
     masses = [found.copies.logsumexp(1, True), whole.logsumexp(2)]
-    hits = [copied.logsumexp(1, True), told.logsumexp(2)]
+    hits = [copied.logsumexp(1, True), ruled.logsumexp(2)]
     return Evidence(
         torch.stack(
             [(scores / temperature).logsumexp(1) for temperature in TEMPERATURES], 1

@@ -43,12 +43,12 @@ def fit(data: TrainingData, plan: Plan, report: Callable[[Progress], None]) -> F
     """
     run = Run(data, plan, report)
     network, steps, balance = run.search()
-    said = predict(network, run.held_out, JUDGED_WINDOWS, plan.recipe.seed)
+    predictions = predict(network, run.held_out, JUDGED_WINDOWS, plan.recipe.seed)
     if plan.refit:
         network = run.repeat(steps, balance)
     nn.Module.to(network, "cpu")
     files = {ATTRIBUTES: {"values": list(run.values)}}
-    return Fitted(network, said, plan.refit, files, run.made)
+    return Fitted(network, predictions, plan.refit, files, run.made)
 
 
 class Run:

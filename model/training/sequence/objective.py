@@ -52,12 +52,12 @@ class Objective(nn.Module):
             batch.inputs.lengths.astype(np.int64),
         )
         support = support_of(torch.from_numpy(left.sums).to(device))
-        said = self.network.look(items, actions, gaps, window, support=support)
+        found = self.network.look(items, actions, gaps, window, support=support)
         intents = torch.from_numpy(batch.intents).to(device)
-        loss = self._weights.intent * intent_loss(self.network.intent(said.states), intents)
+        loss = self._weights.intent * intent_loss(self.network.intent(found.states), intents)
         if not len(rows):
             return loss
-        state = said.states[rows, positions]  # (N, D)
+        state = found.states[rows, positions]  # (N, D)
         queries, bias = self.network.generate(state), self.network.out.bias[FIRST_ITEM:]
         return (
             loss
@@ -67,7 +67,7 @@ class Objective(nn.Module):
                 negatives=queries @ theirs.T + (bias[negatives] - correction),
                 hits=targets[:, None] == negatives,
                 **_others(
-                    said, items, torch.from_numpy(left.shares).to(device), rows, positions, targets
+                    found, items, torch.from_numpy(left.shares).to(device), rows, positions, targets
                 ),
             )
         )
@@ -90,13 +90,13 @@ class Objective(nn.Module):
 
 
 def _others(
-    said: States, items: Tensor, shares: Tensor, rows: Tensor, positions: Tensor, targets: Tensor
+    found: States, items: Tensor, shares: Tensor, rows: Tensor, positions: Tensor, targets: Tensor
 ) -> dict[str, Tensor]:
     """What copy and rules say at N positions, as ``next_item_loss`` takes it."""
     return {
-        "copies": said.copies[rows, positions],
+        "copies": found.copies[rows, positions],
         "copied": items[rows] == (targets + FIRST_ITEM)[:, None],
-        "rules": said.rules[rows, :, positions].flatten(1),
+        "rules": found.rules[rows, :, positions].flatten(1),
         "shares": shares[rows, :, positions].flatten(1),
     }
 

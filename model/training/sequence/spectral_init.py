@@ -53,7 +53,7 @@ def _information(counts: Counts) -> "csr_array":
     rows, columns = np.divmod(counts.keys, items)
     rowwise = counts.sums.astype(np.float64)
     smooth = rowwise**SMOOTHING
-    told = np.log(counts.values * smooth.sum() / (rowwise[rows] * smooth[columns]))
-    kept = told > 0
-    table = (told[kept].astype(np.float32), (rows[kept], columns[kept]))
+    information = np.log(counts.values * smooth.sum() / (rowwise[rows] * smooth[columns]))
+    kept = information > 0
+    table = (information[kept].astype(np.float32), (rows[kept], columns[kept]))
     return csr_array(table, shape=(items, items))

@@ -26,8 +26,8 @@ class TitleVectors(NamedTuple):
     @property
     def made(self) -> dict[str, object]:
         """What a manifest says of them."""
-        said = {"titles": self.source, "titles_unused": self.unused}
-        return {name: value for name, value in said.items() if value}
+        record = {"titles": self.source, "titles_unused": self.unused}
+        return {name: value for name, value in record.items() if value}
 
 
 NO_TITLES = TitleVectors(None, None)

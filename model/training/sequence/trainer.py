@@ -53,7 +53,7 @@ class Trainer:
         self._accelerator, self._checkpoint, self._minutes = accelerator, checkpoint, minutes
         optimizer = optimizer_of(self._network, recipe)
         self._rates = [group["lr"] for group in optimizer.param_groups]
-        self._objective, self._optimizer = accelerator.build_tables(objective, optimizer)
+        self._objective, self._optimizer = accelerator.prepare(objective, optimizer)
         self._average = Average(self._network, recipe.average_decay)
         self._world = accelerator.num_processes
         self._epoch_steps = max(1, batches.count(recipe.padded_tokens) // self._world)

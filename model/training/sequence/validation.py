@@ -45,10 +45,10 @@ def predict(network: SequenceModel, held_out: Batches, most: int, seed: int) -> 
     with eval_mode(network):
         table = network.item_vectors()
         for batch in held_out.in_order(PADDED_TOKENS, most, seed):
-            said = look(network, batch, table)
-            ranks += [_ranks(network, part, table) for part in positions(said, batch)]
+            found = look(network, batch, table)
+            ranks += [_ranks(network, part, table) for part in positions(found, batch)]
             real = np.arange(batch.inputs.items.shape[1]) < batch.inputs.lengths[:, None]
-            logits.append(network.intent(said.states).cpu().numpy()[real])
+            logits.append(network.intent(found.states).cpu().numpy()[real])
             intents.append(batch.intents[real])
     return Predictions(np.concatenate(ranks), np.concatenate(logits), np.concatenate(intents))
 
@@ -59,15 +59,17 @@ def look(network: SequenceModel, batch: Batch, table: Tensor) -> States:
     return network.look(items, actions, gaps, table[items.long()])
 
 
-def positions(said: States, batch: Batch) -> Iterator[Positions]:
+def positions(found: States, batch: Batch) -> Iterator[Positions]:
     """The positions of a batch that have a next item, some at a time."""
-    device = said.states.device
+    device = found.states.device
     items = torch.from_numpy(batch.inputs.items).to(device)
     next_items = torch.from_numpy(batch.next_items).to(device)
     rows, columns = torch.nonzero(next_items != NO_NEXT, as_tuple=True)
     for r, p in zip(torch.split(rows, AT_ONCE), torch.split(columns, AT_ONCE), strict=True):
-        rules = said.rules[r, :, p]
-        yield Positions(said.states[r, p], said.copies[r, p], rules, items[r], p, next_items[r, p])
+        rules = found.rules[r, :, p]
+        yield Positions(
+            found.states[r, p], found.copies[r, p], rules, items[r], p, next_items[r, p]
+        )
 
 
 def _ranks(network: SequenceModel, positions: Positions, table: Tensor) -> npt.NDArray[np.int64]:

@@ -121,9 +121,9 @@ class Older(NamedTuple):
 
     def _start_new_items(self, network: SequenceModel, names: Names) -> None:
         new = torch.tensor(self._unknown(names.items, "item.weight"), dtype=torch.long)
-        said = network.item_vectors(new, torch.zeros(len(new), 1)).norm(dim=1) > 0
+        described = network.item_vectors(new, torch.zeros(len(new), 1)).norm(dim=1) > 0
         # Without a word on them they keep their random start: 0 has no direction to turn to.
-        network.item.weight[new[said]] = 0
+        network.item.weight[new[described]] = 0
         network.out.bias[new] = self.network.out.bias[FIRST_ITEM:].median()
 
     def _check(self, network: SequenceModel) -> None:

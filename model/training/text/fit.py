@@ -52,11 +52,11 @@ def fit(data: TrainingData, plan: Plan, report: Callable[[Progress], None]) -> F
     network = build(data, plan, TextEncoder.open(plan.encoder, plan.device))
     nn.Module.to(network, plan.device)
     _Training(network, data, plan, report).run()
-    said = predict(
+    predictions = predict(
         network, data, plan, sample(useful(data.held_out_labels), JUDGED_EVENTS, plan.recipe.seed)
     )
     nn.Module.to(network, "cpu")
-    return Fitted(network, said)
+    return Fitted(network, predictions)
 
 
 class _Training(Epochs):

@@ -96,7 +96,7 @@ def test_without_wish_or_titles_there_are_no_vectors(shop: Read) -> None:
 
 
 def test_an_encoder_that_was_named_must_be_there(shop: Read, tmp_path: Path) -> None:
-    with pytest.raises(ScorerError, match="no text encoder can be loaded"):
+    with pytest.raises(ScorerError, match="cannot load a text encoder"):
         read_title_vectors(shop.data, replace(shop.plan, encoder=tmp_path))
 
 
