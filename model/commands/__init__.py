@@ -1,1 +1,1 @@
-"""The model's commands: one group a file, mounted by ``model.cli``."""
+"""The model's commands: one group per file, mounted by ``model.cli``."""

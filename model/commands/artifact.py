@@ -1,4 +1,4 @@
-"""The commands that look at an artifact, verify it, add items to it, or make it smaller."""
+"""The commands that inspect, verify, extend and shrink an artifact."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 NOTHING = "–"
 Out = Annotated[Path, typer.Option(help="The folder to write the new artifact to.")]
-Overwrite = Annotated[bool, typer.Option(help="Replace an artifact that is there.")]
+Overwrite = Annotated[bool, typer.Option(help="Replace an existing artifact.")]
 
 
 def inspect(folder: Folder, as_json: Json = False) -> None:
-    """Show what an artifact is, from which data, how well it does, and how large it is."""
+    """Show an artifact's configuration, training data, quality and size."""
     from model.artifact.artifact import inspect, inspect_metrics
     from model.artifact.page import page
 
@@ -41,18 +41,18 @@ def verify(folder: Folder, as_json: Json = False) -> None:
 def extend(
     folder: Folder,
     items: Annotated[
-        Path, typer.Option(help="Items: item_id, category, title, and whatever else.")
+        Path, typer.Option(help="Items: item_id, category, title and other attributes.")
     ],
     out: Out,
     encoder: Annotated[
         Path | None,
         typer.Option(
-            help="The folder of the text encoder it was trained with, if it was not lately[text]'s."
+            help="The folder of the text encoder used in training, if not the one of lately[text]."
         ),
     ] = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Add items that an artifact lacks, known by their titles and attributes alone."""
+    """Add new items to an artifact, based on their titles and attributes alone."""
     need_training()
     from model.artifact.artifact import Artifact
     from model.data.log import read_items
@@ -63,7 +63,7 @@ def extend(
     newer = write(older, known, out, encoder=encoder, overwrite=overwrite)
     added = newer.manifest.items - older.manifest.items
     typer.echo(
-        f"{out}: {newer.config.name} {newer.version}, {added:,} items more than {older.version}"
+        f"{out}: {newer.config.name} {newer.version}, {added:,} more items than {older.version}"
     )
 
 
@@ -72,12 +72,12 @@ def shrink(
     out: Out,
     events: Annotated[
         list[Path] | None,
-        typer.Option(help="A log to measure on, as `lately evaluate` takes it; may be repeated."),
+        typer.Option(help="A log to measure on, as for `lately evaluate`; may be repeated."),
     ] = None,
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
-    """Write an artifact with int8 tables and no weights, for the onnx engine, and measure it."""
+    """Write a copy with int8 tables and no weights, for the onnx engine, and measure it."""
     need_training()
     from model.artifact.artifact import SHRUNK, Artifact
     from model.packaging.shrink import shrink as write
@@ -86,15 +86,15 @@ def shrink(
 
     whole = Artifact.open(folder)
     trial = _trial(whole, events) if events else None
-    with progress("measuring", 2 * len(trial.exam) if trial else 0) as tell:
-        small = write(whole, out, trial and trial.telling(tell), overwrite=overwrite)
+    with progress("measuring", 2 * len(trial.exam) if trial else 0) as update:
+        small = write(whole, out, trial and trial.telling(update), overwrite=overwrite)
     found = {**small.manifest.made[SHRUNK], "bytes": size_bytes(small), "version": small.version}
     if as_json:
         typer.echo(json.dumps(found))
         return
     typer.echo(columns(_before_and_after(found, whole.config.intents), texts=1))
     if trial is None:
-        typer.echo("quality: nothing was measured; give --events to measure what int8 costs")
+        typer.echo("quality: not measured; give --events to measure the loss from int8")
 
 
 def _trial(artifact: "Artifact", events: list[Path]) -> "Trial":

@@ -1,4 +1,4 @@
-"""What the model's commands share: their arguments, and how they speak."""
+"""Arguments, checks and output shared by the model's commands."""
 
 import json
 import os
@@ -23,7 +23,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def need_training() -> None:
-    """Raise ``ModelError`` with what to install, if the extra ``train`` is not there."""
+    """Raise ``ModelError`` with what to install if the extra ``train`` is missing."""
     from importlib.util import find_spec
 
     from model.errors import ModelError
@@ -34,7 +34,7 @@ def need_training() -> None:
 
 
 def need_privacy() -> None:
-    """Raise ``ModelError`` with what to install, if the extra ``private`` is not there."""
+    """Raise ``ModelError`` with what to install if the extra ``private`` is missing."""
     from importlib.util import find_spec
 
     from model.errors import ModelError
@@ -44,15 +44,15 @@ def need_privacy() -> None:
 
 
 def processes() -> int:
-    """How many were started together, by ``torchrun`` or ``accelerate launch``."""
+    """The number of processes started together by ``torchrun`` or ``accelerate launch``."""
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 @contextmanager
-def place_of(folder: Path) -> Iterator[Path]:
-    """Where this process writes an artifact to: of several, all but the first one throw it away.
+def output_folder(folder: Path) -> Iterator[Path]:
+    """The folder for this process's artifact: a temporary one in all but the first process.
 
-    ``RANK`` is what ``torchrun`` and ``accelerate launch`` tell each process.
+    ``torchrun`` and ``accelerate launch`` set ``RANK`` for each process.
     """
     if int(os.environ.get("RANK", "0")) == 0:
         yield folder
@@ -62,7 +62,7 @@ def place_of(folder: Path) -> Iterator[Path]:
 
 
 def write_json(path: Path | None, figures: dict[str, Any]) -> None:
-    """Write the figures, if there is a path; raises ``ModelError`` if it cannot be written."""
+    """Write the figures if a path is given; raises ``ModelError`` if it cannot be written."""
     if path is None:
         return
     from model.errors import ModelError
@@ -74,18 +74,18 @@ def write_json(path: Path | None, figures: dict[str, Any]) -> None:
 
 
 def say(line: str) -> None:
-    """A line beside the answer, for people."""
+    """Print a note for the user on stderr, apart from the result."""
     print(line, file=sys.stderr, flush=True)
 
 
 def columns(rows: list[list[str]], texts: int) -> str:
-    """Rows under one another; the first ``texts`` columns to the left, figures to the right."""
+    """Aligned rows: the first ``texts`` columns to the left, figures to the right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = []
     for row in rows:
         cells = [
-            cell.ljust(width) if place < texts else cell.rjust(width)
-            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+            cell.ljust(width) if column < texts else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
         ]
         lines.append("  ".join(cells).rstrip())
     return "\n".join(lines)

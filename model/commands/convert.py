@@ -1,4 +1,4 @@
-"""The command ``lately convert``: a public data set into an event log."""
+"""The command ``lately convert``: converts a public data set into an event log."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -42,10 +42,10 @@ def convert(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
-    """Turn a public data set into events, in order of time.
+    """Convert a public data set into events, in order of time.
 
-    Rows that are no event, or of another time, are counted by reason and shown. A TIME is ISO
-    8601 with a zone, as 2018-03-03T10:00:00+08:00.
+    Rows that are not events, or outside the span, are counted by reason and reported. A TIME is
+    ISO 8601 with a zone, such as 2018-03-03T10:00:00+08:00.
     """
     if name not in FORMATS:
         raise typer.BadParameter(f"{name!r} is unknown; choose one of {NAMES}")
@@ -62,13 +62,13 @@ def convert(
 def run(
     name: str, paths: list[Path], out: Path, items: Path | None = None, span: Span = ALL_TIMES
 ) -> ConversionReport:
-    """Convert and write; raises DataError, also when not one event came out.
+    """Convert and write; raises DataError, also if there are no events.
 
-    The span cuts the events; the items are always those of the whole set.
+    The span selects events only; the items are always those of the whole set.
     """
     conversion = Conversion.of(FORMATS[name], paths)
     if items is not None and not any(source.table.to_item for source in conversion.sources):
-        raise DataError(f"{paths[0]}: says nothing of items; leave out --items")
+        raise DataError(f"{paths[0]}: has no data on items; leave out --items")
     conversion.keep_items = items is not None
     report = conversion.report
     with (
@@ -76,7 +76,7 @@ def run(
         _scratch_beside(out) as scratch,
     ):
         ordered = _ordered(span.of(conversion.events(), report), Path(scratch))
-        write_events(_some(_counted(ordered, report), report), out)
+        write_events(_not_empty(_counted(ordered, report), report), out)
     if items is not None:
         write_items(conversion.items.values(), items)
     return report
@@ -88,7 +88,7 @@ def _check_suffix(path: Path, suffixes: tuple[str, ...], option: str) -> None:
 
 
 def _scratch_beside(out: Path) -> "TemporaryDirectory[str]":
-    # On the disk of the output, as it needs about the same room.
+    # On the disk of the output, as it needs about the same space.
     try:
         return TemporaryDirectory(prefix=".lately-", dir=out.parent)
     except OSError as error:
@@ -101,11 +101,11 @@ def _ordered(events: Iterable[Event], scratch: Path) -> Iterator[Event]:
 
 
 def _counted(events: Iterable[Event], report: ConversionReport) -> Iterator[Event]:
-    """Count the events and drop duplicates, which stand at the same moment in time order."""
-    moment, seen = None, set[str]()
+    """Count the events and drop duplicates, which have the same time."""
+    current_ms, seen = None, set[str]()
     for event in events:
-        if event["ts"] != moment:
-            moment, seen = event["ts"], set()
+        if event["ts"] != current_ms:
+            current_ms, seen = event["ts"], set()
         if event["event_id"] in seen:
             report.reject("a duplicate of another row", describe_event(event))
             continue
@@ -114,7 +114,7 @@ def _counted(events: Iterable[Event], report: ConversionReport) -> Iterator[Even
         yield event
 
 
-def _some(events: Iterator[Event], report: ConversionReport) -> Iterator[Event]:
+def _not_empty(events: Iterator[Event], report: ConversionReport) -> Iterator[Event]:
     yield from events
     if not report.events:
         reasons = "; ".join(f"{rows} rows: {why}" for why, rows in report.rejected.most_common())

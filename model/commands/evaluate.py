@@ -1,4 +1,4 @@
-"""The command that evaluates: a model beside every baseline."""
+"""The command ``evaluate``: compares a model with every baseline."""
 
 from pathlib import Path
 from typing import Annotated
@@ -13,13 +13,13 @@ def evaluate(
     events: Events,
     json_file: JsonFile = None,
     plots: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Also draw the figures, as SVG, into here.")
+        Path | None, typer.Option(metavar="DIR", help="Also write plots of the figures, as SVG.")
     ] = None,
 ) -> None:
-    """Ask the model, and each baseline, before every event that it was not trained on.
+    """Test the model and each baseline on every event that the model was not trained on.
 
-    Give the log it was trained on too: then its users are not strangers, and the baselines can
-    learn from what it learnt from.
+    Give the training log too: then the histories of its users are known, and the baselines can
+    be fitted on the same events as the model.
     """
     need_training()
     from model.artifact.artifact import Artifact
@@ -36,8 +36,8 @@ def evaluate(
     histories = read_histories(frame, artifact.read_catalogue(), artifact.config)
     scorer = load_scorer(folder)
     exam = examine(artifact, histories, say)
-    with progress("evaluating", len(exam) * (1 + len(BASELINES))) as tell:
-        judged = run(artifact, scorer, exam, tell, say)
+    with progress("evaluating", len(exam) * (1 + len(BASELINES))) as update:
+        judged = run(artifact, scorer, exam, update, say)
     typer.echo(table(judged.evaluation))
     figures = {"artifact": artifact.version, **judged.evaluation.to_json()}
     if plots is not None:

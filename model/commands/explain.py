@@ -1,4 +1,4 @@
-"""The command that explains: which of a user's actions carry the score of an item."""
+"""The command ``explain``: which of a user's actions contribute to the score of an item."""
 
 import json
 from collections.abc import Callable
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class ReadSequence(Protocol):
-    """Whoever knows the events and the state reads them for us: the stream."""
+    """Reads a user's sequence; implemented by the stream, which knows events and state."""
 
     def __call__(self, source: str, state_dir: Path | None) -> "Sequence":
         """The sequence of a file of events, or of a user in a worker's state directory."""
@@ -24,7 +24,7 @@ class ReadSequence(Protocol):
 
 
 def explain_command(read: ReadSequence) -> Callable[..., None]:
-    """The command ``explain``, with this way to read a sequence."""
+    """The command ``explain``, which reads the sequence with ``read``."""
 
     def explain(
         source: Annotated[
@@ -34,11 +34,11 @@ def explain_command(read: ReadSequence) -> Callable[..., None]:
         artifact: FolderOption,
         state_dir: Annotated[
             Path | None,
-            typer.Option(help="A worker's state: then USER_OR_FILE is a user's id in there."),
+            typer.Option(help="A worker's state directory: then USER_OR_FILE is a user's id."),
         ] = None,
         as_json: Json = False,
     ) -> None:
-        """Show which past actions carry the score of an item: leave each out, and ask again."""
+        """Show what each past action contributes to the score of an item, by leaving it out."""
         from model.artifact.artifact import Artifact
         from model.serving.onnx import OnnxScorer
         from model.understanding.explain import explain
@@ -50,11 +50,11 @@ def explain_command(read: ReadSequence) -> Callable[..., None]:
 
 
 def page(found: "Explanation") -> str:
-    """An explanation for people: what the model says, then each action, the newest first."""
-    said = ", ".join(f"{name} {100 * p:.2f} %" for name, p in found.intent.items())
+    """An explanation as text: the model's prediction, then each action, the newest first."""
+    intents = ", ".join(f"{name} {100 * p:.2f} %" for name, p in found.intent.items())
     first = (
-        f"{found.item_id}: {100 * found.probability:.2f} %, place {found.rank:,} of "
-        f"{found.items:,} ({found.quality}); {said}"
+        f"{found.item_id}: {100 * found.probability:.2f} %, rank {found.rank:,} of "
+        f"{found.items:,} ({found.quality}); {intents}"
     )
     rows = [["time (UTC)", "action", "item", found.item_id, *found.intent]]
     for action in reversed(found.actions):
@@ -67,5 +67,5 @@ def page(found: "Explanation") -> str:
                 *(f"{100 * change:+.2f}" for change in changes),
             ]
         )
-    legend = "Each action with the percentage points that it adds, the newest first:"
+    legend = "Percentage points that each action adds, the newest first:"
     return "\n".join([first, legend, "", columns(rows, texts=3)])

@@ -1,4 +1,4 @@
-"""The command that rewrites event logs with pseudonyms for users."""
+"""The command ``pseudonymise``: rewrites event logs with pseudonyms for users."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 def pseudonymise(
     events: Events,
-    key: Annotated[Path, typer.Option(help="A file with the secret, of 16 bytes and more.")],
+    key: Annotated[Path, typer.Option(help="A file with the secret key, at least 16 bytes.")],
     out: Annotated[Path, typer.Option(help="The event log to write: .jsonl, .csv or .parquet.")],
 ) -> None:
-    """Write event logs again, as one, with users, sessions and event ids under pseudonyms.
+    """Merge event logs into one, with pseudonyms for users, sessions and event ids.
 
     The same key gives the same pseudonyms, here and in a producer. Columns that are not in the
-    contract are left out, for they may name anybody.
+    contract are left out, because they might identify a person.
     """
     from model.data.pseudonyms import Pseudonyms
     from model.formats.output import EVENT_SUFFIXES, write_events
@@ -28,7 +28,7 @@ def pseudonymise(
     if out.suffix not in EVENT_SUFFIXES:
         raise typer.BadParameter(f"--out {out}: expected a name with {' or '.join(EVENT_SUFFIXES)}")
     if out.exists():
-        raise typer.BadParameter(f"--out {out}: is there already; name another file")
+        raise typer.BadParameter(f"--out {out}: already exists; name another file")
     names = Pseudonyms.from_file(key)
     need_training()
     rows = 0
@@ -41,11 +41,11 @@ def pseudonymise(
                 yield event
 
     write_events(counted(), out)
-    typer.echo(f"{out}: {rows:,} rows under pseudonyms")
+    typer.echo(f"{out}: {rows:,} rows with pseudonyms")
 
 
 def rewritten(path: Path, names: "Pseudonyms") -> Iterator[dict[str, Any]]:
-    """The rows of a log under pseudonyms, in their order, some at a time; raises ``DataError``."""
+    """The rows of a log with pseudonyms, in order, read in batches; raises ``DataError``."""
     import polars as pl
 
     from model.data.log_files import COLUMNS, open_log_file, polars_errors

@@ -1,4 +1,4 @@
-"""The command that shows which items are alike."""
+"""The command ``similar``: shows which items are alike."""
 
 import json
 from typing import Annotated, get_args
@@ -7,7 +7,7 @@ import typer
 
 from model.commands.common import FolderOption, Json, columns
 
-Top = Annotated[int, typer.Option(min=1, help="How many to show.")]
+Top = Annotated[int, typer.Option(min=1, help="The number of items to show.")]
 
 
 def similar(
@@ -17,7 +17,7 @@ def similar(
     top: Top = 10,
     as_json: Json = False,
 ) -> None:
-    """Show the items nearest to one: by who acts on them, or by their texts."""
+    """Show the items most similar to one, by user behaviour or by their texts."""
     from model.artifact.artifact import Artifact
     from model.understanding.similar import By, similar
 

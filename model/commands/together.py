@@ -1,4 +1,4 @@
-"""The command that shows what is bought together."""
+"""The command ``together``: shows what is bought together."""
 
 import json
 from pathlib import Path
@@ -16,17 +16,19 @@ def together(
     events: Events,
     by: Annotated[str, typer.Option(help="item or category.")] = "item",
     item: Annotated[
-        str | None, typer.Option(help="Only what goes with this item, or category.")
+        str | None, typer.Option(help="Only pairs with this item, or category.")
     ] = None,
-    top: Annotated[int, typer.Option(min=1, help="How many pairs to show.")] = 20,
-    action: Annotated[str, typer.Option(help="What counts as buying.")] = "buy",
+    top: Annotated[int, typer.Option(min=1, help="The number of pairs to show.")] = 20,
+    action: Annotated[str, typer.Option(help="The action that counts as buying.")] = "buy",
     window_h: Annotated[
-        float, typer.Option(min=0.01, help="Hours that make one basket; 24 are a day in UTC.")
+        float, typer.Option(min=0.01, help="Hours of one basket; 24 are a day in UTC.")
     ] = 24.0,
-    min_count: Annotated[int, typer.Option(min=1, help="Leave rarer pairs out.")] = 5,
+    min_count: Annotated[
+        int, typer.Option(min=1, help="Leave out pairs in fewer baskets than this.")
+    ] = 5,
     as_json: Json = False,
 ) -> None:
-    """Show what the same users buy on the same day, by how much oftener than by chance."""
+    """Show what the same users buy on the same day, ranked by lift over chance."""
     from importlib.util import find_spec
 
     from model.errors import ModelError
@@ -38,7 +40,7 @@ def together(
         raise ModelError("polars is not installed; pip install 'lately[train]'")
     found = _count(events, by, item, top, action, window_h, min_count)
     if found.left_out:
-        say(f"note: {found.left_out:,} baskets are too large to be a shopper's, and left out")
+        say(f"note: {found.left_out:,} baskets are too large for a shopper and were left out")
     if as_json:
         pairs = [pair._asdict() for pair in found.pairs]
         typer.echo(json.dumps({"baskets": found.baskets, "pairs": pairs}))
@@ -47,9 +49,9 @@ def together(
 
 
 def page(found: "Together", min_count: int) -> str:
-    """The pairs for people."""
+    """The pairs as text."""
     if not found.pairs:
-        return f"no pair is in {min_count:,} of {found.baskets:,} baskets or more"
+        return f"no pair is in at least {min_count:,} of {found.baskets:,} baskets"
     rows = [["", "goes with", "baskets", "support", "confidence", "lift"]]
     rows += [
         [

@@ -1,4 +1,4 @@
-"""The command that trains: from event logs to an artifact."""
+"""The command ``train``: trains a model on event logs and writes its artifact."""
 
 from collections.abc import Callable, Mapping
 from inspect import signature
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from model.commands.common import need_privacy, need_training, place_of, say, write_json
+from model.commands.common import need_privacy, need_training, output_folder, say, write_json
 from model.commands.train_options import TrainOptions
 
 if TYPE_CHECKING:
@@ -24,15 +24,15 @@ def train(**given: Any) -> None:
         need_privacy()
     config = options.config()
     need_training()
-    _set_torch_up(options.device, options.threads)
+    _set_up_torch(options.device, options.threads)
     artifact, figures = _run(options, options.plan(config))
     write_json(options.json_file, figures)
     if unused := artifact.manifest.made.get("titles_unused"):
         say(f"note: {unused}")
     if options.is_private:
-        _tell_promise(options, artifact)
+        _print_guarantee(options, artifact)
     else:
-        _tell_figures(options, artifact, figures["held_out"])
+        _print_figures(options, artifact, figures["held_out"])
 
 
 # Typer reads the options from the table.
@@ -40,7 +40,7 @@ train.__signature__ = signature(TrainOptions)  # type: ignore[attr-defined]
 
 
 def _run(options: TrainOptions, plan: "Plan") -> "tuple[Artifact, dict[str, Any]]":
-    """The artifact and its figures, read before a process that is not the first throws it away."""
+    """The artifact and its figures, read before all but the first process delete theirs."""
     from model.artifact.artifact import METRICS
     from model.data.log import EventLog, read_items
     from model.progress import progress
@@ -49,24 +49,24 @@ def _run(options: TrainOptions, plan: "Plan") -> "tuple[Artifact, dict[str, Any]
     items = read_items(options.items) if options.items else {}
     log = EventLog.open(options.events)
     say(f"{log.rows:,} rows, {log.duplicates:,} duplicates, {log.forgotten:,} forgotten")
-    with place_of(options.out) as folder, progress("training", STEPS) as tell:
+    with output_folder(options.out) as folder, progress("training", STEPS) as update:
         artifact = run(
-            log, plan, folder, items=items, overwrite=options.overwrite, report=_reporter(tell)
+            log, plan, folder, items=items, overwrite=options.overwrite, report=_reporter(update)
         )
         return artifact, artifact.read_object(METRICS)
 
 
-def _set_torch_up(device: str, threads: int) -> None:
+def _set_up_torch(device: str, threads: int) -> None:
     import torch
 
     if device != "cpu" and not (device == "cuda" and torch.cuda.is_available()):
-        raise typer.BadParameter(f"--device {device} is not there; use cpu")
+        raise typer.BadParameter(f"--device {device} is not available; use cpu")
     torch.set_num_threads(threads)
 
 
-def _reporter(tell: Callable[[int], None]) -> "Callable[[Progress], None]":
+def _reporter(update: Callable[[int], None]) -> "Callable[[Progress], None]":
     def report(progress: "Progress") -> None:
-        tell(int(progress.done * STEPS))
+        update(int(progress.done * STEPS))
         if found := progress.validation:
             say(
                 f"epoch {progress.epoch:.3g}: loss {progress.loss:.3f}, held out "
@@ -76,18 +76,20 @@ def _reporter(tell: Callable[[int], None]) -> "Callable[[Progress], None]":
     return report
 
 
-def _tell_promise(options: TrainOptions, artifact: "Artifact") -> None:
-    promise = artifact.manifest.made["privacy"]
+def _print_guarantee(options: TrainOptions, artifact: "Artifact") -> None:
+    guarantee = artifact.manifest.made["privacy"]
     typer.echo(
-        f"{options.out}: {options.name} {artifact.version}, ε {promise['epsilon']}, "
-        f"δ {promise['delta']:.1e} for each of {promise['users']:,} users; evaluate it on later "
-        "events"
+        f"{options.out}: {options.name} {artifact.version}, ε {guarantee['epsilon']}, "
+        f"δ {guarantee['delta']:.1e} for each of {guarantee['users']:,} users; evaluate it on "
+        "later events"
     )
 
 
-def _tell_figures(options: TrainOptions, artifact: "Artifact", held_out: Mapping[str, Any]) -> None:
-    _say_if_known_before(artifact.manifest.made, held_out)
-    _say_if_uncalibrated(held_out, options.horizon_s)
+def _print_figures(
+    options: TrainOptions, artifact: "Artifact", held_out: Mapping[str, Any]
+) -> None:
+    _warn_if_trained_before(artifact.manifest.made, held_out)
+    _warn_if_uncalibrated(held_out, options.horizon_s)
     model, popularity = (held_out["items"][who] for who in (options.name, "popularity"))
     typer.echo(
         f"{options.out}: {options.name} {artifact.version}, Recall@20 {model['recall@20']:.3f} on "
@@ -95,16 +97,16 @@ def _tell_figures(options: TrainOptions, artifact: "Artifact", held_out: Mapping
     )
 
 
-def _say_if_known_before(made: Mapping[str, Any], held_out: Mapping[str, Any]) -> None:
+def _warn_if_trained_before(made: Mapping[str, Any], held_out: Mapping[str, Any]) -> None:
     until_ms = made.get("from", {}).get("trained_until_ms")
     if until_ms and until_ms > held_out["from_ms"]:
         say(
-            "note: the older model had learnt from some of the newest events already, so the "
-            "figures on them flatter; evaluate on a later log"
+            "note: the older model was already trained on some of the newest events, so the "
+            "figures on them are too good; evaluate on a later log"
         )
 
 
-def _say_if_uncalibrated(held_out: Mapping[str, Any], horizon_s: int) -> None:
+def _warn_if_uncalibrated(held_out: Mapping[str, Any], horizon_s: int) -> None:
     if any(found["n"] == 0 for found in held_out["intents"].values()):
         span_s = (held_out["until_ms"] - held_out["from_ms"]) // 1000
         say(

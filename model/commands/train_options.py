@@ -1,4 +1,4 @@
-"""The options of ``lately train``: their table, what is refused of them, and the plan they make."""
+"""The options of ``lately train``: their table, their checks and the plan they give."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ EPOCHS, PRIVATE_EPOCHS = 100, 20
 
 @dataclass(frozen=True, slots=True)
 class TrainOptions:
-    """One field an option, in the order of the help."""
+    """The options, one field each, in the order of the help."""
 
     events: Events
     out: Annotated[Path, typer.Option(help="The folder to write the artifact to.")]
@@ -32,14 +32,12 @@ class TrainOptions:
     )
     epochs: Annotated[
         int | None,
-        typer.Option(
-            min=1, help="Passes over the log, at most 100; with --dp-epsilon just so many, 20."
-        ),
+        typer.Option(min=1, help="Passes over the log: at most 100; with --dp-epsilon exactly 20."),
     ] = None
     items: Annotated[
-        Path | None, typer.Option(help="Items: item_id, category, title, and whatever else.")
+        Path | None, typer.Option(help="Items: item_id, category, title and other attributes.")
     ] = None
-    name: Annotated[str, typer.Option(help="What scores call the model.")] = "lately"
+    name: Annotated[str, typer.Option(help="The model's name in the scores.")] = "lately"
     seed: Annotated[int, typer.Option(help="The same seed gives the same weights.")] = 0
     horizon_s: Annotated[
         int, typer.Option(min=1, help="Seconds within which a cart or buy counts.")
@@ -47,63 +45,61 @@ class TrainOptions:
     actions: Annotated[str, typer.Option(help="All actions of the log.")] = "click,cart,buy"
     dim: Annotated[int, typer.Option(min=2, help="Width of the vectors, even.")] = 96
     held_out: Annotated[
-        float, typer.Option(min=0.01, max=0.5, help="Newest share of the log to check on.")
+        float, typer.Option(min=0.01, max=0.5, help="The newest share of the log, to validate on.")
     ] = 0.1
     tune: Annotated[
-        str, typer.Option(help=f"What of the text encoder bert trains: {', '.join(TUNES)}.")
+        str, typer.Option(help=f"Layers of the text encoder that bert trains: {', '.join(TUNES)}.")
     ] = "top"
     encoder: Annotated[
         Path | None,
-        typer.Option(help="A folder with a BERT-family text encoder, instead of lately[text]'s."),
+        typer.Option(help="A folder with a BERT-family text encoder, to replace lately[text]'s."),
     ] = None
     refit: Annotated[
-        bool, typer.Option(help="In the end learn again, from the newest share too.")
+        bool, typer.Option(help="In the end, train again with the newest share included.")
     ] = True
     checkpoints: Annotated[
-        Path | None, typer.Option(help="A folder to go on from, should the training break off.")
+        Path | None, typer.Option(help="A folder for checkpoints, to resume an aborted training.")
     ] = None
-    texts: Annotated[bool, typer.Option(help="Let the items' titles say what an item is like.")] = (
-        True
-    )
+    texts: Annotated[bool, typer.Option(help="Use the items' titles as features.")] = True
     start: Annotated[
         Path | None,
-        typer.Option("--from", help="An older artifact, to start from what it learnt."),
+        typer.Option("--from", help="An older artifact whose weights to start from."),
     ] = None
     dp_epsilon: Annotated[
         float | None,
-        typer.Option(min=0.01, help="Let no user change the model by more than this ε."),
+        typer.Option(min=0.01, help="Train with differential privacy for each user, with this ε."),
     ] = None
     dp_delta: Annotated[
         float | None,
-        typer.Option(min=1e-15, max=0.1, help="But for this δ; a tenth of one in all users."),
+        typer.Option(min=1e-15, max=0.1, help="The δ; default: 0.1 / number of users."),
     ] = None
     dp_clip: Annotated[
-        float, typer.Option(min=1e-3, help="The longest gradient that a user may give.")
+        float, typer.Option(min=1e-3, help="The norm to which each user's gradient is clipped.")
     ] = 1.0
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu"
     threads: Annotated[int, typer.Option(min=1, help="Processor threads.")] = 1
-    overwrite: Annotated[bool, typer.Option(help="Replace an artifact that is there.")] = False
+    overwrite: Annotated[bool, typer.Option(help="Replace an existing artifact.")] = False
     json_file: JsonFile = None
 
     @property
     def is_private(self) -> bool:
-        """Whether a promise is made to the users."""
+        """Whether to train with differential privacy."""
         return self.dp_epsilon is not None
 
     def check(self) -> None:
-        """Raise ``BadParameter`` for the first thing that makes no sense."""
-        for wrong, line in self._misfits():
+        """Raise ``BadParameter`` for the first invalid option or combination."""
+        for wrong, line in self._checks():
             if wrong:
                 raise typer.BadParameter(line)
 
     def config(self) -> "ArtifactConfig":
-        """What training and serving share; raises ``BadParameter`` for values that do not fit."""
+        """The artifact's configuration; raises ``BadParameter`` for invalid values."""
         from model.baselines import BASELINES
         from model.config import ArtifactConfig
 
         if self.name in BASELINES:
             raise typer.BadParameter(
-                f"--name {self.name} is what a baseline is called; choose another"
+                f"--name {self.name} is the name of a baseline; choose another"
             )
         actions = tuple(action.strip() for action in self.actions.split(","))
         intents = tuple(action for action in INTENTS if action in actions)
@@ -115,7 +111,7 @@ class TrainOptions:
             raise typer.BadParameter(str(error)) from None
 
     def plan(self, config: "ArtifactConfig") -> "Plan":
-        """What to make of the log."""
+        """The plan of the training."""
         from model.training.plan import Plan
 
         return Plan(
@@ -146,40 +142,43 @@ class TrainOptions:
             return None
         return Privacy(self.dp_epsilon, self.dp_delta, self.dp_clip)
 
-    def _misfits(self) -> Iterator[tuple[object, str]]:
-        """Each thing that may be wrong, whether it is, and what to say then."""
+    def _checks(self) -> Iterator[tuple[object, str]]:
+        """Each check: whether it fails, and the message if so."""
         network, tune, dim = self.network, self.tune, self.dim
         yield network not in TRAININGS, f"{network!r} is unknown; choose one of {NETWORKS}"
         yield tune not in TUNES, f"--tune {tune}: choose one of {', '.join(TUNES)}"
-        only_afresh = TRAININGS[network] != SEQUENCE_TRAINING
-        yield self.start and only_afresh, f"--from: {network} always starts afresh; leave it out"
+        not_sequence = TRAININGS[network] != SEQUENCE_TRAINING
+        yield (
+            self.start and not_sequence,
+            f"--from: {network} is always trained from scratch; leave it out",
+        )
         yield dim % 2, f"--dim {dim}: expected an even number"
         alone = "--dp-epsilon" if self.is_private else network
         yield (
-            processes() > 1 and (self.is_private or only_afresh),
+            processes() > 1 and (self.is_private or not_sequence),
             f"{alone} trains in one process, {processes()} were started",
         )
         if self.is_private:
-            yield from ((wrong, f"--dp-epsilon: {line}") for wrong, line in self._breaches())
+            yield from ((wrong, f"--dp-epsilon: {line}") for wrong, line in self._privacy_checks())
 
-    def _breaches(self) -> Iterator[tuple[object, str]]:
-        """What would break the promise of privacy, or cannot keep it."""
+    def _privacy_checks(self) -> Iterator[tuple[object, str]]:
+        """The checks of options that differential privacy excludes or requires."""
         unfit = TRAININGS[self.network] != SEQUENCE_TRAINING
-        yield unfit, f"{self.network} cannot be trained so; see --network"
-        yield self.start, "--from may know the same users already; leave it out"
+        yield unfit, f"{self.network} cannot be trained with privacy; choose another --network"
+        yield self.start, "the model of --from may have seen the same users; leave it out"
         yield (
             self.checkpoints,
-            "--checkpoints are not written, for steps do not follow from the seed",
+            "--checkpoints are not supported, as the seed does not determine the steps",
         )
         yield (
             self.minutes,
-            "--minutes would tell how long the users' events took; say it by --epochs",
+            "--minutes would reveal how long the users' events took; use --epochs",
         )
         yield (
             self.items is None,
-            "the log's own items tell of who acted on them; give the list by --items",
+            "a catalogue from the log would reveal the users' items; give it by --items",
         )
         yield (
             not self.refit,
-            "nothing is held out, for that would tell of users, too; leave out --no-refit",
+            "nothing is held out, as that would reveal users too; leave out --no-refit",
         )

@@ -1,1 +1,1 @@
-"""The synthetic shop: its catalogue, its shoppers, and the demo artifact trained on it."""
+"""The synthetic shop: its catalogue, its shoppers and the demo artifact trained on it."""

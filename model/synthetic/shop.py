@@ -1,11 +1,11 @@
-"""The made shop: its items, its shoppers, and what they do, the same for a seed everywhere.
+"""The synthetic shop: its items, shoppers and events, the same for a seed on every platform.
 
 Only the standard library's ``random()`` and exact arithmetic are used, never a logarithm or a
 power, whose last digit differs between platforms.
 
-What can be learnt from it: shoppers stay in a category until their interest shifts, and then in
-the new one; an item leads on to a few others; people have favourite brands and items; who comes
-back to an item puts it into the cart; carts of the ``eager`` categories are bought.
+A model can learn from it: shoppers stay in a category until their interest shifts, and then in
+the new one; an item leads to a few others; shoppers have favourite brands and items; an item
+viewed again is often put into the cart; carts of the ``eager`` categories are often bought.
 """
 
 import heapq
@@ -28,7 +28,7 @@ P_CART = 0.03
 P_CART_WHEN_BACK = 0.45
 P_BUY = 0.05
 P_BUY_EAGER = 0.40
-# (share, shortest, longest) of the pause after an action, in milliseconds.
+# (share, shortest, longest) pause after an action, in milliseconds.
 PAUSES_MS = ((0.6, 3_000, 15_000), (0.3, 15_000, 60_000), (0.1, 60_000, 240_000))
 MEAN_PAUSE_MS = sum(share * (low + high) / 2 for share, low, high in PAUSES_MS)
 _PAUSE_SUMS = list(accumulate(share for share, _, _ in PAUSES_MS))
@@ -37,7 +37,7 @@ DAYS_BETWEEN_VISITS_MS = 2 * 86_400_000
 
 
 class ShopItem(NamedTuple):
-    """One thing on sale; the price is in euros."""
+    """One item on sale; the price is in euros."""
 
     item_id: str
     title: str
@@ -46,14 +46,14 @@ class ShopItem(NamedTuple):
 
 
 class Weighted:
-    """A draw of one of several numbers, the earlier the likelier: weight 1 / (rank + 3)."""
+    """A weighted draw from several numbers: weight 1 / (rank + 3), so earlier ones are likelier."""
 
     def __init__(self, members: Sequence[int]) -> None:
         self._members = members
         self._sums = list(accumulate(1 / (rank + 3) for rank in range(len(members))))
 
     def draw(self, rng: Random) -> int:
-        """One member. There must be at least one."""
+        """Draw one member. There must be at least one."""
         return self._members[bisect(self._sums, rng.random() * self._sums[-1])]
 
     def __len__(self) -> int:
@@ -61,7 +61,7 @@ class Weighted:
 
 
 class Persona(NamedTuple):
-    """What one shopper likes, in every session: categories best first, a brand, some items."""
+    """One shopper's lasting preferences: categories best first, a brand, some items."""
 
     user_id: str
     categories: Weighted
@@ -71,7 +71,7 @@ class Persona(NamedTuple):
 
 @dataclass(slots=True)
 class Session:
-    """One visit under way; ``views`` counts the looks at each item in it."""
+    """One visit in progress; ``views`` counts its views of each item."""
 
     session_id: str
     persona: Persona
@@ -83,7 +83,7 @@ class Session:
 
 
 def _below(rng: Random, n: int) -> int:
-    # randrange() draws differently from one Python to the next; random() is promised not to.
+    # randrange() may draw differently in another version of Python; random() is guaranteed not to.
     return int(rng.random() * n)
 
 
@@ -97,10 +97,10 @@ def _pause_ms(rng: Random) -> int:
 
 
 class Shop:
-    """A shop with its items; ``events`` lets shoppers in.
+    """A shop with its items; ``events`` generates what its shoppers do.
 
-    The same ``seed`` gives the same shop, and the same shopper is the same person in every call
-    of ``events``, so that a model trained on one stream knows the shoppers of another.
+    The same ``seed`` gives the same shop, and a shopper has the same persona in every call of
+    ``events``, so that a model trained on one stream applies to the shoppers of another.
     """
 
     def __init__(self, seed: int, n_items: int = 600, n_categories: int = 24) -> None:
@@ -122,7 +122,7 @@ class Shop:
         ]
         self._category = [number % n_categories for number in range(n_items)]
         self._brand = [_below(rng, len(BRANDS)) for _ in range(n_items)]
-        self.items = [self._made_item(number, rng) for number in range(n_items)]
+        self.items = [self._item(number, rng) for number in range(n_items)]
         self._popular_categories = Weighted(_shuffled(rng, range(n_categories)))
         self._shelves = [Weighted(self._shelf(index, rng)) for index in range(n_categories)]
         self._brand_shelves = {
@@ -139,11 +139,11 @@ class Shop:
         seed: int = 0,
         events_per_s: float | None = None,
     ) -> Iterator[dict[str, Any]]:
-        """What the shoppers do from ``start_ms`` on, without end, in order of time.
+        """The shoppers' events from ``start_ms`` on, endless, in order of time.
 
-        Each event has all fields of the wire contract; ``quantity`` only where something is
-        bought. Without ``events_per_s`` a shopper comes about every two days. A rate too high
-        for so few shoppers shortens the pauses between their actions, so that it is reached.
+        Each event has all fields of the wire contract; ``quantity`` only if its action is buy.
+        Without ``events_per_s`` a shopper visits about every two days. If the rate is too high
+        for the number of shoppers, the pauses between their actions are shortened to reach it.
         """
         rng = Random(f"events {self.seed} {seed}")
         natural = n_shoppers * MEAN_ACTIONS / (DAYS_BETWEEN_VISITS_MS / 1000)
@@ -175,7 +175,7 @@ class Shop:
                 doors.leave(shopper)
 
     def persona(self, shopper: int) -> Persona:
-        """Who shopper number ``shopper`` is; made anew each time, so none need be kept."""
+        """The persona of shopper number ``shopper``; computed on every call, to store none."""
         rng = Random(f"shopper {self.seed} {shopper}")
         liked: list[int] = []
         while len(liked) < min(3, len(self._shelves)):
@@ -186,13 +186,13 @@ class Shop:
         favourites = tuple(self._pick(category, brand, rng) for category in liked)
         return Persona(f"shopper-{shopper:05d}", Weighted(liked), brand, favourites)
 
-    def _made_item(self, number: int, rng: Random) -> ShopItem:
+    def _item(self, number: int, rng: Random) -> ShopItem:
         words = CATEGORIES[self._category[number]]
-        place = number // len(self._eager)
-        noun = words.nouns[place % len(words.nouns)]
-        # Each noun comes in each finish once before an edition begins.
-        finish = FINISHES[(place % len(words.nouns) + place // len(words.nouns)) % len(FINISHES)]
-        edition = place // (len(words.nouns) * len(FINISHES))
+        index = number // len(self._eager)
+        noun = words.nouns[index % len(words.nouns)]
+        # Each noun is combined with each finish once before the next edition begins.
+        finish = FINISHES[(index % len(words.nouns) + index // len(words.nouns)) % len(FINISHES)]
+        edition = index // (len(words.nouns) * len(FINISHES))
         title = f"{BRANDS[self._brand[number]]} {noun}, {finish}"
         if edition:
             title += f", edition {edition + 1}"
@@ -205,7 +205,7 @@ class Shop:
         return _shuffled(rng, (m for m in members if brand is None or self._brand[m] == brand))
 
     def _goes_with(self, item: int, rng: Random) -> list[int]:
-        # Three of the same category, the same brand first, then one of what goes with it.
+        # Three of the same category, the same brand first, then one of the partner category.
         category = self._category[item]
         shelf = self._shelf(category, rng)
         shelf.sort(key=lambda other: self._brand[other] != self._brand[item])
@@ -225,17 +225,17 @@ class Shop:
         return Session(session_id, persona, self._category[item], item, views={item: 1})
 
     def _advance(self, session: Session, rng: Random) -> bool:
-        """Let the shopper do the next thing; False when the visit is over."""
+        """Advance to the shopper's next action; False if the visit is over."""
         if session.cart and rng.random() < self._p_buy(session.cart[-1]):
             session.item, session.action = session.cart.pop(), "buy"
             return True
         if rng.random() < P_SESSION_ENDS:
             return False
-        if self._wants_it(session, rng):
+        if self._puts_into_cart(session, rng):
             session.cart.append(session.item)
             session.action = "cart"
             return True
-        session.item = self._next_look(session, rng)
+        session.item = self._next_view(session, rng)
         session.category, session.action = self._category[session.item], "click"
         session.views[session.item] = session.views.get(session.item, 0) + 1
         return True
@@ -243,13 +243,13 @@ class Shop:
     def _p_buy(self, item: int) -> float:
         return P_BUY_EAGER if self._eager[self._category[item]] else P_BUY
 
-    def _wants_it(self, session: Session, rng: Random) -> bool:
+    def _puts_into_cart(self, session: Session, rng: Random) -> bool:
         if session.action != "click" or session.item in session.cart:
             return False
         back = session.views[session.item] > 1
         return rng.random() < (P_CART_WHEN_BACK if back else P_CART)
 
-    def _next_look(self, session: Session, rng: Random) -> int:
+    def _next_view(self, session: Session, rng: Random) -> int:
         if session.action == "buy":
             return self._pick(self._partner[session.category], session.persona.brand, rng)
         dice = rng.random()
@@ -283,7 +283,7 @@ class Shop:
 
 
 class _Doors:
-    """Who may come in: a shopper makes one visit at a time, the first ones come most often."""
+    """Draws the visitors: a shopper makes one visit at a time, the first ones visit most often."""
 
     def __init__(self, n_shoppers: int) -> None:
         if n_shoppers < 1:
@@ -292,10 +292,10 @@ class _Doors:
         self._inside: set[int] = set()
 
     def enter(self, rng: Random) -> int | None:
-        """A shopper who is not inside, or None when nobody turned up."""
+        """A shopper who is not visiting, or None if eight draws found none."""
         for _ in range(8):
-            # The product of two uniform numbers leans to 0: a tenth of the shoppers makes a
-            # third of the visits, and no table of weights is needed.
+            # The product of two uniform numbers tends to 0: a tenth of the shoppers makes a
+            # third of the visits, without a table of weights.
             shopper = int(rng.random() * rng.random() * self._n_shoppers)
             if shopper not in self._inside:
                 self._inside.add(shopper)

@@ -1,4 +1,4 @@
-"""The words of the made shop: its categories, what is sold in each, and what goes with what."""
+"""The vocabulary of the synthetic shop: its categories, their products and their partners."""
 
 from typing import NamedTuple
 
@@ -7,9 +7,9 @@ FINISHES = ("black", "white", "sand", "forest green", "navy", "rust", "grey", "p
 
 
 class CategoryWords(NamedTuple):
-    """One category: prices are in whole euros; ``eager`` categories are bought soon after a cart.
+    """One category: prices are in whole euros; carts of ``eager`` categories are often bought.
 
-    ``goes_with`` names the category that shoppers turn to next.
+    ``goes_with`` names the category that shoppers visit next.
     """
 
     name: str

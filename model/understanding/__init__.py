@@ -1,1 +1,1 @@
-"""What a model has learnt, for people: similar items, why a score, and what is bought together."""
+"""Insight into models and logs: similar items, explained scores, items bought together."""

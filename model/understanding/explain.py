@@ -1,8 +1,8 @@
-"""The explanation: which past actions carry the score of an item, by occlusion.
+"""The explanation: which past actions contribute to the score of an item, by occlusion.
 
-Each action is left out in turn, and the model asked again (Zeiler and Fergus, "Visualizing and
-Understanding Convolutional Networks", ECCV 2014, did so with parts of an image). What an action
-carries is what is missing without it; shares need not add up, for two actions may say the same.
+Each action is left out in turn and the sequence scored again (Zeiler and Fergus, "Visualizing and
+Understanding Convolutional Networks", ECCV 2014, did this with parts of an image). An action's
+contribution is the difference; contributions need not add up, as two actions may be redundant.
 """
 
 from collections.abc import Sequence as Batch
@@ -16,17 +16,17 @@ from model.scorer import Quality, Score
 from model.sequence import Sequence
 
 
-class Explicable(Protocol):
-    """A scorer that tells the whole distribution."""
+class Explainable(Protocol):
+    """A scorer that gives the probability of every item."""
 
     @property
     def catalogue(self) -> Catalogue:
-        """The items it knows."""
+        """The catalogue of the model."""
         ...
 
     @property
     def window(self) -> int:
-        """How many of the newest actions it looks at."""
+        """The number of newest actions that the model reads."""
         ...
 
     def score(self, sequences: Batch[Sequence]) -> list[Score]:
@@ -38,8 +38,8 @@ class Explicable(Protocol):
         ...
 
 
-class Carried(NamedTuple):
-    """One action, and by how much the model's figures are larger with it than without."""
+class Contribution(NamedTuple):
+    """One action, and how much larger the model's probabilities are with it than without."""
 
     item_id: str
     action: str
@@ -50,59 +50,59 @@ class Carried(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """What the model says of one item, and what each action adds to it; oldest action first."""
+    """The model's prediction for one item and each action's contribution, oldest first."""
 
     item_id: str
     probability: float
-    rank: int  # among the catalogue, from 1
+    rank: int  # in the catalogue, from 1
     items: int  # in the catalogue
     intent: dict[str, float]
     quality: Quality
     now_ms: int
-    actions: list[Carried]
+    actions: list[Contribution]
 
     def to_json(self) -> dict[str, Any]:
         """The fields as JSON types."""
         return asdict(self) | {"actions": [action._asdict() for action in self.actions]}
 
 
-def explain(scorer: Explicable, sequence: Sequence, item: str) -> Explanation:
-    """Ask with the newest actions that the model looks at, then without each one of them.
+def explain(scorer: Explainable, sequence: Sequence, item: str) -> Explanation:
+    """Score the newest actions that the model reads, then again without each one of them.
 
-    Raises ``DataError`` for an item that the catalogue has not, and for an empty sequence.
+    Raises ``DataError`` for an item that is not in the catalogue, and for an empty sequence.
     """
     code = scorer.catalogue.find(item)
     if not sequence.items:
-        raise DataError("the sequence has no actions, so nothing carries a score; give some events")
-    # Or an action from before the window would come in for the one that is left out.
+        raise DataError("the sequence has no actions to explain a score with; give some events")
+    # Otherwise an action from before the window would replace the one that is left out.
     seen = newest(sequence, scorer.window)
-    asked = [seen, *(without(seen, place) for place in range(len(seen.items)))]
-    probabilities = scorer.probabilities(asked)
-    scores = scorer.score(asked)
-    chances, whole = probabilities[:, code].astype(float).tolist(), scores[0]
+    variants = [seen, *(without(seen, index) for index in range(len(seen.items)))]
+    distributions = scorer.probabilities(variants)
+    scores = scorer.score(variants)
+    probabilities, whole = distributions[:, code].astype(float).tolist(), scores[0]
     return Explanation(
         item_id=item,
-        probability=chances[0],
-        rank=1 + int((probabilities[0] > probabilities[0, code]).sum()),
+        probability=probabilities[0],
+        rank=1 + int((distributions[0] > distributions[0, code]).sum()),
         items=len(scorer.catalogue),
         intent=whole.intent,
         quality=whole.quality,
         now_ms=seen.now_ms,
         actions=[
-            Carried(
-                seen.items[place],
-                seen.actions[place],
-                seen.times_ms[place],
-                chances[0] - chances[place + 1],
-                {name: p - scores[place + 1].intent[name] for name, p in whole.intent.items()},
+            Contribution(
+                seen.items[index],
+                seen.actions[index],
+                seen.times_ms[index],
+                probabilities[0] - probabilities[index + 1],
+                {name: p - scores[index + 1].intent[name] for name, p in whole.intent.items()},
             )
-            for place in range(len(seen.items))
+            for index in range(len(seen.items))
         ],
     )
 
 
 def newest(sequence: Sequence, count: int) -> Sequence:
-    """The sequence's last ``count`` actions, at the same clock."""
+    """The sequence's last ``count`` actions, with the same clock."""
     return Sequence(
         sequence.items[-count:],
         sequence.actions[-count:],
@@ -111,12 +111,12 @@ def newest(sequence: Sequence, count: int) -> Sequence:
     )
 
 
-def without(sequence: Sequence, place: int) -> Sequence:
-    """The sequence as if one action had not been; the clock stays."""
+def without(sequence: Sequence, index: int) -> Sequence:
+    """The sequence without one action, with the same clock."""
     items, actions, times_ms, now_ms = sequence
     return Sequence(
-        items[:place] + items[place + 1 :],
-        actions[:place] + actions[place + 1 :],
-        times_ms[:place] + times_ms[place + 1 :],
+        items[:index] + items[index + 1 :],
+        actions[:index] + actions[index + 1 :],
+        times_ms[:index] + times_ms[index + 1 :],
         now_ms,
     )

@@ -1,7 +1,7 @@
-"""The similar items: what stands nearest to an item, by behaviour or by text.
+"""The similar items: the nearest neighbours of an item, by behaviour or by text.
 
-By behaviour are the vectors that the model learnt from who acted on what; by text are those that
-a frozen encoder made of the titles. Both are compared by the cosine of their angle.
+Behaviour compares the item vectors that the model learnt from the users' actions; text compares
+those that a frozen encoder computed from the titles. Both use the cosine similarity.
 """
 
 from typing import Any, Literal, NamedTuple
@@ -21,7 +21,7 @@ TEXTS = "texts"  # the buffer of a network that holds one text vector for each i
 
 
 class Neighbour(NamedTuple):
-    """An item, and the cosine of its angle to the one asked about: 1 is the same direction."""
+    """An item and its cosine similarity to the given one; 1 is the same direction."""
 
     item_id: str
     category: str | None
@@ -29,16 +29,16 @@ class Neighbour(NamedTuple):
 
 
 def similar(artifact: Artifact, item: str, by: By, top: int) -> list[Neighbour]:
-    """The ``top`` nearest items, the nearest first; both is the mean of the two cosines.
+    """The ``top`` nearest items, the nearest first; ``both`` is the mean of the two cosines.
 
-    Raises ``DataError`` for an item without a vector, ``ArtifactError`` where the artifact has
-    no such vectors, ``ScorerError`` where a library is missing.
+    Raises ``DataError`` for an item without a vector, ``ArtifactError`` if the artifact has no
+    such vectors, ``ScorerError`` if a library is missing.
     """
     catalogue = artifact.read_catalogue()
     code = catalogue.find(item)
     readers = {"behaviour": behaviour_vectors, "text": text_vectors}
-    asked = readers if by == "both" else {by: readers[by]}
-    cosines = [_cosines(read(artifact, catalogue), code, name) for name, read in asked.items()]
+    chosen = readers if by == "both" else {by: readers[by]}
+    cosines = [_cosines(read(artifact, catalogue), code, name) for name, read in chosen.items()]
     return _nearest(np.mean(cosines, axis=0), code, catalogue, top)
 
 
@@ -55,7 +55,7 @@ def behaviour_vectors(artifact: Artifact, catalogue: Catalogue) -> Vectors:
     network: Any = load_network(artifact)
     if not hasattr(network, "item_vectors"):
         raise artifact.error(
-            f"its network, {artifact.config.network}, has no item vectors; take one of a "
+            f"its network, {artifact.config.network}, has no item vectors; use the artifact of a "
             "transformer, or --by text"
         )
     with torch.inference_mode():
@@ -74,13 +74,13 @@ def text_vectors(artifact: Artifact, catalogue: Catalogue) -> Vectors:
     if not names:
         raise artifact.error(
             "has no text vectors; train with --items that have titles and the extra text, or "
-            "ask --by behaviour"
+            "use --by behaviour"
         )
     return _rows(artifact, tensors[names[0]].astype(np.float32), catalogue)
 
 
 def _rows(artifact: Artifact, vectors: Vectors, catalogue: Catalogue) -> Vectors:
-    """Without the codes that are no items, where the table begins with them."""
+    """The vectors without the leading rows of codes that are not items, if there are any."""
     extra = len(vectors) - len(catalogue)
     if extra not in (0, FIRST_ITEM):
         raise ArtifactError(
@@ -91,10 +91,10 @@ def _rows(artifact: Artifact, vectors: Vectors, catalogue: Catalogue) -> Vectors
 
 
 def _cosines(vectors: Vectors, code: int, name: str) -> Vectors:
-    """The cosine of each item to one, (V,); minus infinity where an item has no vector."""
+    """The cosine of each item to one, (V,); minus infinity for an item without a vector."""
     lengths = np.linalg.norm(vectors, axis=1)
     if lengths[code] == 0:
-        raise DataError(f"the item has no vector by {name}; ask by the other")
+        raise DataError(f"the item has no vector by {name}; choose the other with --by")
     known = lengths > 0
     cosines = vectors @ vectors[code] / np.where(known, lengths * lengths[code], 1)
     return np.where(known, cosines, -np.inf).astype(np.float32)
@@ -104,11 +104,11 @@ def _nearest(cosines: Vectors, code: int, catalogue: Catalogue, top: int) -> lis
     order = np.argsort(-cosines, kind="stable")
     order = order[(order != code) & np.isfinite(cosines[order])][:top]
     return [
-        Neighbour(catalogue.items[place], _category(catalogue, place), float(cosines[place]))
-        for place in order.tolist()
+        Neighbour(catalogue.items[index], _category(catalogue, index), float(cosines[index]))
+        for index in order.tolist()
     ]
 
 
-def _category(catalogue: Catalogue, place: int) -> str | None:
-    code = int(catalogue.item_categories[place])
+def _category(catalogue: Catalogue, index: int) -> str | None:
+    code = int(catalogue.item_categories[index])
     return None if code == NO_CATEGORY else catalogue.categories[code]

@@ -1,6 +1,6 @@
-"""What is bought together: pairs of items, or of categories, in the same user's basket.
+"""The items, or categories, bought together: pairs in the same user's basket.
 
-A basket is all that one user bought within one window of time; windows tile the time from 1970
+A basket is all that one user bought within one time window; windows are consecutive from 1970
 on, so that 24 hours are the days in UTC. Support, confidence and lift are those of association
 rules (Agrawal, Imieliński and Swami, "Mining Association Rules between Sets of Items in Large
 Databases", SIGMOD 1993).
@@ -15,27 +15,27 @@ if TYPE_CHECKING:
 
 By = Literal["item", "category"]
 
-MOST_IN_BASKET = 100  # larger ones are a warehouse or a robot, and have the square of that in pairs
+MOST_IN_BASKET = 100  # larger ones are resellers or bots, and their pairs grow with the square
 HOUR_MS = 3_600_000
 
 
 class Pair(NamedTuple):
-    """Two things of one basket, seen from the first."""
+    """Two items, or categories, of the same baskets; a rule from the first to the second."""
 
     first: str
     second: str
     baskets: int  # with both
-    support: float  # share of all baskets with both
-    confidence: float  # share of the first's baskets that have the second, too
-    lift: float  # how many times as often together as by chance
+    support: float  # share of all baskets that have both
+    confidence: float  # share of the first's baskets that have the second too
+    lift: float  # how many times as often as by chance they are together
 
 
 class Together(NamedTuple):
-    """The pairs, the largest lift first, and what they were counted in."""
+    """The pairs, the largest lift first, and the number of baskets."""
 
     pairs: list[Pair]
     baskets: int
-    left_out: int  # baskets of more than MOST_IN_BASKET things
+    left_out: int  # baskets larger than MOST_IN_BASKET
 
 
 def together(
@@ -48,10 +48,10 @@ def together(
     only: str | None = None,
     top: int = 20,
 ) -> Together:
-    """Count the pairs of a log's ``frame``; ``only`` those that begin with this thing.
+    """Count the pairs of a log's ``frame``; ``only`` restricts them to those that begin with it.
 
-    Pairs in fewer than ``at_least`` baskets are left out. Raises ``DataError`` where nothing
-    was bought, or the log names no categories.
+    Pairs in fewer than ``at_least`` baskets are left out. Raises ``DataError`` if nothing was
+    bought, or the log has no categories.
     """
     import polars as pl
 
@@ -71,7 +71,7 @@ def together(
 
 
 def _baskets(frame: "pl.LazyFrame", by: By, action: str, window_h: float) -> "pl.LazyFrame":
-    """One row for each different thing of a basket: ``basket``, ``thing``."""
+    """One row for each distinct item, or category, of a basket: ``basket``, ``thing``."""
     import polars as pl
 
     width_ms = max(1, round(window_h * HOUR_MS))
@@ -90,12 +90,12 @@ def _pairs(baskets: "pl.LazyFrame", n: int, at_least: int, only: str | None) -> 
     import polars as pl
 
     counts = baskets.group_by("thing").agg(alone=pl.len())
-    # A thing that is rarer than the least count is in no pair of that count.
+    # An item that is rarer than the minimum count cannot be in a pair of that count.
     often = baskets.join(counts.filter(pl.col("alone") >= at_least), on="thing")
     left = often if only is None else often.filter(pl.col("thing") == only)
-    # Without a thing to begin with, each pair stands once, its names in order.
+    # Without ``only``, each pair is listed once, with its names in order.
     order = pl.col("first") != pl.col("second") if only else pl.col("first") < pl.col("second")
-    # As floats: products of counts leave 32 bits.
+    # As floats: products of counts exceed 32 bits.
     names = ("count", "alone", "alone_second")
     both, first, second = (pl.col(name).cast(pl.Float64) for name in names)
     return (
@@ -122,12 +122,12 @@ def _never(baskets: "pl.LazyFrame", by: By, only: str, at_least: int) -> str:
     mine = baskets.filter(pl.col("thing") == only).select(pl.len())
     found = int(mine.collect(engine="streaming").item())
     return (
-        f"{by} {only!r} is in {found:,} baskets, and in no {at_least:,} of them with the same "
-        "other; name another, a smaller --min-count or a longer --window-h"
+        f"{by} {only!r} is in {found:,} baskets, but in no pair with {at_least:,} or more; give "
+        "another, a smaller --min-count or a longer --window-h"
     )
 
 
 def _nothing(by: By, action: str) -> str:
     if by == "category":
-        return f"no event with the action {action} names a category; give --by item, or a log with"
-    return f"no event has the action {action}; name another by --action, or give a log with some"
+        return f"no event with the action {action} has a category; use --by item or another log"
+    return f"no event has the action {action}; give another --action or another log"

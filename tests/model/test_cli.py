@@ -173,7 +173,7 @@ def test_shrink_reports_figures_before_and_after_only_with_events(
     assert (output["measured_on"], output["from"]) == ("nothing", Artifact.open(trained).version)
     assert "before" not in output
     again = run("artifact", "shrink", trained, "--out", tmp_path / "b", "--overwrite")
-    assert again.stdout.splitlines()[-1].startswith("quality: nothing was measured")
+    assert again.stdout.splitlines()[-1].startswith("quality: not measured")
 
 
 def test_an_artifact_is_not_overwritten_by_default(trained: Path, log: Path) -> None:

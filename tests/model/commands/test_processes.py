@@ -1,4 +1,4 @@
-"""Several processes learn one model together, each from a share of the batches."""
+"""Training in several processes: they train one model, each on a share of the batches."""
 
 import itertools
 import json
@@ -14,7 +14,7 @@ from model.artifact.artifact import Artifact
 from model.commands.train import train
 from model.synthetic.shop import Shop
 
-pytestmark = pytest.mark.timeout(400)  # two processes that load libraries, on cores that are shared
+pytestmark = pytest.mark.timeout(400)  # two processes load libraries, on shared cores
 
 START_MS = 1_790_000_000_000
 LATELY = Path(sys.executable).parent / "lately"
@@ -47,18 +47,18 @@ def test_two_processes_write_one_model(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr[-2_000:]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["log.jsonl", "shop"]  # no draft
     learning = Artifact.open(out).read_object("metrics.json")["learning"]
-    assert [point["epoch"] for point in learning]  # judged round by round
-    # Each tells its own loss, for each has batches of its own, and both judge the same network.
-    # The two write to one stream, where one's line may come before the other's line break.
-    said = done.stderr.replace("epoch ", "\nepoch ").splitlines()
-    rounds = [line.strip() for line in said if line.startswith("epoch ")]
+    assert [point["epoch"] for point in learning]  # validated after each round
+    # Each prints its own loss, for each has its own batches, and both validate the same network.
+    # Both write to one stream, where a line of one may come before the other's line break.
+    lines = done.stderr.replace("epoch ", "\nepoch ").splitlines()
+    rounds = [line.strip() for line in lines if line.startswith("epoch ")]
     judged = [line.partition("held out")[2] for line in rounds]
     assert len(set(rounds)) == len(rounds) == 2
     assert judged[0] == judged[1] != ""
 
 
 @pytest.mark.parametrize("words", [["--dp-epsilon", "8"], ["--network", "path"]])
-def test_what_one_process_must_do_alone_is_refused_in_several(
+def test_private_and_path_training_reject_several_processes(
     words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")

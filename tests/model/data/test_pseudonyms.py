@@ -63,7 +63,7 @@ def test_a_rewritten_log_equals_a_producers_events(log: Path, key: Path, tmp_pat
     rows = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
 
     assert result.exit_code == 0, result.output
-    assert result.stdout == f"{tmp_path / 'out.jsonl'}: 4 rows under pseudonyms\n"
+    assert result.stdout == f"{tmp_path / 'out.jsonl'}: 4 rows with pseudonyms\n"
     assert rows == [names.event(event) for event in EVENTS]
     assert rows[2]["session_id"] == rows[1]["user_id"]  # no account: the session is the user
     assert rows[3] == {"user_id": names(BOB), "action": "forget"}

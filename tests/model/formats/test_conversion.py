@@ -189,7 +189,7 @@ def test_the_command_prints_the_report(rocket: Path, tmp_path: Path) -> None:
         (
             ("retailrocket", "events.csv", "--out", "o.jsonl", "--items", "i.csv"),
             1,
-            "says nothing of items",
+            "has no data on items",
         ),
         (("retailrocket", "empty.csv", "--out", "o.jsonl"), 1, "no row became an event"),
         (("retailrocket", "broken.csv.gz", "--out", "o.jsonl"), 1, "cannot be read"),

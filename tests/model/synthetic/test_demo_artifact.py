@@ -11,13 +11,13 @@ from model.synthetic.shop import Shop
 MOST_BYTES = 3_000_000
 
 
-def test_the_demos_artifact_can_be_served_and_is_small() -> None:
+def test_the_demo_artifact_can_be_served_and_is_small() -> None:
     verify(FOLDER)
 
     assert sum(path.stat().st_size for path in FOLDER.iterdir()) < MOST_BYTES
 
 
-def test_it_knows_the_whole_shop() -> None:
+def test_its_catalogue_is_the_whole_shop() -> None:
     catalogue = Artifact.open(FOLDER).read_catalogue()
     items = Shop(SHOP_SEED).items
 
@@ -28,13 +28,13 @@ def test_it_knows_the_whole_shop() -> None:
 def test_it_is_far_better_than_popularity_and_calibrated() -> None:
     held_out = Artifact.open(FOLDER).read_object(METRICS)["held_out"]
 
-    # As in test_training: the category alone is worth 72 %.
+    # As in test_training: the category alone gives 72 %.
     assert held_out["items"]["demo"]["recall@20"] > 0.8
     assert held_out["items"]["demo"]["recall@20"] > 5 * held_out["items"]["popularity"]["recall@20"]
     assert all(found["ece"] < 0.03 for found in held_out["intents"].values())
 
 
-def test_its_manifest_says_how_to_make_it_again() -> None:
+def test_its_manifest_records_how_to_rebuild_it() -> None:
     made = Artifact.open(FOLDER).manifest.made
 
     assert made["by"].startswith("python -m model.synthetic.demo_artifact: ")
@@ -43,7 +43,7 @@ def test_its_manifest_says_how_to_make_it_again() -> None:
 
 
 @pytest.mark.timeout(400)  # libraries to load and a model to export, one core shared
-def test_making_it_replaces_the_older_one(tmp_path: Path) -> None:
+def test_rebuilding_replaces_the_older_artifact(tmp_path: Path) -> None:
     folder = tmp_path / "demo_artifact"
 
     build(folder, n_events=1_500, epochs=1)

@@ -27,21 +27,21 @@ def test_the_same_seed_gives_the_same_bytes_on_every_machine() -> None:
     assert digest[:16] == "00742b9450065c58"
 
 
-def test_another_seed_gives_other_events_by_the_same_shoppers() -> None:
+def test_another_seed_gives_other_events_of_the_same_shoppers() -> None:
     shop = Shop(seed=1)
 
     assert taken(50, shop, seed=0) != taken(50, shop, seed=1)
     assert shop.persona(7).favourites == Shop(seed=1).persona(7).favourites
 
 
-def test_events_come_in_order_of_time_from_the_start_on(
+def test_events_are_in_order_of_time_from_the_start(
     log: list[dict[str, Any]],
 ) -> None:
     assert log[0]["ts"] == START_MS
     assert all(before["ts"] <= after["ts"] for before, after in pairwise(log))
 
 
-def test_every_event_has_its_own_id(log: list[dict[str, Any]]) -> None:
+def test_every_event_has_a_unique_id(log: list[dict[str, Any]]) -> None:
     assert len({event["event_id"] for event in log}) == len(log)
 
 
@@ -61,7 +61,7 @@ def test_titles_are_unique_within_a_category_even_in_a_large_shop() -> None:
     assert len({(item.category, item.title) for item in items}) == len(items)
 
 
-def test_the_rate_is_reached_by_few_hurried_shoppers() -> None:
+def test_few_shoppers_reach_a_high_rate() -> None:
     log = taken(20_000, n_shoppers=200, events_per_s=50)
 
     seconds = (log[-1]["ts"] - log[0]["ts"]) / 1000
@@ -82,7 +82,7 @@ def test_all_actions_occur_and_each_buy_follows_its_cart(
             assert (event["session_id"], event["item_id"]) in carts
 
 
-def test_the_last_item_tells_far_more_of_the_next_click_than_popularity_does(
+def test_the_last_item_predicts_the_next_click_far_better_than_popularity(
     log: list[dict[str, Any]],
 ) -> None:
     steps = [
@@ -117,7 +117,7 @@ def test_after_a_shift_the_clicks_stay_in_the_new_category(
     assert stayed > 0.6 * shifted
 
 
-def test_coming_back_to_an_item_and_an_eager_category_tell_what_is_bought(
+def test_repeated_views_lead_to_carts_and_eager_categories_to_purchases(
     log: list[dict[str, Any]],
 ) -> None:
     first_look, second_look = Counter[str](), Counter[str]()
@@ -141,7 +141,9 @@ def test_coming_back_to_an_item_and_an_eager_category_tell_what_is_bought(
 
 
 @pytest.mark.parametrize(("n_items", "n_categories"), [(95, 24), (600, 25), (600, 1)])
-def test_a_shop_that_cannot_be_filled_is_refused(n_items: int, n_categories: int) -> None:
+def test_a_shop_with_too_few_items_or_categories_is_rejected(
+    n_items: int, n_categories: int
+) -> None:
     with pytest.raises(ValueError, match="give"):
         Shop(seed=1, n_items=n_items, n_categories=n_categories)
 

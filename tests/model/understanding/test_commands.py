@@ -1,4 +1,4 @@
-"""The commands that make a model understandable: what they print, for people and as JSON."""
+"""The commands explain, similar and together: their output as text and as JSON."""
 
 import json
 from pathlib import Path
@@ -14,7 +14,7 @@ from model.errors import DataError, ModelError
 from model.sequence import Sequence
 from model.serving import onnx
 from model.understanding import similar
-from model.understanding.explain import Carried, Explanation
+from model.understanding.explain import Contribution, Explanation
 
 DEMO = Path(__file__).parents[3] / "model" / "demo_artifact"
 
@@ -50,8 +50,8 @@ def log(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def _explained(monkeypatch: pytest.MonkeyPatch) -> None:
-    """In the place of the model: the demo's need not tell the whole distribution."""
-    action = Carried("i00001", "cart", 1_790_000_000_000, -0.125, {"buy": 0.25})
+    """Replace the explanation, as the demo's graph need not give the whole distribution."""
+    action = Contribution("i00001", "cart", 1_790_000_000_000, -0.125, {"buy": 0.25})
     found = Explanation("i00002", 0.5, 3, 600, {"buy": 0.75}, "full", 1_790_000_000_000, [action])
     monkeypatch.setattr(onnx, "OnnxScorer", lambda artifact: artifact.version)
     monkeypatch.setattr("model.understanding.explain.explain", lambda *_: found)
@@ -61,14 +61,14 @@ def _explained(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_explanation_is_a_table_of_percentage_points() -> None:
     result = run("explain", "u1", "i00002", "--artifact", DEMO, "--state-dir", "state")
 
-    assert rows(result)[0][:7] == ["i00002:", "50.00", "%,", "place", "3", "of", "600"]
+    assert rows(result)[0][:7] == ["i00002:", "50.00", "%,", "rank", "3", "of", "600"]
     assert rows(result)[-1] == [
         *("2026-09-21", "14:13:20"), "cart", "i00001", "-12.50", "+25.00",
     ]  # fmt: skip
 
 
 @pytest.mark.usefixtures("_explained")
-def test_an_explanation_is_json_where_asked() -> None:
+def test_an_explanation_is_printed_as_json() -> None:
     result = run("explain", "u1", "i00002", "--artifact", DEMO, "--state-dir", "state", "--json")
 
     found = json.loads(result.stdout)
@@ -88,7 +88,7 @@ def test_similar_items_are_a_table_or_json(monkeypatch: pytest.MonkeyPatch) -> N
     assert [neighbour["item_id"] for neighbour in found] == [names[2], names[1]]
 
 
-def test_similar_by_nothing_known_is_usage() -> None:
+def test_an_unknown_kind_of_similarity_is_a_usage_error() -> None:
     result = run("similar", "i1", "--artifact", DEMO, "--by", "taste")
 
     assert result.exit_code == 2
@@ -103,9 +103,9 @@ def test_what_is_bought_together_is_a_table_or_json(log: Path) -> None:
     assert found["pairs"][0]["baskets"] == 6
 
 
-def test_too_few_baskets_are_no_pairs(log: Path) -> None:
+def test_pairs_in_too_few_baskets_are_left_out(log: Path) -> None:
     result = run("together", log, "--min-count", "7")
 
-    assert result.stdout == "no pair is in 7 of 6 baskets or more\n"
+    assert result.stdout == "no pair is in at least 7 of 6 baskets\n"
     error = run("together", log, "--item", "z").exception
     assert isinstance(error, DataError) and isinstance(error, ModelError)

@@ -1,4 +1,4 @@
-"""The explanation: an action carries what is missing without it."""
+"""The explanation: an action's contribution is the difference that leaving it out makes."""
 
 from collections.abc import Sequence as Batch
 
@@ -17,18 +17,18 @@ WEIGHTS = {"click": 0.1, "cart": 0.3}  # what each action adds to the item it is
 
 
 class Additive:
-    """Probabilities that are sums over the actions, so that each carries its own weight."""
+    """Probabilities that are sums over the actions, so that each contributes its own weight."""
 
     catalogue = CATALOGUE
     window = 4
 
     def probabilities(self, sequences: Batch[Sequence]) -> Reals:
-        said = np.zeros((len(sequences), TINY_ITEMS), dtype=np.float32)
-        for row, sequence in zip(said, sequences, strict=True):
+        probabilities_of_items = np.zeros((len(sequences), TINY_ITEMS), dtype=np.float32)
+        for row, sequence in zip(probabilities_of_items, sequences, strict=True):
             assert len(sequence.items) <= self.window
             for item, action in zip(sequence.items, sequence.actions, strict=True):
                 row[CATALOGUE.index[item]] += WEIGHTS[action]
-        return said
+        return probabilities_of_items
 
     def score(self, sequences: Batch[Sequence]) -> list[Score]:
         return [
@@ -38,12 +38,12 @@ class Additive:
 
 
 def did(*actions: tuple[str, str]) -> Sequence:
-    items, kinds = zip(*actions, strict=True)
+    items, actions_done = zip(*actions, strict=True)
     times_ms = tuple(range(100, 100 + len(items)))
-    return Sequence(items, kinds, times_ms, 1_000)
+    return Sequence(items, actions_done, times_ms, 1_000)
 
 
-def test_an_action_carries_what_is_missing_without_it() -> None:
+def test_an_action_contributes_the_difference_it_makes() -> None:
     sequence = did(("i1", "cart"), ("i2", "click"), ("i1", "click"))
 
     found = explain(Additive(), sequence, "i1")
@@ -55,7 +55,7 @@ def test_an_action_carries_what_is_missing_without_it() -> None:
     assert [action.ts_ms for action in found.actions] == [100, 101, 102]
 
 
-def test_an_item_that_nobody_acted_on_is_carried_by_nothing_here() -> None:
+def test_an_item_without_actions_has_no_contributions() -> None:
     found = explain(Additive(), did(("i1", "cart"), ("i2", "click")), "i9")
 
     assert found.probability == 0
@@ -69,32 +69,32 @@ def test_only_the_window_is_explained() -> None:
     found = explain(Additive(), sequence, "i1")
 
     assert [action.item_id for action in found.actions] == ["i1", "i1", "i2", "i2"]
-    # Were the first action to come in for one that is left out, it would carry nothing.
+    # If the first action replaced the one that is left out, it would contribute nothing.
     assert found.actions[0].probability == pytest.approx(0.1)
 
 
-def test_a_single_action_is_compared_with_knowing_nothing() -> None:
+def test_a_single_action_is_compared_with_the_empty_sequence() -> None:
     found = explain(Additive(), did(("i1", "cart")), "i1")
 
     assert found.quality == "full"
     assert found.actions[0].probability == pytest.approx(0.3)
 
 
-def test_leaving_out_keeps_the_rest_and_the_clock() -> None:
+def test_leaving_out_an_action_keeps_the_rest_and_the_clock() -> None:
     sequence = did(("a", "click"), ("b", "cart"), ("c", "click"))
 
     assert without(sequence, 1) == Sequence(("a", "c"), ("click", "click"), (100, 102), 1_000)
     assert newest(sequence, 2) == Sequence(("b", "c"), ("cart", "click"), (101, 102), 1_000)
 
 
-def test_what_cannot_be_explained_is_one_line() -> None:
+def test_an_unknown_item_or_an_empty_sequence_is_rejected() -> None:
     with pytest.raises(DataError, match="'gone' is not in the catalogue of 60 items"):
         explain(Additive(), did(("i1", "cart")), "gone")
     with pytest.raises(DataError, match="no actions"):
         explain(Additive(), Sequence((), (), (), 0), "i1")
 
 
-def test_an_explanation_is_json() -> None:
+def test_an_explanation_converts_to_json() -> None:
     found = explain(Additive(), did(("i1", "cart")), "i1").to_json()
 
     assert (found["item_id"], found["rank"]) == ("i1", 1)

@@ -1,4 +1,4 @@
-"""Similar items: the nearest by what the model learnt, by text, or by both."""
+"""Similar items: the nearest by behaviour, by text, or by both."""
 
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ HALF = 0.5**0.5
 
 
 def written(folder: Path, catalogue: Catalogue, tensors: dict[str, Any] | None = None) -> Artifact:
-    """An artifact with these weights; a random network's if None."""
+    """An artifact with these weights, or those of a random network if None."""
     with ArtifactWriter(folder) as writer:
         if tensors is None:
             random_network(TINY_ITEMS, TINY_CATEGORIES).save_pretrained(writer.draft)
@@ -47,7 +47,9 @@ def cosines(found: list[Neighbour]) -> dict[str, float]:
     return {neighbour.item_id: round(neighbour.cosine, 6) for neighbour in found}
 
 
-def test_by_text_the_nearest_comes_first_and_what_has_none_not_at_all(shop: Artifact) -> None:
+def test_by_text_the_nearest_comes_first_and_items_without_text_are_left_out(
+    shop: Artifact,
+) -> None:
     found = similar(shop, "a", "text", 10)
 
     assert [(n.item_id, n.category) for n in found] == [("b", "shoe"), ("c", "hat")]
@@ -55,23 +57,25 @@ def test_by_text_the_nearest_comes_first_and_what_has_none_not_at_all(shop: Arti
     assert similar(shop, "a", "text", 1) == found[:1]
 
 
-def test_a_table_may_begin_with_the_codes_that_are_no_items(tmp_path: Path) -> None:
+def test_leading_rows_that_are_not_items_are_skipped(tmp_path: Path) -> None:
     padded = np.concatenate([np.ones((FIRST_ITEM, 2), np.float32), VECTORS])
     artifact = written(tmp_path / "shop", SHOP, {"encoder.texts": padded})
 
     assert (text_vectors(artifact, SHOP) == VECTORS).all()
 
 
-def test_both_is_the_mean_of_the_two(shop: Artifact, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_both_is_the_mean_of_the_two_cosines(
+    shop: Artifact, monkeypatch: pytest.MonkeyPatch
+) -> None:
     other = np.array([[0, 1], [1, 0], [0, 5], [1, 1]], dtype=np.float32)
     monkeypatch.setattr(module, "behaviour_vectors", lambda *_: other)
 
-    # b: (√½ + 0)/2, c: (−1 + 1)/2; d has no text, so none of both.
+    # b: (√½ + 0)/2, c: (−1 + 1)/2; d has no text, so it is left out.
     assert cosines(similar(shop, "a", "both", 9)) == {"b": round(HALF / 2, 6), "c": 0}
 
 
 @pytest.mark.timeout(400)  # torch and transformers to load, one core shared
-def test_by_behaviour_are_the_networks_own_vectors(tmp_path: Path) -> None:
+def test_behaviour_compares_the_networks_item_vectors(tmp_path: Path) -> None:
     catalogue = tiny_catalogue()
     artifact = written(tmp_path / "tiny", catalogue)
 
@@ -86,7 +90,7 @@ def test_by_behaviour_are_the_networks_own_vectors(tmp_path: Path) -> None:
     assert found[0].cosine == pytest.approx(float(best[0]), abs=1e-5)
 
 
-def test_what_is_not_there_is_one_line(shop: Artifact, tmp_path: Path) -> None:
+def test_missing_items_and_vectors_are_reported_in_one_line(shop: Artifact, tmp_path: Path) -> None:
     bare = written(tmp_path / "bare", SHOP, {"weight": VECTORS})
     short = written(tmp_path / "short", SHOP, {"texts": VECTORS[:3]})
 

@@ -1,4 +1,4 @@
-"""Bought together: every figure as counted by hand, and as plain Python counts it."""
+"""Items bought together: the figures equal those counted by hand and in plain Python."""
 
 from collections import Counter, defaultdict
 from itertools import permutations
@@ -36,7 +36,7 @@ def bought(user: str, items: str, day: int = 0) -> list[Row]:
 
 
 def same(found: Pair, expected: Pair) -> bool:
-    """Equal but for the last bits of the shares."""
+    """Whether two pairs are equal, except for the last bits of the shares."""
     return found[:3] == expected[:3] and found[3:] == pytest.approx(expected[3:])
 
 
@@ -64,7 +64,7 @@ def test_pairs_are_counted_by_basket() -> None:
     assert all(map(same, found.pairs, expected)) and len(found.pairs) == len(expected)
 
 
-def test_one_item_stands_first_whatever_its_name() -> None:
+def test_the_given_item_comes_first_in_its_pairs() -> None:
     found = together(SHOP, at_least=1, only="b")
 
     assert [(pair.first, pair.second, pair.confidence) for pair in found.pairs] == [
@@ -84,19 +84,19 @@ def test_a_longer_window_makes_larger_baskets() -> None:
     assert same(found.pairs[0], Pair("a", "b", 2, 2 / 4, 2 / 3, 2 * 4 / (3 * 2)))
 
 
-def test_categories_go_together_as_items_do() -> None:
+def test_pairs_of_categories_are_counted_too() -> None:
     found = together(SHOP, by="category", at_least=3)
 
     assert [(pair.first, pair.second) for pair in found.pairs] == [("A", "B")]
 
 
-def test_another_action_may_count() -> None:
+def test_another_action_can_be_counted() -> None:
     found = together(SHOP, action="click", at_least=1)
 
     assert (found.baskets, found.pairs) == (1, [])
 
 
-def test_a_basket_that_no_shopper_fills_is_left_out() -> None:
+def test_a_basket_too_large_for_a_shopper_is_left_out() -> None:
     rows = [("u9", f"i{n}", "buy", n, None) for n in range(MOST_IN_BASKET + 1)]
 
     found = together(log(*rows, *bought("u1", "ab")), at_least=1)
@@ -109,12 +109,14 @@ def test_a_basket_that_no_shopper_fills_is_left_out() -> None:
     ("options", "expected"),
     [
         ({"action": "wish"}, "no event has the action wish"),
-        ({"by": "category", "action": "wish"}, "names a category"),
+        ({"by": "category", "action": "wish"}, "has a category"),
         ({"only": "z"}, "item 'z' is in 0 baskets"),
-        ({"only": "c", "at_least": 2}, "item 'c' is in 2 baskets, and in no 2 of them"),
+        ({"only": "c", "at_least": 2}, "item 'c' is in 2 baskets, but in no pair with 2 or more"),
     ],
 )
-def test_where_there_is_nothing_one_line_says_why(options: dict[str, Any], expected: str) -> None:
+def test_a_log_without_pairs_is_rejected_in_one_line(
+    options: dict[str, Any], expected: str
+) -> None:
     with pytest.raises(DataError, match=expected) as error:
         together(SHOP, **options)
     assert "\n" not in str(error.value)
@@ -128,7 +130,7 @@ def test_where_there_is_nothing_one_line_says_why(options: dict[str, Any], expec
         max_size=30,
     )
 )
-def test_it_counts_what_plain_python_counts(rows: list[tuple[str, str, int]]) -> None:
+def test_counts_equal_those_of_plain_python(rows: list[tuple[str, str, int]]) -> None:
     baskets: dict[tuple[str, int], set[str]] = defaultdict(set)
     for user, item, day in rows:
         baskets[user, day].add(item)

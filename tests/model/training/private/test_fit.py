@@ -278,12 +278,12 @@ def test_the_network_has_neither_rules_nor_balance(artifact: Artifact) -> None:
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
-        (["--network", "mlp"], "mlp cannot be trained so"),
-        (["--from", "older"], "--from may know the same users already"),
-        (["--checkpoints", "c"], "--checkpoints are not written"),
-        (["--minutes", "5"], "say it by --epochs"),
+        (["--network", "mlp"], "mlp cannot be trained with privacy"),
+        (["--from", "older"], "the model of --from may have seen the same users"),
+        (["--checkpoints", "c"], "--checkpoints are not supported"),
+        (["--minutes", "5"], "use --epochs"),
         (["--no-refit"], "nothing is held out"),
-        ([], "the log's own items tell of who acted on them"),
+        ([], "a catalogue from the log would reveal the users' items"),
     ],
 )
 def test_what_would_break_the_promise_is_refused(words: list[str], reason: str) -> None:
