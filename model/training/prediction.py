@@ -1,4 +1,4 @@
-"""Predictions of held-out events: windows through a network, ranks and logits out."""
+"""Predictions for held-out events: ranks and logits of a network, batch by batch."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,8 +17,8 @@ from model.training.training_data import TrainingData
 from model.training.windows import windows_until
 
 Ints = npt.NDArray[np.int64]
-# From windows and the catalogue indices of what came next (B,), negative for none: their ranks (B,)
-# and the intent logits (B, A).
+# Takes windows and the catalogue indices of the next items (B,), negative for none; returns their
+# ranks (B,) and the intent logits (B, A).
 Answer = Callable[[Padded, Tensor], tuple[Tensor, Tensor]]
 
 
@@ -26,7 +26,7 @@ Answer = Callable[[Padded, Tensor], tuple[Tensor, Tensor]]
 def predict_events(
     data: TrainingData, config: ArtifactConfig, events: Ints, at_once: int, answer: Answer
 ) -> Predictions:
-    """What is answered after these events of the whole log, some at a time, and what happened."""
+    """Predict after these events of the whole log, ``at_once`` at a time, with their labels."""
     labels = data.held_out_labels
     next_items = labels.next_items[events].astype(np.int64)
     ranks, logits = [np.zeros(0, np.int64)], [np.zeros((0, len(config.intents)), np.float32)]
@@ -53,7 +53,7 @@ def tensors(windows: Padded, device: torch.device | str = "cpu") -> list[Tensor]
 
 @contextmanager
 def eval_mode(network: nn.Module) -> Iterator[None]:
-    """The network in eval mode meanwhile."""
+    """Put the network in eval mode for the duration of the block."""
     was_training = network.training
     network.train(False)
     try:

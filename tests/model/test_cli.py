@@ -189,7 +189,7 @@ def test_an_artifact_is_not_overwritten_unasked(trained: Path, log: Path) -> Non
                 f'{{"user_id": "u{k}", "item_id": "i", "action": "click", "ts": {k}}}\n'
                 for k in range(30)
             ),
-            "give a log in which users come back",
+            "give a log in which users act more than once",
         ),
         (
             "".join(

@@ -162,7 +162,7 @@ def test_a_checkpoint_of_another_log_is_refused(small: Shopping, tmp_path: Path)
     plan = replace(small.plan, recipe=Recipe(epochs=1), checkpoints=tmp_path, refit=False)
     fit(small.data, plan, lambda _: None)
 
-    with pytest.raises(DataError, match=r"search\.pt: is of another log or other settings; remove"):
+    with pytest.raises(DataError, match=r"search\.pt: belongs to another log or other settings"):
         fit(small.data._replace(fingerprint="other"), plan, lambda _: None)
 
 
