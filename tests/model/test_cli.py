@@ -175,7 +175,7 @@ def test_shrinking_measures_before_and_after_or_says_that_it_did_not(
 def test_an_artifact_is_not_overwritten_unasked(trained: Path, log: Path) -> None:
     message = line_of(run("train", log, "--out", trained), ArtifactError)
 
-    assert "is there already" in message
+    assert "exists already" in message
 
 
 @pytest.mark.parametrize(

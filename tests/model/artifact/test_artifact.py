@@ -143,7 +143,7 @@ def test_a_wrong_hash_names_both_hashes_and_what_to_do(plain: Path) -> None:
 
     line = refusal(plain)
     assert line.startswith("model.onnx has sha256 ")
-    assert f"…, manifest expects {expected[:12]}…; copy the artifact again or export" in line
+    assert f"…, manifest expects {expected[:12]}…; copy or export" in line
 
 
 def test_a_cut_file_names_both_sizes(plain: Path) -> None:
@@ -259,7 +259,7 @@ def test_nothing_is_left_of_a_draft_that_was_not_sealed(tmp_path: Path) -> None:
 
 
 def test_an_artifact_is_not_overwritten_unless_asked(plain: Path) -> None:
-    with pytest.raises(ArtifactError, match="is there already; name another folder"):
+    with pytest.raises(ArtifactError, match="exists already; name another folder"):
         ArtifactWriter(plain)
 
     second = write_plain(plain, config=ArtifactConfig(horizon_s=60), overwrite=True)
@@ -276,7 +276,7 @@ def test_an_empty_folder_may_be_filled(tmp_path: Path) -> None:
 def test_a_file_in_the_place_of_the_folder_is_kept(tmp_path: Path) -> None:
     (tmp_path / "v7").write_text("years of work")
 
-    with pytest.raises(ArtifactError, match="is there already"):
+    with pytest.raises(ArtifactError, match="exists already"):
         ArtifactWriter(tmp_path / "v7")
 
 

@@ -65,5 +65,5 @@ def test_a_graph_of_one_width_is_refused(tiny_artifact: Artifact, tmp_path: Path
     serving = graph_of(network, tiny_artifact.config)
     _check(serving, path, _sample(network, tiny_artifact.config, rows=8))
 
-    with pytest.raises(ArtifactError, match="does not take windows 4 wide"):
+    with pytest.raises(ArtifactError, match="fails on windows 4 wide"):
         _check(serving, path, _sample(network, tiny_artifact.config, rows=8, width=4))

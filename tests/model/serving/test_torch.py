@@ -64,7 +64,7 @@ def test_an_artifact_without_weights_is_refused(tiny_artifact: Artifact, tmp_pat
             shutil.copy(tiny_artifact.folder / name, writer.draft)
         artifact = writer.seal(tiny_artifact.config, created_at="2026-01-02", data={}, made={})
 
-    with pytest.raises(ArtifactError, match=r"v8: has no config\.json; export the artifact anew"):
+    with pytest.raises(ArtifactError, match=r"v8: has no config\.json; export the artifact again"):
         TorchScorer(artifact)
 
 
