@@ -48,9 +48,9 @@ def noisy_counts(
     """Count with noise of ``noise`` times ``BOUND``, drawn from ``rng``."""
     spread = noise * BOUND
     acted = acted_on(histories, items, now_ms).sum(axis=0)
-    came = came_true(histories, labels).sum(axis=0)
+    happened = came_true(histories, labels).sum(axis=0)
     acted = np.maximum(acted + rng.normal(scale=spread, size=acted.shape), 0) * PER_EVENT
-    yes, known = came + rng.normal(scale=spread, size=came.shape)
+    yes, known = happened + rng.normal(scale=spread, size=happened.shape)
     rates = np.where(known > 0, yes / np.where(known > 0, known, 1), 0).clip(0, 1)
     # All parts of the day get the same counts: separate ones need four times as many noisy values.
     counts = np.tile(np.rint(acted / PARTS).astype(np.int64), (PARTS, 1))

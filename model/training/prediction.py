@@ -35,15 +35,17 @@ def predict_events(
         found, intents = answer(windows, torch.from_numpy(next_items[rows]))
         ranks.append(found.cpu().numpy())
         logits.append(intents.cpu().numpy())
-    asked = next_items != NO_NEXT
-    return Predictions(np.concatenate(ranks)[asked], np.concatenate(logits), labels.intents[events])
+    followed = next_items != NO_NEXT
+    return Predictions(
+        np.concatenate(ranks)[followed], np.concatenate(logits), labels.intents[events]
+    )
 
 
 def ranks_of(targets: Tensor, probabilities: Tensor) -> Tensor:
     """The rank of each target (B,) in probabilities (B, V), the last among equals; 0 if unknown."""
     targets = targets.to(probabilities.device)
-    ours = probabilities.gather(1, targets.clamp(min=0)[:, None])
-    return (probabilities >= ours).sum(1).masked_fill(targets < 0, 0)
+    expected = probabilities.gather(1, targets.clamp(min=0)[:, None])
+    return (probabilities >= expected).sum(1).masked_fill(targets < 0, 0)
 
 
 def tensors(windows: Padded, device: torch.device | str = "cpu") -> list[Tensor]:

@@ -34,9 +34,9 @@ KINDS: dict[str, Any] = {"gru": GruModel, "lstm": LstmModel}
 def network(request: pytest.FixtureRequest) -> SequenceModel:
     """Two layers of random weights, so that every term is nonzero and matters."""
     torch.manual_seed(1)
-    kind = KINDS[request.param]
+    network_type = KINDS[request.param]
     sizes = {"items": ITEMS, "categories": 5, "companions": 3, "width": 16, "max_length": 16}
-    network: SequenceModel = kind(kind.config_class(**sizes, blocks=2))
+    network: SequenceModel = network_type(network_type.config_class(**sizes, blocks=2))
     nn.Module.eval(network)
     for weights in network.parameters():
         weights.data.add_(0.1 * torch.randn_like(weights))

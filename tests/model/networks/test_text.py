@@ -59,9 +59,13 @@ def last(network: TextModel, items: Tensor, actions: Tensor, gaps: Tensor, lengt
 
 
 def test_it_reads_the_last_five_actions_newest_first() -> None:
-    six, kinds, gaps = codes(11, 12, 13, 14, 15, 16, 0, 0), codes(*[1] * 6, 0, 0), codes(*range(8))
+    six, actions, gaps = (
+        codes(11, 12, 13, 14, 15, 16, 0, 0),
+        codes(*[1] * 6, 0, 0),
+        codes(*range(8)),
+    )
 
-    found = Last.of(six, kinds, gaps, torch.tensor([6]), 5)
+    found = Last.of(six, actions, gaps, torch.tensor([6]), 5)
 
     assert found.items.tolist() == [[16, 15, 14, 13, 12]]
     assert found.waited.tolist() == [[4, 3, 2, 1, 0]]  # the gap before 16 is stored at 15

@@ -83,7 +83,7 @@ def test_a_symbol_is_type_relation_and_pace(network: PathModel) -> None:
     ]
 
     assert observed.symbols.tolist() == [
-        [((kind - 1) * 3 + relation) * PACES + pace for kind, relation, pace in expected]
+        [((action - 1) * 3 + relation) * PACES + pace for action, relation, pace in expected]
     ]
     assert observed.starts.tolist() == [[True, False, False, False, True]]
     assert observed.newest.tolist() == [[False, False, False, False, True]]
@@ -216,7 +216,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
             looks = [rng.randrange(ITEMS) for _ in range(rng.randrange(2, 5))]
             does = [(item, "click") for item in looks]
             if rng.random() < 0.5:
-                does += [(looks[-1], kind) for kind in ("click", "cart", "buy")]
+                does += [(looks[-1], action) for action in ("click", "cart", "buy")]
             for item, action in does:
                 row = {"user_id": f"u{user}", "item_id": f"i{item:02}", "category": f"c{item % 3}"}
                 rows.append(row | {"action": action, "ts": ts})

@@ -148,8 +148,8 @@ def test_users_are_sampled_independently_with_one_window_each(shopping: Shopping
 
 def test_the_noise_of_a_step_matches_the_budget(shopping: Shopping) -> None:
     training = shopping.training(noise=3.0)
-    nobody: list[Batch] = []
-    training.step(nobody)
+    empty: list[Batch] = []
+    training.step(empty)
 
     expected = 3.0 * CLIP / (0.25 * shopping.lots.users)
     weights = [w for w in training._weights if w.dim() == 2 and len(w) > 20]

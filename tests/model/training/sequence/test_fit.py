@@ -213,13 +213,13 @@ def test_users_with_one_event_train_the_intents_only(tmp_path: Path) -> None:
 
 def test_unknown_items_count_as_misses(small: Shopping) -> None:
     data = small.data
-    strangers = Labels(
+    unknown = Labels(
         np.where(data.held_out_labels.next_items >= 0, -1, -2).astype(np.int32),
         data.held_out_labels.intents,
     )
     model = build(data, small.plan, count(data.learnt, len(data.catalogue)))
 
-    said = predict(model, Batches(data.whole, strangers, small.plan.config), 1 << 30, 0)
+    said = predict(model, Batches(data.whole, unknown, small.plan.config), 1 << 30, 0)
 
     assert item_figures(said.ranks)["n"] > 0
     assert not said.ranks.any()
