@@ -1,1 +1,1 @@
-"""The artifact: a model as one folder on disk, and what is in it."""
+"""The artifact: a model as one folder on disk, and the contents of its files."""

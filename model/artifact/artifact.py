@@ -1,4 +1,4 @@
-"""The artifact: one folder with all that a model is, verified before it is believed."""
+"""The artifact: the folder that holds a model, verified when it is opened."""
 
 import os
 import shutil
@@ -27,20 +27,20 @@ WEIGHTS = "model.safetensors"
 
 # In a manifest's ``made``: no weights, and an int8 graph (model.packaging.shrink).
 SHRUNK = "shrunk"
-MAX_TABLE_BYTES = 1 << 29  # of a file with a row for each item or so
-_AGAIN = "copy the artifact again or export it anew"
+MAX_TABLE_BYTES = 1 << 29  # of a file with about one row per item
+_AGAIN = "copy or export the artifact again"
 
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """A folder whose every file was found to be what its manifest says."""
+    """A folder whose files all match its manifest."""
 
     folder: Path
     manifest: Manifest
 
     @classmethod
     def open(cls, folder: Path | str) -> Self:
-        """Verify the folder; raises ``ArtifactError`` for the first thing that is wrong."""
+        """Open and verify the folder; raises ``ArtifactError`` for the first check that fails."""
         artifact = cls(Path(folder), _read_manifest(Path(folder)))
         artifact._check_listing()
         for name, proof in artifact.manifest.files.items():
@@ -49,7 +49,7 @@ class Artifact:
 
     @property
     def config(self) -> ArtifactConfig:
-        """What training and serving share."""
+        """The configuration that training and serving share."""
         return self.manifest.config
 
     @property
@@ -58,24 +58,24 @@ class Artifact:
         return self.manifest.version
 
     def info(self, device: str) -> ModelInfo:
-        """Who answers, on this device."""
+        """The model, its version and this device."""
         return ModelInfo(self.config.name, self.version, device, self.config.horizon_s)
 
     def path(self, name: str) -> Path:
-        """Where a file of the artifact is; raises ``ArtifactError`` if it has none such."""
+        """The path of a file of the artifact; raises ``ArtifactError`` if it has no such file."""
         if name not in self.manifest.files:
-            raise self.error(f"has no {name}; export the artifact anew")
+            raise self.error(f"has no {name}; export the artifact again")
         return self.folder / name
 
     def read_object(self, name: str, max_bytes: int = MAX_BYTES) -> dict[str, Any]:
-        """The JSON object in a file; raises ``ArtifactError`` if it is none."""
+        """Read a JSON object from a file; raises ``ArtifactError`` for anything else."""
         try:
             return parse_object(self.path(name).read_bytes(), max_bytes)
         except ValueError as error:
             raise self.error(f"{name} {error}") from None
 
     def read_catalogue(self) -> Catalogue:
-        """The catalogue; raises ``ArtifactError`` if it does not fit the manifest."""
+        """Read the catalogue; raises ``ArtifactError`` if it does not fit the manifest."""
         try:
             catalogue = Catalogue.from_json(self.read_object(CATALOGUE, MAX_TABLE_BYTES))
         except ValueError as error:
@@ -125,14 +125,14 @@ class Artifact:
 
 
 class ArtifactWriter:
-    """Fills a folder that nobody sees until it is sealed.
+    """Writes an artifact that appears only once it is complete.
 
     Use as a context manager: files go into ``draft``, ``seal`` hashes them and moves the
-    folder to its place in one step. Leaving without a seal leaves nothing behind.
+    folder to its place atomically. Without ``seal`` nothing is left behind.
     """
 
     def __init__(self, folder: Path | str, *, overwrite: bool = False) -> None:
-        """Raises ``ArtifactError`` if the folder is there and may not be overwritten."""
+        """Raises ``ArtifactError`` if the folder exists and may not be overwritten."""
         self.folder = Path(folder)
         self._overwrite = overwrite
         self._refuse_to_overwrite()
@@ -144,13 +144,13 @@ class ArtifactWriter:
             self.draft = Path(tempfile.mkdtemp(prefix=f".{self.folder.name}-", dir=parent))
         except OSError as error:
             raise ArtifactError(
-                f"{self.folder}: cannot be written ({error.strerror}); name a folder that can"
+                f"{self.folder}: cannot be written ({error.strerror}); name a writable folder"
             ) from None
         return self
 
     def __exit__(
         self,
-        kind: type[BaseException] | None,
+        error_type: type[BaseException] | None,
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
@@ -170,8 +170,8 @@ class ArtifactWriter:
     ) -> Artifact:
         """Write the manifest, move the draft to its place, and open it.
 
-        The draft must hold the catalogue by now. Raises ``ArtifactError`` if it holds a file
-        that an artifact may not, or if the place was taken meanwhile.
+        The draft must already hold the catalogue. Raises ``ArtifactError`` if it has a file that
+        an artifact may not have, or if the folder has been created in the meantime.
         """
         catalogue = parse_object((self.draft / CATALOGUE).read_bytes(), MAX_TABLE_BYTES)
         manifest = Manifest(
@@ -195,7 +195,7 @@ class ArtifactWriter:
 
     def _move(self) -> None:
         self._refuse_to_overwrite()
-        # The parts are made for this user alone, but a worker may run as another.
+        # The draft is readable by this user only, but a worker may run as another.
         for entry in self.draft.iterdir():
             entry.chmod(0o644)
             _sync(entry)
@@ -214,9 +214,9 @@ class ArtifactWriter:
             return
         if not self._overwrite:
             raise ArtifactError(
-                f"{self.folder}: is there already; name another folder, or ask to overwrite it"
+                f"{self.folder}: exists already; name another folder, or ask to overwrite it"
             )
-        # Overwriting may replace an artifact, never somebody's home directory.
+        # Overwriting may replace an artifact, but never a home directory.
         if not (self.folder / MANIFEST).is_file():
             raise ArtifactError(
                 f"{self.folder}: is not an artifact (no {MANIFEST}); name another folder"
@@ -228,12 +228,12 @@ class ArtifactWriter:
 
 
 def inspect(folder: Path | str) -> dict[str, Any]:
-    """The manifest's fields, without reading any other file; raises ``ArtifactError``."""
+    """Read the manifest's fields and no other file; raises ``ArtifactError``."""
     return _read_manifest(Path(folder)).to_json()
 
 
 def inspect_metrics(folder: Path | str) -> dict[str, Any]:
-    """What the training measured; empty where the artifact does not say, or not as an object."""
+    """Read the figures measured in training; empty if there is no file or it is invalid."""
     try:
         return parse_object((Path(folder) / METRICS).read_bytes(), MAX_BYTES)
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""The calibration of the intents: from the network's logits to probabilities that come true.
+"""The calibration of the intents: maps the network's logits to calibrated probabilities.
 
 Fitted on held-out data and applied with NumPy alone, so that a worker needs no more.
 """
@@ -18,16 +18,16 @@ Floats = npt.NDArray[np.float64]
 LINE = ("intent", "slope", "offset", "base_rate")
 NEWTON_STEPS = 50
 CONVERGED = 1e-10
-RIDGE = 1e-9  # keeps the step finite where one line parts the classes
-NEVER_OR_ALWAYS = 1e-6  # a base rate is never quite 0 or 1
+RIDGE = 1e-9  # keeps the step finite where the classes are separable
+NEVER_OR_ALWAYS = 1e-6  # keeps a base rate away from 0 and 1
 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
     """``p = σ(slope·z + offset)``, one line for each intent, in the order of ``intents``.
 
-    Platt, "Probabilistic Outputs for Support Vector Machines …" (1999). ``base_rates`` says how
-    often each intent came true in the training data: the answer where nothing is known.
+    Platt, "Probabilistic Outputs for Support Vector Machines …" (1999). ``base_rates`` are the
+    rates of each intent in the training data: the answer for an unknown user.
     """
 
     intents: tuple[str, ...]
@@ -37,7 +37,7 @@ class Calibration:
 
     @property
     def base_rates(self) -> Floats:
-        """(A,) probabilities."""
+        """The base rates as an array of probabilities, (A,)."""
         return np.array(self.rates, dtype=np.float64)
 
     def apply(self, logits: npt.ArrayLike) -> Floats:
@@ -52,7 +52,7 @@ class Calibration:
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> "Calibration":
-        """Rebuild from ``to_json``; raises ``ArtifactError`` for a missing or misfit number."""
+        """Rebuild from ``to_json``; raises ``ArtifactError`` for a missing or invalid number."""
         try:
             lines = [
                 (str(line["intent"]), *(float(line[name]) for name in LINE[1:]))
@@ -66,7 +66,7 @@ class Calibration:
         names, slopes, offsets, rates = zip(*lines, strict=True) if lines else ((), (), (), ())
         if not np.isfinite([*slopes, *offsets, *rates]).all():
             raise ArtifactError(
-                "calibration.json: holds what is not a number; export the artifact again"
+                "calibration.json: has a value that is not finite; export the artifact again"
             )
         return cls(names, slopes, offsets, rates)
 
@@ -76,9 +76,8 @@ def fit(
 ) -> Calibration:
     """Fit each intent's line on held-out logits (N, A) and labels (N, A), 1, 0 or ``CENSORED``.
 
-    An intent that always or never came true there is only shifted, for nothing says how it should
-    be bent; one that nobody could tell anything of stays as it is. ``rates`` (A,) are the base
-    rates of the training data.
+    An intent whose labels are all equal is only shifted, since they do not determine a slope; one
+    without known labels stays as it is. ``rates`` (A,) are the base rates of the training data.
     """
     z, y = np.asarray(logits, dtype=np.float64), np.asarray(labels)
     known = y != CENSORED

@@ -1,8 +1,8 @@
-"""The day parts: what everybody acts on in each, for users of whom nothing is known.
+"""The day parts: item counts for each part of the day, to score unknown users.
 
-The day has four parts of six hours, in UTC. Which one it is follows from the clock of what is to
-be scored alone. A part with few events is told little apart from the whole: each is given a
-hundred events more, spread like those of the whole day.
+The day has four parts of six hours, in UTC; a sequence's own clock decides which one applies. The
+counts of each part are smoothed with a hundred prior events, distributed like the whole day's, so
+a part with few events is close to the whole.
 """
 
 from typing import Any, NamedTuple
@@ -28,9 +28,9 @@ class DayPartCounts(NamedTuple):
 
     @classmethod
     def from_json(cls, fields: dict[str, Any], items: int) -> "DayPartCounts":
-        """Rebuild for a catalogue, which may have got new items behind its own since.
+        """Rebuild for a catalogue, which may have been extended with new items since.
 
-        Raises ``ValueError``, with one line, for what does not fit.
+        Raises ``ValueError``, with one line, for counts that do not fit.
         """
         expected = f"expected {PARTS} parts of {PART_MS} ms with up to {items} counts"
         try:
@@ -47,16 +47,16 @@ class DayPartCounts(NamedTuple):
 
 
 def part_of_day(now_ms: int) -> int:
-    """Which part of the day a moment falls into, 0 to 3."""
+    """The part of the day of a time, 0 to 3."""
     return now_ms // PART_MS % PARTS
 
 
 def count(
     acted_on: npt.NDArray[np.int32], times_ms: Ints, items: int, now_ms: int
 ) -> DayPartCounts:
-    """Count every event, half as much for each half-life before ``now_ms``.
+    """Count every event, its weight halved for each half-life before ``now_ms``.
 
-    ``acted_on`` (N,) are catalogue indices, or ``UNKNOWN``, and ``times_ms`` (N,) when.
+    ``acted_on`` (N,) are catalogue indices, or ``UNKNOWN``; ``times_ms`` (N,) are event times.
     """
     known = acted_on != UNKNOWN
     ids, times_ms = acted_on[known].astype(np.int64), times_ms[known]

@@ -1,4 +1,4 @@
-"""The manifest: what an artifact holds, and the hashes that prove it."""
+"""The manifest: the contents of an artifact, and the hashes that verify them."""
 
 import hashlib
 from collections.abc import Iterable, Mapping
@@ -12,19 +12,19 @@ from model.config import ArtifactConfig
 
 FORMAT_VERSION = 1
 MAX_BYTES = 1 << 20
-SUFFIXES = (".json", ".onnx", ".safetensors")  # nothing that runs code when it is opened
+SUFFIXES = (".json", ".onnx", ".safetensors")  # formats that cannot run code when loaded
 _BLOCK_BYTES = 1 << 20
 
 
 class FileProof(NamedTuple):
-    """What a file must be, byte for byte."""
+    """The hash and the size that a file must have."""
 
     sha256: str
     size_bytes: int
 
     @classmethod
     def of(cls, path: Path) -> "FileProof":
-        """Read the file once, in blocks."""
+        """Compute the proof of a file, read once in blocks."""
         digest = hashlib.sha256()
         size_bytes = 0
         with path.open("rb") as file:
@@ -36,9 +36,9 @@ class FileProof(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """The manifest, checked; ``data`` is the fingerprint of the training data.
+    """A checked manifest; ``data`` describes the training data.
 
-    ``created_at`` is ISO 8601; ``made`` says how the artifact came to be, for people.
+    ``created_at`` is ISO 8601; ``made`` records how the artifact was made, for people.
     """
 
     config: ArtifactConfig
@@ -51,9 +51,9 @@ class Manifest:
 
     @property
     def version(self) -> str:
-        """Twelve hex digits over the files and the configuration, not over when or how.
+        """Twelve hex digits that hash the files and the configuration, but not when or how.
 
-        So a rebuild that gives equal bytes has the equal version.
+        So a rebuild with equal bytes has the same version.
         """
         digest = hashlib.sha256()
         for name in sorted(self.files):
@@ -76,26 +76,26 @@ class Manifest:
         return fields | {"checksum": hashlib.sha256(render(fields)).hexdigest()}
 
     def to_bytes(self) -> bytes:
-        """The one way this manifest is written."""
+        """The canonical bytes of this manifest."""
         return render(self.to_json())
 
     @classmethod
     def from_bytes(cls, content: bytes) -> "Manifest":
-        """Parse and check; raises ``ValueError`` with what was found, expected, and to do."""
+        """Parse and check; raises ``ValueError`` with what was found and expected, and the fix."""
         fields = parse_object(content, MAX_BYTES)
         if fields.get("format_version") != FORMAT_VERSION:
             raise ValueError(
                 f"has format_version {fields.get('format_version')!r}, this Lately reads "
-                f"{FORMAT_VERSION}; install the Lately that made it or export the artifact anew"
+                f"{FORMAT_VERSION}; install the Lately that made it or export the artifact again"
             )
         try:
             manifest = cls._from_fields(fields)
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"cannot be used ({error}); copy the artifact again") from None
-        # The manifest has nobody to vouch for it but itself: not one byte may be otherwise.
+        # Only its own checksum protects the manifest, so every byte must be canonical.
         if manifest.to_bytes() != content:
             raise ValueError(
-                "does not match its own checksum; copy the artifact again or export it anew, "
+                "does not match its own checksum; copy or export the artifact again, "
                 "never edit it by hand"
             )
         return manifest
@@ -118,7 +118,7 @@ class Manifest:
 
 
 def check_name(name: str) -> str:
-    """A plain file name of a kind that an artifact may hold; raises ``ValueError`` if not."""
+    """Return a plain file name of an allowed type; raises ``ValueError`` for any other."""
     plain = name == Path(name).name and not name.startswith(".")
     if not plain or not name.endswith(SUFFIXES):
         raise ValueError(f"file {name!r}, expected a plain name ending in {_one_of(SUFFIXES)}")
@@ -126,13 +126,13 @@ def check_name(name: str) -> str:
 
 
 def render(value: Any) -> bytes:
-    """JSON in the one form that artifacts are written in."""
+    """Serialise to the canonical JSON of artifacts."""
     options = orjson.OPT_SORT_KEYS | orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
     return orjson.dumps(value, option=options)
 
 
 def parse_object(content: bytes, max_bytes: int) -> dict[str, Any]:
-    """A JSON object; raises ``ValueError`` if it is none, too large, or nested too deep."""
+    """Parse a JSON object; raises ``ValueError`` if it is invalid, too large or too deep."""
     if len(content) > max_bytes:
         raise ValueError(f"has {len(content)} bytes, expected at most {max_bytes}")
     try:

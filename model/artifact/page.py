@@ -1,4 +1,4 @@
-"""The page of an artifact: what it is, from which data, how well it does, and how large it is."""
+"""The page of an artifact: its model, training data, figures and files as text."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
@@ -13,7 +13,7 @@ Rows = list[list[str]]
 
 
 def page(fields: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
-    """The page for people, of a manifest's fields and of what ``metrics.json`` holds."""
+    """Render a manifest's fields and the figures of ``metrics.json`` as text for people."""
     held_out = metrics.get("held_out", {})
     sections = [
         (f"{fields['name']} {fields['version']}", _model(fields)),
@@ -47,29 +47,29 @@ def _made(fields: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
             yield name, value
 
 
-def _figures(scorers: Mapping[str, Any], names: tuple[str, ...]) -> Rows:
-    """One row a scorer; a figure that a scorer has not is a dash."""
+def _figures(by_scorer: Mapping[str, Any], names: tuple[str, ...]) -> Rows:
+    """One row per scorer, with a dash for a missing figure."""
     rows = [
-        [who, *(_figure(figures.get(name)) for name in ("n", *names))]
-        for who, figures in scorers.items()
+        [scorer, *(_figure(figures.get(name)) for name in ("n", *names))]
+        for scorer, figures in by_scorer.items()
         if isinstance(figures, Mapping)
     ]
     return [["", "n", *names], *rows] if rows else []
 
 
 def _intents(intents: Mapping[str, Any]) -> Rows:
-    """As ``_figures``, whether an intent has its figures at once or scorer by scorer."""
+    """Like ``_figures``, for intents with figures of one scorer or of several."""
     flat: dict[str, Any] = {}
     for intent, figures in intents.items():
         if "n" in figures:
             flat[intent] = figures
         else:
-            flat |= {f"{intent}, {who}": found for who, found in figures.items()}
+            flat |= {f"{intent}, {scorer}": found for scorer, found in figures.items()}
     return _figures(flat, INTENT_FIGURES)
 
 
 def shrunk_figures(intents: Iterable[str]) -> list[str]:
-    """What is measured of a shrunken artifact, and of the one before, in the order of the rows."""
+    """The figures measured before and after shrinking, in the order of the rows."""
     return ["recall@20", "mrr@20", "ndcg@20", *(f"{intent} ece" for intent in intents)]
 
 
@@ -77,7 +77,7 @@ def _shrunk(found: Mapping[str, Any], intents: Iterable[str]) -> Rows:
     if "before" not in found:
         return []
     both = found["before"], found["after"]
-    return [[n, *(_figure(side[n]) for side in both)] for n in shrunk_figures(intents)]
+    return [[n, *(_figure(figures[n]) for figures in both)] for n in shrunk_figures(intents)]
 
 
 def _files(files: Mapping[str, Any]) -> Rows:
@@ -90,7 +90,7 @@ def _files(files: Mapping[str, Any]) -> Rows:
 
 
 def _section(title: str, rows: Rows) -> str:
-    """A title, and its rows aligned under it; whole tables have their figures to the right."""
+    """A title with aligned rows under it; tables of three or more columns align to the right."""
     wide = len(rows[0]) > 2
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [title]
@@ -112,11 +112,11 @@ def _value(name: str, value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(map(str, value))
     if isinstance(value, int) and not isinstance(value, bool):
-        return _moment(value) if name.endswith("_ms") else f"{value:,}"
+        return _time(value) if name.endswith("_ms") else f"{value:,}"
     return "–" if value is None else str(value)
 
 
-def _moment(ms: int) -> str:
+def _time(ms: int) -> str:
     return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 

@@ -87,7 +87,7 @@ def shrink(
     whole = Artifact.open(folder)
     trial = _trial(whole, events) if events else None
     with progress("measuring", 2 * len(trial.exam) if trial else 0) as update:
-        small = write(whole, out, trial and trial.telling(update), overwrite=overwrite)
+        small = write(whole, out, trial and trial.heard_by(update), overwrite=overwrite)
     found = {**small.manifest.made[SHRUNK], "bytes": size_bytes(small), "version": small.version}
     if as_json:
         typer.echo(json.dumps(found))

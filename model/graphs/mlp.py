@@ -66,7 +66,7 @@ class MlpGraph(Servable):
         network = self.network
         user = network.look(items, actions, gaps, lengths, hours, self.vectors[items.long()])
         codes = once(network.propose(items, lengths), self.earlier)
-        log_chances = network.judge(user, codes, self.vectors[codes], items, lengths)[..., 0]
+        log_chances = network.score(user, codes, self.vectors[codes], items, lengths)[..., 0]
         shares = torch.softmax(log_chances.masked_fill(codes == NOBODY, _NEVER), dim=1)
         return codes, shares, network.intent(user.context), user.recent
 

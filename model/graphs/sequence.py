@@ -118,8 +118,8 @@ class ServingGraph(Servable):
         maxima = scores.view(-1, self.members, groups).amax(dim=1)  # (B, G)
         _, best = torch.topk(maxima, self.count, dim=1)
         columns = (best[:, :, None] + self.steps).flatten(1)  # (B, K * M)
-        values, place = torch.topk(scores.gather(1, columns), self.count, dim=1)
-        return values, columns.gather(1, place)
+        values, best = torch.topk(scores.gather(1, columns), self.count, dim=1)
+        return values, columns.gather(1, best)
 
 
 def _members(items: int, count: int) -> int:

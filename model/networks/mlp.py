@@ -180,7 +180,7 @@ class MlpModel(PreTrainedModel):  # type: ignore[no-untyped-call]
         parts += [log_counts(lengths, items.shape[1])[:, None], _clock(hours)]
         return User(torch.cat(parts, dim=1), mean, recent)
 
-    def judge(
+    def score(
         self, user: User, candidates: Tensor, vectors: Tensor, items: Tensor, lengths: Tensor
     ) -> Tensor:
         """Log probabilities (B, N, 1 + A) of candidates (B, N) whose vectors are (B, N, D).
@@ -212,7 +212,7 @@ class MlpModel(PreTrainedModel):  # type: ignore[no-untyped-call]
         """Log probabilities (B, N, 1 + A) of candidate codes (B, N), and intent logits (B, A)."""
         user = self.look(items, actions, gaps, lengths, hours, self.item_vectors(items.long()))
         vectors = self.item_vectors(candidates)
-        return self.judge(user, candidates, vectors, items, lengths), self.intent(user.context)
+        return self.score(user, candidates, vectors, items, lengths), self.intent(user.context)
 
     @torch.no_grad()
     def score_candidates(

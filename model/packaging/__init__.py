@@ -1,1 +1,1 @@
-"""What is done to an artifact before it is served: export, extend, shrink."""
+"""Packaging: export a network, extend an artifact with new items, shrink it for CPUs."""

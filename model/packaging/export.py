@@ -1,4 +1,4 @@
-"""The export: from a trained network to the graph that ONNX Runtime serves."""
+"""The export of a trained network to the graph that ONNX Runtime serves."""
 
 import logging
 import warnings
@@ -28,18 +28,17 @@ _CHECKED_ROWS = 48
 def export_onnx(
     network: Network, config: ArtifactConfig, folder: Path, graph: Servable | None = None
 ) -> Path:
-    """Write ``model.onnx`` of a network in eval mode on the CPU; returns its path.
+    """Write ``model.onnx`` for a network in eval mode on the CPU; returns its path.
 
-    ``graph`` may stand in for what ``graph_of`` gives. Raises
-    ``ArtifactError`` if ONNX Runtime and torch then differ by more than 1e-5 in a probability or an
-    intent's logit.
+    ``graph`` replaces the one from ``graph_of``. Raises ``ArtifactError`` if ONNX Runtime and
+    torch then differ by more than 1e-5 in a probability or an intent's logit.
     """
     graph = graph_of(network, config) if graph is None else graph
     path = folder / GRAPH
     batch = torch.export.Dim("batch")
     wide = {0: batch, 1: torch.export.Dim("length", max=config.padded_length)}
     sample = _inputs(graph, _sample(network, config, rows=3))
-    # Only plain attention leaves its output in the order that the exporter takes it to be in.
+    # Only the math kernel's output has the memory layout that the exporter assumes.
     with (
         warnings.catch_warnings(),
         _quiet("torch.onnx"),
@@ -57,9 +56,9 @@ def export_onnx(
             dynamo=True,
             verbose=False,
         )
-    assert program is not None, "the dynamo exporter gives a program"
+    assert program is not None, "the dynamo exporter returns a program"
     for node in program.model.graph:
-        node.metadata_props.clear()  # the paths and the code of whoever exported
+        node.metadata_props.clear()  # paths and source code of the exporting machine
     made_for = {"items": network.config.items, "categories": network.config.categories}
     program.model.metadata_props.update({key: str(count) for key, count in made_for.items()})
     program.save(path, external_data=False)
@@ -71,7 +70,7 @@ def export_onnx(
 def _sample(
     network: Network, config: ArtifactConfig, rows: int, width: int | None = None
 ) -> Padded:
-    """Random codes of every kind, padded to ``width``, the widest by default, of all lengths."""
+    """Random windows of all lengths and codes, padded to ``width``, by default the widest."""
     draw = np.random.default_rng(rows)
     shape = (rows, width or config.padded_length)
     longest = min(config.max_length, shape[1])
@@ -81,7 +80,7 @@ def _sample(
     def codes(low: int, high: int) -> Codes:
         return np.where(real, draw.integers(low, high, shape), 0).astype(np.int32)
 
-    # From a tenth of the catalogue, so that items come back, and with some unknown ones.
+    # From a tenth of the catalogue, so that items repeat, and with some unknown ones.
     most = FIRST_ITEM + network.config.items // 10
     items = codes(FIRST_ITEM - 1, most + 1)
     hours = draw.integers(0, WEEK_HOURS, rows).astype(np.int32)
@@ -89,7 +88,7 @@ def _sample(
 
 
 def _inputs(graph: Servable, sample: Padded) -> dict[str, Codes]:
-    """What the graph takes of it, in its order."""
+    """The graph's inputs from a sample, in its order."""
     return {name: getattr(sample, name) for name in graph.inputs}
 
 
@@ -97,20 +96,20 @@ def _check(graph: Servable, path: Path, sample: Padded) -> None:
     inputs = _inputs(graph, sample)
     try:
         answers = session_of(path).run(graph.outputs, inputs)
-    except Exception as error:  # the runtime's errors have no narrower type
+    except Exception as error:  # ONNX Runtime's exceptions have no common base
         raise ArtifactError(
-            f"{path}: ONNX Runtime does not take windows {sample.items.shape[1]} wide ({error}); "
-            f"torch {torch.__version__} exports this network wrongly, try a newer one"
+            f"{path}: ONNX Runtime fails on windows {sample.items.shape[1]} wide ({error}); "
+            f"torch {torch.__version__} exports this network incorrectly, try a newer one"
         ) from error
-    ours = dict(zip(graph.outputs, answers, strict=True))
+    onnx = dict(zip(graph.outputs, answers, strict=True))
     with torch.inference_mode():
         outputs = graph(*map(torch.from_numpy, inputs.values()))
-    theirs = {name: out.numpy() for name, out in zip(graph.outputs, outputs, strict=True)}
-    # Items whose probabilities nearly agree may stand in either order, so the test is what
-    # torch says of the items that ONNX Runtime named, and of the places they stand in.
-    named = np.take_along_axis(theirs["probabilities"], ours["top_items"], axis=1)
-    pairs = {name: (theirs[name], ours[name]) for name in graph.outputs}
-    pairs["top_items"] = (named, ours["top_probs"])
+    eager = {name: out.numpy() for name, out in zip(graph.outputs, outputs, strict=True)}
+    # Items with nearly equal probabilities may come in either order, so compare the probabilities
+    # that torch gives to ONNX Runtime's top items, rank by rank.
+    named = np.take_along_axis(eager["probabilities"], onnx["top_items"], axis=1)
+    pairs = {name: (eager[name], onnx[name]) for name in graph.outputs}
+    pairs["top_items"] = (named, onnx["top_probs"])
     for name, (expected, found) in pairs.items():
         off = _largest_difference(expected, found)
         if not off <= TOLERANCE:
@@ -126,7 +125,7 @@ def _largest_difference(expected: npt.NDArray[np.float32], found: npt.NDArray[np
 
 @contextmanager
 def _quiet(name: str) -> Iterator[None]:
-    """Without the exporter's notes, which tell the user of Lately nothing."""
+    """Silence the exporter's warnings, which are of no use to users of Lately."""
     logger = logging.getLogger(name)
     level = logger.level
     logger.setLevel(logging.ERROR)

@@ -1,7 +1,7 @@
-"""The extension: an artifact that knows new items at once, by their titles and attributes.
+"""The extension: adds new items to an artifact by their titles and attributes, without training.
 
-Nothing is learnt: a new item's vector is made of what the network knows of texts and attribute
-values. It has no vector of its own, and is taken to be as popular as rare items are.
+A new item's vector is the sum of the vectors of its text and its attribute values. It has no id
+embedding, and its popularity is set to that of rare items.
 """
 
 import shutil
@@ -37,8 +37,8 @@ from model.packaging.export import export_onnx
 if TYPE_CHECKING:
     from model.networks.text_encoder import Vectors
 
-RARE_SHARE = 0.1  # of the items acted on, the least popular ones
-MADE_ANEW = (CATALOGUE, GRAPH, NETWORK_CONFIG, WEIGHTS)
+RARE_SHARE = 0.1  # the least popular share of the items with actions
+REWRITTEN = (CATALOGUE, GRAPH, NETWORK_CONFIG, WEIGHTS)
 
 
 def extend(
@@ -49,11 +49,11 @@ def extend(
     encoder: Path | None = None,
     overwrite: bool = False,
 ) -> Artifact:
-    """Write the artifact again with those of the items that it lacks behind its own.
+    """Write a copy of the artifact with its missing items appended.
 
-    Attribute values that it does not know count as none. ``encoder`` is the folder of the text
-    encoder that it was trained with, None for the package's. Raises ``ArtifactError`` for an
-    artifact that knows nothing of items but their ids, ``DataError`` if none is new.
+    Unknown attribute values are ignored. ``encoder`` is the folder of the text encoder that the
+    artifact was trained with, None for the package's. Raises ``ArtifactError`` for an artifact
+    without titles and attributes, ``DataError`` if no item is new.
     """
     with ArtifactWriter(folder, overwrite=overwrite) as writer:
         network = _open(artifact)
@@ -69,19 +69,19 @@ def extend(
 
 
 def grow(network: SequenceModel, items: int) -> SequenceModel:
-    """A copy with room for so many more items behind its own, of which nothing is known."""
+    """Copy the network with zeroed rows for ``items`` more items at the end."""
     config: Any = deepcopy(network.config)
     config.items += items
     grown: SequenceModel = type(network)(config)
     nn.Module.eval(grown)
     for name, own in network.state_dict().items():
-        place = grown.state_dict()[name]
-        place.zero_()[tuple(slice(size) for size in own.shape)] = own
+        target = grown.state_dict()[name]
+        target.zero_()[tuple(slice(size) for size in own.shape)] = own
     return grown
 
 
 def rare_bias(network: SequenceModel, catalogue: Catalogue) -> float:
-    """The median of the biases of the least popular tenth of the items that were acted on."""
+    """The median bias of the least popular tenth of the items with actions."""
     counts = catalogue.counts
     acted_on = np.flatnonzero(counts > 0)
     rarest = acted_on[np.argsort(counts[acted_on], kind="stable")]
@@ -95,15 +95,15 @@ def _open(artifact: Artifact) -> SequenceModel:
     config = network.config
     if not isinstance(network, SequenceModel) or not (config.attributes or config.text_width):
         raise artifact.error(
-            f"its network ({artifact.config.network}) knows items by neither titles nor "
-            "attributes; train it with --items that have a title, a category or other columns"
+            f"its network ({artifact.config.network}) uses neither titles nor attributes of "
+            "items; train it with --items that have a title, a category or other columns"
         )
     return network
 
 
 def _with_items(catalogue: Catalogue, new: Sequence[Item]) -> Catalogue:
-    place = {name: index for index, name in enumerate(catalogue.categories)}
-    categories = [NO_CATEGORY if i.category is None else place.get(i.category, -1) for i in new]
+    index = {name: number for number, name in enumerate(catalogue.categories)}
+    categories = [NO_CATEGORY if i.category is None else index.get(i.category, -1) for i in new]
     return Catalogue(
         (*catalogue.items, *(item.item_id for item in new)),
         catalogue.categories,
@@ -119,7 +119,7 @@ def _describe(
     new: Sequence[Item],
     encoder: Path | None,
 ) -> None:
-    """Fill in what is known of the new items, which stand last."""
+    """Fill the tables of the new items, which are the last rows."""
     own = len(catalogue) - len(new)
     last = slice(FIRST_ITEM + own, None)
     categories = catalogue.item_categories[own:]
@@ -138,7 +138,7 @@ def _describe(
 
 
 def _widen(network: SequenceModel, most: int) -> None:
-    """Make room for an item with more attributes than any had."""
+    """Widen the attribute table to ``most`` attributes per item."""
     missing = most - network.config.attributes_each
     if missing > 0:
         table = network.item_attributes
@@ -150,7 +150,7 @@ def _encode(
     artifact: Artifact, network: SequenceModel, titles: list[str], folder: Path | None
 ) -> "Vectors":
     from model.networks.text_encoder import (
-        TextEncoder,  # late: it is only needed where titles are known
+        TextEncoder,  # lazily: only needed by a network with titles
     )
 
     encoder, source = TextEncoder.open(folder), network.config.text_source or {}
@@ -167,7 +167,7 @@ def _write(
     artifact: Artifact, writer: ArtifactWriter, catalogue: Catalogue, network: SequenceModel
 ) -> Artifact:
     for name in artifact.manifest.files:
-        if name not in MADE_ANEW:
+        if name not in REWRITTEN:
             shutil.copyfile(artifact.path(name), writer.draft / name)
     writer.write_object(CATALOGUE, catalogue.to_json())
     network.save_pretrained(writer.draft)

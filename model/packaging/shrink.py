@@ -1,7 +1,7 @@
-"""The shrinking: an artifact for CPUs alone, its largest tables in bytes, and what that costs.
+"""The shrinking: quantises the largest tables of an artifact to 8 bits, for CPUs only.
 
-The graph stays, with a byte for each number of the item vectors and of the rules. The weights go,
-for nobody but the torch engine, a warm start or an extension needs them.
+The graph stays, with one byte per number of the item vectors and of the rules. The weights are
+dropped, since only the torch engine, a warm start or an extension needs them.
 """
 
 import shutil
@@ -41,34 +41,34 @@ Figures = Mapping[str, float | None]
 
 
 class Trial(NamedTuple):
-    """Events to measure on: the questions, their fingerprint, and whom to tell the progress."""
+    """The exam to measure on, the fingerprint of its events, and a progress callback."""
 
     exam: "Exam"
     fingerprint: str
     tell: "Tell" = lambda _: None
 
-    def telling(self, tell: "Tell") -> "Trial":
-        """The same; ``tell`` is told how many answers there are so far."""
+    def heard_by(self, tell: "Tell") -> "Trial":
+        """The same trial with a callback for the total number of answers so far."""
         return self._replace(tell=running_total(tell))
 
 
 def shrink(
     artifact: Artifact, folder: Path, trial: Trial | None = None, *, overwrite: bool = False
 ) -> Artifact:
-    """Write the artifact again, smaller, and say in it how good it was before and is now.
+    """Write a smaller copy of the artifact, with the figures before and after in it.
 
-    1. Export the graph again, with tables in bytes.
-    2. Ask both the same questions, if there is a trial.
-    3. Write the rest, with what was found.
+    1. Export the graph again, with 8-bit tables.
+    2. Evaluate both on the same questions, if there is a trial.
+    3. Write the other files and the figures.
 
-    Raises ``ArtifactError`` for a network that has no such tables, and for a shrunken artifact.
+    Raises ``ArtifactError`` for a network without such tables, and for a shrunken artifact.
     """
     with ArtifactWriter(folder, overwrite=overwrite) as writer:
         network = load_network(artifact)
         if not isinstance(network, SequenceModel):
             raise artifact.error(
                 f"its network is {artifact.config.network}, which has no tables to shrink; serve "
-                "it as it is"
+                "it unchanged"
             )
         for name in artifact.manifest.files:
             if name not in (*LEFT_OUT, GRAPH):
@@ -82,20 +82,19 @@ def shrink(
                 "before": measure(artifact, trial),
                 "after": _measure_draft(artifact, writer, trial),
             }
-            figures = artifact.read_object(METRICS) | {SHRUNK: found}
-            writer.write_object(METRICS, figures)
+            writer.write_object(METRICS, artifact.read_object(METRICS) | {SHRUNK: found})
         origin = {"from": artifact.version, "from_bytes": size_bytes(artifact), "tables": "int8"}
         return _seal(artifact, writer, origin | found)
 
 
 def measure(artifact: Artifact, trial: Trial) -> dict[str, float | None]:
-    """What a trial says of an artifact, served by the onnx engine."""
+    """The figures of an artifact in a trial, served by the onnx engine."""
     exam = trial.exam
     answers = exam.ask_scorer(OnnxScorer(artifact), trial.tell)
-    asked = exam.questions.targets != NO_NEXT
-    items = metrics.item_figures(answers.ranks(exam.questions.targets)[asked])
+    followed = exam.questions.targets != NO_NEXT
+    items = metrics.item_figures(answers.ranks(exam.questions.targets)[followed])
     figures: dict[str, float | None] = dict(items)
-    assert answers.chances is not None, "who serves tells of the intents"
+    assert answers.chances is not None, "an engine predicts the intents"
     for column, intent in enumerate(artifact.config.intents):
         labels, chances = exam.questions.intents[:, column], answers.chances[:, column]
         figures[f"{intent} ece"] = metrics.intent_figures(labels, chances)["ece"]
@@ -104,12 +103,12 @@ def measure(artifact: Artifact, trial: Trial) -> dict[str, float | None]:
 
 
 def size_bytes(artifact: Artifact) -> int:
-    """Of all files that the manifest lists."""
+    """The size of all files in the manifest."""
     return sum(proof.size_bytes for proof in artifact.manifest.files.values())
 
 
 def _measure_draft(artifact: Artifact, writer: ArtifactWriter, trial: Trial) -> Figures:
-    """What a trial says of a draft: of a copy of it, for only what is sealed can be served."""
+    """Measure a sealed copy of the draft, since only a sealed artifact can be served."""
     with TemporaryDirectory() as scratch, ArtifactWriter(Path(scratch) / "draft") as copy:
         shutil.copytree(writer.draft, copy.draft, dirs_exist_ok=True)
         return measure(_seal(artifact, copy, {}), trial)

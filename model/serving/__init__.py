@@ -1,4 +1,4 @@
-"""The engines: each answers for an artifact behind the one protocol, ``model.scorer.Scorer``."""
+"""The engines: each serves an artifact through the protocol ``model.scorer.Scorer``."""
 
 from pathlib import Path
 from typing import Literal
@@ -20,11 +20,11 @@ def load_scorer(
 ) -> Measurable:
     """Open an artifact with an engine; only that engine's libraries are imported.
 
-    ``device`` is torch's: ``cpu``, ``cuda`` or ``cuda:N``; None is the GPU if there is one. On a
-    CPU torch is set to one thread, for the whole process, as ONNX Runtime is for itself. The null
-    engine reads no artifact, and takes no options.
-    Raises ``ArtifactError`` if the artifact must not be loaded, ``ScorerError`` if the engine
-    or the device is not there, ``OptionsError`` if the options do not fit.
+    ``device`` is torch's: ``cpu``, ``cuda`` or ``cuda:N``; None means the GPU if there is one. On
+    a CPU torch is set to one thread for the whole process, as ONNX Runtime is for its session.
+    The null engine reads no artifact and takes no options.
+    Raises ``ArtifactError`` if the artifact is invalid, ``ScorerError`` if the engine or the
+    device is unavailable, ``OptionsError`` if the options do not fit.
     """
     if engine == "null":
         if options != NO_OPTIONS:
@@ -33,7 +33,7 @@ def load_scorer(
 
         return NullScorer()
     if folder is None:
-        raise ScorerError(f"the {engine} engine has no artifact; name the folder of one")
+        raise ScorerError(f"the {engine} engine needs an artifact; name its folder")
     from model.artifact.artifact import Artifact
 
     artifact = Artifact.open(folder)
@@ -52,5 +52,5 @@ def load_scorer(
         ) from None
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     if device == "cpu":
-        torch.set_num_threads(1)  # threads that meet at every layer lose to one on a shared core
+        torch.set_num_threads(1)  # on shared cores, syncing threads at each layer is slower
     return TorchScorer(artifact, device, options)

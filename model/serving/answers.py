@@ -1,4 +1,4 @@
-"""The answers: from what an engine puts out to what the stream publishes."""
+"""The answers: turn an engine's outputs into the scores that the stream publishes."""
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,7 @@ from model.scorer import Score
 
 
 class Answers:
-    """Makes scores of outputs, for one artifact; knows the cold answer."""
+    """Turns the outputs of one artifact into scores; also holds the cold answer."""
 
     def __init__(
         self, catalogue: Catalogue, calibration: Calibration, config: ArtifactConfig
@@ -25,7 +25,7 @@ class Answers:
         self.cold = self.cold_for(catalogue, catalogue.counts)
 
     def full(self, outputs: Outputs) -> list[Score]:
-        """One score per row, in order; raises ``ScorerError`` for what is not a number."""
+        """One score per row, in order; raises ``ScorerError`` for non-finite outputs."""
         for name, values in zip(outputs._fields[1:], outputs[1:], strict=True):
             check_finite(name, values)
         items = self._items[outputs.top_items].tolist()
@@ -46,17 +46,17 @@ class Answers:
         ]
 
     def _best_categories(self, probs: Reals) -> npt.NDArray[np.int64]:
-        """Columns of the likeliest categories, best first, the smaller index on a tie."""
+        """Columns of the likeliest categories, best first, the smaller index first on a tie."""
         count = min(self._config.top_categories, len(self._categories))
         if count == 0:
             return np.empty((len(probs), 0), dtype=np.int64)
-        # Not the whole row is sorted: shops have thousands of categories.
+        # A partial sort, since shops have thousands of categories.
         best = np.sort(np.argpartition(-probs, count - 1, axis=1)[:, :count], axis=1)
         order = np.argsort(-np.take_along_axis(probs, best, 1), axis=1, kind="stable")
         return np.take_along_axis(best, order, 1)
 
     def cold_for(self, catalogue: Catalogue, counts: npt.NDArray[np.int64]) -> Score:
-        """The answer where nothing is known but how often each item is acted on (V,)."""
+        """The answer for a user without a known item, from the item counts (V,)."""
         shares, parts = catalogue.shares(counts), catalogue.category_shares(counts)
         return Score(
             _most(self._items, shares, self._config.top_items),

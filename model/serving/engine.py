@@ -1,4 +1,4 @@
-"""What every engine shares: encode, run chunk by chunk, answer in the order asked."""
+"""The engine base class: encodes sequences, runs them in chunks, returns scores in input order."""
 
 import random
 from abc import ABC, abstractmethod
@@ -25,14 +25,14 @@ from model.serving.refining import PROBABILITIES, Refiner
 
 Ints = npt.NDArray[np.int64]
 
-PATH_NETWORK = "path"  # the one that says what a visit is like
-CHUNK_ROWS = 64  # more leave the processor's cache, fewer waste the multiply
+PATH_NETWORK = "path"  # the network that describes the visit
+CHUNK_ROWS = 64  # more rows overflow the CPU cache, fewer make the multiply inefficient
 _SAMPLE_MEAN_LENGTH = 8
 _SAMPLE_PAUSE_S = 600
 
 
 class ArtifactScorer(ABC):
-    """A ``Scorer`` for one artifact; one thread at a time may call it."""
+    """A ``Scorer`` for one artifact; not thread-safe."""
 
     def __init__(
         self,
@@ -41,7 +41,7 @@ class ArtifactScorer(ABC):
         chunk_rows: int = CHUNK_ROWS,
         options: ScoringOptions = NO_OPTIONS,
     ) -> None:
-        """Read what every engine needs; raises ``ArtifactError`` if it does not fit.
+        """Read catalogue, calibration and counts; raises ``ArtifactError`` if they do not fit.
 
         Raises ``OptionsError`` if the options do not fit the catalogue.
         """
@@ -60,17 +60,17 @@ class ArtifactScorer(ABC):
             )
             for counts in self._counts
         ]
-        self._tells_path = artifact.config.network == PATH_NETWORK
-        self._needs = (*self._refiner.needs, *(visits.OUTPUTS if self._tells_path else ()))
+        self._has_path = artifact.config.network == PATH_NETWORK
+        self._needs = (*self._refiner.needs, *(visits.OUTPUTS if self._has_path else ()))
 
     @property
     def info(self) -> ModelInfo:
-        """Who answers."""
+        """The model, its version and its device."""
         return self._info
 
     @property
     def window(self) -> int:
-        """How many of a sequence's newest actions the network looks at."""
+        """The number of newest actions that the network reads."""
         return self._config.max_length
 
     def score(self, sequences: Batch[Sequence]) -> list[Score]:
@@ -84,23 +84,23 @@ class ArtifactScorer(ABC):
         return scores
 
     def probabilities(self, sequences: Batch[Sequence]) -> Reals:
-        """The probability of each item of the catalogue, (B, V): what no option touches.
+        """The probability of each item of the catalogue, (B, V), unchanged by options.
 
-        Popularity where ``score`` would give the cold answer. Raises ``ScorerError``.
+        Popularity where ``score`` would return the cold answer. Raises ``ScorerError``.
         """
         ragged = flatten(sequences, self.catalogue, self._config)
         shares = np.stack([self.catalogue.shares(counts) for counts in self._counts])
         parts = [part_of_day(sequence.now_ms) for sequence in sequences]
-        probabilities = shares.astype(np.float32)[parts]
+        result = shares.astype(np.float32)[parts]
         for rows in _chunks(ragged, self._chunk_rows):
             _, found = self._run_further(pad(ragged, rows), (PROBABILITIES,))
-            probabilities[rows] = found[PROBABILITIES]
-        return probabilities
+            result[rows] = found[PROBABILITIES]
+        return result
 
     def sample(self, count: int) -> list[Sequence]:
-        """Made-up sequences to warm up and measure with: eight actions on average, always equal.
+        """Synthetic sequences for warm-up and measurement: eight actions on average, always equal.
 
-        Their lengths are geometric, cut at ``max_length``.
+        Their lengths are geometric, capped at ``max_length``.
         """
         draw = random.Random(count)
         return [self._sample_sequence(draw) for _ in range(count)]
@@ -112,9 +112,9 @@ class ArtifactScorer(ABC):
     def _run_further(
         self, padded: Padded, names: tuple[str, ...]
     ) -> tuple[Outputs, Mapping[str, Reals]]:
-        """Run the network for these outputs of the graph, too; raises ``ScorerError``."""
+        """Run the network and return these extra outputs, too; raises ``ScorerError``."""
         raise ScorerError(
-            f"this engine gives no {' and '.join(names)} for {len(padded.lengths)} sequences; "
+            f"this engine has no {' and '.join(names)} for {len(padded.lengths)} sequences; "
             "leave the option out, or use the onnx engine"
         )
 
@@ -122,9 +122,9 @@ class ArtifactScorer(ABC):
         if not self._needs:
             return self._answers.full(self._run(padded))
         outputs, found = self._run_further(padded, self._needs)
-        asked = [sequences[row] for row in rows.tolist()]
-        scores = self._refiner.refine(self._answers.full(outputs), found, asked)
-        if not self._tells_path:
+        scored = [sequences[row] for row in rows.tolist()]
+        scores = self._refiner.refine(self._answers.full(outputs), found, scored)
+        if not self._has_path:
             return scores
         paths = visits.published(found, self._config.actions)
         return [score._replace(path=path) for score, path in zip(scores, paths, strict=True)]
@@ -147,15 +147,15 @@ def _read_calibration(artifact: Artifact) -> Calibration:
         raise artifact.error(str(error)) from None
     if calibration.intents != artifact.config.intents:
         raise artifact.error(
-            f"{CALIBRATION} is of {list(calibration.intents)}, manifest expects "
+            f"{CALIBRATION} has {list(calibration.intents)}, manifest expects "
             f"{list(artifact.config.intents)}; export the artifact again"
         )
     return calibration
 
 
 def _read_counts(artifact: Artifact, catalogue: Catalogue) -> Ints:
-    """How often each item is acted on in each part of the day, (PARTS, V)."""
-    if CONTEXTS not in artifact.manifest.files:  # made before there were any
+    """The item counts of each part of the day, (PARTS, V)."""
+    if CONTEXTS not in artifact.manifest.files:  # an artifact from before they were added
         return np.broadcast_to(catalogue.counts, (PARTS, len(catalogue)))
     try:
         fields = artifact.read_object(CONTEXTS, MAX_TABLE_BYTES)
@@ -165,7 +165,7 @@ def _read_counts(artifact: Artifact, catalogue: Catalogue) -> Ints:
 
 
 def _chunks(ragged: Ragged, size: int) -> Iterator[Ints]:
-    """Rows that hold a known item, neighbours by length, so that little is padding."""
+    """Chunks of the rows with a known item, sorted by length to keep padding small."""
     rows = np.flatnonzero(ragged.known())
     rows = rows[np.argsort(ragged.lengths[rows], kind="stable")]
     for start in range(0, len(rows), size):

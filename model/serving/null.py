@@ -1,4 +1,4 @@
-"""The engine that does nothing: what a benchmark of the stream puts in the scorer's place."""
+"""The null engine: stands in for the scorer in benchmarks of the stream."""
 
 from collections.abc import Sequence as Batch
 
@@ -9,12 +9,12 @@ _ANSWER = Score([("nothing", 1.0)], [("none", 1.0)], {"cart": 0.0, "buy": 0.0}, 
 
 
 class NullScorer:
-    """Gives everybody the same answer, at next to no cost."""
+    """Returns the same score for every sequence, at almost no cost."""
 
     info = ModelInfo("null", "0" * 12, "cpu", horizon_s=1800)
 
     def score(self, sequences: Batch[Sequence]) -> list[Score]:
-        """The same answer for each sequence, an empty one too."""
+        """The same score for each sequence, empty ones included."""
         return [_ANSWER] * len(sequences)
 
     def sample(self, count: int) -> list[Sequence]:

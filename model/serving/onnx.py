@@ -1,4 +1,4 @@
-"""The engine for CPUs: ONNX Runtime, one thread, the same bits whatever the batch mates."""
+"""The CPU engine: ONNX Runtime on one thread; a score's bits do not depend on the batch."""
 
 from typing import TYPE_CHECKING
 
@@ -15,19 +15,19 @@ if TYPE_CHECKING:
 
 
 class OnnxScorer(ArtifactScorer):
-    """Scores on one core, with neither torch nor transformers installed."""
+    """Scores on one core; needs neither torch nor transformers."""
 
     def __init__(self, artifact: Artifact, options: ScoringOptions = NO_OPTIONS) -> None:
         """Load the graph; raises ``ArtifactError`` if it does not fit its catalogue.
 
         Raises ``OptionsError`` if the options do not fit, ``ArtifactError`` if they need an
-        output that the graph has not.
+        output that the graph lacks.
         """
         super().__init__(artifact, "cpu", CHUNK_ROWS, options)
         self._artifact = artifact
         self._session = _open_session(artifact)
         self._inputs = self._check_graph(artifact)
-        self._only_asked = _only_asked()
+        self._run_options = _run_options()
 
     def _run(self, padded: Padded) -> Outputs:
         return self._run_further(padded, ())[0]
@@ -39,7 +39,7 @@ class OnnxScorer(ArtifactScorer):
         wanted = (*Outputs._fields, *names)
         try:
             inputs = {name: getattr(padded, name) for name in self._inputs}
-            found = self._session.run(wanted, inputs, self._only_asked)
+            found = self._session.run(wanted, inputs, self._run_options)
             known = len(Outputs._fields)
             return Outputs(*found[:known]), dict(zip(names, found[known:], strict=True))
         except Exception as error:
@@ -52,15 +52,15 @@ class OnnxScorer(ArtifactScorer):
         for name in names:
             if name not in self._outputs:
                 raise self._artifact.error(
-                    f"{GRAPH} puts out {', '.join(self._outputs)}, but {name} is asked for; train "
-                    "or export it again, or leave the option out"
+                    f"{GRAPH} has the outputs {', '.join(self._outputs)}, but {name} is needed; "
+                    "train or export it again, or leave the option out"
                 )
 
     def _check_graph(self, artifact: Artifact) -> tuple[str, ...]:
-        """The inputs it takes: a network need not look at all that there is."""
+        """Check the graph's signature; returns its inputs, a subset of ``Padded``."""
         inputs = tuple(put.name for put in self._session.get_inputs())
         outputs = tuple(put.name for put in self._session.get_outputs())
-        known = Outputs._fields  # more may stand behind them
+        known = Outputs._fields  # more outputs may follow
         if not set(inputs) <= set(Padded._fields) or outputs[: len(known)] != known:
             raise artifact.error(
                 f"{GRAPH} maps {', '.join(inputs)} to {', '.join(outputs)}, expected "
@@ -74,8 +74,8 @@ class OnnxScorer(ArtifactScorer):
         return inputs
 
 
-def _only_asked() -> "RunOptions":
-    """Without this ONNX Runtime works out every output, and returns those asked for."""
+def _run_options() -> "RunOptions":
+    """Compute only the outputs requested; by default ONNX Runtime computes all of them."""
     import onnxruntime
 
     options = onnxruntime.RunOptions()
@@ -86,7 +86,7 @@ def _only_asked() -> "RunOptions":
 def _open_session(artifact: Artifact) -> "InferenceSession":
     try:
         return session_of(artifact.path(GRAPH))
-    except Exception as error:  # noqa: BLE001 - ONNX Runtime's have no common name
+    except Exception as error:  # noqa: BLE001 - ONNX Runtime's exceptions have no common base
         raise artifact.error(
             f"{GRAPH} cannot be loaded by ONNX Runtime ({error}); export the artifact again"
         ) from None

@@ -1,4 +1,4 @@
-"""The options at scoring time: what a worker may ask for beyond the model's own best items."""
+"""The scoring options: how a worker filters and reranks the model's best items."""
 
 import json
 from dataclasses import dataclass, replace
@@ -14,40 +14,40 @@ _TAG_BYTES = 3
 
 @dataclass(frozen=True, slots=True)
 class ItemList:
-    """Items that somebody listed; ``source`` says where, for messages alone."""
+    """A list of item ids; ``source`` is where it came from, for messages only."""
 
     source: str
     ids: frozenset[str]
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """One id a line, or a JSON list of ids; empty lines do not count. Raises OptionsError."""
+        """Read one id per line, or a JSON list; skips empty lines. Raises ``OptionsError``."""
         try:
-            text = path.read_text(encoding="utf-8-sig")  # spreadsheets put a mark before the text
+            text = path.read_text(encoding="utf-8-sig")  # spreadsheets write a byte order mark
         except OSError as error:
             raise OptionsError(
                 f"{path}: cannot be read ({error.strerror}); name a file of item ids"
             ) from None
         except UnicodeDecodeError:
-            raise OptionsError(f"{path}: is not UTF-8; write one item id a line") from None
+            raise OptionsError(f"{path}: is not UTF-8; write one item id per line") from None
         ids = _json_ids(path, text) if text.lstrip().startswith("[") else text.splitlines()
         return cls(str(path), frozenset(name for name in ids if name.strip()))
 
 
 @dataclass(frozen=True, slots=True)
 class ScoringOptions:
-    """What is done to each score's list of items; the default is nothing.
+    """Filters and reranking of each score's items; the default changes nothing.
 
-    Raises ``OptionsError``, with one line, for values that make no sense.
+    Raises ``OptionsError``, with one line, for values out of range.
     """
 
-    exclude_seen: bool = False  # no item that the sequence holds
-    allowed_items: ItemList | None = None  # no item but these
-    blocked_items: ItemList | None = None  # none of these
+    exclude_seen: bool = False  # drop the items of the sequence
+    allowed_items: ItemList | None = None  # keep only these
+    blocked_items: ItemList | None = None  # drop these
     max_per_category: int | None = None  # items without a category are not counted
-    diversity: float = 0.0  # 0 ranks by probability alone, 1 by unlike categories alone
-    recency_temperature: float = 1.0  # below 1 newer items gain, above it older ones
-    user_vector: bool = False  # the score also tells the user's vector
+    diversity: float = 0.0  # 0 ranks by probability alone, 1 by different categories alone
+    recency_temperature: float = 1.0  # below 1 newer items gain, above 1 older ones
+    user_vector: bool = False  # include the user's vector in the score
 
     def __post_init__(self) -> None:
         cap = self.max_per_category
@@ -63,14 +63,14 @@ class ScoringOptions:
 
     @property
     def choose_items(self) -> bool:
-        """Whether the items of a score may be others than the model's own best."""
+        """Whether the items of a score may differ from the model's own best."""
         return replace(self, user_vector=False) != ScoringOptions()
 
     def version(self, version: str) -> str:
-        """The model's version under these options: equal scores, equal versions.
+        """The model's version under these options; equal versions mean equal scores.
 
-        ``+`` and six hex digits follow where the options choose items: a hash over them and the
-        ids of the lists, not over the files' names. A user vector alone changes no score.
+        Where the options choose items, ``+`` and six hex digits follow: a hash of the options and
+        the ids of the lists, not of the files' names. A user vector alone changes no score.
         """
         if not self.choose_items:
             return version
@@ -96,8 +96,9 @@ def _json_ids(path: Path, text: str) -> list[str]:
         ids = json.loads(text)
     except ValueError as error:
         raise OptionsError(
-            f"{path}: begins with [ but is no JSON list ({error}); mend it, or write one id a line"
+            f"{path}: begins with [ but is not a JSON list ({error}); fix it, or write one id per "
+            "line"
         ) from None
     if not all(isinstance(name, str) for name in ids):
-        raise OptionsError(f"{path}: the JSON list holds what is no string; write ids in quotes")
+        raise OptionsError(f"{path}: the JSON list has a non-string; write ids in quotes")
     return list(ids)

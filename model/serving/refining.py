@@ -1,4 +1,4 @@
-"""The refiner: from a model's scores to those that the options ask for."""
+"""The refiner: applies the scoring options to a model's scores."""
 
 from collections.abc import Mapping
 from collections.abc import Sequence as Batch
@@ -19,9 +19,9 @@ USER_VECTORS = "user_vectors"  # (B, D)
 
 
 class Refiner:
-    """Exchanges the items of scores, and adds vectors, as the options say.
+    """Replaces the items of scores and adds vectors according to the options.
 
-    ``needs`` names the outputs of the graph, beyond ``Outputs``, that it does so from.
+    ``needs`` names the graph outputs beyond ``Outputs`` that this takes.
     """
 
     def __init__(self, options: ScoringOptions, catalogue: Catalogue, top_items: int) -> None:
@@ -33,15 +33,15 @@ class Refiner:
             if options.choose_items
             else None
         )
-        asked = {PROBABILITIES: options.choose_items, USER_VECTORS: options.user_vector}
-        self.needs = tuple(name for name, wanted in asked.items() if wanted)
+        needs = {PROBABILITIES: options.choose_items, USER_VECTORS: options.user_vector}
+        self.needs = tuple(name for name, needed in needs.items() if needed)
 
     def refine(
         self, scores: list[Score], found: Mapping[str, Reals], sequences: Batch[Sequence]
     ) -> list[Score]:
-        """The scores of these sequences, refined; ``found`` holds the outputs in ``needs``.
+        """Refine the scores of these sequences; ``found`` holds the outputs in ``needs``.
 
-        Raises ``ScorerError`` if one of them is not a number.
+        Raises ``ScorerError`` if one of them is not finite.
         """
         for name in self.needs:
             check_finite(name, found[name])
@@ -60,7 +60,7 @@ class Refiner:
         return scores
 
     def refine_cold(self, score: Score, popularity: Floats) -> Score:
-        """The answer for whom nothing is known of: popularity (V,), picked from in the same way."""
+        """Refine the cold answer: items are picked from popularity (V,) in the same way."""
         if self._picker is None:
             return score
         nothing = np.empty(0, dtype=np.int64)
@@ -73,8 +73,8 @@ class Refiner:
 
 
 def rounded_vectors(vectors: Reals) -> list[list[float]]:
-    """Vectors (B, D) as they are published: six significant digits, like probabilities."""
+    """Round vectors (B, D) for publishing: six significant digits, like probabilities."""
     exact = np.asarray(vectors, dtype=np.float64)
     signed = np.copysign(round_probabilities(np.abs(exact)), exact)
-    rounded: list[list[float]] = (signed + 0.0).tolist()  # −0.0 + 0.0 is 0.0, a sign shorter
+    rounded: list[list[float]] = (signed + 0.0).tolist()  # turns −0.0 into 0.0
     return rounded

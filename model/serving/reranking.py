@@ -1,4 +1,4 @@
-"""The pick: the best items that the options leave, found exactly and without a full sort."""
+"""The reranking: the best items under the options, found exactly and without a full sort."""
 
 from collections.abc import Sequence as Batch
 from typing import NamedTuple
@@ -14,24 +14,23 @@ from model.serving.options import ItemList, ScoringOptions
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
-CANDIDATES = 5  # likeliest items that are spread over, times the length of the list
-_WIDER = 8  # how many times as many are looked at next, where a cap left too few
-_NEVER = -1.0  # stands for the probability of an item that must not be picked
+CANDIDATES = 5  # likeliest items to diversify, as a multiple of the list's length
+_WIDER = 8  # growth of the candidates where a cap leaves too few
+_NEVER = -1.0  # marks the probability of an item that must not be picked
 
 
 class Pick(NamedTuple):
-    """The items of one score, in order; fewer than asked for where no more are left."""
+    """The items of one score, in order; fewer than requested where no more are left."""
 
     items: Ints  # (K,) indices into the catalogue
     probabilities: Floats  # (K,)
 
 
 class Picker:
-    """Picks ``count`` items a row, from probabilities over the whole catalogue.
+    """Picks ``count`` items per row from probabilities over the whole catalogue.
 
-    A probability stays what it is: what is left out takes its share with it, and the rest is not
-    raised to fill the gap, for what the user wants does not depend on what is in stock. Among
-    equals the smaller index comes first.
+    Probabilities are not renormalised after filtering, since what the user wants does not depend
+    on what is in stock. Among equals the smaller index comes first.
     """
 
     def __init__(self, options: ScoringOptions, catalogue: Catalogue, count: int) -> None:
@@ -39,21 +38,21 @@ class Picker:
         self._options = options
         self._count = count
         self._categories = catalogue.item_categories
-        self._closed = _closed(options, catalogue)
+        self._excluded = _excluded(options, catalogue)
 
     def pick(self, probabilities: npt.ArrayLike, histories: Batch[Ints]) -> list[Pick]:
         """One pick for each row of ``probabilities`` (B, V).
 
-        ``histories`` are what ``history`` says of each row's sequence.
+        ``histories`` holds the ``history`` of each row's sequence.
 
-        1. Share the probability of the history out anew, by recency.
-        2. Strike out what is not allowed, blocked, or seen.
-        3. Take the likeliest that are left, one by one, by marginal relevance under the cap.
+        1. Redistribute the probability of the history by recency.
+        2. Exclude items that are not allowed, blocked, or seen.
+        3. Pick from the likeliest left, one by one, by marginal relevance under the cap.
         """
         chances = np.array(probabilities, dtype=np.float64)
         for row, seen in zip(chances, histories, strict=True):
             row[seen] = reweigh(row[seen], self._options.recency_temperature)
-            row[self._closed] = _NEVER
+            row[self._excluded] = _NEVER
             if self._options.exclude_seen:
                 row[seen] = _NEVER
         return [self._pick(row) for row in chances]
@@ -98,17 +97,17 @@ class Picker:
 
 
 def history(sequence: Sequence, catalogue: Catalogue) -> Ints:
-    """The distinct items of a sequence that the catalogue has, the newest one first."""
+    """The distinct items of a sequence that are in the catalogue, newest first."""
     codes = catalogue.codes(sequence.items[::-1])
     return np.array(list(dict.fromkeys(codes[codes >= 0].tolist())), dtype=np.int64)
 
 
 def reweigh(chances: Floats, temperature: float) -> Floats:
-    """Probabilities of a history, newest first, shared out anew; their sum stays.
+    """Redistribute the probabilities of a history, newest first; their sum stays the same.
 
-    ``p'_r ∝ p_r · r^(1 − 1/T)``, r = 1 for the newest: as if the model's own shares fell with
-    recency as 1/r, and now fall as 1/r^(1/T). T = 1 leaves them as they are, T → 0 gives the
-    newest all, T → ∞ lets recency no longer count.
+    ``p'_r ∝ p_r · r^(1 − 1/T)``, r = 1 for the newest: if the model's own probabilities decay with
+    recency as 1/r, the new ones decay as 1/r^(1/T). T = 1 changes nothing, T → 0 gives everything
+    to the newest, T → ∞ ignores recency.
     """
     if temperature == 1 or len(chances) < 2:
         return chances
@@ -119,26 +118,26 @@ def reweigh(chances: Floats, temperature: float) -> Floats:
 
 
 def largest(values: Floats, count: int) -> Ints:
-    """Indices of the ``count`` largest values that are not negative, the largest first."""
+    """Indices of the ``count`` largest non-negative values, largest first."""
     count = min(count, len(values))
     threshold = max(0.0, float(np.partition(values, len(values) - count)[len(values) - count]))
-    places = np.flatnonzero(values >= threshold)
-    return places[np.argsort(-values[places], kind="stable")][:count]
+    indices = np.flatnonzero(values >= threshold)
+    return indices[np.argsort(-values[indices], kind="stable")][:count]
 
 
-def _closed(options: ScoringOptions, catalogue: Catalogue) -> npt.NDArray[np.bool_]:
-    closed = np.zeros(len(catalogue), dtype=np.bool_)
+def _excluded(options: ScoringOptions, catalogue: Catalogue) -> npt.NDArray[np.bool_]:
+    excluded = np.zeros(len(catalogue), dtype=np.bool_)
     if options.allowed_items is not None:
-        closed[:] = True
-        closed[_codes(options.allowed_items, catalogue)] = False
+        excluded[:] = True
+        excluded[_codes(options.allowed_items, catalogue)] = False
     if options.blocked_items is not None:
-        closed[_codes(options.blocked_items, catalogue)] = True
-    if closed.all():
+        excluded[_codes(options.blocked_items, catalogue)] = True
+    if excluded.all():
         raise OptionsError(
             "the lists of allowed and blocked items leave none of the catalogue's "
-            f"{len(catalogue)} items; look at both"
+            f"{len(catalogue)} items; check both"
         )
-    return closed
+    return excluded
 
 
 def _codes(listed: ItemList, catalogue: Catalogue) -> Ints:

@@ -1,4 +1,4 @@
-"""The service curve: how long a batch takes, and the batch size beyond which none gains."""
+"""The service curve: the time per batch size, and the smallest size with full throughput."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -14,15 +14,15 @@ _BUDGET_S = 2.0
 
 
 class Measurable(Scorer, Protocol):
-    """A scorer that can make up sequences it would give a full answer to."""
+    """A scorer that can generate sequences with a full answer."""
 
     def sample(self, count: int) -> list[UserSequence]:
-        """As many sequences, always the same."""
+        """Generate ``count`` sequences, always the same."""
         ...
 
 
 class Service(NamedTuple):
-    """What one batch of ``users`` costs."""
+    """The time to score one batch of ``users``."""
 
     users: int
     seconds: float
@@ -33,10 +33,10 @@ def measure_service_curve(
     sizes: Sequence[int] = SIZES,
     clock: Callable[[], float] = time.perf_counter,
 ) -> list[Service]:
-    """Time each batch size, best of three; warms the scorer up on the way.
+    """Time each batch size, best of three; this also warms up the scorer.
 
-    Ends early, but never before the first two sizes, when two seconds are spent: a start must
-    not take long where the model is large.
+    Stops after two seconds, but not before the first two sizes, so that a large model does not
+    delay the start.
     """
     curve: list[Service] = []
     started = clock()
@@ -48,7 +48,7 @@ def measure_service_curve(
 
 
 def choose_cap(curve: Sequence[Service]) -> int:
-    """The smallest batch within 5 % of the least time per user: larger ones only wait longer."""
+    """The smallest batch within 5 % of the least time per user: larger ones only add latency."""
     least = min(service.seconds / service.users for service in curve)
     return min(
         service.users for service in curve if service.seconds / service.users <= least * SLACK

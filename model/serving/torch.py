@@ -1,4 +1,4 @@
-"""The engine for GPUs, and the second opinion on a CPU: torch, the same numbers."""
+"""The GPU engine: torch; on a CPU it serves to check the ONNX engine."""
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
@@ -28,8 +28,8 @@ _WARM_UP_RUNS = 3
 class TorchScorer(ArtifactScorer):
     """Scores with the artifact's weights on one device: ``cpu``, ``cuda`` or ``cuda:N``.
 
-    On a GPU every chunk has one and the same shape, so a score has the same bits whatever its
-    batch mates; on a CPU it may differ in the seventh digit from one batch to the next.
+    On a GPU every chunk has the same shape, so a score's bits do not depend on the batch; on a CPU
+    a score may differ in the seventh digit from one batch to the next.
     """
 
     def __init__(
@@ -37,8 +37,8 @@ class TorchScorer(ArtifactScorer):
     ) -> None:
         """Load the weights, and capture the graph on a GPU.
 
-        Raises ``ArtifactError`` if the weights do not fit, ``ScorerError`` without the device,
-        ``OptionsError`` if the options do not fit.
+        Raises ``ArtifactError`` if the weights do not fit, ``ScorerError`` if the device is
+        missing, ``OptionsError`` if the options do not fit.
         """
         where = _device(device)
         rows = CUDA_ROWS if where.type == "cuda" else CHUNK_ROWS
@@ -64,40 +64,40 @@ class TorchScorer(ArtifactScorer):
         try:
             found = dict(zip(self._names, self._runner.run(padded), strict=True))
             return Outputs(*(found[name] for name in Outputs._fields)), found
-        except RuntimeError as error:  # torch's own errors, out of memory among them
+        except RuntimeError as error:  # torch's own errors, including out of memory
             raise ScorerError(
                 f"torch failed on {len(padded.lengths)} sequences on {self.info.device} ({error})"
             ) from error
 
 
 class Runner(Protocol):
-    """Takes padded arrays through the graph on some device."""
+    """Runs the graph on a device."""
 
     def run(self, padded: Padded) -> Arrays:
-        """The outputs it was made for, one row for each row of the input."""
+        """The outputs that the runner was built for, one row per input row."""
         ...
 
 
 class CpuRunner:
-    """Runs the graph as it is."""
+    """Runs the graph eagerly."""
 
     def __init__(self, graph: Servable, names: tuple[str, ...]) -> None:
         self._graph = graph
-        self._places = _places(graph, names)
+        self._indices = _indices(graph, names)
 
     @torch.inference_mode()
     def run(self, padded: Padded) -> Arrays:
         """See ``Runner``."""
         inputs = (torch.from_numpy(getattr(padded, name)) for name in self._graph.inputs)
         outputs = self._graph(*inputs)
-        return [outputs[place].numpy() for place in self._places]
+        return [outputs[index].numpy() for index in self._indices]
 
 
 class CudaRunner:
     """Replays one captured CUDA graph: a fixed shape, fixed buffers, one copy each way.
 
-    One shape only, though a small batch would be done sooner in a small one: cuBLAS takes
-    another kernel for another shape, and with it other bits.
+    There is one shape only, although a small batch would be faster in a smaller one: cuBLAS picks
+    another kernel for another shape, which gives other bits.
     """
 
     def __init__(
@@ -109,12 +109,12 @@ class CudaRunner:
         device: torch.device,
     ) -> None:
         self._graph = graph
-        self._places = _places(graph, names)
+        self._indices = _indices(graph, names)
         self._rows, self._width = rows, width
         self._device = device
         size = (3 * width + 2) * rows
         with torch.inference_mode(), torch.cuda.device(device), _exact():
-            # Pinned, so that the copies need no staging and do not wait for one another.
+            # Pinned, so that copies are asynchronous and need no staging buffer.
             self._host = torch.zeros(size, dtype=torch.int32, pin_memory=True)
             self._inputs = torch.zeros(size, dtype=torch.int32, device=device)
             self._host_views = Padded(*(view.numpy() for view in self._split(self._host)))
@@ -135,46 +135,46 @@ class CudaRunner:
             for host, device in zip(self._host_outputs, self._outputs, strict=True):
                 host.copy_(device, non_blocking=True)
             torch.cuda.current_stream().synchronize()
-        # A copy: the next run writes into the same buffers.
+        # Copied, since the next run writes into the same buffers.
         return [np.array(host.numpy()[:rows]) for host in self._host_outputs]
 
     def _capture(self) -> None:
-        places = map(Padded._fields.index, self._graph.inputs)
+        indices = map(Padded._fields.index, self._graph.inputs)
         buffers = self._split(self._inputs)
-        inputs = [buffers[place] for place in places]
+        inputs = [buffers[index] for index in indices]
         stream: Any = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(stream):  # libraries set themselves up outside of the capture
+        with torch.cuda.stream(stream):  # libraries must initialise before the capture
             for _ in range(_WARM_UP_RUNS):
                 self._graph(*inputs)
         torch.cuda.current_stream().wait_stream(stream)
         self._captured = torch.cuda.CUDAGraph()
-        # Thread-local: the model that serves goes on while this one is loaded beside it.
+        # Thread-local: another model may be serving while this one is loaded.
         with torch.cuda.graph(self._captured, capture_error_mode="thread_local"):
             outputs = self._graph(*inputs)
-            self._outputs: list[Tensor] = [outputs[place] for place in self._places]
+            self._outputs: list[Tensor] = [outputs[index] for index in self._indices]
         self._host_outputs = [
             torch.empty(out.shape, dtype=out.dtype, pin_memory=True) for out in self._outputs
         ]
 
     def _split(self, flat: Tensor) -> tuple[Tensor, ...]:
-        """A view for each field of ``Padded``, whether the graph takes it or not."""
+        """A view for each field of ``Padded``, including those that the graph ignores."""
         codes, rest = torch.split(flat, [3 * self._rows * self._width, 2 * self._rows])
         return *codes.view(3, self._rows, self._width), *rest.view(2, self._rows)
 
 
 def _exact() -> AbstractContextManager[None]:
-    """Without cuDNN, which computes GRU and LSTM in TF32: 3e-5 off, measured on an H200."""
+    """Disable cuDNN, which computes GRU and LSTM in TF32: off by 3e-5, measured on an H200."""
     flags: AbstractContextManager[None] = torch.backends.cudnn.flags(enabled=False)
     return flags
 
 
-def _places(graph: Servable, names: tuple[str, ...]) -> list[int]:
-    """Where these outputs stand among the graph's; raises ``ScorerError`` for one it has not."""
+def _indices(graph: Servable, names: tuple[str, ...]) -> list[int]:
+    """The indices of these outputs in the graph's; raises ``ScorerError`` for a missing one."""
     for name in names:
         if name not in graph.outputs:
             raise ScorerError(
-                f"the network puts out {', '.join(graph.outputs)}, the options need {name}; "
+                f"the network has the outputs {', '.join(graph.outputs)}, the options need {name}; "
                 "leave the options out"
             )
     return [graph.outputs.index(name) for name in names]

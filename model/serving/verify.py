@@ -1,4 +1,4 @@
-"""The verification of an artifact: all that a worker would check before it serves it."""
+"""The verification of an artifact: all checks that a worker makes before it serves one."""
 
 from pathlib import Path
 from typing import Any
@@ -8,9 +8,9 @@ from model.serving.onnx import OnnxScorer
 
 
 def verify(folder: Path | str) -> dict[str, Any]:
-    """Check everything a worker would; the manifest's fields if all is well.
+    """Run a worker's checks on an artifact; returns the manifest's fields.
 
-    Raises ``ArtifactError`` with the first thing that is wrong.
+    Raises ``ArtifactError`` for the first check that fails.
     """
     artifact = Artifact.open(folder)
     OnnxScorer(artifact)

@@ -1,1 +1,1 @@
-"""How a network learns: what it reads of a log, what it minimises, and when it stops."""
+"""Training: the data read from a log, the losses, and the stopping rules of each network."""

@@ -1,4 +1,4 @@
-"""The checkpoint: all that a training needs to go on after a break, in one file."""
+"""The checkpoint: one file with all that a training run needs to resume."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,35 +11,35 @@ from model.errors import DataError
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A file that a training writes after every round, and what it must have been written for."""
+    """A file that training writes after every round, with the fingerprint of the run."""
 
     path: Path
-    fingerprint: str  # of the data and of how it is learnt from
+    fingerprint: str  # of the data and the settings
 
     @classmethod
     def of(cls, folder: Path | None, name: str, fingerprint: str) -> "Checkpoint | None":
-        """The one of this name in the folder; None without a folder."""
+        """The checkpoint of this name in the folder; None without a folder."""
         return None if folder is None else cls(folder / f"{name}.pt", fingerprint)
 
     def load(self) -> dict[str, Any] | None:
-        """What was saved, None if nothing was; raises ``DataError`` if it is of another run."""
+        """The saved state, or None; raises ``DataError`` if it belongs to another run."""
         if not self.path.exists():
             return None
         try:
             found: dict[str, Any] = torch.load(self.path, map_location="cpu", weights_only=True)
-        except Exception as error:  # noqa: BLE001 - torch's own have no common name
+        except Exception as error:  # noqa: BLE001 - torch's exceptions have no common base
             why = str(error).partition("\n")[0]
             raise DataError(
-                f"{self.path}: cannot be read ({why}); remove it to begin anew"
+                f"{self.path}: cannot be read ({why}); remove it to start over"
             ) from None
         if found["fingerprint"] != self.fingerprint:
             raise DataError(
-                f"{self.path}: is of another log or other settings; remove it to begin anew"
+                f"{self.path}: belongs to another log or other settings; remove it to start over"
             )
         return found
 
     def save(self, state: dict[str, Any]) -> None:
-        """Write all of it in one step: a break while writing leaves what was there."""
+        """Replace the file atomically: a crash while writing leaves the previous one."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         draft = self.path.with_suffix(".draft")
         torch.save(state | {"fingerprint": self.fingerprint}, draft)

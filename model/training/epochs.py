@@ -1,6 +1,6 @@
-"""The epochs: passes over newly drawn events at a rate that falls, ended by held-out events.
+"""The epoch loop: passes over sampled events at a decaying rate, with early stopping.
 
-For networks that learn from single events. The sequence networks learn from whole windows at a full
+It trains networks on single events. The sequence networks train on whole windows at a constant
 rate, see ``model.training.sequence.trainer``.
 """
 
@@ -23,7 +23,7 @@ Ints = npt.NDArray[np.int64]
 
 
 class _At(NamedTuple):
-    """How far a training has come: epochs done, since the best one, and what that one was."""
+    """The state of a run: epochs done, epochs since the best one, and that one's weights."""
 
     epoch: int
     since: int
@@ -32,7 +32,7 @@ class _At(NamedTuple):
 
 
 class Epochs:
-    """A training in place; who extends it says what a batch costs, and how good the network is."""
+    """Trains a network in place; a subclass defines the loss, the rate and the validation."""
 
     def __init__(
         self,
@@ -47,7 +47,7 @@ class Epochs:
         most_epochs: int,
         checkpoint: Checkpoint | None,
     ) -> None:
-        """Draw at most ``epoch_events`` of the events for each epoch."""
+        """Sample at most ``epoch_events`` of the events for each epoch."""
         self.network, self.optimizer, self.recipe, self.report = network, optimizer, recipe, report
         self._events, self._batch, self._epoch_events = events, batch, epoch_events
         self._rates = [group["lr"] for group in optimizer.param_groups]
@@ -63,16 +63,16 @@ class Epochs:
 
     @abstractmethod
     def rate(self, done: float) -> float:
-        """What share of the full rate a step takes, when so much of the training is done."""
+        """The factor on the learning rate once this share of the training is done, 0 to 1."""
 
     @abstractmethod
     def validate(self) -> Validation:
-        """How good the weights are by now."""
+        """Evaluate the current weights on held-out events."""
 
     def run(self) -> None:
         """Train; leave the weights of the epoch that was best on held-out events.
 
-        Goes on after the epoch that the checkpoint holds, if it holds one.
+        Resumes from the checkpoint if there is one.
         """
         at = self._resumed() or _At(0, 0, Validation(-1.0, -1.0), self._weights())
         while at.epoch < self._epochs and at.since < self.recipe.patience and self._done() < 1:
@@ -114,12 +114,12 @@ class Epochs:
         return _At(epoch, since, Validation(*best), weights)
 
     def _weights(self) -> dict[str, Tensor]:
-        """A copy of what is being trained."""
+        """A copy of the trainable parameters."""
         named = self.network.named_parameters()
         return {name: p.detach().clone() for name, p in named if p.requires_grad}
 
     def _pass(self, epoch: int) -> None:
-        # By seed and epoch, so that a training that goes on draws what it would have drawn.
+        # Seeded by epoch, so that a resumed run samples the same events.
         rng = np.random.default_rng([self.recipe.seed, epoch])
         torch.manual_seed(int(rng.integers(1 << 62)))
         self.network.train()

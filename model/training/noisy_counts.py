@@ -1,7 +1,7 @@
-"""Noisy counts: how popular items are and how often intents come true, with Gaussian noise.
+"""Noisy counts: item popularity and intent rates with Gaussian noise.
 
-Every user adds a vector of bounded length to the counts, so Gaussian noise of a multiple of that
-bound hides whether any one of them is there (Dwork and Roth, 2014, A.1).
+Every user adds a vector of bounded length to the counts, so Gaussian noise scaled to that bound
+hides whether any one user is in the log (Dwork and Roth, 2014, A.1).
 """
 
 import math
@@ -21,18 +21,18 @@ if TYPE_CHECKING:
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-BOUND = math.sqrt(2)  # of a user's whole vector: what they acted on, and what came of it, 1 each
+BOUND = math.sqrt(2)  # length of a user's whole vector: items and intents, at most 1 each
 
 
 class LogCounts(NamedTuple):
-    """How popular items are in each part of the day, and how often each intent comes true."""
+    """Item counts for each part of the day, and the rate of each intent."""
 
     day_parts: DayPartCounts
-    rates: Floats  # (A,) of the intents, each user counting alike
+    rates: Floats  # (A,) of the intents; in noisy counts every user has the same weight
 
     @property
     def counts(self) -> Ints:
-        """(V,) of the items, over the whole day."""
+        """The item counts over the whole day, (V,)."""
         counts: Ints = self.day_parts.counts.sum(axis=0)
         return counts
 
@@ -45,23 +45,23 @@ def noisy_counts(
     noise: float,
     rng: np.random.Generator,
 ) -> LogCounts:
-    """Count with noise of so many times ``BOUND``, drawn from ``rng``."""
+    """Count with noise of ``noise`` times ``BOUND``, drawn from ``rng``."""
     spread = noise * BOUND
     acted = acted_on(histories, items, now_ms).sum(axis=0)
-    came = came_true(histories, labels).sum(axis=0)
+    happened = came_true(histories, labels).sum(axis=0)
     acted = np.maximum(acted + rng.normal(scale=spread, size=acted.shape), 0) * PER_EVENT
-    yes, known = came + rng.normal(scale=spread, size=came.shape)
+    yes, known = happened + rng.normal(scale=spread, size=happened.shape)
     rates = np.where(known > 0, yes / np.where(known > 0, known, 1), 0).clip(0, 1)
-    # The parts of the day are not told apart: it would take four times as many noisy numbers.
+    # All parts of the day get the same counts: separate ones need four times as many noisy values.
     counts = np.tile(np.rint(acted / PARTS).astype(np.int64), (PARTS, 1))
     return LogCounts(DayPartCounts(counts), rates)
 
 
 def acted_on(histories: Histories, items: int, now_ms: int) -> "csr_array":
-    """What each user adds to the counts of items: (U, V), of a length of 1 at most.
+    """Each user's contribution to the item counts, (U, V), of length at most 1.
 
-    An event adds one half for each half-life before ``now_ms``; who would then add a vector longer
-    than 1 adds one of length 1.
+    An event counts 1, halved for each half-life before ``now_ms``; a user's vector longer than 1
+    is scaled to length 1.
     """
     from scipy.sparse import csr_array, diags_array
 
@@ -69,16 +69,16 @@ def acted_on(histories: Histories, items: int, now_ms: int) -> "csr_array":
     users, times_ms = histories.users[known], histories.times_ms[known]
     weights = decays(times_ms, now_ms)
     shape = (len(histories.offsets) - 1, items)
-    places = (users, histories.items[known])
-    table = csr_array((weights, places), shape=shape)  # what stands twice is summed
+    cells = (users, histories.items[known])
+    table = csr_array((weights, cells), shape=shape)  # sums duplicates
     lengths = np.sqrt(table.power(2).sum(axis=1))
     return csr_array(diags_array(1 / np.maximum(lengths, 1)) @ table)
 
 
 def came_true(histories: Histories, labels: Labels) -> Floats:
-    """Of each user and intent how often it came true, and 1 if that is known: (U, 2, A).
+    """Each user's rate of each intent, and 1 where that rate is known: (U, 2, A).
 
-    Divided by √(2A), so that what a user adds is no longer than 1.
+    Divided by √(2A), so that a user's contribution has a length of at most 1.
     """
     users, n_users = histories.users, len(histories.offsets) - 1
     intents = labels.intents.shape[1]

@@ -1,4 +1,4 @@
-"""Predictions of held-out events: windows through a network, ranks and logits out."""
+"""Predictions for held-out events: ranks and logits of a network, batch by batch."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,8 +17,8 @@ from model.training.training_data import TrainingData
 from model.training.windows import windows_until
 
 Ints = npt.NDArray[np.int64]
-# From windows and the catalogue indices of what came next (B,), negative for none: their ranks (B,)
-# and the intent logits (B, A).
+# Takes windows and the catalogue indices of the next items (B,), negative for none; returns their
+# ranks (B,) and the intent logits (B, A).
 Answer = Callable[[Padded, Tensor], tuple[Tensor, Tensor]]
 
 
@@ -26,7 +26,7 @@ Answer = Callable[[Padded, Tensor], tuple[Tensor, Tensor]]
 def predict_events(
     data: TrainingData, config: ArtifactConfig, events: Ints, at_once: int, answer: Answer
 ) -> Predictions:
-    """What is answered after these events of the whole log, some at a time, and what happened."""
+    """Predict after these events of the whole log, ``at_once`` at a time, with their labels."""
     labels = data.held_out_labels
     next_items = labels.next_items[events].astype(np.int64)
     ranks, logits = [np.zeros(0, np.int64)], [np.zeros((0, len(config.intents)), np.float32)]
@@ -35,15 +35,17 @@ def predict_events(
         found, intents = answer(windows, torch.from_numpy(next_items[rows]))
         ranks.append(found.cpu().numpy())
         logits.append(intents.cpu().numpy())
-    asked = next_items != NO_NEXT
-    return Predictions(np.concatenate(ranks)[asked], np.concatenate(logits), labels.intents[events])
+    followed = next_items != NO_NEXT
+    return Predictions(
+        np.concatenate(ranks)[followed], np.concatenate(logits), labels.intents[events]
+    )
 
 
 def ranks_of(targets: Tensor, probabilities: Tensor) -> Tensor:
     """The rank of each target (B,) in probabilities (B, V), the last among equals; 0 if unknown."""
     targets = targets.to(probabilities.device)
-    ours = probabilities.gather(1, targets.clamp(min=0)[:, None])
-    return (probabilities >= ours).sum(1).masked_fill(targets < 0, 0)
+    expected = probabilities.gather(1, targets.clamp(min=0)[:, None])
+    return (probabilities >= expected).sum(1).masked_fill(targets < 0, 0)
 
 
 def tensors(windows: Padded, device: torch.device | str = "cpu") -> list[Tensor]:
@@ -53,7 +55,7 @@ def tensors(windows: Padded, device: torch.device | str = "cpu") -> list[Tensor]
 
 @contextmanager
 def eval_mode(network: nn.Module) -> Iterator[None]:
-    """The network in eval mode meanwhile."""
+    """Put the network in eval mode for the duration of the block."""
     was_training = network.training
     network.train(False)
     try:

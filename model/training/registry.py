@@ -1,4 +1,4 @@
-"""The registry: which training fits which network, all behind one protocol."""
+"""The registry: the training of each network, behind one protocol."""
 
 from collections.abc import Callable
 from importlib import import_module
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from model.training.results import Predictions
     from model.training.training_data import TrainingData
 
-# The module of each network's training; each has a function ``fit``. Imported late, for some
+# The module of each network's training; each has a function ``fit``. Imported lazily, since some
 # need libraries that others do not.
 SEQUENCE_TRAINING = "model.training.sequence.fit"
 PRIVATE_TRAINING = "model.training.private.fit"
@@ -29,25 +29,25 @@ TRAININGS = {
 
 
 class Fitted(NamedTuple):
-    """A trained network on the CPU, in eval mode, and its predictions of the held-out events."""
+    """A trained network on the CPU, in eval mode, and its predictions for the held-out events."""
 
     network: "Network"
     predictions: "Predictions"
-    refitted: bool = False  # whether its weights learnt from the held-out events in the end
-    files: "Mapping[str, Mapping[str, Any]]" = MappingProxyType({})  # more of the artifact's, JSON
-    made: "Mapping[str, Any]" = MappingProxyType({})  # more that the manifest says of it
-    counted: "LogCounts | None" = None  # what may be published of them; None: all
+    refitted: bool = False  # whether it was trained on the held-out events in the end
+    files: "Mapping[str, Mapping[str, Any]]" = MappingProxyType({})  # extra artifact files, JSON
+    made: "Mapping[str, Any]" = MappingProxyType({})  # extra entries for the manifest
+    counted: "LogCounts | None" = None  # the counts to publish; None: those of the log
 
 
 class Fit(Protocol):
-    """A training."""
+    """The training of one kind of network."""
 
     def __call__(
         self, data: "TrainingData", plan: "Plan", report: "Callable[[Progress], None]"
     ) -> Fitted:
-        """Train on ``data.learnt``, choose on the held-out events, and predict those.
+        """Train on ``data.learnt``, select on the held-out events, and predict those.
 
-        Raises ``DataError`` for a log from which this kind of network cannot learn.
+        Raises ``DataError`` for a log that this kind of network cannot be trained on.
         """
         ...
 
@@ -55,7 +55,7 @@ class Fit(Protocol):
 def fit_of(network: str, *, private: bool = False) -> Fit:
     """The training of a network by its name, one of ``TRAININGS``.
 
-    The private one is of the sequence networks alone; the command refuses others.
+    Only sequence networks have a private training; the command refuses it for others.
     """
     assert not private or TRAININGS[network] == SEQUENCE_TRAINING
     fit: Fit = import_module(PRIVATE_TRAINING if private else TRAININGS[network]).fit

@@ -1,4 +1,4 @@
-"""The results of a training: how good its weights are, and what they say of held-out events."""
+"""The results of a training run: validation figures, and predictions for held-out events."""
 
 import math
 from typing import NamedTuple
@@ -12,24 +12,24 @@ CUTOFF = 20
 
 
 class Validation(NamedTuple):
-    """How good the weights are on held-out events."""
+    """The quality of the weights on held-out events."""
 
     recall: float  # at 20
     mrr: float  # at 20
 
     @classmethod
     def of(cls, ranks: npt.NDArray[np.int64]) -> "Validation":
-        """Of ranks that count from 1; 0 for what is not ranked."""
+        """Compute the figures of ranks from 1; a rank of 0 means not ranked."""
         return cls(recall_at(ranks, CUTOFF), mrr_at(ranks, CUTOFF))
 
     @property
     def total(self) -> float:
-        """One number to compare by, the geometric mean: a tenth more of either is worth as much."""
+        """The geometric mean, one number to compare by: 10% more of either counts the same."""
         return math.sqrt(self.recall * self.mrr)
 
 
 class Predictions(NamedTuple):
-    """What the network says of held-out events, and what happened."""
+    """Predictions for held-out events, with their labels."""
 
     ranks: npt.NDArray[np.int64]  # (N,) of the next item, 0 if it is not in the catalogue
     intent_logits: npt.NDArray[np.float32]  # (M, A)

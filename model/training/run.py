@@ -1,4 +1,4 @@
-"""The training run: from an event log to an artifact, in one go."""
+"""The training run: turns an event log into an artifact."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -46,16 +46,16 @@ def run(
     by: str = "lately train",
     report: Callable[[Progress], None] = lambda _: None,
 ) -> Artifact:
-    """Train and write.
+    """Train a network on the log and write the artifact.
 
     1. Hold out the newest events.
-    2. Train, letting the held-out events choose what must be chosen.
-    3. Calibrate the intents on the held-out ones.
-    4. Export, and write what was found on the held-out ones beside it.
+    2. Train; early stopping and the choice of weights use the held-out events.
+    3. Calibrate the intents on the held-out events.
+    4. Export the graph, and write the figures of the held-out events beside it.
 
-    ``by`` is what the manifest says of how it was made.
-    Raises ``DataError`` for a log that nothing can be learnt from, ``ArtifactError`` for a folder
-    that cannot be written; both before the first step of training.
+    ``by`` names the command in the manifest.
+    Raises ``DataError`` for a log that cannot be trained on, ``ArtifactError`` for a folder that
+    cannot be written; both before the first step of training.
     """
     with ArtifactWriter(folder, overwrite=overwrite) as writer:
         data = read(log, plan, items or {})
@@ -72,7 +72,7 @@ def make(
     by: str,
     report: Callable[[Progress], None] = lambda _: None,
 ) -> Artifact:
-    """Train on what was read, and write it with what the manifest is to say of the data."""
+    """Train on data already read and write the artifact; ``described`` goes to the manifest."""
     started_s = time.monotonic()
     learning: list[dict[str, float]] = []
 
@@ -118,12 +118,12 @@ def _save(model: Network, folder: Path) -> None:
 
 
 def _count(data: TrainingData) -> LogCounts:
-    """What is acted on at which part of the day, and how often each intent came true."""
+    """Count the actions on each item by part of the day, and the rate of each intent."""
     counted = day_parts.count(
         data.whole.items, data.whole.times_ms, len(data.catalogue), data.held_out.end_ms
     )
     labels = data.learnt_labels.intents
-    known = (labels != CENSORED).sum(axis=0)  # 0 where nobody could tell
+    known = (labels != CENSORED).sum(axis=0)  # 0 where all labels are censored
     return LogCounts(counted, (labels == 1).sum(axis=0) / np.maximum(known, 1))
 
 
@@ -147,7 +147,7 @@ def _figures(
 
 
 def _popularity_ranks(data: TrainingData) -> npt.NDArray[np.int64]:
-    """Where the held-out next items stand by their count before the held-out period."""
+    """The ranks of the held-out next items by count before the held-out period."""
     counts = data.counts
     ranks = np.zeros(len(counts) + 1, dtype=np.int64)  # the last one is for UNKNOWN
     ranks[np.argsort(-counts, kind="stable")] = np.arange(1, len(counts) + 1)
@@ -172,7 +172,7 @@ def _times(data: TrainingData) -> dict[str, Any]:
 
 
 def _trained_until_ms(data: TrainingData, fitted: Fitted) -> int:
-    """The end of what the weights learnt from, counting what they started from."""
+    """The end of the events that the weights were trained on, warm start included."""
     own = data.held_out.end_ms if fitted.refitted else data.held_out.start_ms
     older = fitted.made.get("from", {}).get(TRAINED_UNTIL) or own
     return max(own, int(older))
@@ -180,7 +180,7 @@ def _trained_until_ms(data: TrainingData, fitted: Fitted) -> int:
 
 def _made(by: str, plan: Plan, seconds: float) -> dict[str, Any]:
     fields = asdict(plan)
-    del fields["config"]  # stands in the manifest itself
+    del fields["config"]  # the manifest has it already
     for path in ("checkpoints", "encoder", "start"):
-        del fields[path]  # a path says nothing elsewhere: the network's own record names it
+        del fields[path]  # a path means nothing elsewhere; the network records its source itself
     return {"by": by, "seconds": round(seconds, 1), "torch": torch.__version__} | fields

@@ -1,4 +1,4 @@
-"""Sampling: the events after which something is to be predicted, drawn by a seed, in batches."""
+"""Sampling: the events to predict after, drawn with a seed, and split into batches."""
 
 from collections.abc import Iterator
 
@@ -11,16 +11,16 @@ Ints = npt.NDArray[np.int64]
 
 
 def useful(labels: Labels) -> Ints:
-    """The events after which there is a next item, or an intent that is known."""
+    """The events with a next item or a known intent label."""
     return np.flatnonzero(labels.useful)
 
 
 def sample(events: Ints, most: int, seed: int) -> Ints:
-    """At most so many of the events, the same ones for a seed, in their order."""
+    """Draw at most ``most`` of the events, in order; the same seed gives the same ones."""
     return np.sort(np.random.default_rng(seed).permutation(events)[:most])
 
 
 def batches(events: Ints, size: int) -> Iterator[Ints]:
-    """So many at a time, in order; the last ones may be fewer."""
+    """Split events into batches of ``size``, in order; the last one may be smaller."""
     for start in range(0, len(events), size):
         yield events[start : start + size]

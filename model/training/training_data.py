@@ -1,4 +1,4 @@
-"""The training data: a log, read and labelled, split into a training and a held-out period."""
+"""The training data: a labelled log, split into a training and a held-out period."""
 
 from collections.abc import Mapping
 from typing import NamedTuple, TypedDict
@@ -26,7 +26,7 @@ BEGINNING_MS = -1  # before any event
 
 
 class Sizes(TypedDict):
-    """What the configuration of every network has to say."""
+    """The sizes that the configuration of every network needs."""
 
     items: int
     categories: int
@@ -35,7 +35,7 @@ class Sizes(TypedDict):
 
 
 class TrainingData(NamedTuple):
-    """A log, read: what to train on and what to hold out."""
+    """A labelled log: the events to train on, and those to hold out."""
 
     catalogue: Catalogue
     held_out: Period
@@ -45,11 +45,11 @@ class TrainingData(NamedTuple):
     held_out_labels: Labels  # of the whole, NO_NEXT and CENSORED before the period
     whole_labels: Labels
     texts: tuple[str, ...]  # (V,) each item's title, else its category, else ""
-    attributes: Attributes  # (V,) each item's values besides its category
+    attributes: Attributes  # (V,) each item's attribute values besides its category
     fingerprint: str  # of the log
 
     def sizes(self, config: ArtifactConfig) -> Sizes:
-        """Those of the catalogue, and of the actions that ``config`` names."""
+        """The sizes of the catalogue, and of the actions in ``config``."""
         return Sizes(
             items=len(self.catalogue),
             categories=len(self.catalogue.categories),
@@ -59,12 +59,12 @@ class TrainingData(NamedTuple):
 
     @property
     def counts(self) -> npt.NDArray[np.int64]:
-        """(V,) how often each item was acted on before the held-out period."""
+        """The actions on each item before the held-out period, (V,)."""
         return np.bincount(self.learnt.items, minlength=len(self.catalogue))
 
 
 def read(log: EventLog, plan: Plan, items: Mapping[str, Item]) -> TrainingData:
-    """Read the log into columns and label them; raises ``DataError`` if there is too little."""
+    """Read the log into columns and label them; raises ``DataError`` if it is too short."""
     held_out = cut_ms(log.frame, plan.held_out)
     catalogue = _catalogue(log, held_out.end_ms, plan, items)
     whole = read_histories(log.frame, catalogue, plan.config)
@@ -73,7 +73,7 @@ def read(log: EventLog, plan: Plan, items: Mapping[str, Item]) -> TrainingData:
     if not (learnt_labels.next_items >= 0).any():
         raise DataError(
             f"of {log.rows} rows, none before the newest {plan.held_out:.0%} is followed by "
-            "another of the same user; give a log in which users come back"
+            "another of the same user; give a log in which users act more than once"
         )
     return TrainingData(
         catalogue,
@@ -94,8 +94,8 @@ def _catalogue(log: EventLog, end_ms: int, plan: Plan, items: Mapping[str, Item]
         return build_catalogue(log.frame, end_ms, HALF_LIFE_S, items)
     if not items:
         raise DataError(
-            "privacy needs the list of items, for one that is known from the log alone tells that "
-            "somebody acted on it; give --items, or leave --dp-epsilon out"
+            "privacy needs the list of items, since an item known from the log alone reveals that "
+            "a user acted on it; give --items, or leave --dp-epsilon out"
         )
     names = sorted(items)
     return Catalogue.from_names(names, [items[name].category for name in names], [0] * len(names))

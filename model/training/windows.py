@@ -1,4 +1,4 @@
-"""The windows: long histories cut into what the network sees at once, in batches by length."""
+"""The windows: long histories cut to the network's input length, batched by length."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -14,7 +14,7 @@ Ints = npt.NDArray[np.int64]
 
 
 class Windows(NamedTuple):
-    """W spans of the flat columns; the first ``context`` positions are only looked back at."""
+    """W spans of the flat columns; the first ``context`` positions are input without a target."""
 
     starts: Ints  # (W,)
     lengths: Ints  # (W,)
@@ -26,7 +26,7 @@ class Windows(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """B windows with what is to be predicted at each of their positions."""
+    """B windows with the targets of each position."""
 
     inputs: Padded
     next_items: Ints  # (B, L) catalogue indices, UNKNOWN, or NO_NEXT
@@ -34,10 +34,10 @@ class Batch(NamedTuple):
 
 
 def cut_windows(offsets: Ints, longest: int, stride: int) -> Windows:
-    """Windows of at most ``longest`` events, in which each event is predicted from once.
+    """Cut histories into windows of at most ``longest`` events; each event has one prediction.
 
-    A longer history is covered by windows that begin every ``stride`` events: what an earlier
-    one predicted from is context in the next. The served window is that of stride 1.
+    A longer history is covered by windows that begin every ``stride`` events: positions that one
+    window predicts from are context in the next. Serving corresponds to a stride of 1.
     """
     totals = np.diff(offsets)
     per_user = 1 + np.maximum(0, -(-(totals - longest) // stride))
@@ -52,7 +52,7 @@ def cut_windows(offsets: Ints, longest: int, stride: int) -> Windows:
 
 
 def windows_until(histories: Histories, ends: Ints, config: ArtifactConfig) -> Padded:
-    """What is served right after each of these events (B,): it and the newest ones before it."""
+    """The windows that serving sees right after each of these events (B,), the event included."""
     user_begins = histories.offsets[np.searchsorted(histories.offsets, ends, side="right") - 1]
     lengths = np.minimum(ends + 1 - user_begins, config.max_length)
     _, source = spans(ends + 1 - lengths, lengths)
@@ -69,10 +69,10 @@ def windows_until(histories: Histories, ends: Ints, config: ArtifactConfig) -> P
 
 
 class Batches:
-    """Batches of windows that have something to predict.
+    """Batches of the windows that have a target.
 
-    ``overlap`` is the share of a window that the next one repeats: half is cheap to learn from,
-    more is nearer to what is served.
+    ``overlap`` is the share of a window that the next one repeats: half is cheap to train on,
+    more is closer to serving.
     """
 
     def __init__(
@@ -88,10 +88,10 @@ class Batches:
         ends = windows.starts + windows.lengths
         self.windows = windows.take(before[ends] > before[windows.starts + windows.context])
 
-    def batch(self, padded_tokens: int, epoch: tuple[int, ...], place: int) -> Batch:
-        """One batch of an epoch, in which neighbours by length are together, in any order.
+    def batch(self, padded_tokens: int, epoch: tuple[int, ...], index: int) -> Batch:
+        """One batch of an epoch; a batch holds windows of similar length, batches are shuffled.
 
-        ``epoch`` is the seed of that order, so that any batch can be had at any time.
+        ``epoch`` is the seed of the shuffle, so any batch can be made at any time.
         """
         key = (padded_tokens, epoch)
         if self._drawn is None or self._drawn[0] != key:
@@ -99,16 +99,16 @@ class Batches:
             batches = list(self._split(rng.permutation(len(self.windows.starts)), padded_tokens))
             order = rng.permutation(len(batches))
             self._drawn = key, [batches[number] for number in order]
-        return self.of(self._drawn[1][place])
+        return self.of(self._drawn[1][index])
 
     def in_order(self, padded_tokens: int, most_windows: int, seed: int) -> Iterator[Batch]:
-        """At most so many windows, the same ones for a seed, shortest last."""
+        """Yield at most ``most_windows`` windows, the same ones for a seed, shortest last."""
         order = np.random.default_rng(seed).permutation(len(self.windows.starts))
         for rows in self._split(order[:most_windows], padded_tokens):
             yield self.of(rows)
 
     def count(self, padded_tokens: int) -> int:
-        """How many batches an epoch has."""
+        """The number of batches in an epoch."""
         return sum(1 for _ in self._split(np.arange(len(self.windows.starts)), padded_tokens))
 
     def _split(self, order: Ints, padded_tokens: int) -> Iterator[Ints]:
@@ -122,7 +122,7 @@ class Batches:
             start += rows
 
     def of(self, rows: Ints) -> Batch:
-        """One batch of just these windows."""
+        """The batch of these windows."""
         windows = self.windows.take(rows)
         lengths = windows.lengths
         rows, source = spans(windows.starts, lengths)
@@ -137,10 +137,10 @@ class Batches:
                 self._config,
             )
         )
-        asked = source >= (windows.starts + windows.context)[rows]
+        predicted = source >= (windows.starts + windows.context)[rows]
         real = np.arange(inputs.items.shape[1]) < lengths[:, None]
         next_items = np.full(inputs.items.shape, NO_NEXT, dtype=np.int64)
-        next_items[real] = np.where(asked, self._labels.next_items[source], NO_NEXT)
+        next_items[real] = np.where(predicted, self._labels.next_items[source], NO_NEXT)
         intents = np.full((*real.shape, self._labels.intents.shape[1]), CENSORED, dtype=np.int8)
-        intents[real] = np.where(asked[:, None], self._labels.intents[source], CENSORED)
+        intents[real] = np.where(predicted[:, None], self._labels.intents[source], CENSORED)
         return Batch(inputs, next_items, intents)

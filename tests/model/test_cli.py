@@ -179,7 +179,7 @@ def test_shrink_reports_figures_before_and_after_only_with_events(
 def test_an_artifact_is_not_overwritten_by_default(trained: Path, log: Path) -> None:
     message = line_of(run("train", log, "--out", trained), ArtifactError)
 
-    assert "is there already" in message
+    assert "exists already" in message
 
 
 @pytest.mark.parametrize(
@@ -196,7 +196,7 @@ def test_an_artifact_is_not_overwritten_by_default(trained: Path, log: Path) -> 
                 f'{{"user_id": "u{k}", "item_id": "i", "action": "click", "ts": {k}}}\n'
                 for k in range(30)
             ),
-            "give a log in which users come back",
+            "give a log in which users act more than once",
         ),
         (
             "".join(

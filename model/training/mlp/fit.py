@@ -1,9 +1,9 @@
-"""The training of the click-through network: each event against items that it might have been.
+"""The training of the click-through network: the next item against sampled negatives.
 
 Noise-contrastive estimation (Gutmann and Hyvärinen, "Noise-Contrastive Estimation of Unnormalized
-Statistical Models", JMLR 2012): a binary cross-entropy over the item acted on next and drawn ones,
-whose logits are ``s − log m``, m how often the draw is expected to bring that item. So s is the
-log of the chance itself, whatever was drawn.
+Statistical Models", JMLR 2012): a binary cross-entropy over the next item and the negatives, with
+logits ``s − log m``, where m is the expected number of times that the item is drawn. So s is the
+log probability itself, whatever the sampling distribution.
 """
 
 import math
@@ -37,18 +37,18 @@ from model.training.windows import windows_until
 Ints = npt.NDArray[np.int64]
 
 BATCH = 256  # events
-EPOCHS = 6  # at most: the rate has fallen to nothing by then
-EPOCH_EVENTS = 100_000  # at most, newly drawn for each epoch
-LEAST_EVENTS = 12_800  # and at least: a short log is gone through several times
-LIKELY = 8  # drawn of what the network would be served with
-ANY = 3  # drawn of the whole catalogue, by count^¾
+EPOCHS = 6  # at most: the rate decays to 0 over them
+EPOCH_EVENTS = 100_000  # at most, sampled anew for each epoch
+LEAST_EVENTS = 12_800  # at least: the events of a short log are repeated
+LIKELY = 8  # negatives drawn from the candidates that serving would score
+ANY = 3  # negatives drawn from the whole catalogue, by count^¾
 VALIDATION_EVENTS = 2_000
-JUDGED_EVENTS = 10_000
-JUDGED_AT_ONCE = 64
+EVALUATED_EVENTS = 10_000
+EVALUATED_AT_ONCE = 64
 
 
 class Draw(NamedTuple):
-    """What B events are scored against: the item acted on next first, then the drawn ones."""
+    """The items scored for B events: the next item first, then the negatives."""
 
     codes: Tensor  # (B, 1 + K) item codes, NOBODY where nothing was drawn
     log_expected: Tensor  # (B, 1 + K) log m
@@ -62,12 +62,12 @@ def fit(data: TrainingData, plan: Plan, report: Callable[[Progress], None]) -> F
     nn.Module.to(network, "cpu")
     nn.Module.eval(network)
     events = useful(data.held_out_labels)
-    predictions = predict(network, data, plan, sample(events, JUDGED_EVENTS, plan.recipe.seed))
-    return Fitted(network, predictions)
+    events = sample(events, EVALUATED_EVENTS, plan.recipe.seed)
+    return Fitted(network, predict(network, data, plan, events))
 
 
 def build(data: TrainingData, plan: Plan) -> MlpModel:
-    """A fresh network, the same for a seed, that knows what goes with what."""
+    """Build an untrained network with its item tables; the same seed gives the same network."""
     torch.manual_seed(plan.recipe.seed)
     catalogue, config = data.catalogue, plan.config
     network = MlpModel(
@@ -87,7 +87,7 @@ def build(data: TrainingData, plan: Plan) -> MlpModel:
 
 
 class Draws:
-    """Draws items to tell from the right one: most of the likely ones, some of all."""
+    """Draws negatives: most from the likely candidates, some from the whole catalogue."""
 
     def __init__(self, network: MlpModel, counts: npt.NDArray[np.int64]) -> None:
         self._network = network
@@ -96,7 +96,7 @@ class Draws:
 
     @torch.no_grad()
     def draw(self, items: Tensor, lengths: Tensor, targets: Tensor) -> Draw:
-        """For windows (B, L) and the item codes acted on next (B,)."""
+        """Draw negatives for windows (B, L) and the codes of the next items (B,)."""
         likely = self._network.propose(items, lengths)  # (B, N)
         dice = torch.rand(likely.shape, device=items.device).masked_fill(likely < FIRST_ITEM, -1.0)
         drawn = likely.gather(1, dice.topk(LIKELY, dim=1).indices)
@@ -107,9 +107,9 @@ class Draws:
         # An item that is proposed twice is drawn twice as often.
         times = (codes[:, :, None] == likely[:, None, :]).sum(dim=2)
         proposed = (likely >= FIRST_ITEM).sum(dim=1, keepdim=True)
-        per_place = LIKELY / proposed.clamp(min=LIKELY)  # (B, 1)
+        rate = LIKELY / proposed.clamp(min=LIKELY)  # (B, 1) of one proposal
         share = functional.pad(self._share, (FIRST_ITEM, 0), value=1.0)[codes]
-        return Draw(codes, torch.log(ANY * share + per_place * times))
+        return Draw(codes, torch.log(ANY * share + rate * times))
 
 
 class _Training(Epochs):
@@ -140,12 +140,12 @@ class _Training(Epochs):
         self.intents = _intent_columns(plan)
 
     def rate(self, done: float) -> float:
-        """Linear warm-up, then half a cosine down to nothing."""
+        """Linear warm-up, then cosine decay to 0."""
         warm = min(1.0, (self.step + 1) / min(self.recipe.warm_up_steps, 1 + self.steps // 10))
         return warm * 0.5 * (1 + math.cos(math.pi * done))
 
     def cost(self, events: Ints) -> Tensor:
-        """The loss of a batch: the heads against what was drawn, and the intents."""
+        """The loss of a batch: the contrastive loss of the heads, and that of the intents."""
         events = np.sort(events)
         learnt, labels, device = self.data.learnt, self.data.learnt_labels, self.network.device
         windows = tensors(windows_until(learnt, events, self.plan.config), device)
@@ -158,7 +158,7 @@ class _Training(Epochs):
         return loss + self.recipe.weights.intent * intent_loss(intents, happened)
 
     def validate(self) -> Validation:
-        """How well a sample of the held-out events is predicted."""
+        """Evaluate the predictions for a sample of the held-out events."""
         events = sample(self.held_out, VALIDATION_EVENTS, self.recipe.seed)
         ranks = predict(self.network, self.data, self.plan, events).ranks
         return Validation.of(ranks)
@@ -167,8 +167,8 @@ class _Training(Epochs):
 def contrast(log_chances: Tensor, drawn: Draw, actions: Tensor, intents: Tensor) -> Tensor:
     """``−log σ(s₀ − log m₀) − Σ log σ(log m − s)``, the mean over events, summed over the heads.
 
-    ``log_chances`` (B, 1 + K, 1 + A) are s, the right item in column 0. Head 0 takes it for right
-    whatever was done, head a only if that was action ``intents[a]``, (A,) of ``actions`` (B,).
+    ``log_chances`` (B, 1 + K, 1 + A) are s, with the next item in column 0. That item is positive
+    in head 0, and in head a only if its action (``actions``, (B,)) is ``intents[a]``, (A,).
     """
     logits = log_chances - drawn.log_expected[..., None]
     right = torch.zeros_like(logits)
@@ -179,7 +179,7 @@ def contrast(log_chances: Tensor, drawn: Draw, actions: Tensor, intents: Tensor)
 
 
 def predict(network: MlpModel, data: TrainingData, plan: Plan, events: Ints) -> Predictions:
-    """What is served after these events of the whole log, and what happened."""
+    """Predict what is served after these events of the whole log, with their labels."""
 
     def answer(windows: Padded, targets: Tensor) -> tuple[Tensor, Tensor]:
         codes, shares, intents, _ = graph.share(*tensors(windows, network.device))
@@ -188,22 +188,23 @@ def predict(network: MlpModel, data: TrainingData, plan: Plan, events: Ints) -> 
     with eval_mode(network):
         graph = MlpGraph(network, plan.config)
         nn.Module.to(graph, network.device)
-        return predict_events(data, plan.config, events, JUDGED_AT_ONCE, answer)
+        return predict_events(data, plan.config, events, EVALUATED_AT_ONCE, answer)
 
 
 def _ranks(codes: Tensor, shares: Tensor, targets: Tensor, items: int) -> Tensor:
     """The rank of each target (B,) among the candidates (B, N), the last among equals.
 
-    What is no candidate has no chance, like most of the catalogue: it stands last. 0 if unknown.
+    A target that is no candidate has probability 0, like most of the catalogue, and ranks last.
+    An unknown target has rank 0.
     """
     is_target = codes == (targets + FIRST_ITEM)[:, None]
-    ours = (shares * is_target).sum(dim=1, keepdim=True)
-    ranks = ((shares >= ours) & (codes != NOBODY)).sum(dim=1)
+    share = (shares * is_target).sum(dim=1, keepdim=True)
+    ranks = ((shares >= share) & (codes != NOBODY)).sum(dim=1)
     ranks = torch.where(is_target.any(dim=1), ranks, items)
     return ranks.masked_fill(targets < 0, 0)
 
 
 def _intent_columns(plan: Plan) -> Tensor:
-    """(A,) the place of each intent's action among the actions."""
-    places = [plan.config.actions.index(name) for name in plan.config.intents]
-    return torch.tensor(places, dtype=torch.int64)
+    """The index of each intent's action among the actions, (A,)."""
+    indices = [plan.config.actions.index(name) for name in plan.config.intents]
+    return torch.tensor(indices, dtype=torch.int64)

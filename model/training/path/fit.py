@@ -1,4 +1,4 @@
-"""The training of the session HMM: stages by expectation maximisation, intents by regression."""
+"""The training of the session HMM: expectation maximisation, then logistic regression."""
 
 from collections.abc import Callable
 
@@ -25,10 +25,10 @@ from model.training.windows import windows_until
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
-SESSIONS = 3_000  # to learn from, at most: a few hundred numbers are to be found
-MIX = 1e-3  # of even chances into every distribution: what was never seen is not impossible
+SESSIONS = 3_000  # to train on, at most: enough for a few hundred parameters
+MIX = 1e-3  # weight of a uniform distribution in each one: nothing unseen is impossible
 INTENT_EVENTS = 20_000
-JUDGED_EVENTS = 20_000
+EVALUATED_EVENTS = 20_000
 AT_ONCE = 256
 
 
@@ -52,7 +52,7 @@ def fit(data: TrainingData, plan: Plan, report: Callable[[Progress], None]) -> F
     set_chances(network, named(found, bought))
     _set_surprises(network, data.learnt, ends, config)
     _fit_intents(network, data, plan)
-    events = sample(useful(data.held_out_labels), JUDGED_EVENTS, plan.recipe.seed)
+    events = sample(useful(data.held_out_labels), EVALUATED_EVENTS, plan.recipe.seed)
     return Fitted(network, predict(network, data, config, events))
 
 
@@ -61,7 +61,7 @@ def pause_ms(config: ArtifactConfig) -> int:
     bounds = config.gap_bounds_ms
     if len(bounds) < OVER_FROM - 1:
         raise DataError(
-            f"gap_buckets is {config.gap_buckets}, but the path network tells visits apart by "
+            f"gap_buckets is {config.gap_buckets}, but the path network separates visits by "
             f"gaps of bucket {OVER_FROM}; expected at least {OVER_FROM}"
         )
     return bounds[OVER_FROM - 2]
@@ -76,10 +76,10 @@ def session_ends(histories: Histories, config: ArtifactConfig) -> Ints:
 def over(
     histories: Histories, ends: Ints, until_ms: int, config: ArtifactConfig
 ) -> npt.NDArray[np.bool_]:
-    """Whether each session is surely over: the log, which goes to ``until_ms``, would show more."""
+    """Whether each session is known to be over, in a log that ends at ``until_ms``."""
     quiet = histories.times_ms[ends] + pause_ms(config) <= until_ms
-    come_back: npt.NDArray[np.bool_] = ~histories.is_last[ends]
-    return come_back | quiet
+    returned: npt.NDArray[np.bool_] = ~histories.is_last[ends]
+    return returned | quiet
 
 
 def read_sessions(
@@ -89,7 +89,7 @@ def read_sessions(
     is_over: npt.NDArray[np.bool_],
     config: ArtifactConfig,
 ) -> Sessions:
-    """The sessions that end with these events, as far as they fit a window."""
+    """Encode the sessions that end with these events, cut to a window."""
     symbols, lengths = [], []
     for rows in batches(np.arange(len(ends)), AT_ONCE):
         items, actions, gaps, sizes = _tensors(histories, ends[rows], config)
@@ -103,7 +103,7 @@ def read_sessions(
 
 
 def set_chances(network: PathModel, chances: Chances) -> None:
-    """Hand the model to the network, each distribution of a stage mixed with even chances."""
+    """Copy the model into the network, each stage's distribution mixed with a uniform one."""
     start, transition, emission = chances
     start = _mixed(start[None, :END])[0]
     emission = _mixed(emission[:END, :-1])
@@ -116,7 +116,7 @@ def set_chances(network: PathModel, chances: Chances) -> None:
 def predict(
     network: PathModel, data: TrainingData, config: ArtifactConfig, events: Ints
 ) -> Predictions:
-    """What is served after these events of the whole log, and what happened."""
+    """Predict what is served after these events of the whole log, with their labels."""
     graph = PathGraph(network, config)
 
     def answer(windows: Padded, targets: Tensor) -> tuple[Tensor, Tensor]:
@@ -166,7 +166,7 @@ def _fit_intents(network: PathModel, data: TrainingData, plan: Plan) -> None:
         known = labels[:, column] != CENSORED
         happened = labels[known, column]
         if happened.min(initial=1) == happened.max(initial=0):
-            continue  # always or never: the calibration knows how often
+            continue  # all labels are equal: the calibration has the rate
         line = LogisticRegression(max_iter=1_000).fit(features[known], happened)
         network.intent.weight[column] = torch.from_numpy(line.coef_[0])
         network.intent.bias[column] = float(line.intercept_[0])

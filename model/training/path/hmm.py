@@ -1,4 +1,4 @@
-"""The hidden Markov model of sessions, found by expectation maximisation, its states named."""
+"""The hidden Markov model of sessions: fitted by expectation maximisation, with named states."""
 
 import logging
 import warnings
@@ -19,20 +19,20 @@ if TYPE_CHECKING:
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
-STARTS = 3  # of the search, which may end on a hill beside the highest
-STEPS = 40  # of one search, at most
-GAIN = 0.01  # nats of all sessions together: less, and the search is over
+STARTS = 3  # random restarts, since a search may end in a local optimum
+STEPS = 40  # per search, at most
+GAIN = 0.01  # nats over all sessions: a smaller gain ends the search
 
 
 class Sessions(NamedTuple):
-    """Sessions end to end, each the symbols of one, with the end where it is known to be over."""
+    """Concatenated sessions: the symbols of each, with the end symbol if it is known to be over."""
 
     symbols: Ints  # (N,)
     lengths: Ints  # (B,)
 
 
 class Chances(NamedTuple):
-    """A hidden Markov model; the state ``END`` is the last one, and the last symbol its own."""
+    """A hidden Markov model; the last state is ``END``, the last symbol is the one it emits."""
 
     start: Floats  # (S + 1,)
     transition: Floats  # (S + 1, S + 1)
@@ -42,10 +42,10 @@ class Chances(NamedTuple):
 def search(
     sessions: Sessions, symbols: int, seed: int, tell: Callable[[int, float], None]
 ) -> Chances:
-    """The likeliest model that several searches find, each from chances drawn by the seed.
+    """Fit the model from several random starts, drawn with the seed; returns the likeliest.
 
-    ``tell`` is told how many searches there were, and the −log likelihood of the last one, in nats
-    a symbol. Raises ``DataError`` if none found a likelihood that is a number.
+    ``tell`` is called with the searches done, and the −log likelihood of the last one in nats per
+    symbol. Raises ``DataError`` if no search reaches a finite likelihood.
     """
     filled = sessions.lengths > 0
     column, lengths = sessions.symbols[:, None], sessions.lengths[filled]
@@ -63,12 +63,12 @@ def search(
         if likelihood > likeliest:
             best, likeliest = hmm, likelihood
     if best is None:
-        raise DataError("no search found a likelihood that is a number; give a longer log")
+        raise DataError("no search reached a finite likelihood; give a longer log")
     return Chances(best.startprob_, best.transmat_, best.emissionprob_)
 
 
 def model_of(chances: Chances) -> "CategoricalHMM":
-    """The same model in hmmlearn, whose searches begin with just these chances."""
+    """The model in hmmlearn; fitting it starts from exactly these parameters."""
     from hmmlearn.hmm import CategoricalHMM
 
     hmm = CategoricalHMM(
@@ -79,14 +79,14 @@ def model_of(chances: Chances) -> "CategoricalHMM":
 
 
 def named(chances: Chances, bought: list[int]) -> Chances:
-    """The states in the order of ``STAGES``, told by what they do.
+    """Put the states in the order of ``STAGES``, identified by their behaviour.
 
-    Leaving is the stage likeliest to be followed by the end; of the others, deciding does most of
-    the actions ``bought``, places in the actions; of the two left, comparing stays most with the
-    items seen and their category. Browsing is the rest.
+    Leaving is the stage most likely to be followed by the end; of the others, deciding has the
+    largest share of the actions ``bought`` (indices into the actions); of the two left, comparing
+    stays most with the items seen and their category. The last one is browsing.
     """
     shape = (STATES, -1, len(RELATIONS), PACES)
-    steps = chances.emission[:, :-1].reshape(shape).sum(axis=3)  # (S + 1, kinds, relations)
+    steps = chances.emission[:, :-1].reshape(shape).sum(axis=3)  # (S + 1, types, relations)
     buys = steps[:, bought].sum(axis=(1, 2))
     stays = 1 - steps[:, :, OTHER].sum(axis=1)
     left = list(range(END))
@@ -103,22 +103,22 @@ def named(chances: Chances, bought: list[int]) -> Chances:
 
 
 def _drawn(symbols: int, rng: np.random.Generator) -> Chances:
-    start = np.append(rng.dirichlet(np.ones(END)), 0.0)  # no session begins with its end
+    start = np.append(rng.dirichlet(np.ones(END)), 0.0)  # no session starts at its end
     transition = np.vstack([rng.dirichlet(np.ones(STATES), END), np.eye(STATES)[END]])
     emission = np.zeros((STATES, symbols + 1))
     emission[:END, :-1] = rng.dirichlet(np.ones(symbols), END)
-    emission[END, -1] = 1.0  # and only the end looks like it; what is 0 stays 0 in a search
+    emission[END, -1] = 1.0  # and only the end emits it; EM keeps zeros at 0
     return Chances(start, transition, emission)
 
 
 def _kept(found: Floats, drawn: Floats) -> Floats:
-    """What was found, row by row; where no session came to a state or left it, what was drawn."""
+    """The fitted rows; a row that sums to 0, of a state without data, keeps its drawn values."""
     return np.where(found.sum(axis=1, keepdims=True) > 0, found, drawn)
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without hmmlearn's notes that nothing follows the end, which is how it is meant to be."""
+    """Silence hmmlearn's warnings that nothing follows the end, which is intended."""
     logger = logging.getLogger("hmmlearn")
     level = logger.level
     logger.setLevel(logging.ERROR)

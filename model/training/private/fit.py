@@ -1,8 +1,8 @@
-"""The private training: no user, with all of their events, changes the artifact by much.
+"""The private training of a sequence network, with user-level differential privacy.
 
 Differentially private gradient steps (Abadi et al., "Deep Learning with Differential Privacy",
-CCS 2016), with a user for what is an example there. All that would tell of single users by another
-way is left out: rules, balance, counts in the sampling of negatives, early stopping, calibration.
+CCS 2016), where a user takes the place of an example. Everything else that could reveal single
+users is left out: rules, balance, counts in negative sampling, early stopping, calibration.
 """
 
 import secrets
@@ -35,23 +35,23 @@ Ints = npt.NDArray[np.int64]
 
 
 def fit(data: TrainingData, plan: Plan, report: Callable[[Progress], None]) -> Fitted:
-    """See ``registry.Fit``; learns from the whole log, once, and holds nothing out.
+    """See ``registry.Fit``; trains once on the whole log and holds nothing out.
 
-    1. Work out how much noise the promise asks for.
+    1. Compute the noise that the privacy guarantee needs.
     2. Count with noise.
-    3. Learn, each user's share in a step cut short, with noise.
+    3. Train with clipped user gradients and noise.
     """
     privacy = plan.privacy
-    assert privacy is not None, "without it there is another training"
+    assert privacy is not None, "the registry picks this training for private plans only"
     items = len(data.catalogue)
     titles = read_title_vectors(data, plan)
-    plan = replace(plan, dropout=0.0)  # noise is enough
+    plan = replace(plan, dropout=0.0)  # the noise regularises enough
     network = build(data, plan, nothing_counted(items), titles)
-    network.rules.requires_grad_(requires_grad=False)  # there is nothing for it to go by
+    network.rules.requires_grad_(requires_grad=False)  # there are no counts for it
     nn.Module.to(network, plan.device)
     lots = Lots(Batches(data.whole, data.whole_labels, plan.config), data.whole.offsets)
     budget = Budget.of(privacy, lots.users, plan.recipe.epochs)
-    # Not by the seed, which the manifest tells: who knows the noise can take it off again.
+    # Not from the seed, which the manifest publishes: known noise can be subtracted.
     rng = np.random.default_rng(secrets.randbits(128))
     counted = noisy_counts(
         data.whole,
@@ -69,37 +69,37 @@ def fit(data: TrainingData, plan: Plan, report: Callable[[Progress], None]) -> F
         Predictions(np.zeros(0, np.int64), nothing.astype(np.float32), nothing.astype(np.int8)),
         refitted=True,
         files={ATTRIBUTES: {"values": list(value_names(data.catalogue, data.attributes))}},
-        # How long it took would tell how many windows were looked at, and how long these are.
+        # The duration would reveal the number of windows and their lengths.
         made=titles.made | {"seconds": None, "privacy": budget.statement(privacy)},
         counted=counted,
     )
 
 
 def nothing_counted(items: int) -> tuple[Counts, ...]:
-    """Counts of pairs of items, of which there are none."""
+    """Co-occurrence counts without a single pair."""
     empty = Counts(np.zeros(0, np.int64), np.zeros(0, np.float32), np.zeros(items, np.float32))
     return (empty,) * WAYS
 
 
 class Lots:
-    """The users of a log, each with their windows, of which one is taken at a time."""
+    """Samples lots of users, with one window of each, from a log."""
 
     def __init__(self, batches: Batches, offsets: Ints) -> None:
         self._batches = batches
         owners = np.searchsorted(offsets, batches.windows.starts, side="right") - 1
         self._first = np.flatnonzero(np.diff(owners, prepend=-1))
         self._count = np.diff(self._first, append=len(owners))
-        self.users = len(self._first)  # those with something to learn from
+        self.users = len(self._first)  # those with a target
 
     def draw(self, rate: float, rng: np.random.Generator) -> Iterator[Batch]:
-        """Each user with this chance, whoever else is in it; one window of each, alone."""
+        """Draw each user independently at this rate; yields one random window per user."""
         members = np.flatnonzero(rng.random(self.users) < rate)
         for window in self._first[members] + rng.integers(self._count[members]):
             yield self._batches.of(np.array([window]))
 
 
 class Training:
-    """Steps, each of clipped shares of users and of noise."""
+    """Runs gradient steps on clipped user gradients with noise."""
 
     def __init__(
         self,
@@ -110,7 +110,7 @@ class Training:
         rng: np.random.Generator,
     ) -> None:
         self._budget, self._recipe, self._clip, self._rng = budget, recipe, privacy.clip, rng
-        # Uniform negatives, and no counts: they would be those of other users.
+        # Uniform negatives and no counts: both would depend on other users.
         seen = torch.zeros(network.config.items)
         together = nothing_counted(network.config.items)
         self._objective = Objective(network, seen, together, recipe.weights)
@@ -123,7 +123,7 @@ class Training:
         self._loss = 0.0
 
     def run(self, lots: Lots, report: Callable[[Progress], None]) -> None:
-        """Take all steps, and leave the averaged weights."""
+        """Take all steps; leave the averaged weights."""
         rate, steps = self._budget.sample_rate, self._budget.steps
         self._objective.train()
         for step in range(1, steps + 1):
@@ -132,7 +132,7 @@ class Training:
         self._average.put()
 
     def step(self, lot: Iterable[Batch]) -> None:
-        """Move the weights by what a lot of users says, one by one, and by noise."""
+        """Update the weights with the clipped gradients of a lot of users, plus noise."""
         total = self.total(lot)
         spread = self._budget.noise * self._clip
         expected = self._budget.sample_rate * self._budget.users
@@ -141,16 +141,16 @@ class Training:
             weight.grad = (summed + spread * drawn) / expected
         for table in self._padded:
             assert table.weight.grad is not None and table.padding_idx is not None
-            table.weight.grad[table.padding_idx] = 0  # or what stands for nothing would be noise
+            table.weight.grad[table.padding_idx] = 0  # keeps noise out of the padding vector
         self._optimizer.step()
         self._average.update()
 
     def total(self, lot: Iterable[Batch]) -> list[Tensor]:
-        """The sum of the users' gradients, none of them longer than the clip."""
+        """The sum of the users' gradients, each clipped to the norm ``clip``."""
         total = [torch.zeros_like(weight) for weight in self._weights]
         for window in lot:
-            # What is random in it is the user's own: a number that follows from who else is in
-            # the lot would let one user change what the others say.
+            # A random seed of each user's own: one derived from the other users in the lot would
+            # let a user change the gradients of the others.
             loss = self._objective(window, int(self._rng.integers(1 << 62)))
             found = torch.autograd.grad(loss, self._weights, allow_unused=True)
             add_clipped(total, found, self._clip)
@@ -159,11 +159,11 @@ class Training:
 
 
 def add_clipped(total: Sequence[Tensor], found: Sequence[Tensor | None], clip: float) -> None:
-    """Add a gradient to a total, shortened where it is longer than the clip."""
-    parts = [(place, grad) for place, grad in enumerate(found) if grad is not None]
+    """Add a gradient to a total, scaled down to the norm ``clip`` if it is larger."""
+    parts = [(index, grad) for index, grad in enumerate(found) if grad is not None]
     length = torch.linalg.vector_norm(torch.stack([grad.norm() for _, grad in parts]))
     if not torch.isfinite(length):
-        return  # what has no length cannot be cut short
+        return  # a gradient with a non-finite norm cannot be clipped
     share = (clip / length.clamp(min=clip)).item()
-    for place, grad in parts:
-        total[place].add_(grad, alpha=share)
+    for index, grad in parts:
+        total[index].add_(grad, alpha=share)

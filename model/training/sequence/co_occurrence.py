@@ -1,8 +1,8 @@
-"""Co-occurrence: which items go together in the training data, counted once.
+"""Co-occurrence: how often items occur together in the training data, counted once per training.
 
-``C[a, b] += 1 / |i − j|`` for two different items a and b at places i and j of one user, no
-farther apart than a reach: both ways (*with*), and forward only (*after*). A row over its sum says
-what goes with an item.
+``C[a, b] += 1 / |i − j|`` for two different items a and b at positions i and j of one user, at
+most a reach apart: in both directions (*with*), and forward only (*after*). A row divided by its
+sum gives the shares of an item's neighbours.
 """
 
 from typing import TYPE_CHECKING, NamedTuple
@@ -20,13 +20,13 @@ Ints = npt.NDArray[np.int64]
 Reals = npt.NDArray[np.float32]
 
 REACH = {"with": 40, "after": 10}
-NEIGHBOURS = 200  # of an item, at most
-LARGEST_TABLE = 12_000_000  # neighbours of all items together: it is served from memory
-LEAST = 1e-3  # of a row sum: what rounding leaves over is no evidence
+NEIGHBOURS = 200  # per item, at most
+LARGEST_TABLE = 12_000_000  # neighbours of all items together: the table is served from memory
+LEAST = 1e-3  # row sum: a smaller one is rounding error, not evidence
 
 
 class Counts(NamedTuple):
-    """How much items went together: a sparse (V, V) matrix as sorted keys, and its row sums."""
+    """Co-occurrence counts: a sparse (V, V) matrix as sorted keys, and its row sums."""
 
     keys: Ints  # (P,) a · V + b, ascending
     values: Reals  # (P,)
@@ -37,27 +37,27 @@ class Counts(NamedTuple):
         if not len(self.keys):
             return np.zeros(np.broadcast_shapes(a.shape, b.shape), dtype=np.float32)
         keys = a * len(self.sums) + b
-        place = np.searchsorted(self.keys, keys).clip(max=len(self.keys) - 1)
-        found = (self.keys[place] == keys) & (a >= 0) & (b >= 0)
-        return np.where(found, self.values[place], np.float32(0))
+        index = np.searchsorted(self.keys, keys).clip(max=len(self.keys) - 1)
+        found = (self.keys[index] == keys) & (a >= 0) & (b >= 0)
+        return np.where(found, self.values[index], np.float32(0))
 
 
 class Neighbours(NamedTuple):
-    """The best M neighbours of each item, and what share of the item's row each one has."""
+    """The best M neighbours of each item, and their shares of the item's row."""
 
     items: npt.NDArray[np.int32]  # (V, M) catalogue indices, -1 where there are fewer
-    shares: Reals  # (E, V, M) by each of the ways to count, 0 where there are fewer
+    shares: Reals  # (E, V, M) for each way of counting, 0 where there are fewer
 
 
 class LeftOut(NamedTuple):
-    """What the counts say of a batch of windows once its own events are taken out of them."""
+    """The counts for a batch of windows without the contribution of each window itself."""
 
-    shares: Reals  # (B, E, T, L) of the target at t, in the row of the item at j
+    shares: Reals  # (B, E, T, L) of the target at t in the row of the item at j
     sums: Reals  # (B, E, L) of the row of the item at j
 
 
 def count(histories: Histories, items: int) -> tuple[Counts, ...]:
-    """Count among ``items`` items in every way, in the order of ``REACH``."""
+    """Count co-occurrences among ``items`` items in each way, in the order of ``REACH``."""
     with_, after = (
         co_occurrences(histories, items, reach, itself=False, dtype=np.float32)
         for reach in REACH.values()
@@ -66,29 +66,29 @@ def count(histories: Histories, items: int) -> tuple[Counts, ...]:
 
 
 def neighbours_of(counts: tuple[Counts, ...], most: int = NEIGHBOURS) -> Neighbours:
-    """The ``most`` items with the largest shares, summed over all ways to count."""
+    """The ``most`` items with the largest shares, summed over all ways of counting."""
     items = len(counts[0].sums)
     most = max(1, min(most, LARGEST_TABLE // items))
     whole = sum((_shares(found) for found in counts[1:]), _shares(counts[0]))
     ranked = rank_rows(whole)
     kept = ranked.ranks < most
-    rows, place, columns = ranked.rows[kept], ranked.ranks[kept], ranked.columns[kept]
-    width = int(place.max(initial=0)) + 1
+    rows, ranks, columns = ranked.rows[kept], ranked.ranks[kept], ranked.columns[kept]
+    width = int(ranks.max(initial=0)) + 1
     found = np.full((items, width), -1, dtype=np.int32)
-    found[rows, place] = columns
+    found[rows, ranks] = columns
     shares = np.zeros((len(counts), items, width), dtype=np.float32)
     for way, counted in enumerate(counts):
         part = counted.look_up(rows.astype(np.int64), columns.astype(np.int64))
-        shares[way, rows, place] = part / np.maximum(counted.sums[rows], LEAST)
+        shares[way, rows, ranks] = part / np.maximum(counted.sums[rows], LEAST)
     return Neighbours(found, shares)
 
 
 def leave_out(counts: tuple[Counts, ...], items: Ints, targets: Ints, lengths: Ints) -> LeftOut:
-    """Take what each window added out of the counts again, its targets (B, T) among it.
+    """Subtract from the counts what each window added, including its targets (B, T).
 
-    Or a network that learns from the window would learn to trust its own shadow. ``items`` (B, L)
-    are catalogue indices, negative for none; the target of a window's last event counts as the
-    event after it.
+    Otherwise the network would see its target in the counts and learn to trust them too much.
+    ``items`` (B, L) are catalogue indices, negative for none; the target of a window's last event
+    counts as the event after it.
     """
     rows = np.arange(len(items))
     whole = np.concatenate([items, np.full((len(items), 1), -1, dtype=items.dtype)], axis=1)
@@ -99,7 +99,7 @@ def leave_out(counts: tuple[Counts, ...], items: Ints, targets: Ints, lengths: I
     itself = items[:, None, :] == targets[:, :, None]
     shares, sums = [], []
     for near, counted in zip(_near(whole.shape[1]), counts, strict=True):
-        reached = same @ near  # what the window adds from any place with the item of j to place i
+        reached = same @ near  # added by the window from all positions with the item of j to i
         left = counted.sums[items.clip(min=0)] - (reached * other).sum(axis=2)[:, :-1]  # (B, L)
         enough = (items >= 0) & (left > LEAST)
         own = (reached @ same)[:, :-1, 1:].transpose(0, 2, 1)  # (B, T, L)
@@ -127,7 +127,7 @@ def _shares(counts: Counts) -> "csr_array":
 
 
 def _near(width: int) -> tuple[Reals, Reals]:
-    """What a pair at places i and j adds, (W, W), by the ways of ``count``."""
+    """The weight of a pair at positions i and j, (W, W), for each way of ``count``."""
     ahead = np.arange(width)[None, :] - np.arange(width)[:, None]
     apart = np.abs(ahead)
     added = 1 / np.maximum(apart, 1)

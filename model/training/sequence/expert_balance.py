@@ -1,9 +1,8 @@
-"""The balance: how much each expert may say beside the others, fitted on held-out events.
+"""The balance: the weight of each expert against the others, fitted on held-out events.
 
-The gate that a network learns knows its training data by heart, and so trusts the network too
-much. How sure generate may be, and what is added to the logits of copy and of each rule, by how
-deep in the window one looks, is fitted on events that it has never seen; an expert that earns
-nothing is faded out.
+The gate is learned on data that the network has memorised, so it trusts the network too much. The
+temperature of generate, and an addend to the logits of copy and of each rule for each depth in
+the window, are fitted on unseen events; an expert that does not help is faded out.
 """
 
 import math
@@ -28,37 +27,35 @@ from model.training.sequence.validation import (
 from model.training.windows import Batches
 
 FITTED_WINDOWS = 8_000
-ROUND_WINDOWS = 3_000  # after each round: enough to see what the weights would be worth
-SHARES = (0.0, 0.5, 1.0)  # of the fit, of which the one that ranks best is taken
-TEMPERATURES = tuple(
-    1.25**power for power in range(-1, 5)
-)  # generate is rather too sure than unsure
-RIDGE = 1e-3  # in nats for an addend of 1: what few events say is not believed at once
+ROUND_WINDOWS = 3_000  # after each round: enough to compare rounds
+SHARES = (0.0, 0.5, 1.0)  # of the fit; the one with the best ranking is used
+TEMPERATURES = tuple(1.25**power for power in range(-1, 5))  # generate tends to be overconfident
+RIDGE = 1e-3  # nats for an addend of 1: regularises depths with few events
 MOST_STEPS = 100
-NOTHING = -1e4  # a logit; finite, so that no NaN can come of it
+NOTHING = -1e4  # a logit; finite, so that it cannot lead to NaN
 
 
 class Balance(NamedTuple):
-    """What is done to the experts of a network once it has learnt."""
+    """The correction applied to a network's experts after training."""
 
     added: Tensor  # (buckets, 1 + E) to the logits of copy and of each rule
-    temperature: float  # what generate's scores are divided by
+    temperature: float  # divides generate's scores
 
     def part(self, share: float) -> "Balance":
-        """A share of it, between nothing and all."""
+        """This share of the correction, 0 to 1."""
         return Balance(self.added * share, self.temperature**share)
 
     def put(self, network: SequenceModel) -> None:
-        """Let a network that has none have it for good."""
+        """Write the balance into the weights of a network that has none yet."""
         network.balance.copy_(self.added)
         network.generate.log_temperature.data.sub_(math.log(self.temperature))
         network.out.bias.data.div_(self.temperature)
 
 
 class Evidence(NamedTuple):
-    """What each expert gave to all items, and to the one that came, at N positions; in logs."""
+    """The log mass of each expert on all items, and on the target, at N positions."""
 
-    generated: Tensor  # (N, H) to all, by temperature
+    generated: Tensor  # (N, H) on all items, by temperature
     generated_hits: Tensor  # (N, H)
     masses: Tensor  # (N, 1 + E) copy, rules
     hits: Tensor  # (N, 1 + E)
@@ -66,9 +63,9 @@ class Evidence(NamedTuple):
 
 
 def fit_balance(network: SequenceModel, held_out: Batches, seed: int) -> Balance:
-    """Balance the network by the held-out events; returns what was put.
+    """Fit the balance on the held-out events, write it into the network, and return it.
 
-    The likeliest need not rank best, so only as much of it is taken as ranks best.
+    The most likely balance need not rank best, so the share of it that ranks best is used.
     """
     fitted = likeliest(network, held_out, seed, FITTED_WINDOWS)
     found = []
@@ -82,7 +79,7 @@ def fit_balance(network: SequenceModel, held_out: Batches, seed: int) -> Balance
 
 @contextmanager
 def balanced(network: SequenceModel, balance: Balance) -> Iterator[None]:
-    """The network with this balance meanwhile, and with none after."""
+    """Apply the balance to the network for the duration of the block."""
     learnt = (network.generate.log_temperature.data, network.out.bias.data)
     before = [weights.clone() for weights in learnt]
     balance.put(network)
@@ -95,22 +92,23 @@ def balanced(network: SequenceModel, balance: Balance) -> Iterator[None]:
 
 
 def likeliest(network: SequenceModel, held_out: Batches, seed: int, windows: int) -> Balance:
-    """The balance that makes the next items in so many windows most likely.
+    """Fit the balance that maximises the likelihood of the next items in ``windows`` windows.
 
-    Minimises the mean of ``−log Σ_e e^{w_e} hit_e / Σ_e e^{w_e} mass_e`` over w, generate's w
-    being 0 and its scores divided by one of ``TEMPERATURES``. The network must have no balance yet.
+    Minimises the mean of ``−log Σ_e e^{w_e} hit_e / Σ_e e^{w_e} mass_e`` over w, with w = 0 for
+    generate and its scores divided by one of ``TEMPERATURES``. The network must have no balance
+    yet.
     """
     evidence = _gather(network, held_out, seed, windows)
     if evidence is None:
         return Balance(torch.zeros_like(network.balance), 1.0)
-    fits = [_fit(evidence, place) for place in range(len(TEMPERATURES))]
+    fits = [_fit(evidence, index) for index in range(len(TEMPERATURES))]
     costs = [cost for cost, _ in fits]
     best = costs.index(min(costs))
     return Balance(fits[best][1].to(network.device), TEMPERATURES[best])
 
 
 def _fit(evidence: Evidence, temperature: int) -> tuple[float, Tensor]:
-    """The cost, and what to add, at one of the temperatures."""
+    """The loss and the addends at the temperature of this index."""
     masses = torch.cat([evidence.generated[:, temperature, None], evidence.masses], 1)
     hits = torch.cat([evidence.generated_hits[:, temperature, None], evidence.hits], 1)
     balance = torch.zeros(BUCKETS, 1 + WAYS, dtype=torch.float64, requires_grad=True)
@@ -119,8 +117,8 @@ def _fit(evidence: Evidence, temperature: int) -> tuple[float, Tensor]:
     def loss() -> Tensor:
         optimizer.zero_grad()
         added = torch.cat([torch.zeros(BUCKETS, 1), balance], dim=1)[evidence.buckets]
-        gain = torch.logsumexp(hits + added, 1) - torch.logsumexp(masses + added, 1)
-        cost = RIDGE * balance.square().mean() - gain.mean()
+        likelihood = torch.logsumexp(hits + added, 1) - torch.logsumexp(masses + added, 1)
+        cost = RIDGE * balance.square().mean() - likelihood.mean()
         cost.backward()  # type: ignore[no-untyped-call]
         return cost
 
@@ -148,11 +146,11 @@ def _weigh(network: SequenceModel, found: Positions, table: Tensor) -> Evidence:
     scores = network.generate(found.states) @ table[FIRST_ITEM:].T + network.out.bias[FIRST_ITEM:]
     codes = found.items.long()
     shares = network.shares[:, codes].transpose(0, 1).float()  # (N, E, L, M)
-    ours = (network.companions[codes] == target[..., None])[:, None]  # (N, 1, L, M)
-    ruled = found.rules + torch.log((shares * ours).sum(-1))
+    is_target = (network.companions[codes] == target[..., None])[:, None]  # (N, 1, L, M)
+    ruled = found.rules + torch.log((shares * is_target).sum(-1))
     copied = found.copies.masked_fill(found.items != target, -torch.inf)
     whole = found.rules + torch.log(shares.sum(-1))
-    ours_alone = scores.gather(1, target - FIRST_ITEM)  # (N, 1)
+    generated = scores.gather(1, target - FIRST_ITEM)  # (N, 1)
     temperatures = torch.tensor(TEMPERATURES, device=scores.device)
     masses = [found.copies.logsumexp(1, True), whole.logsumexp(2)]
     hits = [copied.logsumexp(1, True), ruled.logsumexp(2)]
@@ -160,7 +158,7 @@ def _weigh(network: SequenceModel, found: Positions, table: Tensor) -> Evidence:
         torch.stack(
             [(scores / temperature).logsumexp(1) for temperature in TEMPERATURES], 1
         ).double(),
-        (ours_alone / temperatures).double(),
+        (generated / temperatures).double(),
         torch.cat(masses, 1).double().clamp(min=NOTHING),
         torch.cat(hits, 1).double().clamp(min=NOTHING),
         buckets(found.positions, 0, found.positions.device),

@@ -1,4 +1,4 @@
-"""The training of the sequence networks: item tables, search, balance, and refit."""
+"""The training of the sequence networks: item tables, search, balance and refit."""
 
 from collections.abc import Callable
 
@@ -29,21 +29,21 @@ from model.training.sequence.warm_start import Names, Older
 from model.training.training_data import TrainingData
 from model.training.windows import Batches
 
-JUDGED_WINDOWS = 50_000  # of the held-out ones, to calibrate on and to report
-SEARCHING = 0.6  # of the time: some rounds lead nowhere, the repetition has none of these
-HELD_OUT_OVERLAP = 0.9  # so that it is looked at nearly as when it is served
+EVALUATED_WINDOWS = 50_000  # held-out ones, for calibration and the reported figures
+SEARCHING = 0.6  # of the time: the last rounds of the search are wasted, the refit has none
+HELD_OUT_OVERLAP = 0.9  # close to serving, where each event has its own window
 
 
 def fit(data: TrainingData, plan: Plan, report: Callable[[Progress], None]) -> Fitted:
     """See ``registry.Fit``.
 
-    1. Learn from what was before the held-out events, until these say that it is enough.
-    2. Fit the balance of the experts on the held-out events, and predict these.
-    3. Learn anew from all events, as long as it took (``plan.refit``).
+    1. Train on the events before the held-out ones, with early stopping on those.
+    2. Fit the balance of the experts on the held-out events, and predict them.
+    3. Train again on all events for as many epochs (``plan.refit``).
     """
     run = Run(data, plan, report)
     network, steps, balance = run.search()
-    predictions = predict(network, run.held_out, JUDGED_WINDOWS, plan.recipe.seed)
+    predictions = predict(network, run.held_out, EVALUATED_WINDOWS, plan.recipe.seed)
     if plan.refit:
         network = run.repeat(steps, balance)
     nn.Module.to(network, "cpu")
@@ -52,25 +52,25 @@ def fit(data: TrainingData, plan: Plan, report: Callable[[Progress], None]) -> F
 
 
 class Run:
-    """One training: the search for how long to learn, and the repetition with all events."""
+    """One training run: the search for the number of steps, and the refit on all events."""
 
     def __init__(self, data: TrainingData, plan: Plan, report: Callable[[Progress], None]) -> None:
         self.data, self.plan, self.report = data, plan, report
         self.older = Older.open(plan.start) if plan.start else None
         self.titles = read_title_vectors(data, plan)
         self.values = value_names(data.catalogue, data.attributes)
-        self.share = SEARCHING if plan.refit else 1.0  # of the time that the search takes
+        self.share = SEARCHING if plan.refit else 1.0  # of the time, for the search
         self.accelerator = accelerate(plan.device)
         self.learnt = Batches(data.learnt, data.learnt_labels, plan.config)
         self.held_out = Batches(data.whole, data.held_out_labels, plan.config, HELD_OUT_OVERLAP)
 
     @property
     def made(self) -> dict[str, object]:
-        """What the manifest says of where it started."""
+        """The manifest's record of the title encoder and the warm start."""
         return self.titles.made | (self.older.made if self.older else {})
 
     def search(self) -> tuple[SequenceModel, int, Balance]:
-        """A network that learnt from all but the held-out events, the steps, and its balance."""
+        """Train on all but the held-out events; returns the network, its steps and balance."""
 
         def report(progress: Progress) -> None:
             self.report(progress._replace(done=progress.done * self.share))
@@ -82,7 +82,7 @@ class Run:
         return objective.network, steps, balance
 
     def repeat(self, steps: int, balance: Balance) -> SequenceModel:
-        """A network that learnt from all events for as long."""
+        """Train a network on all events for as many epochs as these steps were."""
 
         def report(progress: Progress) -> None:
             self.report(progress._replace(done=self.share + progress.done * (1 - self.share)))
@@ -124,11 +124,11 @@ class Run:
 
 
 def accelerate(device: str) -> Accelerator:
-    """One process alone, or one of several, as ``torchrun`` or ``accelerate launch`` started it."""
+    """Set up one process, or one of several started by ``torchrun`` or ``accelerate launch``."""
     on_gpu = device != "cpu"
     several = DistributedDataParallelKwargs(
-        broadcast_buffers=False,  # tables as large as the catalogue, which never change
-        find_unused_parameters=True,  # a batch may have nothing to say of the next items
+        broadcast_buffers=False,  # constant tables as large as the catalogue
+        find_unused_parameters=True,  # a batch may have no next item
     )
     precision = "bf16" if on_gpu else "no"
     return Accelerator(cpu=not on_gpu, mixed_precision=precision, kwargs_handlers=[several])
@@ -137,7 +137,7 @@ def accelerate(device: str) -> Accelerator:
 def build(
     data: TrainingData, plan: Plan, together: tuple[Counts, ...], titles: TitleVectors = NO_TITLES
 ) -> SequenceModel:
-    """A fresh network that knows the catalogue and what goes together; the same for a seed."""
+    """Build an untrained network with the item tables filled; the same seed gives the same one."""
     torch.manual_seed(plan.recipe.seed)
     network_type = network_class(plan.config.network)
     tables = build_tables(data.catalogue, data.attributes, titles.vectors, together)

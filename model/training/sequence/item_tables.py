@@ -1,7 +1,6 @@
-"""The item tables: what a network knows of its items before it learns anything.
+"""The item tables: what a network knows of its items before training.
 
-Their categories, the values of their attributes, the frozen vectors of their texts, and which of
-them go together.
+These are their categories, attribute values, frozen text vectors, and co-occurring items.
 """
 
 from typing import NamedTuple
@@ -21,15 +20,15 @@ from model.training.sequence.co_occurrence import Counts, Neighbours, neighbours
 class ItemTables(NamedTuple):
     """The tables of a sequence network, by catalogue index."""
 
-    values: npt.NDArray[np.int32]  # (V, P) which attribute value + 1, 0 for none
-    names: tuple[str, ...]  # of the attribute values, in the order of their numbers
+    values: npt.NDArray[np.int32]  # (V, P) attribute value index + 1, 0 for none
+    names: tuple[str, ...]  # of the attribute values, by index
     texts: npt.NDArray[np.float16]  # (V, W), W is 0 without texts
     neighbours: Neighbours
     together: tuple[Counts, ...]
 
     @property
     def sizes(self) -> dict[str, int]:
-        """What a ``SequenceConfig`` says of them."""
+        """The table sizes, as arguments of ``SequenceConfig``."""
         return {
             "attributes": len(self.names),
             "attributes_each": self.values.shape[1],
@@ -38,7 +37,7 @@ class ItemTables(NamedTuple):
         }
 
     def put(self, network: SequenceModel, catalogue: Catalogue) -> None:
-        """Fill the tables of a network that was made with these sizes."""
+        """Copy the tables into a network that was built with these sizes."""
         real = slice(FIRST_ITEM, None)
         network.item_category[real] = torch.from_numpy(catalogue.item_categories + 1)
         network.item_attributes[real] = torch.from_numpy(self.values)
@@ -55,7 +54,7 @@ def build_tables(
     texts: npt.NDArray[np.float16] | None,
     together: tuple[Counts, ...],
 ) -> ItemTables:
-    """Number the attribute values, a category being one, and pick the neighbours."""
+    """Number the attribute values, categories included, and select the neighbours."""
     items = len(catalogue)
     if texts is None:
         texts = np.zeros((items, 0), dtype=np.float16)

@@ -1,4 +1,4 @@
-"""The objective: what one batch of windows costs a sequence network."""
+"""The objective: the loss of a sequence network on a batch of windows."""
 
 import numpy as np
 import torch
@@ -15,16 +15,16 @@ from model.training.windows import Batch
 
 
 class Objective(nn.Module):
-    """A sequence network and the loss of a batch, as one module, so that it can be distributed.
+    """A sequence network and its loss in one module, so that it can be distributed.
 
-    Everything random in it follows from the number given to ``forward``, so that a run that goes
-    on after a break is the run without it.
+    All randomness derives from the number given to ``forward``, so a resumed run equals an
+    uninterrupted one.
     """
 
     def __init__(
         self, network: SequenceModel, seen: Tensor, together: tuple[Counts, ...], weights: Weights
     ) -> None:
-        """``seen`` (V,) says how often each item was acted on, ``together`` what goes together."""
+        """``seen`` (V,) are the actions on each item, ``together`` the co-occurrence counts."""
         super().__init__()
         self.network = network
         self._negatives = Negatives(seen, weights.draws)
@@ -42,7 +42,7 @@ class Objective(nn.Module):
         targets = next_items[rows, positions]  # (N,)
         generator = torch.Generator().manual_seed(number)
         negatives, correction = (part.to(device) for part in self._negatives.draw(generator))
-        window, ours, theirs = self._vectors(
+        window, target_vectors, negative_vectors = self._vectors(
             rng, items.long(), targets + FIRST_ITEM, negatives + FIRST_ITEM
         )
         left = leave_out(
@@ -63,8 +63,8 @@ class Objective(nn.Module):
             loss
             + self._category_loss(state, targets)
             + next_item_loss(
-                targets=(queries * ours).sum(1) + bias[targets],
-                negatives=queries @ theirs.T + (bias[negatives] - correction),
+                targets=(queries * target_vectors).sum(1) + bias[targets],
+                negatives=queries @ negative_vectors.T + (bias[negatives] - correction),
                 hits=targets[:, None] == negatives,
                 **_others(
                     found, items, torch.from_numpy(left.shares).to(device), rows, positions, targets
@@ -77,14 +77,14 @@ class Objective(nn.Module):
         return self._weights.category * category_loss(self.network.category(states), categories)
 
     def _vectors(self, rng: np.random.Generator, *codes: Tensor) -> tuple[Tensor, ...]:
-        """The vectors of these item codes; each is made, and gets its gradient, only once."""
+        """The vectors of these item codes; each distinct code is computed only once."""
         flat = torch.cat([part.flatten() for part in codes])
-        used, place = torch.unique(flat, return_inverse=True)
+        used, inverse = torch.unique(flat, return_inverse=True)
         known = None
         if self.network.config.attributes or self.network.config.text_width:
             drawn = rng.random((len(used), 1)) >= self._weights.new_share
             known = torch.from_numpy(drawn.astype(np.float32)).to(used.device)
-        vectors = functional.embedding(place, self.network.item_vectors(used, known))
+        vectors = functional.embedding(inverse, self.network.item_vectors(used, known))
         parts = torch.split(vectors, [part.numel() for part in codes])
         return tuple(v.view(*c.shape, v.shape[-1]) for v, c in zip(parts, codes, strict=True))
 
@@ -92,7 +92,7 @@ class Objective(nn.Module):
 def _others(
     found: States, items: Tensor, shares: Tensor, rows: Tensor, positions: Tensor, targets: Tensor
 ) -> dict[str, Tensor]:
-    """What copy and rules say at N positions, as ``next_item_loss`` takes it."""
+    """The arguments of ``next_item_loss`` from copy and rules at N positions."""
     return {
         "copies": found.copies[rows, positions],
         "copied": items[rows] == (targets + FIRST_ITEM)[:, None],

@@ -1,9 +1,9 @@
-"""The spectral start: item vectors in which what goes together lies near each other already.
+"""The spectral initialisation: item vectors in which co-occurring items are already close.
 
-Vectors that are learnt with negative samples factorise the pointwise mutual information of what
-occurs together (Levy and Goldberg, "Neural Word Embedding as Implicit Matrix Factorization",
-NeurIPS 2014). A truncated factorisation of it takes seconds, and from there on the steps need not
-find out item by item what the counts say of all of them.
+Vectors trained with negative sampling factorise the pointwise mutual information of
+co-occurrences (Levy and Goldberg, "Neural Word Embedding as Implicit Matrix Factorization",
+NeurIPS 2014). A truncated factorisation takes seconds, and training need not learn item by item
+what the counts show for all of them.
 """
 
 from typing import TYPE_CHECKING
@@ -17,17 +17,17 @@ from model.training.sequence.co_occurrence import Counts
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
-SMOOTHING = 0.75  # of the columns' counts: rare items do not look close to everything
+SMOOTHING = 0.75  # exponent of the columns' counts: keeps rare items from looking close to all
 ITERATIONS = 3  # of the randomised range finder
-NOISE = 0.3  # in lengths of a vector: two items with the same neighbours are still two
+NOISE = 0.3  # in lengths of a vector: separates items with the same neighbours
 
 
 def spectral_start(counts: Counts, width: int, seed: int) -> Tensor | None:
-    """Vectors (V, ``width``) of about unit length, the same for a seed; None without any counts.
+    """Vectors (V, ``width``) of about unit length, fixed by the seed; None without any counts.
 
     ``U √S`` of the positive pointwise mutual information ``max(0, log c_ab C / (c_a c_b^¾))``,
     C being the sum of all ``c_b^¾`` (Levy, Goldberg and Dagan, TACL 2015), each row scaled to unit
-    length. An item that goes with nothing gets a random vector.
+    length. An item without co-occurrences gets a random vector.
     """
     from sklearn.utils.extmath import randomized_svd
 
@@ -53,7 +53,7 @@ def _information(counts: Counts) -> "csr_array":
     rows, columns = np.divmod(counts.keys, items)
     rowwise = counts.sums.astype(np.float64)
     smooth = rowwise**SMOOTHING
-    information = np.log(counts.values * smooth.sum() / (rowwise[rows] * smooth[columns]))
-    kept = information > 0
-    table = (information[kept].astype(np.float32), (rows[kept], columns[kept]))
+    values = np.log(counts.values * smooth.sum() / (rowwise[rows] * smooth[columns]))
+    kept = values > 0
+    table = (values[kept].astype(np.float32), (rows[kept], columns[kept]))
     return csr_array(table, shape=(items, items))

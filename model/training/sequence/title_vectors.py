@@ -1,4 +1,4 @@
-"""The title vectors: a catalogue's titles through a frozen encoder, or why there are none."""
+"""The title vectors: a catalogue's titles, encoded by a frozen text encoder."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
@@ -17,15 +17,15 @@ Source = dict[str, str]  # the fields of a text_encoder.TextSource
 
 
 class TitleVectors(NamedTuple):
-    """Vectors by catalogue index, and whose they are."""
+    """Vectors by catalogue index, and the encoder that made them."""
 
     vectors: npt.NDArray[np.float16] | None  # (V, W), 0 for an item without a title
     source: Source | None  # the encoder, None without vectors
-    unused: str | None = None  # why titles that are there are not used, one line
+    unused: str | None = None  # one line that says why existing titles are not used
 
     @property
     def made(self) -> dict[str, object]:
-        """What a manifest says of them."""
+        """The manifest's record of the titles."""
         record = {"titles": self.source, "titles_unused": self.unused}
         return {name: value for name, value in record.items() if value}
 
@@ -36,14 +36,14 @@ NO_TITLES = TitleVectors(None, None)
 def read_title_vectors(data: "TrainingData", plan: "Plan") -> TitleVectors:
     """Encode the titles, once for all networks of a run.
 
-    Raises ``ScorerError`` if an encoder was named and is not there; where none was named and the
-    package is not installed, titles are not used.
+    Raises ``ScorerError`` if the encoder named cannot be loaded. If none is named and the package
+    is not installed, titles are not used.
     """
     titles = own_titles(data.catalogue, data.texts)
     if not plan.texts or not any(titles):
         return NO_TITLES
     from model.networks.text_encoder import (
-        TextEncoder,  # late: a log without titles needs no encoder
+        TextEncoder,  # lazily: a log without titles needs no encoder
     )
 
     try:
@@ -57,10 +57,11 @@ def read_title_vectors(data: "TrainingData", plan: "Plan") -> TitleVectors:
 
 
 def own_titles(catalogue: Catalogue, texts: Sequence[str]) -> list[str]:
-    """The texts without those that only repeat the category, which is an attribute already."""
+    """The texts, blank where one only repeats the category, which is an attribute already."""
     categories = (*catalogue.categories, "")
     assert NO_CATEGORY == -1, "no category is the last name"
-    places = catalogue.item_categories.tolist()
+    indices = catalogue.item_categories.tolist()
     return [
-        "" if text == categories[place] else text for text, place in zip(texts, places, strict=True)
+        "" if text == categories[index] else text
+        for text, index in zip(texts, indices, strict=True)
     ]

@@ -1,8 +1,7 @@
-"""The training of a sequence network: steps at a full rate, until nothing improves any more.
+"""The training loop of a sequence network: steps at a constant rate, with early stopping.
 
-The weights that count are a running mean, which stands in for a rate that falls: so nobody has to
-say beforehand for how long a log must be learnt from. What a step does follows from the seed and
-its number alone.
+The result is a running mean of the weights, which replaces a decaying rate, so the length of the
+training need not be known in advance. A step depends only on the seed and its number.
 """
 
 import time
@@ -47,7 +46,7 @@ class Trainer:
         minutes: float | None = None,
         checkpoint: Checkpoint | None = None,
     ) -> None:
-        """Go on where the checkpoint says, if it is there; end when the minutes are over."""
+        """Resume from the checkpoint if there is one; stop when the minutes are over."""
         self._network = objective.network
         self._batches, self._recipe, self._report = batches, recipe, report
         self._accelerator, self._checkpoint, self._minutes = accelerator, checkpoint, minutes
@@ -67,22 +66,22 @@ class Trainer:
         self._started_s = time.monotonic() - self._spent_s
 
     def search(self, held_out: Batches) -> int:
-        """Train until no round has been better for a while; leaves the best averaged weights.
+        """Train until validation stops improving; leave the best averaged weights.
 
-        Returns how many steps these took, so that the same can be done with more data.
+        Returns the steps that these took, so that a refit on more data can use them.
         """
         while self._since < self._recipe.patience and not self._over(self._most_steps):
             self._round(self._most_steps)
-            self._judge(held_out)
+            self._validate(held_out)
             self._keep()
         if self._best is None:
-            self._judge(held_out)
-        assert self._best is not None, "it was judged"
+            self._validate(held_out)
+        assert self._best is not None, "it was validated"
         _put(self._network, self._best.means)
         return self._best.step
 
     def repeat(self, steps: int) -> None:
-        """Train for so many steps, unjudged; leaves the averaged weights."""
+        """Train for this number of steps without validation; leave the averaged weights."""
         self._most_steps = steps
         while not self._over(steps):
             self._round(steps)
@@ -116,20 +115,21 @@ class Trainer:
         self._step += 1
 
     def _number(self) -> int:
-        """A number of this step's, and of this process's, own."""
-        place = self._step * self._world + self._accelerator.process_index
-        number: int = (self._recipe.seed << 40) + place
+        """A number that is unique to this step and this process."""
+        index = self._step * self._world + self._accelerator.process_index
+        number: int = (self._recipe.seed << 40) + index
         return number
 
     def _batch(self) -> Batch:
-        epoch, place = divmod(self._step, self._epoch_steps)
-        place = place * self._world + self._accelerator.process_index
-        return self._batches.batch(self._recipe.padded_tokens, (self._recipe.seed, epoch), place)
+        epoch, step = divmod(self._step, self._epoch_steps)
+        index = step * self._world + self._accelerator.process_index
+        return self._batches.batch(self._recipe.padded_tokens, (self._recipe.seed, epoch), index)
 
-    def _judge(self, held_out: Batches) -> None:
-        """See whether this round is the best so far, once its experts are in balance.
+    def _validate(self, held_out: Batches) -> None:
+        """Validate the averaged weights with balanced experts, and keep the best round.
 
-        Without that, a network would be stopped for being sure of itself, which is soon mended.
+        Without the balance, training would stop as soon as the network is overconfident, which
+        the balance corrects.
         """
         seed = self._recipe.seed
         with self._average.in_place():
@@ -145,7 +145,7 @@ class Trainer:
             self._since = 0
 
     def _spent(self) -> float:
-        """The share of the minutes that is over, 0 if nobody set any; all processes agree."""
+        """The share of the minutes that is over, 0 without a limit; the same in all processes."""
         if self._minutes is None:
             return 0.0
         share = torch.tensor([(time.monotonic() - self._started_s) / 60 / self._minutes])
@@ -184,12 +184,12 @@ class Trainer:
 
 
 def _put(network: nn.Module, weights: dict[str, Tensor]) -> None:
-    network.load_state_dict(weights, strict=False)  # the tables that never change are not there
+    network.load_state_dict(weights, strict=False)  # without the constant tables
     network.train(False)
 
 
 def optimizer_of(network: SequenceModel, recipe: Recipe) -> torch.optim.Optimizer:
-    """Tables of vectors learn faster and never decay; nor does what is not a matrix."""
+    """AdamW with a higher rate for embedding tables, and weight decay for other matrices only."""
     tables = [module.weight for module in network.modules() if isinstance(module, nn.Embedding)]
     others = [p for p in network.parameters() if all(p is not table for table in tables)]
     fast, slow = recipe.learning_rate * recipe.embedding_rate, recipe.learning_rate

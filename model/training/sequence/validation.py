@@ -14,20 +14,20 @@ from model.training.prediction import eval_mode, ranks_of
 from model.training.results import Predictions, Validation
 from model.training.windows import Batch, Batches
 
-VALIDATION_WINDOWS = 4_000  # enough to tell two rounds apart
+VALIDATION_WINDOWS = 4_000  # enough to distinguish two rounds
 PADDED_TOKENS = 2_048
 AT_ONCE = 256  # rows of the catalogue-wide score matrix
 
 
 class Positions(NamedTuple):
-    """N positions of held-out windows after which something came."""
+    """N positions of held-out windows with a next item."""
 
     states: Tensor  # (N, D)
     copies: Tensor  # (N, L)
     rules: Tensor  # (N, E, L)
     items: Tensor  # (N, L) the window's codes
     positions: Tensor  # (N,)
-    targets: Tensor  # (N,) catalogue indices, negative for one it has not
+    targets: Tensor  # (N,) catalogue indices, negative for an unknown item
 
 
 def validate(network: SequenceModel, held_out: Batches, seed: int) -> Validation:
@@ -38,7 +38,7 @@ def validate(network: SequenceModel, held_out: Batches, seed: int) -> Validation
 
 @torch.no_grad()
 def predict(network: SequenceModel, held_out: Batches, most: int, seed: int) -> Predictions:
-    """Predict from every position of at most so many windows, the same ones for a seed."""
+    """Predict at every position of at most ``most`` windows, the same ones for a seed."""
     actions = network.config.intents
     ranks = [np.zeros(0, np.int64)]
     logits, intents = [np.zeros((0, actions), np.float32)], [np.zeros((0, actions), np.int8)]
@@ -60,16 +60,14 @@ def look(network: SequenceModel, batch: Batch, table: Tensor) -> States:
 
 
 def positions(found: States, batch: Batch) -> Iterator[Positions]:
-    """The positions of a batch that have a next item, some at a time."""
+    """Yield the positions of a batch that have a next item, ``AT_ONCE`` at a time."""
     device = found.states.device
     items = torch.from_numpy(batch.inputs.items).to(device)
     next_items = torch.from_numpy(batch.next_items).to(device)
     rows, columns = torch.nonzero(next_items != NO_NEXT, as_tuple=True)
     for r, p in zip(torch.split(rows, AT_ONCE), torch.split(columns, AT_ONCE), strict=True):
-        rules = found.rules[r, :, p]
-        yield Positions(
-            found.states[r, p], found.copies[r, p], rules, items[r], p, next_items[r, p]
-        )
+        states, copies, rules = found.states[r, p], found.copies[r, p], found.rules[r, :, p]
+        yield Positions(states, copies, rules, items[r], p, next_items[r, p])
 
 
 def _ranks(network: SequenceModel, positions: Positions, table: Tensor) -> npt.NDArray[np.int64]:

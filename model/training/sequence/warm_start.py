@@ -1,8 +1,8 @@
-"""The warm start: what an older artifact learnt of names that a new network knows, too.
+"""The warm start: weights copied from an older artifact for the names that both networks share.
 
-Weights go over by name: of items, attribute values, categories, actions and intents; all others
-must have the same shape. What the older one does not know starts so that it disturbs nothing: a
-new attribute value adds nothing yet, and a new item is what its title and attributes say.
+Rows are matched by the names of items, attribute values, categories, actions and intents; all
+other weights must have the same shape. What is new starts neutral: a new attribute value has a
+vector of 0, and a new item has only the vector of its title and attributes.
 """
 
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ ITEMS = ("item.weight", "out.bias", "out.weight")
 
 
 class Names(NamedTuple):
-    """What the rows of a sequence network's tables are called, in their order."""
+    """The names of the rows of a sequence network's tables, in order."""
 
     items: tuple[str, ...]
     attributes: tuple[str, ...]
@@ -35,13 +35,13 @@ class Names(NamedTuple):
 
     @classmethod
     def of(cls, catalogue: Catalogue, values: Sequence[str], config: ArtifactConfig) -> "Names":
-        """Of what a network is made for."""
+        """The names of a network for this catalogue, these values and this configuration."""
         return cls(
             catalogue.items, tuple(values), catalogue.categories, config.actions, config.intents
         )
 
     def rows(self, parameter: str) -> tuple[tuple[str, ...], int] | None:
-        """The names of a parameter's rows, and how many rows stand before them."""
+        """The names of a parameter's rows, and the number of unnamed rows before them."""
         named = {
             **dict.fromkeys(ITEMS, (self.items, FIRST_ITEM)),
             "attribute.weight": (self.attributes, 1),
@@ -55,7 +55,7 @@ class Names(NamedTuple):
 
 
 class Older(NamedTuple):
-    """An older artifact's network, and what its rows are called."""
+    """An older artifact's network, and the names of its rows."""
 
     artifact: Artifact
     network: SequenceModel
@@ -63,13 +63,13 @@ class Older(NamedTuple):
 
     @classmethod
     def open(cls, folder: Path) -> "Older":
-        """Raises ``ArtifactError`` for a folder that is no artifact of a sequence network."""
+        """Load the artifact; raises ``ArtifactError`` unless it holds a sequence network."""
         artifact = Artifact.open(folder)
         network = load_network(artifact)
         if not isinstance(network, SequenceModel):
             raise artifact.error(
-                f"its network is {artifact.config.network}, which nothing can start from; name "
-                "the artifact of a transformer, or leave --from out"
+                f"its network is {artifact.config.network}, which cannot start another; name the "
+                "artifact of a transformer, GRU or LSTM, or leave --from out"
             )
         values: Sequence[str] = ()
         if ATTRIBUTES in artifact.manifest.files:
@@ -79,16 +79,16 @@ class Older(NamedTuple):
 
     @property
     def made(self) -> dict[str, Any]:
-        """What a manifest says of it."""
+        """The manifest's record of the warm start."""
         until_ms = self.artifact.manifest.data.get(TRAINED_UNTIL)
         return {"from": {"version": self.artifact.version, TRAINED_UNTIL: until_ms}}
 
     @torch.no_grad()
     def start(self, network: SequenceModel, names: Names) -> None:
-        """Copy all that both know into a fresh network.
+        """Copy all shared weights into an untrained network.
 
-        Raises ``ArtifactError`` if the two are not of one kind, width and depth, or if their
-        titles were encoded by different encoders.
+        Raises ``ArtifactError`` if the two differ in type, width or depth, or if their titles
+        were encoded by different encoders.
         """
         self._check(network)
         theirs = dict(self.network.named_parameters())
@@ -98,7 +98,7 @@ class Older(NamedTuple):
             elif name in theirs:
                 ours.copy_(theirs[name])
             else:
-                ours.zero_()  # titles, of which the older one knew none
+                ours.zero_()  # title weights, which the older network lacks
         network.attribute.weight[self._unknown(names.attributes, "attribute.weight")] = 0
         self._start_new_items(network, names)
 
@@ -108,10 +108,10 @@ class Older(NamedTuple):
         own, before = rows
         found = self.names.rows(name)
         assert found is not None, "both have the same parameters"
-        place = {name: before + index for index, name in enumerate(found[0])}
-        to = [before + index for index, name in enumerate(own) if name in place]
+        row_of = {name: before + index for index, name in enumerate(found[0])}
+        to = [before + index for index, name in enumerate(own) if name in row_of]
         ours[:before] = theirs[:before]
-        ours[to] = theirs[[place[name] for name in own if name in place]]
+        ours[to] = theirs[[row_of[name] for name in own if name in row_of]]
 
     def _unknown(self, own: tuple[str, ...], parameter: str) -> list[int]:
         found = self.names.rows(parameter)
@@ -122,7 +122,7 @@ class Older(NamedTuple):
     def _start_new_items(self, network: SequenceModel, names: Names) -> None:
         new = torch.tensor(self._unknown(names.items, "item.weight"), dtype=torch.long)
         described = network.item_vectors(new, torch.zeros(len(new), 1)).norm(dim=1) > 0
-        # Without a word on them they keep their random start: 0 has no direction to turn to.
+        # Items without title and attributes keep their random vector: 0 cannot be normalised.
         network.item.weight[new[described]] = 0
         network.out.bias[new] = self.network.out.bias[FIRST_ITEM:].median()
 
@@ -138,7 +138,7 @@ class Older(NamedTuple):
                 raise self._misfit(f"its {name} is {found}, this training's is {expected}")
         theirs = dict(self.network.named_parameters())
         for name, ours in network.named_parameters():
-            first = 0 if self.names.rows(name) is None else 1  # rows go over by name
+            first = 0 if self.names.rows(name) is None else 1  # rows are matched by name
             if name in theirs and theirs[name].shape[first:] != ours.shape[first:]:
                 shapes = f"{list(theirs[name].shape)}, this training's {list(ours.shape)}"
                 raise self._misfit(f"its {name} has the shape {shapes}")

@@ -1,4 +1,4 @@
-"""The average: the running mean of a network's weights, which is better than any one of them."""
+"""The weight average: the running mean of a network's weights."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -9,10 +9,10 @@ from torch import Tensor, nn
 
 
 class Average:
-    """Means of all parameters of a module that is being trained.
+    """Exponential means of all parameters of a module in training.
 
-    Averages of stochastic gradient steps generalise better (Izmailov et al., UAI 2018); an
-    exponential mean needs no end to be known.
+    Averaged weights of stochastic gradient descent generalise better (Izmailov et al., UAI 2018),
+    and an exponential mean needs no fixed end of training.
     """
 
     def __init__(self, module: nn.Module, decay: float) -> None:
@@ -22,15 +22,15 @@ class Average:
         self._decay = decay
 
     def update(self) -> None:
-        """Move towards what the parameters are now."""
+        """Move the means towards the current parameters."""
         self.updates += 1
-        # At first it follows closely, or a short training would end near its start.
+        # At first they follow closely; otherwise a short training would end near its start.
         kept = min(self._decay, (1 + self.updates) / (10 + self.updates))
         torch._foreach_lerp_(list(self.means.values()), list(self._live.values()), 1 - kept)
 
     @contextmanager
     def in_place(self) -> Iterator[None]:
-        """Let the module have the means as its parameters meanwhile."""
+        """Use the means as the module's parameters for the duration of the block."""
         live = {name: p.clone() for name, p in self._live.items()}
         self._put(self.means)
         try:
@@ -39,26 +39,26 @@ class Average:
             self._put(live)
 
     def put(self) -> None:
-        """Let the module have the means as its parameters for good."""
+        """Replace the module's parameters by the means."""
         self._put(self.means)
 
     def restart(self, weights: Mapping[str, Tensor], means: Mapping[str, Tensor]) -> None:
-        """Go on from these weights and means."""
+        """Set the weights and the means."""
         self._put(weights)
         for name, mean in means.items():
             self.means[name].copy_(mean)
 
     def state(self) -> dict[str, Any]:
-        """All that ``load`` takes, besides the weights."""
+        """The state that ``load`` takes besides the weights."""
         return {"means": self.means, "updates": self.updates}
 
     def load(self, weights: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
-        """Go on where ``state`` was taken."""
+        """Restore the weights and the state."""
         self.restart(weights, state["means"])
         self.updates = state["updates"]
 
     def weights(self) -> dict[str, Tensor]:
-        """A copy of the parameters as they are now."""
+        """A copy of the current parameters."""
         return {name: p.clone() for name, p in self._live.items()}
 
     def _put(self, weights: Mapping[str, Tensor]) -> None:

@@ -1,4 +1,4 @@
-"""The fresh text network: an encoder's weights, the token tables, and heads that know a little."""
+"""The untrained text network: an encoder's weights, the token tables, and initialised heads."""
 
 import math
 
@@ -16,7 +16,7 @@ from model.training.training_data import TrainingData
 
 
 def build(data: TrainingData, plan: Plan, encoder: TextEncoder) -> TextModel:
-    """A network that reads with the encoder's weights; its heads are fresh, equal for a seed."""
+    """Build a network from the encoder's weights; the seed determines its untrained heads."""
     torch.manual_seed(plan.recipe.seed)
     tables = token_tables(encoder, data.texts, plan.config.actions)
     config = TextConfig(
@@ -41,7 +41,7 @@ def build(data: TrainingData, plan: Plan, encoder: TextEncoder) -> TextModel:
 
 @torch.no_grad()
 def start_heads(network: TextModel, data: TrainingData) -> None:
-    """Let a network that has learnt nothing yet know what is popular, and where categories lie.
+    """Initialise the item bias to popularity, and the category head to the items' texts.
 
     A category's first weights point to the mean of its items' text vectors.
     """
@@ -51,7 +51,7 @@ def start_heads(network: TextModel, data: TrainingData) -> None:
     known = categories != NO_CATEGORY
     middle = torch.zeros_like(network.category.weight)
     middle.index_add_(0, categories[known], network.item_vectors[FIRST_ITEM:][known])
-    # A state is about √D long, after its norm.
+    # A state has a length of about √D after its layer norm.
     scale = FIRST_TEMPERATURE / math.sqrt(middle.shape[1])
     network.category.weight.copy_(functional.normalize(middle, dim=1) * scale)
     network.category.bias.zero_()

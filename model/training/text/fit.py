@@ -1,7 +1,7 @@
-"""The training of the text network: a pretrained encoder is tuned to what users do next.
+"""The training of the text network: fine-tunes a pretrained encoder to predict the next action.
 
-Three ways to tune it. ``top``: its last layer and the heads. ``all``: every layer. ``lora``: a
-small matrix beside each large one (Hu et al., "LoRA", ICLR 2022), merged before it is saved.
+There are three ways. ``top`` trains the last layer and the heads, ``all`` every layer, ``lora`` a
+low-rank update of each large matrix (Hu et al., "LoRA", ICLR 2022), merged before saving.
 """
 
 from collections.abc import Callable
@@ -32,18 +32,18 @@ Ints = npt.NDArray[np.int64]
 
 BATCH = 32  # events
 MOST_EPOCHS = 10  # the rate falls to nothing over them
-EPOCH_EVENTS = 4_096  # at most, newly drawn for each epoch: BERT learns much from little
+EPOCH_EVENTS = 4_096  # at most, sampled anew for each epoch: BERT needs few events
 VALIDATION_EVENTS = 1_000
-JUDGED_EVENTS = 4_000
+EVALUATED_EVENTS = 4_000
 ENCODER_RATES = {"top": 1e-4, "all": 5e-5, "lora": 5e-4}
 LORA_RANK = 8
 WARM_UP = 0.1  # of the schedule
-MOST_WEIGHT = 10.0  # of a yes: a rarer one is too seldom seen to steer by
+MOST_WEIGHT = 10.0  # of a positive label: larger weights make rare labels too noisy
 CATEGORY_WEIGHT = 0.5
 
 
 def fit(data: TrainingData, plan: Plan, report: Callable[[Progress], None]) -> Fitted:
-    """See ``registry.Fit``. Raises ``ScorerError`` without an encoder."""
+    """See ``registry.Fit``; raises ``ScorerError`` without an encoder."""
     if not any(data.texts):
         raise DataError(
             "no item has a title or a category, and the network bert reads nothing else; give "
@@ -52,9 +52,8 @@ def fit(data: TrainingData, plan: Plan, report: Callable[[Progress], None]) -> F
     network = build(data, plan, TextEncoder.open(plan.encoder, plan.device))
     nn.Module.to(network, plan.device)
     _Training(network, data, plan, report).run()
-    predictions = predict(
-        network, data, plan, sample(useful(data.held_out_labels), JUDGED_EVENTS, plan.recipe.seed)
-    )
+    events = sample(useful(data.held_out_labels), EVALUATED_EVENTS, plan.recipe.seed)
+    predictions = predict(network, data, plan, events)
     nn.Module.to(network, "cpu")
     return Fitted(network, predictions)
 
@@ -80,29 +79,29 @@ class _Training(Epochs):
             checkpoint=Checkpoint.of(plan.checkpoints, plan.config.network, data.fingerprint),
         )
         self.data, self.plan = data, plan
-        asked = np.flatnonzero(data.held_out_labels.next_items != NO_NEXT)
-        self.held_out = sample(asked, VALIDATION_EVENTS, seed)
+        followed = np.flatnonzero(data.held_out_labels.next_items != NO_NEXT)
+        self.held_out = sample(followed, VALIDATION_EVENTS, seed)
         self.negatives = Negatives(torch.from_numpy(data.counts), self.recipe.weights.draws)
         self.weights = yes_weights(data.learnt_labels).to(network.device)
         self.categories = torch.from_numpy(data.catalogue.item_categories).to(network.device)
 
     def run(self) -> None:
-        """Train in place; leave the network in eval mode, with the best epoch's weights."""
+        """Train in place; leave the network in eval mode with the best epoch's weights."""
         super().run()
         merge(self.network)
         nn.Module.eval(self.network)
 
     def rate(self, done: float) -> float:
-        """Linear warm-up, then linear down to nothing, as BERT was tuned by its authors."""
+        """Linear warm-up, then linear decay to 0, as BERT's authors fine-tuned it."""
         return min(1.0, (done + 1 / self.steps) / WARM_UP) * (1 - done)
 
     def validate(self) -> Validation:
-        """How well a sample of the held-out events is predicted."""
+        """Evaluate the predictions for a sample of the held-out events."""
         ranks = predict(self.network, self.data, self.plan, self.held_out).ranks
         return Validation.of(ranks)
 
     def cost(self, events: Ints) -> Tensor:
-        """The loss of a batch: intents, and next item and category where there is a next one."""
+        """The loss of a batch: intents, and the next item and its category if there is one."""
         network, labels = self.network, self.data.learnt_labels
         last = _last(network, windows_until(self.data.learnt, events, self.plan.config))
         states = network.read(last, trim=True)
@@ -134,13 +133,13 @@ class _Training(Epochs):
 
 
 def choose(network: TextModel, tune: str) -> None:
-    """Say which weights of the encoder are trained: ``top``, ``all`` or ``lora``."""
+    """Select the encoder weights to train: ``top``, ``all`` or ``lora``."""
     if tune == "all":
         return
     network.encoder.requires_grad_(False)
     if tune == "top":
         lists = [part for part in network.encoder.modules() if isinstance(part, nn.ModuleList)]
-        max(lists, key=len)[-1].requires_grad_(True)  # the layers are the longest list there is
+        max(lists, key=len)[-1].requires_grad_(True)  # the longest list holds the layers
         return
     from peft import LoraConfig, get_peft_model
 
@@ -149,18 +148,17 @@ def choose(network: TextModel, tune: str) -> None:
 
 
 def merge(network: TextModel) -> None:
-    """Add what LoRA learnt to the encoder's own weights, if there is any."""
+    """Merge LoRA's updates into the encoder's weights, if there are any."""
     if hasattr(network.encoder, "merge_and_unload"):
         network.encoder = network.encoder.merge_and_unload()
     network.encoder.requires_grad_(True)
 
 
 def yes_weights(labels: Labels) -> Tensor:
-    """(A,) how much more a yes counts than a no: ``min(√(no / yes), 10)``.
+    """The weight of a positive label against a negative one, ``min(√(no / yes), 10)``, (A,).
 
-    The square root lies between no weight, with which a rare intent is learnt last, and equal
-    shares, with which a handful of buyers is learnt by heart. The calibration takes out again
-    what this does to the probabilities.
+    The square root is a compromise: unweighted, a rare intent is learnt last; fully balanced, a
+    few buyers are memorised. Calibration undoes the effect on the probabilities.
     """
     yes = (labels.intents == 1).sum(axis=0)
     no = (labels.intents == 0).sum(axis=0)
@@ -169,7 +167,7 @@ def yes_weights(labels: Labels) -> Tensor:
 
 
 def predict(network: TextModel, data: TrainingData, plan: Plan, events: Ints) -> Predictions:
-    """What the network says after these events of the whole log, and what happened."""
+    """Predict after these events of the whole log, with their labels."""
 
     def answer(windows: Padded, targets: Tensor) -> tuple[Tensor, Tensor]:
         last = _last(network, windows)
@@ -186,7 +184,7 @@ def _last(network: TextModel, windows: Padded) -> Last:
 
 
 def _optimizer(network: TextModel, plan: Plan) -> torch.optim.Optimizer:
-    """Heads learn fast, what is pretrained slowly; the bias, as often sparse, never decays."""
+    """AdamW with a high rate for the heads, a low one for the encoder, and no decay of the bias."""
     encoder = [p for p in network.encoder.parameters() if p.requires_grad]
     known = {id(p) for p in (*network.encoder.parameters(), network.bias)}
     heads = [p for p in network.parameters() if id(p) not in known]

@@ -1,6 +1,6 @@
-"""The token tables: what the text network reads of each item and each action type.
+"""The token tables: the token ids of each item's title and each action type's name.
 
-They are made once, in training, so that whoever serves needs no tokenizer.
+They are made once, in training, so that serving needs no tokenizer.
 """
 
 from collections.abc import Sequence
@@ -15,38 +15,38 @@ from model.networks.text_encoder import TextEncoder
 
 Tokens = npt.NDArray[np.int32]
 
-MOST_TITLE_TOKENS = 16  # of one item
+MOST_TITLE_TOKENS = 16  # per item
 MOST_ACTION_TOKENS = 3
-MOST_TOKENS = 64  # of all that is read at once
+MOST_TOKENS = 64  # per input of the encoder
 MULTIPLE = 8
 _SPARE_POSITIONS = 2  # RoBERTa counts its positions from 2
 
 
 class TokenTables(NamedTuple):
-    """Token ids, a row for each code, NO_TOKEN where a row is shorter than the longest."""
+    """Token ids, a row for each code, padded with NO_TOKEN."""
 
-    items: Tokens  # (V + 2, T), the unknown item and those without a text read "unknown"
+    items: Tokens  # (V + 2, T), [UNK] for the unknown item and items without text
     actions: Tokens  # (action types + 1, A)
-    marks: tuple[int, int, int]  # begin, part, pad
+    marks: tuple[int, int, int]  # [CLS], [SEP], [PAD]
 
     def most_tokens(self, last_items: int, positions: int) -> int:
-        """How much so many items take at most, if the encoder has as many positions."""
+        """The input length for the last items, within the encoder's positions."""
         widest: int = 1 + last_items * (self.items.shape[1] + self.actions.shape[1] + 1)
         rounded = -(-min(widest, MOST_TOKENS) // MULTIPLE) * MULTIPLE
         return min(rounded, positions - _SPARE_POSITIONS)
 
 
 def token_tables(encoder: TextEncoder, texts: Sequence[str], actions: Sequence[str]) -> TokenTables:
-    """The tables of these items, in catalogue order, and actions.
+    """Build the tables of these texts, in catalogue order, and actions.
 
-    Raises ``ScorerError`` if the encoder has no marks to begin, part and pad with.
+    Raises ``ScorerError`` if the encoder's tokenizer has no [CLS], [SEP] or [PAD] token.
     """
     tokenizer = encoder.tokenizer
     marks = (tokenizer.cls_token_id, tokenizer.sep_token_id, tokenizer.pad_token_id)
     if None in marks:
         raise ScorerError(
-            f"{encoder.source.name}: its tokenizer has no tokens to begin, part and pad with, "
-            "as those of the BERT family have; choose another encoder"
+            f"{encoder.source.name}: its tokenizer lacks [CLS], [SEP] or [PAD], the special tokens "
+            "of the BERT family; choose another encoder"
         )
     unknown = [tokenizer.unk_token_id]
     titles = [ids or unknown for ids in _plain(tokenizer, texts, MOST_TITLE_TOKENS)]
@@ -55,7 +55,7 @@ def token_tables(encoder: TextEncoder, texts: Sequence[str], actions: Sequence[s
 
 
 def _plain(tokenizer: Any, texts: Sequence[str], most: int) -> list[list[int]]:
-    """The token ids of each text, without marks, cut off."""
+    """The token ids of each text, truncated, without special tokens."""
     found = tokenizer(list(texts), add_special_tokens=False)["input_ids"] if texts else []
     return [ids[:most] for ids in found]
 

@@ -1,4 +1,4 @@
-"""The artifact: what is written, what is refused, and in which words."""
+"""The artifact: writing, verification, and the messages of refusals."""
 
 import json
 import shutil
@@ -59,7 +59,7 @@ def test_two_loads_have_the_same_version(plain: Path) -> None:
     assert Artifact.open(plain).version == Artifact.open(plain).version
 
 
-def test_version_is_of_the_contents_not_of_the_time(tmp_path: Path) -> None:
+def test_version_depends_on_the_contents_not_on_the_time(tmp_path: Path) -> None:
     first = write_plain(tmp_path / "a", created_at="2026-01-01T00:00:00Z")
     second = write_plain(tmp_path / "b", created_at="2026-06-01T00:00:00Z")
 
@@ -83,7 +83,7 @@ def test_inspect_shows_the_manifest(plain: Path) -> None:
     assert (shown["data"], shown["made"]) == ({"events": 3}, {"seed": 1})
 
 
-def test_verify_runs_what_a_worker_would(copy: Path, plain: Path) -> None:
+def test_verify_runs_the_checks_of_a_worker(copy: Path, plain: Path) -> None:
     assert verify(copy)["name"] == "tiny"
     with pytest.raises(ArtifactError, match=r"calibration\.json"):
         verify(plain)
@@ -134,7 +134,7 @@ def test_no_byte_is_parsed_before_every_hash_is_checked(
             load_scorer(copy)
         path.write_bytes(content)
 
-        assert parsed == [], path.name  # but for the manifest, which holds the hashes
+        assert parsed == [], path.name  # except the manifest, which holds the hashes
 
 
 def test_a_wrong_hash_names_both_hashes_and_what_to_do(plain: Path) -> None:
@@ -143,10 +143,10 @@ def test_a_wrong_hash_names_both_hashes_and_what_to_do(plain: Path) -> None:
 
     line = refusal(plain)
     assert line.startswith("model.onnx has sha256 ")
-    assert f"…, manifest expects {expected[:12]}…; copy the artifact again or export" in line
+    assert f"…, manifest expects {expected[:12]}…; copy or export" in line
 
 
-def test_a_cut_file_names_both_sizes(plain: Path) -> None:
+def test_a_truncated_file_names_both_sizes(plain: Path) -> None:
     (plain / GRAPH).write_bytes(b"not")
 
     assert refusal(plain).startswith("model.onnx has 3 bytes, manifest expects 18; copy")
@@ -158,7 +158,7 @@ def test_a_missing_file_is_refused(plain: Path) -> None:
     assert refusal(plain).startswith("model.onnx is missing, manifest lists it; copy")
 
 
-def test_a_file_too_many_is_refused(plain: Path) -> None:
+def test_an_extra_file_is_refused(plain: Path) -> None:
     (plain / "notes.json").write_text("{}")
 
     assert refusal(plain).startswith("notes.json is not in the manifest; remove it")
@@ -211,7 +211,7 @@ def test_an_edited_manifest_is_refused(plain: Path) -> None:
 
 
 def reseal(copy: Path, folder: Path, catalogue: Catalogue) -> Artifact:
-    """The same files with another catalogue, hashes and all in order."""
+    """A valid copy of the artifact with another catalogue and correct hashes."""
     with ArtifactWriter(folder) as writer:
         for path in copy.iterdir():
             if path.name != MANIFEST:
@@ -239,7 +239,7 @@ def test_categories_that_do_not_fit_the_graph_are_refused(copy: Path, tmp_path: 
         OnnxScorer(artifact)
 
 
-def test_a_graph_that_is_none_is_refused(plain: Path, copy: Path) -> None:
+def test_an_invalid_graph_is_refused(plain: Path, copy: Path) -> None:
     shutil.copy(copy / "calibration.json", plain)
     (plain / MANIFEST).unlink()
     with ArtifactWriter(plain.with_name("v8")) as writer:
@@ -251,7 +251,7 @@ def test_a_graph_that_is_none_is_refused(plain: Path, copy: Path) -> None:
         OnnxScorer(artifact)
 
 
-def test_nothing_is_left_of_a_draft_that_was_not_sealed(tmp_path: Path) -> None:
+def test_an_unsealed_draft_leaves_nothing(tmp_path: Path) -> None:
     with ArtifactWriter(tmp_path / "v7") as writer:
         writer.write_object(CATALOGUE, {})
 
@@ -259,7 +259,7 @@ def test_nothing_is_left_of_a_draft_that_was_not_sealed(tmp_path: Path) -> None:
 
 
 def test_an_artifact_is_not_overwritten_unless_asked(plain: Path) -> None:
-    with pytest.raises(ArtifactError, match="is there already; name another folder"):
+    with pytest.raises(ArtifactError, match="exists already; name another folder"):
         ArtifactWriter(plain)
 
     second = write_plain(plain, config=ArtifactConfig(horizon_s=60), overwrite=True)
@@ -273,14 +273,14 @@ def test_an_empty_folder_may_be_filled(tmp_path: Path) -> None:
     assert write_plain(tmp_path / "v7").config == CONFIG
 
 
-def test_a_file_in_the_place_of_the_folder_is_kept(tmp_path: Path) -> None:
+def test_a_file_at_the_path_of_the_folder_is_kept(tmp_path: Path) -> None:
     (tmp_path / "v7").write_text("years of work")
 
-    with pytest.raises(ArtifactError, match="is there already"):
+    with pytest.raises(ArtifactError, match="exists already"):
         ArtifactWriter(tmp_path / "v7")
 
 
-def test_a_folder_that_is_no_artifact_is_never_overwritten(tmp_path: Path) -> None:
+def test_a_folder_that_is_not_an_artifact_is_never_overwritten(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("years of work")
 
     with pytest.raises(ArtifactError, match=r"is not an artifact \(no manifest\.json\)"):

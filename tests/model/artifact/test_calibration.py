@@ -8,11 +8,11 @@ from model.errors import ArtifactError
 
 
 def draw(logits: np.ndarray, seed: int = 0) -> np.ndarray:
-    """Labels that come true as often as the logits say."""
+    """Labels drawn with the probabilities of the logits."""
     return (np.random.default_rng(seed).random(logits.shape) < sigmoid(logits)).astype(np.int8)
 
 
-def test_applying_bends_each_intent_by_its_own_line() -> None:
+def test_each_intent_has_its_own_line() -> None:
     calibration = Calibration(("cart", "buy"), (1.0, 2.0), (0.0, -1.0), (0.5, 0.1))
 
     assert calibration.apply([[0.0, 0.5]]).tolist() == [[1 / 2, 1 / 2]]  # σ(0), σ(2·0.5 − 1)
@@ -22,7 +22,7 @@ def test_extreme_logits_do_not_overflow() -> None:
     assert sigmoid(np.array([-1e4, 1e4])).tolist() == [0.0, 1.0]
 
 
-def test_fitting_finds_the_line_that_the_labels_were_drawn_from() -> None:
+def test_fitting_recovers_the_line_of_the_labels() -> None:
     truth = np.random.default_rng(1).normal(-1, 2, 20_000)
     overconfident = (3 * truth + 2)[:, None]
 
@@ -41,7 +41,7 @@ def test_censored_labels_are_left_out() -> None:
 
 
 @pytest.mark.parametrize(("label", "odds"), [(0, (0 + 1) / (5 + 1)), (1, (5 + 1) / (0 + 1))])
-def test_an_intent_of_one_kind_only_is_shifted(label: int, odds: float) -> None:
+def test_an_intent_with_equal_labels_is_only_shifted(label: int, odds: float) -> None:
     calibration = fit(
         ["buy"], [[-1.0], [0.0], [0.0], [0.0], [1.0]], np.full((5, 1), label), [label]
     )
@@ -51,13 +51,13 @@ def test_an_intent_of_one_kind_only_is_shifted(label: int, odds: float) -> None:
     assert 0 < calibration.base_rates[0] < 1
 
 
-def test_an_intent_that_nobody_can_tell_yet_keeps_its_logits() -> None:
+def test_an_intent_without_known_labels_keeps_its_logits() -> None:
     calibration = fit(["buy"], np.zeros((5, 1)), np.full((5, 1), -1), [0.1])
 
     assert (calibration.slopes, calibration.offsets) == ((1.0,), (0.0,))
 
 
-def test_classes_that_a_line_parts_give_a_finite_answer() -> None:
+def test_separable_classes_give_finite_probabilities() -> None:
     logits = np.array([[-1.0], [-0.5], [0.5], [1.0]])
 
     calibration = fit(["buy"], logits, [[0], [0], [1], [1]], [0.5])
@@ -67,7 +67,7 @@ def test_classes_that_a_line_parts_give_a_finite_answer() -> None:
     assert 0.7 < high < 1
 
 
-def test_it_comes_back_from_json_bit_for_bit() -> None:
+def test_json_keeps_every_bit() -> None:
     calibration = Calibration(("cart", "buy"), (0.1, 0.7), (-0.3, 1e-7), (0.2, 0.04))
 
     assert Calibration.from_json(json.loads(json.dumps(calibration.to_json()))) == calibration
@@ -83,6 +83,6 @@ def test_it_comes_back_from_json_bit_for_bit() -> None:
         {"lines": [{"intent": "buy", "slope": float("nan"), "offset": 0.0, "base_rate": 0.1}]},
     ],
 )
-def test_a_misfit_is_refused_in_one_line(fields: dict[str, object]) -> None:
+def test_a_mismatch_is_refused_in_one_line(fields: dict[str, object]) -> None:
     with pytest.raises(ArtifactError, match=r"^calibration\.json: .*export the artifact again$"):
         Calibration.from_json(fields)

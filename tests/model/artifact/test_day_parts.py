@@ -31,7 +31,7 @@ def test_a_day_has_four_parts(now_ms: int, part: int) -> None:
     assert part_of_day(now_ms) == part
 
 
-def test_events_count_in_their_part_of_the_day_half_as_much_a_week_later() -> None:
+def test_events_count_in_their_part_of_the_day_and_half_after_a_week() -> None:
     week_ms = int(HALF_LIFE_S * 1000)
     found = count(*events((0, PART_MS), (1, 2 * PART_MS)), 3, PART_MS + week_ms).counts
 
@@ -47,7 +47,7 @@ def test_an_unknown_item_is_not_counted() -> None:
     assert count(*events((-1, 0), (1, 1)), 2, 2).counts[:, 0].tolist() == [0, 0, 0, 0]
 
 
-def test_what_is_stored_comes_back_with_room_for_newer_items() -> None:
+def test_stored_counts_are_padded_for_newer_items() -> None:
     contexts = count(*events((0, 0), (1, PART_MS)), 2, DAY_MS)
 
     again = DayPartCounts.from_json(contexts.to_json(), 3)
@@ -81,7 +81,7 @@ def with_contexts(artifact: Artifact, folder: Path, counts: object) -> Artifact:
         return writer.seal(artifact.config, created_at="2026-01-02T03:04:05Z", data={}, made={})
 
 
-def test_who_is_new_is_told_what_goes_at_that_time_of_the_day(
+def test_an_unknown_user_gets_the_popular_items_of_the_part_of_the_day(
     tiny_artifact: Artifact, tmp_path: Path
 ) -> None:
     counts = np.ones((4, TINY_ITEMS), dtype=int)
@@ -98,7 +98,7 @@ def test_who_is_new_is_told_what_goes_at_that_time_of_the_day(
     assert scorer.probabilities(asked)[0, 7] == pytest.approx(0.41)
 
 
-def test_an_artifact_without_contexts_says_the_same_all_day(tiny_artifact: Artifact) -> None:
+def test_an_artifact_without_contexts_gives_the_same_all_day(tiny_artifact: Artifact) -> None:
     scorer = OnnxScorer(tiny_artifact)
     day = [Sequence((), (), (), part * PART_MS) for part in range(4)]
 

@@ -1,4 +1,4 @@
-"""The page of an artifact: every figure for people, and no traceback where one is missing."""
+"""The page of an artifact: all figures as text, and no traceback where one is missing."""
 
 import json
 from pathlib import Path
@@ -21,7 +21,7 @@ def lines(text: str) -> list[list[str]]:
     return [line.split() for line in text.splitlines()]
 
 
-def test_it_says_what_the_model_is(fields: dict[str, Any]) -> None:
+def test_the_page_describes_the_model(fields: dict[str, Any]) -> None:
     text = page(fields, {})
 
     assert text.startswith(f"demo {fields['version']}\n")
@@ -30,7 +30,7 @@ def test_it_says_what_the_model_is(fields: dict[str, Any]) -> None:
     assert ["intents", "cart,", "buy", "within", "1,800", "s"] in lines(text)
 
 
-def test_it_says_from_which_data_with_times_as_times(fields: dict[str, Any]) -> None:
+def test_the_page_describes_the_data_with_readable_times(fields: dict[str, Any]) -> None:
     fields["data"] = {"events": 200_000, "from_ms": 1_790_000_000_000, "texts": {"name": "mini"}}
 
     text = page(fields, {})
@@ -40,7 +40,7 @@ def test_it_says_from_which_data_with_times_as_times(fields: dict[str, Any]) -> 
     assert ["texts", "name", "mini"] in lines(text)
 
 
-def test_it_says_how_it_was_made_and_how_large_it_is(fields: dict[str, Any]) -> None:
+def test_the_page_describes_the_build_and_the_sizes(fields: dict[str, Any]) -> None:
     fields["made"] = {"seconds": 1.5, "recipe": {"epochs": 3, "minutes": None}}
     fields["files"] = {
         "a.json": {"size_bytes": 1_000, "sha256": "ab" * 32},
@@ -54,7 +54,7 @@ def test_it_says_how_it_was_made_and_how_large_it_is(fields: dict[str, Any]) -> 
     assert ["in", "all", "3,500", "bytes"] in lines(text)
 
 
-def test_it_shows_the_model_beside_the_baselines(fields: dict[str, Any]) -> None:
+def test_the_page_shows_the_model_beside_the_baselines(fields: dict[str, Any]) -> None:
     held_out = {
         "items": {"demo": {"n": 1_200, "recall@20": 0.5}, "popularity": {"n": 1_200}},
         "intents": {"buy": {"n": 7, "auc": None, "ece": 0.01}},
@@ -67,7 +67,7 @@ def test_it_shows_the_model_beside_the_baselines(fields: dict[str, Any]) -> None
     assert ["buy", "7", "–", "–", "–", "0.0100"] in lines(text)
 
 
-def test_intents_may_stand_scorer_by_scorer(fields: dict[str, Any]) -> None:
+def test_the_page_shows_intents_for_each_scorer(fields: dict[str, Any]) -> None:
     intents = {"buy": {"demo": {"n": 7, "auc": 0.75}}}
 
     assert "buy, demo" in page(fields, {"held_out": {"intents": intents}})

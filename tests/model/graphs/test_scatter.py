@@ -1,4 +1,4 @@
-"""Adding at places: one order of addition on every device."""
+"""Scatter-add: the same order of addition on every device."""
 
 import torch
 from hypothesis import given
@@ -10,7 +10,7 @@ ROWS, SUMS = 3, 7
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 9), st.integers(1, 4))
-def test_step_by_step_gives_the_bits_of_scatter_add(seed: int, steps: int, others: int) -> None:
+def test_adding_in_order_gives_the_bits_of_scatter_add(seed: int, steps: int, others: int) -> None:
     # Float addition is not associative, so equal bits mean the same order.
     draw = torch.Generator().manual_seed(seed)
     sums = torch.rand(ROWS, SUMS, generator=draw)
@@ -31,7 +31,7 @@ def test_step_by_step_gives_the_bits_of_scatter_add(seed: int, steps: int, other
     assert torch.equal(sums, before)
 
 
-def test_a_place_that_comes_again_gets_both() -> None:
+def test_values_at_a_repeated_index_are_summed() -> None:
     sums = add_in_order(
         torch.zeros(1, 3), torch.tensor([[1, 1, 2]]), torch.tensor([[1.0, 2.0, 4.0]])
     )

@@ -1,4 +1,4 @@
-"""The candidates: which are proposed, each once, and what they have to do with the window."""
+"""The candidates: neighbours, duplicates, and the features that relate them to the window."""
 
 from math import log, sqrt
 
@@ -30,7 +30,7 @@ def test_the_newest_items_come_newest_first() -> None:
 
 
 @given(st.lists(st.integers(0, 6), min_size=1, max_size=12))
-def test_each_candidate_stands_once_and_is_an_item(codes: list[int]) -> None:
+def test_candidates_are_distinct_known_items(codes: list[int]) -> None:
     size = len(codes)
     earlier = torch.tril(torch.ones(size, size, dtype=torch.bool), diagonal=-1)
     (kept,) = once(torch.tensor([codes]), earlier).tolist()
@@ -40,10 +40,11 @@ def test_each_candidate_stands_once_and_is_an_item(codes: list[int]) -> None:
     assert all(code in (NOBODY, before) for code, before in zip(kept, codes, strict=True))
 
 
-def test_what_a_candidate_has_to_do_with_the_window() -> None:
+def test_features_relate_a_candidate_to_the_window() -> None:
     window = torch.tensor([[2, 3, 2, 0]])
     attribute = torch.tensor([0, 0, 1, 1, 2, 0])  # codes 2 and 3 are of one category, 4 of another
-    # After code 2, the newest item, come 3 (60 %) and 4 (20 %); after 3, the one before, 4 (50 %).
+    # Code 2, the newest item, is followed by 3 (60 %) and 4 (20 %); code 3, the one before, by 4
+    # (50 %).
     near = torch.tensor([[[3, 4], [4, 0]]]), torch.tensor([[[0.6, 0.2], [0.5, 0.0]]])
     found = relate(torch.tensor([[2, 3, 4, 5]]), window, torch.tensor([3]), near, attribute)
 

@@ -1,4 +1,4 @@
-"""The recurrent networks: no position sees what comes later, and they serve like the default."""
+"""The recurrent networks: no position sees later actions, and serving matches torch."""
 
 import itertools
 import json
@@ -32,11 +32,11 @@ KINDS: dict[str, Any] = {"gru": GruModel, "lstm": LstmModel}
 
 @pytest.fixture(params=KINDS)
 def network(request: pytest.FixtureRequest) -> SequenceModel:
-    """Two layers of random weights, so that no term is 0 and could be forgotten."""
+    """Two layers of random weights, so that every term is nonzero and matters."""
     torch.manual_seed(1)
-    kind = KINDS[request.param]
+    network_type = KINDS[request.param]
     sizes = {"items": ITEMS, "categories": 5, "companions": 3, "width": 16, "max_length": 16}
-    network: SequenceModel = kind(kind.config_class(**sizes, blocks=2))
+    network: SequenceModel = network_type(network_type.config_class(**sizes, blocks=2))
     nn.Module.eval(network)
     for weights in network.parameters():
         weights.data.add_(0.1 * torch.randn_like(weights))
@@ -44,7 +44,7 @@ def network(request: pytest.FixtureRequest) -> SequenceModel:
 
 
 def windows(lengths: list[int], width: int) -> list[torch.Tensor]:
-    """Items, actions, gaps (B, L) and lengths (B,) of random actions, 0 behind their end."""
+    """Items, actions, gaps (B, L) and lengths (B,) of random actions, padded with 0."""
     draw = torch.Generator().manual_seed(2)
     real = torch.arange(width) < torch.tensor(lengths)[:, None]
     tops = (ITEMS + 2, 4, 24)
@@ -53,7 +53,7 @@ def windows(lengths: list[int], width: int) -> list[torch.Tensor]:
 
 
 @torch.no_grad()
-def test_no_position_sees_what_comes_after_it(network: SequenceModel) -> None:
+def test_no_position_sees_later_actions(network: SequenceModel) -> None:
     items, actions, gaps, _ = windows([8], 8)
     before = network.look(items, actions, gaps, network.item_vectors(items.long()))
     items[:, 5:] = items[:, 5:] % 3 + 1
@@ -68,7 +68,7 @@ def test_no_position_sees_what_comes_after_it(network: SequenceModel) -> None:
 
 
 @torch.no_grad()
-def test_every_earlier_action_counts(network: SequenceModel) -> None:
+def test_every_earlier_action_changes_the_state(network: SequenceModel) -> None:
     items, actions, gaps, _ = windows([8], 8)
     whole = network.look(items, actions, gaps, network.item_vectors(items.long())).states[:, 7]
     for place in range(8):
@@ -79,7 +79,7 @@ def test_every_earlier_action_counts(network: SequenceModel) -> None:
 
 
 @torch.no_grad()
-def test_looking_from_the_newest_position_gives_what_all_positions_give(
+def test_the_newest_position_alone_gives_the_same_as_all_positions(
     network: SequenceModel,
 ) -> None:
     items, actions, gaps, lengths = windows([1, 3, 16, 7], 16)
@@ -94,7 +94,7 @@ def test_looking_from_the_newest_position_gives_what_all_positions_give(
 
 
 @torch.no_grad()
-def test_padding_further_changes_nothing_but_rounding(network: SequenceModel) -> None:
+def test_more_padding_changes_only_rounding(network: SequenceModel) -> None:
     *codes, lengths = windows([3, 4], 4)
     wide = [nn.functional.pad(column, (0, 8)) for column in codes]
 
@@ -115,7 +115,7 @@ def test_saving_and_loading_keeps_every_bit(network: SequenceModel, tmp_path: Pa
 
 @pytest.fixture(scope="module", params=KINDS)
 def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Artifact:
-    """Made by the command, of a small log; the export refuses what is off by 1e-5 from torch."""
+    """Trained by the command on a small log; the export itself compares with torch, to 1e-5."""
     folder = tmp_path_factory.mktemp(request.param)
     log = folder / "events.jsonl"
     events = itertools.islice(Shop(4).events(40, 1_790_000_000_000), 600)
@@ -131,7 +131,7 @@ def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     return artifact
 
 
-def test_the_worker_serves_what_torch_says(trained: Artifact) -> None:
+def test_onnx_runtime_and_torch_give_the_same_scores(trained: Artifact) -> None:
     scorer = OnnxScorer(trained)
     batch = scorer.sample(40)
     together = scorer.score(batch)
@@ -142,8 +142,8 @@ def test_the_worker_serves_what_torch_says(trained: Artifact) -> None:
         assert ours.intent == pytest.approx(theirs.intent, abs=1e-5)
 
 
-def test_batch_mates_and_padding_do_not_change_a_bit(trained: Artifact) -> None:
-    """Before rounding, which would hide most of it."""
+def test_batch_and_padding_do_not_change_a_bit(trained: Artifact) -> None:
+    """Compared before rounding, which would hide most differences."""
     scorer, config = OnnxScorer(trained), trained.config
     ragged = flatten(scorer.sample(200), scorer.catalogue, config)
     for width in range(4, config.padded_length + 1, 4):

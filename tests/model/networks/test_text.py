@@ -1,4 +1,4 @@
-"""The text network: what it reads, and that what is served is what was trained."""
+"""The text network: its input, and that the exported graph matches it."""
 
 from pathlib import Path
 
@@ -26,7 +26,7 @@ BEGIN, PART, PAD = 2, 3, 0
 
 @pytest.fixture(scope="module")
 def network(tmp_path_factory: pytest.TempPathFactory) -> TextModel:
-    """Random weights, two or three tokens to a title, lively enough to tell users apart."""
+    """Random weights large enough to separate users; titles of two or three tokens."""
     encoder = TextEncoder.open(write_tiny_bert(tmp_path_factory.mktemp("network") / "bert"))
     config = TextConfig(
         items=ITEMS,
@@ -58,16 +58,20 @@ def last(network: TextModel, items: Tensor, actions: Tensor, gaps: Tensor, lengt
     return Last.of(items, actions, gaps, torch.tensor([length]), network.config.last_items)
 
 
-def test_it_looks_at_the_last_five_the_newest_first() -> None:
-    six, kinds, gaps = codes(11, 12, 13, 14, 15, 16, 0, 0), codes(*[1] * 6, 0, 0), codes(*range(8))
+def test_it_reads_the_last_five_actions_newest_first() -> None:
+    six, actions, gaps = (
+        codes(11, 12, 13, 14, 15, 16, 0, 0),
+        codes(*[1] * 6, 0, 0),
+        codes(*range(8)),
+    )
 
-    found = Last.of(six, kinds, gaps, torch.tensor([6]), 5)
+    found = Last.of(six, actions, gaps, torch.tensor([6]), 5)
 
     assert found.items.tolist() == [[16, 15, 14, 13, 12]]
-    assert found.waited.tolist() == [[4, 3, 2, 1, 0]]  # the gap before 16 stands at 15
+    assert found.waited.tolist() == [[4, 3, 2, 1, 0]]  # the gap before 16 is stored at 15
 
 
-def test_where_there_are_fewer_the_places_stay_empty() -> None:
+def test_a_short_window_is_padded_with_zeros() -> None:
     found = Last.of(codes(7, 8, 0, 0), codes(1, 2, 0, 0), codes(5, 6, 0, 0), torch.tensor([2]), 5)
 
     assert found.items.tolist() == [[8, 7, 0, 0, 0]]
@@ -75,7 +79,7 @@ def test_where_there_are_fewer_the_places_stay_empty() -> None:
     assert found.waited.tolist() == [[5, 0, 0, 0, 0]]
 
 
-def test_an_item_that_came_before_is_marked_but_not_an_unknown_one() -> None:
+def test_a_repeated_item_is_marked_unless_it_is_unknown() -> None:
     items = torch.tensor([[9, 1, 9, 1, 9], [9, 8, 7, 6, 5]])
 
     again = Last(items, items, items).again()
@@ -83,7 +87,7 @@ def test_an_item_that_came_before_is_marked_but_not_an_unknown_one() -> None:
     assert again.tolist() == [[1, 0, 1, 0, 0], [0, 0, 0, 0, 0]]
 
 
-def test_it_reads_action_and_title_of_each_without_gaps(network: TextModel) -> None:
+def test_tokens_are_the_action_and_title_of_each_item_without_gaps(network: TextModel) -> None:
     items, click, buy = codes(5, 6, 0, 0), 15, 17
     two = last(network, items, codes(1, 3, 0, 0), codes(1, 1, 0, 0), 2)
 
@@ -95,18 +99,20 @@ def test_it_reads_action_and_title_of_each_without_gaps(network: TextModel) -> N
     assert mask[0].tolist() == [1] * len(read) + [0] * (24 - len(read))
 
 
-def test_what_is_too_long_loses_its_oldest_tokens(network: TextModel) -> None:
+def test_a_long_input_loses_its_oldest_tokens(network: TextModel) -> None:
     items = codes(3, 5, 7, 9, 11, 0, 0, 0)  # titles of three tokens: 1 + 5 · (1 + 3 + 1) = 26
     five = last(network, items, codes(*[1] * 5, 0, 0, 0), codes(*[1] * 8), 5)
 
     tokens, mask = network.texts(five)
 
     assert mask.sum() == 24
-    oldest = network.item_tokens[3, :2].tolist()  # its third and its part mark are gone: 26 − 24
+    oldest = network.item_tokens[
+        3, :2
+    ].tolist()  # its third token and its [SEP] are cut off: 26 − 24
     assert tokens[0, -4:].tolist() == [PART, 15, *oldest]
 
 
-def test_a_saved_network_says_the_same(network: TextModel, tmp_path: Path) -> None:
+def test_a_saved_network_gives_the_same_outputs(network: TextModel, tmp_path: Path) -> None:
     network.save_pretrained(tmp_path)
 
     again = AutoModel.from_pretrained(tmp_path, local_files_only=True)
@@ -121,7 +127,7 @@ def sample(network: TextModel, rows: int) -> list[Tensor]:
     return [torch.from_numpy(part) for part in drawn.values()]
 
 
-def test_reading_no_wider_than_needed_changes_nothing(network: TextModel) -> None:
+def test_trimming_the_padding_changes_only_rounding(network: TextModel) -> None:
     two = last(network, codes(5, 6, 0, 0), codes(1, 3, 0, 0), codes(1, 1, 0, 0), 2)
 
     with torch.inference_mode():
@@ -129,10 +135,10 @@ def test_reading_no_wider_than_needed_changes_nothing(network: TextModel) -> Non
     assert narrow.numpy() == pytest.approx(wide.numpy(), abs=1e-5)
 
 
-def test_the_exported_graph_says_the_same_whatever_the_batch_mates(
+def test_the_exported_graph_gives_the_same_outputs_in_any_batch(
     network: TextModel, tmp_path: Path
 ) -> None:
-    export_onnx(network, CONFIG, tmp_path)  # which checks it against torch, to 1e-5
+    export_onnx(network, CONFIG, tmp_path)  # also compares it with torch, to 1e-5
     session = session_of(tmp_path / GRAPH)
     graph = graph_of(network, CONFIG)
     inputs = _inputs(graph, _sample(network, CONFIG, 30))

@@ -1,4 +1,4 @@
-"""The texts: what the frozen encoder promises, on one of random weights."""
+"""The text encoder: tested on a tiny BERT with random weights."""
 
 import builtins
 from pathlib import Path
@@ -35,7 +35,7 @@ def test_a_vector_is_the_mean_of_its_tokens_at_unit_length(encoder: TextEncoder)
     assert found == pytest.approx(mean / np.sqrt((mean**2).sum()), abs=1e-6)
 
 
-def test_the_order_of_the_texts_stays_though_they_are_encoded_by_length(
+def test_vectors_keep_the_order_of_the_texts(
     encoder: TextEncoder,
 ) -> None:
     texts = ["large red lamp", "lamp", "small blue table, red", "candle", "blue lamp"]
@@ -44,7 +44,7 @@ def test_the_order_of_the_texts_stays_though_they_are_encoded_by_length(
 
     alone = np.concatenate([encoder.encode([text]) for text in texts])
     assert together == pytest.approx(alone, abs=1e-6)
-    assert abs(together[1] - together[3]).max() > 1e-3  # and they are told apart
+    assert abs(together[1] - together[3]).max() > 1e-3  # different texts, different vectors
 
 
 def test_equal_texts_are_encoded_once(encoder: TextEncoder) -> None:
@@ -69,8 +69,8 @@ def test_no_texts_give_no_vectors(encoder: TextEncoder) -> None:
     assert encoder.encode([]).shape == (0, 32)
 
 
-def test_what_follows_the_longest_text_is_cut_off(encoder: TextEncoder) -> None:
-    full = " ".join(["lamp"] * (MOST_TOKENS - 2))  # with a mark at both ends
+def test_a_long_text_is_truncated(encoder: TextEncoder) -> None:
+    full = " ".join(["lamp"] * (MOST_TOKENS - 2))  # with a special token at both ends
 
     one, other = encoder.encode([full, full + " red"])
 
@@ -94,17 +94,20 @@ def test_the_record_names_the_folder_and_the_weights_but_no_path(
     assert other.source.sha256 != encoder.source.sha256
 
 
-def test_weights_that_are_not_whole_are_refused(tmp_path: Path) -> None:
+def test_incomplete_weights_are_refused(tmp_path: Path) -> None:
     folder = write_tiny_bert(tmp_path / "bert")
     weights = load_file(folder / "model.safetensors")
     del weights["encoder.layer.1.output.dense.weight"]
     save_file(weights, folder / "model.safetensors", {"format": "pt"})
 
-    with pytest.raises(ScorerError, match=r"lack encoder\.layer\.1\.output\.dense\.weight"):
+    with pytest.raises(
+        ScorerError,
+        match=r"encoder\.layer\.1\.output\.dense\.weight and",
+    ):
         TextEncoder.open(folder)
 
 
-def test_an_encoder_without_a_pooler_is_whole(tmp_path: Path, encoder: TextEncoder) -> None:
+def test_an_encoder_needs_no_pooler(tmp_path: Path, encoder: TextEncoder) -> None:
     folder = write_tiny_bert(tmp_path / "bert")
     weights = load_file(folder / "model.safetensors")
     kept = {name: value for name, value in weights.items() if not name.startswith("pooler.")}
@@ -113,8 +116,10 @@ def test_an_encoder_without_a_pooler_is_whole(tmp_path: Path, encoder: TextEncod
     assert (TextEncoder.open(folder).encode(["lamp"]) == encoder.encode(["lamp"])).all()
 
 
-def test_a_folder_without_an_encoder_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ScorerError, match=f"{tmp_path}: no text encoder .*name a folder") as found:
+def test_the_error_names_a_folder_without_an_encoder(tmp_path: Path) -> None:
+    with pytest.raises(
+        ScorerError, match=f"{tmp_path}: cannot load a text encoder .*name a folder"
+    ) as found:
         TextEncoder.open(tmp_path)
 
     assert "\n" not in str(found.value)

@@ -47,7 +47,7 @@ def network(blocks: int = 1) -> TransformerModel:
     model.shares[:, 2:] = torch.tensor([0.5, 0.25, 0.125]).half()
     model.support[:, 2:] = torch.arange(N_ITEMS) % 15
     model.balance.copy_(0.1 * torch.randn_like(model.balance))
-    for parameter in model.parameters():  # so that no term is 0 and could be forgotten
+    for parameter in model.parameters():  # so that every term is nonzero and matters
         parameter.data.add_(0.1 * torch.randn_like(parameter))
     return model
 
@@ -70,7 +70,7 @@ def look(model: TransformerModel, batch: Window) -> States:
 
 @pytest.mark.parametrize("blocks", [1, 2])
 @torch.no_grad()
-def test_looking_from_the_last_position_only_gives_what_all_positions_give(blocks: int) -> None:
+def test_the_last_position_alone_gives_the_same_as_all_positions(blocks: int) -> None:
     model, batch = network(blocks), window([1, 3, 8, 16, 7], 16)
     probabilities, categories, intents = model(*batch)
 
@@ -86,7 +86,7 @@ def test_looking_from_the_last_position_only_gives_what_all_positions_give(block
 
 
 @torch.no_grad()
-def test_probabilities_of_the_catalogue_add_up_to_one() -> None:
+def test_catalogue_probabilities_sum_to_one() -> None:
     probabilities, _, _ = network()(*window([1, 9, 16], 16))
 
     assert probabilities.shape == (3, N_ITEMS)
@@ -94,12 +94,12 @@ def test_probabilities_of_the_catalogue_add_up_to_one() -> None:
 
 
 @torch.no_grad()
-def test_no_position_sees_what_comes_after_it() -> None:
+def test_no_position_sees_later_actions() -> None:
     model, batch = network(blocks=2), window([8], 8)
     before = look(model, batch)
     for codes in batch[:2]:
         codes[:, 5:] = codes[:, 5:] % 3 + 1
-    batch.gaps[:, 4:] = 7  # from position 4 to 5: known only at 5
+    batch.gaps[:, 4:] = 7  # the gap from position 4 to 5 is known only at 5
 
     after = look(model, batch)
 
@@ -110,7 +110,7 @@ def test_no_position_sees_what_comes_after_it() -> None:
 
 
 @torch.no_grad()
-def test_padding_further_changes_nothing_but_rounding() -> None:
+def test_more_padding_changes_only_rounding() -> None:
     model = network()
     short = model(*window([3, 4], 4))
     items, actions, gaps, lengths = window([3, 4], 4)
@@ -135,7 +135,7 @@ def test_frozen_vectors_give_the_same_answer() -> None:
 
 
 @torch.no_grad()
-def test_saving_and_loading_keeps_every_bit_and_the_tie(tmp_path: Path) -> None:
+def test_saving_and_loading_keeps_every_bit_and_the_tied_weights(tmp_path: Path) -> None:
     model, batch = network(), window([5, 8], 8)
     model.save_pretrained(tmp_path)
 
@@ -157,7 +157,7 @@ def test_the_configuration_is_found_by_its_name(tmp_path: Path) -> None:
     assert (config.items, config.width, config.dropout) == (7, 12, 0.1)
 
 
-def test_heads_that_do_not_divide_the_width_are_refused() -> None:
+def test_heads_must_divide_the_width() -> None:
     with pytest.raises(ValueError, match="width is 10, expected a multiple of the 4 heads"):
         TransformerConfig(width=10, heads=4)
 
@@ -174,10 +174,12 @@ def test_join_adds_the_copies_of_an_item_to_its_own_score() -> None:
     ]
 
 
-def test_rules_go_by_known_items_of_the_past_that_go_with_something() -> None:
+def test_rules_use_known_past_items_with_support() -> None:
     rules = Rules(width=4, max_length=4, ways=2)
     items = torch.tensor([[5, 1, 6, 0]])  # known, unknown, known, padding
-    support = torch.tensor([[[3, 3, 3, 3], [3, 3, 0, 3]]])  # the second way knows not the third
+    support = torch.tensor(
+        [[[3, 3, 3, 3], [3, 3, 0, 3]]]
+    )  # the second way has no counts for the third
 
     logits = rules(torch.randn(1, 4, 4), items, support)
 
@@ -191,7 +193,7 @@ def test_support_is_bucketed_by_powers_of_two() -> None:
     assert support_of(sums).tolist() == [0, 1, 2, 3, 4, 4, 5, 14]
 
 
-def test_copy_offers_known_items_of_the_past_only() -> None:
+def test_copy_scores_known_past_items_only() -> None:
     copy = Copy(width=4, max_length=4)
     states, vectors, inputs = torch.randn(3, 1, 4, 4)
     items = torch.tensor([[5, 1, 6, 0]])  # known, unknown, known, padding
@@ -208,7 +210,7 @@ def test_copy_offers_known_items_of_the_past_only() -> None:
     ]
 
 
-def test_copy_counts_how_often_an_item_occurred_so_far() -> None:
+def test_copy_depends_on_the_occurrences_so_far() -> None:
     copy = Copy(width=4, max_length=4)
     with torch.no_grad():
         for parameter in copy.parameters():
@@ -227,7 +229,7 @@ def test_copy_counts_how_often_an_item_occurred_so_far() -> None:
     ]
 
 
-def test_occurrences_count_the_same_known_item_up_to_each_position() -> None:
+def test_occurrences_count_a_known_item_up_to_each_position() -> None:
     items = torch.tensor([[5, 1, 5, 6, 1, 5, 0]])  # 1 is unknown, 0 padding
 
     assert occurrences(items).tolist() == [[1, 0, 2, 1, 0, 3, 0]]

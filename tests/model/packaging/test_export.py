@@ -1,4 +1,4 @@
-"""The export: what the graph says of itself, and that a wrong one is not let through."""
+"""The export: the graph's signature and metadata, and that a wrong graph is refused."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from model.packaging.export import _check, _sample
 from tests.model.conftest import random_network
 
 
-def test_the_graph_takes_and_gives_what_the_engines_expect(tiny_artifact: Artifact) -> None:
+def test_the_graph_has_the_inputs_and_outputs_of_the_engines(tiny_artifact: Artifact) -> None:
     session = session_of(tiny_artifact.path(GRAPH))
 
     assert {put.name: put.type for put in session.get_inputs()} == dict.fromkeys(
@@ -33,14 +33,14 @@ def test_the_graph_takes_and_gives_what_the_engines_expect(tiny_artifact: Artifa
     assert session.get_modelmeta().custom_metadata_map == {"items": "60", "categories": "4"}
 
 
-def test_the_graph_does_not_tell_where_it_was_made(tiny_artifact: Artifact) -> None:
+def test_the_graph_does_not_reveal_where_it_was_exported(tiny_artifact: Artifact) -> None:
     content = tiny_artifact.path(GRAPH).read_bytes()
 
     assert b".py" not in content
     assert b"stack_trace" not in content
 
 
-def test_a_graph_that_answers_otherwise_than_torch_is_refused(tiny_artifact: Artifact) -> None:
+def test_a_graph_that_differs_from_torch_is_refused(tiny_artifact: Artifact) -> None:
     network = load_network(tiny_artifact)
     sample = _sample(network, tiny_artifact.config, rows=8)
     path = tiny_artifact.path(GRAPH)
@@ -53,8 +53,8 @@ def test_a_graph_that_answers_otherwise_than_torch_is_refused(tiny_artifact: Art
         _check(graph_of(other, tiny_artifact.config), path, sample)
 
 
-def test_a_graph_of_one_width_is_refused(tiny_artifact: Artifact, tmp_path: Path) -> None:
-    # What torch 2.11 makes of a GRU: the window's length is a number in the graph.
+def test_a_graph_with_a_fixed_width_is_refused(tiny_artifact: Artifact, tmp_path: Path) -> None:
+    # torch 2.11 exports a GRU like this: the window's length is a constant in the graph.
     network = load_network(tiny_artifact)
     graph = onnx.load(tiny_artifact.path(GRAPH))
     for put in graph.graph.input:
@@ -65,5 +65,5 @@ def test_a_graph_of_one_width_is_refused(tiny_artifact: Artifact, tmp_path: Path
     serving = graph_of(network, tiny_artifact.config)
     _check(serving, path, _sample(network, tiny_artifact.config, rows=8))
 
-    with pytest.raises(ArtifactError, match="does not take windows 4 wide"):
+    with pytest.raises(ArtifactError, match="fails on windows 4 wide"):
         _check(serving, path, _sample(network, tiny_artifact.config, rows=8, width=4))

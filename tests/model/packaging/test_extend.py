@@ -35,7 +35,7 @@ def bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def older(bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Artifact:
-    """Lamps of one brand and tables of another; the last two items were the rarest ones."""
+    """Lamps of one brand and tables of another; the last two items are the rarest."""
     kinds = ["lamps", "tables"] * (N_ITEMS // 2)
     names = [f"i{n}" for n in range(N_ITEMS)]
     catalogue = Catalogue.from_names(names, kinds, list(range(N_ITEMS, 0, -1)))
@@ -62,7 +62,7 @@ def older(bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Artifact:
 
 
 NEW = [
-    Item("i3", "tables", "small red lamp"),  # is there already, and stays as it is
+    Item("i3", "tables", "small red lamp"),  # known already, stays unchanged
     Item("lamp", "lamps", "small red lamp", ("brand=l", "brand=t", "price=9.99")),
     Item("thing", "things", None, ("brand=x",)),
 ]
@@ -77,18 +77,18 @@ def weights(artifact: Artifact) -> TransformerModel:
     return TransformerModel.from_pretrained(artifact.folder)
 
 
-def test_new_items_stand_behind_the_old_ones(older: Artifact, newer: Artifact) -> None:
+def test_new_items_come_after_the_old_ones(older: Artifact, newer: Artifact) -> None:
     before, after = older.read_catalogue(), newer.read_catalogue()
 
     assert after.items == (*before.items, "lamp", "thing")
-    assert after.categories == before.categories  # the network has no place for another one
+    assert after.categories == before.categories  # the network cannot take another one
     assert after.item_categories.tolist()[-2:] == [0, -1]
     assert after.counts.tolist() == [*before.counts.tolist(), 0, 0]
     assert newer.version != older.version
     assert newer.manifest.made == {"by": "us", "extended_from": older.version, "new_items": 2}
 
 
-def test_a_new_items_vector_is_that_of_its_text_and_the_attributes_that_are_known(
+def test_a_new_item_vector_is_made_of_its_text_and_known_attributes(
     older: Artifact, newer: Artifact
 ) -> None:
     before, after = weights(older), weights(newer)
@@ -100,12 +100,12 @@ def test_a_new_items_vector_is_that_of_its_text_and_the_attributes_that_are_know
 
     vectors = after.item_vectors()
     assert torch.allclose(vectors[-2], nn.functional.normalize(expected, dim=0), atol=1e-4)
-    assert not vectors[-1].any()  # nothing that is said of the thing is known
+    assert not vectors[-1].any()  # none of its attributes is known
     assert torch.equal(vectors[: N_ITEMS + 2], before.item_vectors())
 
 
 def test_a_new_item_is_as_popular_as_the_rarest_tenth(older: Artifact, newer: Artifact) -> None:
-    median = (2 / N_ITEMS + 1 / N_ITEMS) / 2  # of 20 items the last two
+    median = (2 / N_ITEMS + 1 / N_ITEMS) / 2  # the last two of 20 items
 
     assert rare_bias(weights(older), older.read_catalogue()) == pytest.approx(median)
     assert weights(newer).out.bias[-2:].tolist() == pytest.approx([median] * 2)
@@ -121,7 +121,7 @@ def test_a_new_item_is_scorable_from_its_text_at_once(older: Artifact, newer: Ar
     assert scorer.probabilities([known])[0, N_ITEMS] > 0
 
 
-def test_old_items_stand_to_one_another_as_before(older: Artifact, newer: Artifact) -> None:
+def test_old_items_keep_their_relative_probabilities(older: Artifact, newer: Artifact) -> None:
     items = torch.tensor([[3, 6, 0, 0]])
     ones = (items > 0).int()
     with torch.inference_mode():
@@ -130,7 +130,9 @@ def test_old_items_stand_to_one_another_as_before(older: Artifact, newer: Artifa
         )
 
     old = after[0, :N_ITEMS]
-    assert torch.allclose(old / old.sum(), before[0], atol=1e-5)  # the new ones take their share
+    assert torch.allclose(
+        old / old.sum(), before[0], atol=1e-5
+    )  # new items take a share of their own
 
 
 def test_nothing_new_and_another_encoder_are_refused(older: Artifact, tmp_path: Path) -> None:
@@ -143,7 +145,7 @@ def test_nothing_new_and_another_encoder_are_refused(older: Artifact, tmp_path: 
     assert not (tmp_path / "out").exists()
 
 
-def test_an_artifact_that_knows_ids_only_is_refused(
+def test_an_artifact_without_titles_and_attributes_is_refused(
     tiny_artifact: Artifact, tmp_path: Path
 ) -> None:
     with pytest.raises(ArtifactError, match="neither titles nor attributes") as refusal:

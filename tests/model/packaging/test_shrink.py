@@ -1,4 +1,4 @@
-"""The shrunken artifact: how little is lost, what is refused, and what it says of itself."""
+"""The shrunken artifact: its accuracy, its refusals, and its manifest."""
 
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from tests.model.shop_log import histories
 pytestmark = pytest.mark.timeout(400)  # libraries to load and graphs to export, one core shared
 
 
-def test_a_row_is_off_by_half_its_unit_at_most_and_keeps_its_largest_number() -> None:
+def test_a_row_is_off_by_at_most_half_a_unit_and_keeps_its_largest_value() -> None:
     torch.manual_seed(1)
     table = torch.randn(50, 32) * torch.logspace(-6, 3, 50)[:, None]
     rows = Rows.of(table)
@@ -36,20 +36,20 @@ def test_a_row_is_off_by_half_its_unit_at_most_and_keeps_its_largest_number() ->
     assert torch.allclose(back.abs().amax(1), largest)
 
 
-def test_what_is_never_negative_has_twice_as_many_steps() -> None:
+def test_a_non_negative_table_has_twice_as_many_steps() -> None:
     rows = Rows.of(torch.tensor([[0.0, 0.4, 1.0]]))
 
     assert rows.codes.dtype == torch.uint8
     assert rows.codes.tolist() == [[0, 0.4 * 255, 255]]
 
 
-def test_a_row_of_zeros_stays_one() -> None:
+def test_a_row_of_zeros_stays_zero() -> None:
     rows = Rows.of(torch.zeros(2, 3))
 
     assert (rows.codes.float() * rows.units).tolist() == [[0.0] * 3] * 2
 
 
-def test_the_tables_in_the_graph_have_a_byte_for_each_number(small_artifact: Artifact) -> None:
+def test_the_tables_in_the_graph_take_one_byte_per_number(small_artifact: Artifact) -> None:
     graph = onnx.load(small_artifact.path(GRAPH)).graph
     tables = [numpy_helper.to_array(table) for table in graph.initializer]
     rules = [t for t in tables if sorted(t.shape) == [2, 3, 62]]
@@ -60,7 +60,7 @@ def test_the_tables_in_the_graph_have_a_byte_for_each_number(small_artifact: Art
     assert [table.dtype for table in companions] == [np.uint16]
 
 
-def test_probabilities_are_nearly_those_of_the_whole_artifact(
+def test_probabilities_are_close_to_those_of_the_original(
     tiny_artifact: Artifact, small_artifact: Artifact
 ) -> None:
     whole, small = OnnxScorer(tiny_artifact), OnnxScorer(small_artifact)
@@ -68,13 +68,13 @@ def test_probabilities_are_nearly_those_of_the_whole_artifact(
     before, after = whole.probabilities(users), small.probabilities(users)
 
     assert not np.array_equal(before, after)
-    assert np.abs(after.sum(axis=1) - 1).max() < 1e-5  # rounded rules still give all they have
-    # A row is off by 1/254 of its largest number, so what it says is off by a percent or so.
+    assert np.abs(after.sum(axis=1) - 1).max() < 1e-5  # rounded rules still sum to their weight
+    # A row is off by 1/254 of its largest value, so probabilities are off by about a percent.
     assert np.abs(np.log(after / before)).max() < 0.2
     assert np.abs(after - before).max() < 0.02
 
 
-def test_it_has_no_weights_and_the_rest_of_the_whole_one(
+def test_it_has_all_files_of_the_original_but_the_weights(
     tiny_artifact: Artifact, small_artifact: Artifact
 ) -> None:
     missing = set(tiny_artifact.manifest.files) - set(small_artifact.manifest.files)
@@ -106,9 +106,7 @@ def test_it_is_not_shrunk_again(small_artifact: Artifact, tmp_path: Path) -> Non
     assert not list(tmp_path.iterdir())
 
 
-def test_both_are_asked_the_same_and_it_says_what_came(
-    tiny_artifact: Artifact, tmp_path: Path
-) -> None:
+def test_both_are_measured_on_the_same_questions(tiny_artifact: Artifact, tmp_path: Path) -> None:
     log = histories("abcabc", "cab", "bbca")
     catalogue = tiny_artifact.read_catalogue()  # the log's items are its first three
     exam = Exam.of(log, catalogue, tiny_artifact.config, Period(-1, 1 << 60))
@@ -117,7 +115,7 @@ def test_both_are_asked_the_same_and_it_says_what_came(
     said = small.read_object(METRICS)
 
     assert sum(heard) == 2 * len(exam)
-    assert said["recall_at_20"] == 0.5  # what was there stays
+    assert said["recall_at_20"] == 0.5  # the figures already there stay
     found = said["shrunk"]
     assert found["measured_on"] == {"fingerprint": "f00d", "questions": len(exam)}
     assert found["before"] == measure(tiny_artifact, Trial(exam, "", heard.append))
@@ -146,5 +144,5 @@ def test_a_network_without_such_tables_is_refused(
     tiny_artifact: Artifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shrinking, "load_network", lambda _: object())
-    with pytest.raises(ArtifactError, match=r"has no tables to shrink; serve it as it is$"):
+    with pytest.raises(ArtifactError, match=r"has no tables to shrink; serve it unchanged$"):
         shrink(tiny_artifact, tmp_path / "small")

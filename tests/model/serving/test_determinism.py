@@ -1,4 +1,4 @@
-"""Same input, same score: whatever the batch, the batch mates, or the process."""
+"""Determinism: the same input gives the same score in any batch and process."""
 
 import subprocess
 import sys
@@ -47,7 +47,7 @@ def test_batches_of_1_7_and_64_give_the_same_bytes(scorer: OnnxScorer) -> None:
 
 
 def test_padding_does_not_change_a_bit(scorer: OnnxScorer) -> None:
-    """Before rounding, which would hide most of it."""
+    """Compared before rounding, which would hide most differences."""
     config = TINY_CONFIG
     ragged = flatten(scorer.sample(400), scorer.catalogue, config)
     for width in range(4, config.padded_length + 1, 4):
@@ -65,7 +65,7 @@ def test_padding_does_not_change_a_bit(scorer: OnnxScorer) -> None:
 
 @settings(max_examples=40, deadline=None)
 @given(st.lists(sequences(), min_size=1, max_size=12), st.randoms())
-def test_a_score_is_the_same_alone_and_among_others(
+def test_a_score_is_the_same_alone_and_in_a_batch(
     scorer: OnnxScorer, batch: list[Sequence], random: Random
 ) -> None:
     alone = [published(scorer.score([sequence]))[0] for sequence in batch]

@@ -1,4 +1,4 @@
-"""The engine for CPUs: the answers, the cold answer, and what it does without."""
+"""The CPU engine: full and cold scores, and the libraries that it does not need."""
 
 import os
 import subprocess
@@ -28,11 +28,11 @@ def clicks(*items: str) -> Sequence:
     return Sequence(items, ("click",) * len(items), times_ms, len(items))
 
 
-def test_info_says_who_answers(scorer: Scorer, tiny_artifact: Artifact) -> None:
+def test_info_names_the_model(scorer: Scorer, tiny_artifact: Artifact) -> None:
     assert scorer.info == ("tiny", tiny_artifact.version, "cpu", 1800)
 
 
-def test_a_full_answer_has_the_best_items_first(scorer: Scorer) -> None:
+def test_a_full_score_has_the_best_items_first(scorer: Scorer) -> None:
     (score,) = scorer.score([clicks("i1", "i2", "i1")])
     chances = [chance for _, chance in score.items]
 
@@ -46,9 +46,7 @@ def test_a_full_answer_has_the_best_items_first(scorer: Scorer) -> None:
 
 
 @pytest.mark.parametrize("sequence", [clicks(), clicks("gone"), clicks("i1", *["gone"] * 50)])
-def test_without_a_known_item_the_answer_is_what_is_popular(
-    scorer: Scorer, sequence: Sequence
-) -> None:
+def test_without_a_known_item_the_score_is_popularity(scorer: Scorer, sequence: Sequence) -> None:
     (score,) = scorer.score([sequence])
     total = 60 * 61 / 2  # counts run from 60 for i0 down to 1 for i59
     by_category = [  # every tenth item has no category
@@ -69,18 +67,18 @@ def test_the_result_has_the_order_of_the_input(scorer: Scorer) -> None:
     assert together == [scorer.score([sequence])[0] for sequence in batch]
 
 
-def test_nobody_to_score_is_no_score(scorer: Scorer) -> None:
+def test_an_empty_batch_gives_no_scores(scorer: Scorer) -> None:
     assert scorer.score([]) == []
 
 
-def test_the_clock_of_the_sequence_is_no_part_of_the_wall(scorer: Scorer) -> None:
+def test_a_score_ignores_the_wall_clock(scorer: Scorer) -> None:
     sequence = clicks("i1", "i2")
 
     assert scorer.score([sequence]) == scorer.score([sequence])
 
 
 class BrokenScorer(OnnxScorer):
-    """Puts out what is not a number for its second sequence."""
+    """Returns NaN for its second sequence."""
 
     def _run(self, padded: Padded) -> Outputs:
         outputs = super()._run(padded)
@@ -88,7 +86,7 @@ class BrokenScorer(OnnxScorer):
         return outputs
 
 
-def test_what_is_not_a_number_is_named(tiny_artifact: Artifact) -> None:
+def test_the_error_names_a_non_finite_output(tiny_artifact: Artifact) -> None:
     with pytest.raises(
         ScorerError, match="intent_logits is not a number for 1 of 3 sequences, expected finite"
     ):
@@ -129,8 +127,8 @@ def test_the_null_engine_needs_no_artifact() -> None:
     assert len(scorer.score(scorer.sample(3))) == 3
 
 
-def test_nobody_is_told_that_a_model_is_served(tiny_artifact: Artifact, tmp_path: Path) -> None:
-    """What ONNX Runtime would send, it first writes under the home directory."""
+def test_serving_sends_no_telemetry(tiny_artifact: Artifact, tmp_path: Path) -> None:
+    """ONNX Runtime writes telemetry under the home directory before it sends it."""
     score = """
 import sys
 from pathlib import Path
@@ -141,7 +139,7 @@ OnnxScorer(Artifact.open(Path(sys.argv[1]))).score([Sequence(("i1",), ("click",)
 """
     home = tmp_path / "home"
     home.mkdir()
-    # It is silent, too, where a variable says that it is being tested.
+    # ONNX Runtime also sends nothing where a variable marks a test run.
     kept = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
     command = [sys.executable, "-c", score, str(tiny_artifact.folder)]
     subprocess.run(command, env={**kept, "HOME": str(home)}, check=True)

@@ -1,4 +1,4 @@
-"""Options: what makes sense, how item lists are read, and how a score's version tells of them."""
+"""Options: valid values, reading of item lists, and the version of a score."""
 
 import json
 from pathlib import Path
@@ -38,8 +38,8 @@ def test_a_list_is_lines_or_json(content: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        (b"[1, 2]", "no string"),
-        (b'["i1"', "no JSON list"),
+        (b"[1, 2]", "has a non-string"),
+        (b'["i1"', "is not a JSON list"),
         (b"i1\n\xff\n", "not UTF-8"),
     ],
 )
@@ -52,7 +52,7 @@ def test_a_list_that_cannot_be_read_is_refused(
     assert expected in refusal(path)
 
 
-def test_a_list_that_is_not_there_is_refused(tmp_path: Path) -> None:
+def test_a_missing_list_is_refused(tmp_path: Path) -> None:
     assert "No such file" in refusal(tmp_path / "nowhere")
 
 
@@ -68,14 +68,14 @@ def test_a_list_that_is_not_there_is_refused(tmp_path: Path) -> None:
         {"recency_temperature": float("nan")},
     ],
 )
-def test_values_that_make_no_sense_are_refused(values: dict[str, Any]) -> None:
+def test_values_out_of_range_are_refused(values: dict[str, Any]) -> None:
     (name,) = values
 
     with pytest.raises(OptionsError, match=f"{name} is .*, expected"):
         ScoringOptions(**values)
 
 
-def test_without_options_the_version_is_the_models() -> None:
+def test_without_options_the_version_is_unchanged() -> None:
     assert ScoringOptions().version(VERSION) == VERSION
     assert not ScoringOptions().choose_items
 
@@ -102,7 +102,7 @@ def test_each_option_has_a_version_of_its_own() -> None:
     assert all(len(version) == len(VERSION) + 1 + 6 for version in versions)
 
 
-def test_a_version_is_of_what_a_list_names_and_not_of_its_file(tmp_path: Path) -> None:
+def test_a_version_depends_on_the_ids_of_a_list_not_on_its_file(tmp_path: Path) -> None:
     lines, array = tmp_path / "a", tmp_path / "b"
     lines.write_text("i2\ni1\n")
     array.write_text(json.dumps(["i1", "i2"]))

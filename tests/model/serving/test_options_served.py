@@ -1,4 +1,4 @@
-"""Options on a real graph: what both engines answer, and that the batch does not matter."""
+"""Options on a real graph: both engines agree, and the batch does not matter."""
 
 import orjson
 import pytest
@@ -8,7 +8,7 @@ from model.scorer import Score
 from model.serving.onnx import OnnxScorer
 from model.serving.options import ItemList, ScoringOptions
 
-pytestmark = pytest.mark.timeout(400)  # an export, where there is none yet
+pytestmark = pytest.mark.timeout(400)  # may have to export a graph first
 
 BLOCKED = ItemList("blocked", frozenset({"i0", "i1", "i2"}))
 EVERYTHING = ScoringOptions(
@@ -25,14 +25,14 @@ def published(scores: list[Score]) -> list[bytes]:
     return [orjson.dumps(tuple(score)) for score in scores]
 
 
-def test_options_give_the_same_bytes_whatever_the_batch(tiny_artifact: Artifact) -> None:
+def test_options_give_the_same_bytes_in_any_batch(tiny_artifact: Artifact) -> None:
     scorer = OnnxScorer(tiny_artifact, EVERYTHING)
     log = scorer.sample(96)
 
     assert published(scorer.score(log)) == [published(scorer.score([one]))[0] for one in log]
 
 
-def test_options_are_kept_on_a_real_graph(tiny_artifact: Artifact) -> None:
+def test_options_hold_on_a_real_graph(tiny_artifact: Artifact) -> None:
     scorer = OnnxScorer(tiny_artifact, EVERYTHING)
     log = scorer.sample(48)
 
@@ -43,7 +43,7 @@ def test_options_are_kept_on_a_real_graph(tiny_artifact: Artifact) -> None:
         assert score.vector
 
 
-def test_the_whole_distribution_agrees_with_the_best_of_it(tiny_artifact: Artifact) -> None:
+def test_the_distribution_agrees_with_the_top_items(tiny_artifact: Artifact) -> None:
     scorer = OnnxScorer(tiny_artifact)
     log = scorer.sample(48)
 

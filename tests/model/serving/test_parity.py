@@ -1,4 +1,4 @@
-"""Two engines, one answer: ONNX Runtime and torch, and both against the network itself."""
+"""Parity of the engines: ONNX Runtime, torch and the network itself give the same scores."""
 
 import numpy as np
 import pytest
@@ -28,11 +28,11 @@ def torch_scorer(tiny_artifact: Artifact) -> TorchScorer:
 
 
 def assert_alike(one: list[tuple[str, float]], other: list[tuple[str, float]]) -> None:
-    """Equal chances place by place; equal names but for near-ties."""
+    """Probabilities agree rank by rank; names agree except for near-ties."""
     for (name, chance), (other_name, other_chance) in zip(one, other, strict=True):
         assert chance == pytest.approx(other_chance, abs=TOLERANCE)
         if name != other_name:
-            swapped = dict(other).get(name, other[-1][1])  # or it tied for the last place
+            swapped = dict(other).get(name, other[-1][1])  # or it tied for the last rank
             assert chance == pytest.approx(swapped, abs=TOLERANCE)
 
 
@@ -54,10 +54,10 @@ def test_onnx_and_torch_agree(
 
 @settings(max_examples=30, deadline=None)
 @given(batch=st.lists(sequences(), min_size=1, max_size=12))
-def test_the_served_chances_are_those_of_the_network(
+def test_the_graph_gives_the_probabilities_of_the_network(
     tiny_artifact: Artifact, onnx: OnnxScorer, batch: list[Sequence]
 ) -> None:
-    """The graph adds copies to few items only; the network's own way is the long one."""
+    """The graph takes a shortcut for copies and rules; the network computes them in full."""
     import torch
 
     from model.networks.sequence import SequenceModel

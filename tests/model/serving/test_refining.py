@@ -1,4 +1,4 @@
-"""Refined scores: an engine asks its graph for more only where an option needs it."""
+"""Refined scores: an engine requests extra graph outputs only where an option needs them."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -22,7 +22,7 @@ STRANGER = Sequence((), (), (), 0)
 
 
 class Fake(ArtifactScorer):
-    """Half of all probability is on the newest item, the rest falls from item to item."""
+    """Puts half the probability on the newest item; the rest decreases by item index."""
 
     def __init__(self, artifact: Artifact, broken: bool = False, **options: Any) -> None:
         super().__init__(artifact, "fake", 2, ScoringOptions(**options))
@@ -56,7 +56,7 @@ class Fake(ArtifactScorer):
 
 @pytest.fixture(scope="module")
 def artifact(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
-    """A catalogue and a calibration; whoever reads it brings the network."""
+    """An artifact with a catalogue and a calibration, but no network."""
     with ArtifactWriter(tmp_path_factory.mktemp("artifact") / "bare") as writer:
         calibration = Calibration(("cart", "buy"), (1.0, 1.0), (0.0, 0.0), (0.12, 0.03))
         writer.write_object(CATALOGUE, tiny_catalogue().to_json())
@@ -77,7 +77,7 @@ def items(score: Score) -> list[str]:
     return [name for name, _ in score.items]
 
 
-def test_without_options_nothing_more_is_asked_for(artifact: Artifact) -> None:
+def test_without_options_no_extra_output_is_requested(artifact: Artifact) -> None:
     scorer = Fake(artifact)
 
     (score,) = scorer.score([clicks("i7")])
@@ -98,7 +98,7 @@ def test_options_that_change_nothing_give_the_same_score(artifact: Artifact) -> 
     assert everything.info.version.startswith(f"{artifact.version}+")
 
 
-def test_each_sequence_is_rid_of_its_own_items(artifact: Artifact) -> None:
+def test_each_sequence_excludes_its_own_items(artifact: Artifact) -> None:
     log = [clicks("i7", "i1"), STRANGER, clicks("i0"), clicks("i2", "i0", "i4")]
     scorer = Fake(artifact, exclude_seen=True)
 
@@ -113,7 +113,7 @@ def test_each_sequence_is_rid_of_its_own_items(artifact: Artifact) -> None:
     ]
 
 
-def test_what_the_network_no_longer_sees_is_seen_all_the_same(artifact: Artifact) -> None:
+def test_items_older_than_the_window_are_excluded_too(artifact: Artifact) -> None:
     long = clicks("i0", *["i7"] * TINY_CONFIG.max_length)
 
     (score,) = Fake(artifact, exclude_seen=True).score([long])
@@ -121,32 +121,32 @@ def test_what_the_network_no_longer_sees_is_seen_all_the_same(artifact: Artifact
     assert items(score)[0] == "i1"
 
 
-def test_options_touch_the_items_alone(artifact: Artifact) -> None:
+def test_options_change_the_items_only(artifact: Artifact) -> None:
     (plain,) = Fake(artifact).score([clicks("i7")])
     (refined,) = Fake(artifact, blocked_items=listed("i7")).score([clicks("i7")])
 
     assert refined == plain._replace(items=refined.items)
 
 
-def test_nobody_is_offered_what_is_blocked_strangers_neither(artifact: Artifact) -> None:
+def test_blocked_items_are_dropped_from_cold_answers_too(artifact: Artifact) -> None:
     scorer = Fake(artifact, blocked_items=listed("i0", "i1", "i7"), max_per_category=1)
     popularity = tiny_catalogue().shares(tiny_catalogue().counts)
 
     known, cold = scorer.score([clicks("i7"), STRANGER])
 
-    # Categories go by turns, so that i2, i3, i4, i5 are one of each; i9 has none.
+    # Categories alternate, so i2, i3, i4, i5 have one each; i9 has none.
     assert items(known) == items(cold) == ["i2", "i3", "i4", "i5", "i9"]
     assert cold.quality == "cold"
     assert cold.items[0][1] == pytest.approx(popularity[2], rel=1e-5)
 
 
-def test_fewer_come_back_where_fewer_are_left(artifact: Artifact) -> None:
+def test_a_score_has_fewer_items_where_fewer_are_left(artifact: Artifact) -> None:
     (score,) = Fake(artifact, allowed_items=listed("i8", "i9")).score([clicks("i1")])
 
     assert items(score) == ["i8", "i9"]
 
 
-def test_a_vector_comes_with_the_score_when_asked_for(artifact: Artifact) -> None:
+def test_a_score_has_a_vector_on_request(artifact: Artifact) -> None:
     scorer = Fake(artifact, user_vector=True)
 
     known, cold = scorer.score([clicks("i2"), STRANGER])
@@ -163,7 +163,7 @@ def test_a_vector_has_six_digits_and_no_negative_zero() -> None:
     assert str(rounded_vectors(vectors)) == "[[-0.333333, 12.3457, 0.0, 0.0]]"
 
 
-def test_probabilities_are_of_the_whole_catalogue_and_without_options(artifact: Artifact) -> None:
+def test_probabilities_cover_the_catalogue_and_ignore_options(artifact: Artifact) -> None:
     scorer = Fake(artifact, exclude_seen=True)
 
     said = scorer.probabilities([clicks("i7"), STRANGER])
@@ -173,11 +173,11 @@ def test_probabilities_are_of_the_whole_catalogue_and_without_options(artifact: 
     assert said[1] == pytest.approx(tiny_catalogue().shares(tiny_catalogue().counts), rel=1e-6)
 
 
-def test_what_is_not_a_number_is_no_answer(artifact: Artifact) -> None:
+def test_a_non_finite_output_raises(artifact: Artifact) -> None:
     with pytest.raises(ScorerError, match="probabilities is not a number for 1 of 1"):
         Fake(artifact, broken=True, exclude_seen=True).score([clicks("i7")])
 
 
-def test_a_list_of_strangers_stops_the_start(artifact: Artifact) -> None:
+def test_a_list_without_a_known_item_stops_the_start(artifact: Artifact) -> None:
     with pytest.raises(OptionsError, match=r"list\.txt: names no item"):
         Fake(artifact, blocked_items=listed("gone"))

@@ -1,4 +1,4 @@
-"""The pick: exact whatever is struck out, spread as the options say, and nothing renormalised."""
+"""The reranking: exact under any filter, diverse as requested, and never renormalised."""
 
 from typing import Any
 
@@ -37,7 +37,7 @@ def codes(ids: str) -> Ints:
     return SHOP.codes(list(ids))
 
 
-# --- what is left out ------------------------------------------------------------------------
+# --- filters ---------------------------------------------------------------------------------
 
 
 def test_without_options_the_likeliest_come_first() -> None:
@@ -51,7 +51,7 @@ def test_seen_items_are_left_out_and_the_rest_keep_their_probabilities() -> None
     assert found.probabilities.tolist() == [0.25, 0.15, 0.07]
 
 
-def test_only_allowed_items_come_back_be_they_ever_so_unlikely() -> None:
+def test_only_allowed_items_come_back_however_unlikely() -> None:
     assert names(pick(3, allowed_items=listed("fe?"))) == "ef"
 
 
@@ -63,19 +63,19 @@ def test_an_item_both_allowed_and_blocked_is_blocked() -> None:
     assert names(pick(3, allowed_items=listed("abc"), blocked_items=listed("b"))) == "ac"
 
 
-def test_a_list_of_strangers_is_refused() -> None:
+def test_a_list_without_a_known_item_is_refused() -> None:
     with pytest.raises(OptionsError, match=r"list\.txt: names no item of the catalogue \(2 ids"):
         pick(3, blocked_items=listed("xy"))
     with pytest.raises(OptionsError, match=r"list\.txt: names no item of the catalogue \(0 ids"):
         pick(3, allowed_items=listed(""))
 
 
-def test_lists_that_leave_nothing_are_refused() -> None:
+def test_lists_that_exclude_every_item_are_refused() -> None:
     with pytest.raises(OptionsError, match="leave none of the catalogue's 6 items"):
         pick(3, allowed_items=listed("ab"), blocked_items=listed("abc"))
 
 
-def test_twenty_come_back_though_thousands_are_blocked() -> None:
+def test_twenty_items_come_back_when_thousands_are_blocked() -> None:
     count = 5_000
     shop = Catalogue.from_names(
         list(map(str, range(count))), [None] * count, np.ones(count, np.int64)
@@ -94,7 +94,7 @@ def test_twenty_come_back_though_thousands_are_blocked() -> None:
     arrays.arrays(np.float64, st.integers(1, 40), elements=st.sampled_from([-1, 0, 0.1, 0.2, 0.5])),
     st.integers(1, 50),
 )
-def test_the_largest_are_those_of_a_full_sort(values: Floats, count: int) -> None:
+def test_the_largest_values_match_a_full_sort(values: Floats, count: int) -> None:
     order = [index for index in np.argsort(-values, kind="stable") if values[index] >= 0]
 
     assert largest(values, count).tolist() == order[:count]
@@ -103,12 +103,12 @@ def test_the_largest_are_those_of_a_full_sort(values: Floats, count: int) -> Non
 # --- diversity -------------------------------------------------------------------------------
 
 
-def test_a_cap_lets_no_category_have_more() -> None:
+def test_no_category_exceeds_the_cap() -> None:
     assert names(pick(6, max_per_category=1)) == "acef"
     assert names(pick(6, max_per_category=2)) == "abcdef"
 
 
-def test_under_a_cap_it_looks_as_far_as_it_must() -> None:
+def test_a_cap_widens_the_candidates_as_needed() -> None:
     count = 400
     shop = Catalogue.from_names(
         list(map(str, range(count))),
@@ -135,20 +135,18 @@ def test_under_a_cap_it_looks_as_far_as_it_must() -> None:
         (1.0, "acefbd"),
     ],
 )
-def test_diversity_takes_marginal_relevance_off_a_category_that_is_there(
-    diversity: float, expected: str
-) -> None:
+def test_diversity_penalises_a_category_already_picked(diversity: float, expected: str) -> None:
     found = pick(6, diversity=diversity)
 
     assert names(found) == expected
     assert found.probabilities.tolist() == [CHANCES["abcdef".index(name)] for name in expected]
 
 
-def test_diversity_and_a_cap_go_together() -> None:
+def test_diversity_and_a_cap_combine() -> None:
     assert names(pick(6, diversity=0.2, max_per_category=1)) == "acef"
 
 
-def test_probabilities_of_zero_are_no_trouble() -> None:
+def test_probabilities_of_zero_are_handled() -> None:
     assert names(pick(3, chances=[0.0] * 6, diversity=0.3)) == "ace"
 
 
@@ -161,7 +159,7 @@ def test_a_history_is_newest_first_each_item_once() -> None:
     assert history(sequence, SHOP).tolist() == codes("cab").tolist()
 
 
-def test_temperature_shares_the_history_out_by_recency() -> None:
+def test_temperature_redistributes_the_history_by_recency() -> None:
     # T = 1/2: weights r^(1 − 2) = 1, 1/2, 1/3, and the sum .3 + .2 + .1 stays.
     total = 0.3 + 0.2 / 2 + 0.1 / 3
 
@@ -174,7 +172,7 @@ def test_temperature_shares_the_history_out_by_recency() -> None:
     arrays.arrays(np.float64, st.integers(0, 50), elements=st.floats(0, 0.02)),
     st.floats(0.01, 100),
 )
-def test_temperature_moves_shares_and_makes_none(chances: Floats, temperature: float) -> None:
+def test_temperature_keeps_the_sum(chances: Floats, temperature: float) -> None:
     shared = reweigh(chances, temperature)
 
     assert (shared >= 0).all()
@@ -184,26 +182,26 @@ def test_temperature_moves_shares_and_makes_none(chances: Floats, temperature: f
         assert colder[0] >= shared[0] - 1e-15
 
 
-def test_a_temperature_of_one_changes_not_a_bit() -> None:
+def test_a_temperature_of_one_changes_nothing() -> None:
     chances = np.array([0.1, 0.7, 0.2])
 
     assert reweigh(chances, 1.0) is chances
 
 
-def test_a_low_temperature_brings_the_newest_to_the_top() -> None:
+def test_a_low_temperature_ranks_the_newest_first() -> None:
     seen = codes("dab")  # d is the newest
 
     assert names(pick(4, seen=seen)) == "abcd"
     assert names(pick(4, seen=seen, recency_temperature=0.1)) == "dcef"
-    # What nobody saw keeps its probability.
+    # Unseen items keep their probability.
     found = pick(6, seen=seen, recency_temperature=0.1)
     assert found.probabilities[names(found).index("c")] == 0.20
 
 
-# --- each row by itself ------------------------------------------------------------------------
+# --- independent rows ------------------------------------------------------------------------
 
 
-def test_rows_do_not_meddle_with_one_another() -> None:
+def test_rows_are_independent() -> None:
     options = ScoringOptions(exclude_seen=True, diversity=0.2, recency_temperature=2)
     picker = Picker(options, SHOP, 3)
     rows = [CHANCES, CHANCES[::-1], CHANCES]

@@ -1,4 +1,4 @@
-"""The service curve and the cap chosen from it, on a clock that the test holds."""
+"""The service curve and the batch cap chosen from it, on a simulated clock."""
 
 from collections.abc import Sequence as Batch
 
@@ -10,7 +10,7 @@ from model.serving import Service, choose_cap, measure_service_curve
 
 
 class SlowScorer:
-    """Takes a + b·B seconds of a clock of its own for B users."""
+    """Takes a + b·B seconds on its own clock to score B users."""
 
     info = ModelInfo("slow", "0" * 12, "cpu", 1)
 
@@ -28,7 +28,7 @@ class SlowScorer:
         return self.now
 
 
-def test_the_curve_is_what_the_batches_take() -> None:
+def test_the_curve_has_the_time_of_each_batch() -> None:
     scorer = SlowScorer(a=0.010, b=0.001)
     curve = measure_service_curve(scorer, sizes=(1, 8), clock=scorer.clock)
 
@@ -37,7 +37,7 @@ def test_the_curve_is_what_the_batches_take() -> None:
     assert curve[1].seconds == pytest.approx(0.010 + 8 * 0.001)
 
 
-def test_a_slow_model_is_not_measured_for_long() -> None:
+def test_measuring_a_slow_model_stops_early() -> None:
     scorer = SlowScorer(a=1.0, b=0.0)
     curve = measure_service_curve(scorer, sizes=(1, 2, 4, 8), clock=scorer.clock)
 

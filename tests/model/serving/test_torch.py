@@ -1,4 +1,4 @@
-"""The torch engine: devices, weights that do not fit, and the best items by groups."""
+"""The torch engine: devices, weights that do not fit, and the grouped TopK."""
 
 import shutil
 from pathlib import Path
@@ -22,15 +22,13 @@ from tests.model.conftest import random_network
         ("cuda:99", r"device is 'cuda:99', but torch .* sees \d+ GPUs; install a torch"),
     ],
 )
-def test_a_device_that_is_not_there_is_named(
-    tiny_artifact: Artifact, device: str, line: str
-) -> None:
+def test_the_error_names_a_missing_device(tiny_artifact: Artifact, device: str, line: str) -> None:
     with pytest.raises(ScorerError, match=line):
         TorchScorer(tiny_artifact, device)
 
 
 def with_weights(artifact: Artifact, folder: Path, network: nn.Module, *names: str) -> Artifact:
-    """The artifact with these files of another network."""
+    """A copy of the artifact with these files of another network."""
     with ArtifactWriter(folder) as writer:
         network.save_pretrained(writer.draft)  # type: ignore[operator]
         for path in artifact.folder.iterdir():
@@ -64,12 +62,12 @@ def test_an_artifact_without_weights_is_refused(tiny_artifact: Artifact, tmp_pat
             shutil.copy(tiny_artifact.folder / name, writer.draft)
         artifact = writer.seal(tiny_artifact.config, created_at="2026-01-02", data={}, made={})
 
-    with pytest.raises(ArtifactError, match=r"v8: has no config\.json; export the artifact anew"):
+    with pytest.raises(ArtifactError, match=r"v8: has no config\.json; export the artifact again"):
         TorchScorer(artifact)
 
 
 @pytest.mark.parametrize("items", [GROUPED_FROM, GROUPED_FROM + 3])
-def test_the_best_of_a_large_catalogue_are_those_of_a_full_sort(items: int) -> None:
+def test_the_top_items_of_a_large_catalogue_match_a_full_sort(items: int) -> None:
     graph = ServingGraph(random_network(items, 1, width=4), ArtifactConfig())
     assert graph.members > 1
     scores = torch.randn(16, items, generator=torch.Generator().manual_seed(3))
@@ -81,7 +79,7 @@ def test_the_best_of_a_large_catalogue_are_those_of_a_full_sort(items: int) -> N
     assert columns.equal(best.indices)
 
 
-def test_a_catalogue_smaller_than_the_answer_is_given_whole() -> None:
+def test_a_small_catalogue_is_returned_whole() -> None:
     graph = ServingGraph(random_network(3, 1, width=4), ArtifactConfig())
     items = torch.tensor([[2, 3, 0, 0]], dtype=torch.int32)
     with torch.inference_mode():

@@ -19,7 +19,7 @@ def test_next_item_loss_normalises_target_negatives_and_copies_together() -> Non
     assert loss.item() == pytest.approx(-log((2 + 5) / (2 + 3 + 4 + 5 + 6)))
 
 
-def test_half_of_the_loss_is_that_of_the_network_without_its_rules() -> None:
+def test_half_of_the_loss_ignores_the_rules() -> None:
     loss = next_item_loss(
         targets=torch.tensor([log(2)]),
         negatives=torch.tensor([[log(3)]]),
@@ -66,7 +66,7 @@ def test_a_small_catalogue_is_taken_whole_and_uncorrected() -> None:
     assert correction.tolist() == [0, 0, 0]
 
 
-def test_a_sample_is_unique_and_corrected_by_its_chance_to_be_drawn() -> None:
+def test_a_sample_is_distinct_and_corrected_by_its_probability() -> None:
     counts = torch.tensor([16.0, 1.0, 0.0, 0.0])
     items, correction = Negatives(counts, draws=3, most_in_full=0).draw(
         torch.Generator().manual_seed(1)

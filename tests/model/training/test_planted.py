@@ -1,6 +1,6 @@
-"""What is planted in a made log is found again: shifts of interest, repeat buying, who buys.
+"""Recovery of planted patterns in a synthetic log: interest shifts, repeat purchases, buyers.
 
-One network learns from one log, and answers for shoppers and days that it has not seen.
+One network is trained on one log and tested on unseen shoppers and days.
 """
 
 import json
@@ -45,7 +45,7 @@ ECE_CLICKS = 24_000
 
 
 class Action(NamedTuple):
-    """One thing that a shopper does."""
+    """One action of a shopper."""
 
     item: str
     action: str
@@ -53,12 +53,12 @@ class Action(NamedTuple):
 
     @property
     def category(self) -> str:
-        """An item is called by its category and a number."""
+        """The category, which is the first part of the item's name."""
         return self.item.split("-")[0]
 
 
 def browse(rng: Random, at_ms: int) -> list[Action]:
-    """A visit that shifts between categories twice."""
+    """A visit whose interest shifts to another category twice."""
     done = []
     for shelf in rng.sample(SHELVES, STAYS):
         for _ in range(rng.choice(STAY)):
@@ -71,7 +71,7 @@ def browse(rng: Random, at_ms: int) -> list[Action]:
 
 
 def keep_house(rng: Random, at_ms: int) -> list[Action]:
-    """Weeks of buying the same thing first, then what was never bought before."""
+    """Weekly purchases of the same thing first, then of things never bought before."""
     staple = f"pantry-{rng.randrange(PANTRY)}"
     treats = iter(rng.sample(range(TREATS), TREATS_A_WEEK * WEEKS))
     done = []
@@ -86,7 +86,7 @@ def keep_house(rng: Random, at_ms: int) -> list[Action]:
 
 
 def write_log(path: Path, seed: int = 1) -> None:
-    """Shoppers spread over the whole span, in a file."""
+    """Write a log of shoppers spread over the whole time span."""
     rng = Random(seed)
     visits = [browse(rng, START_MS + rng.randrange(SPAN_MS)) for _ in range(BROWSERS)]
     weeks_ms = WEEKS * 7 * DAY_MS
@@ -107,7 +107,7 @@ def write_log(path: Path, seed: int = 1) -> None:
 
 
 def until(visit: list[Action], place: int) -> Sequence:
-    """What is known right after the action at this place."""
+    """The sequence right after the action at this index."""
     known = visit[: place + 1]
     return Sequence(
         tuple(done.item for done in known),
@@ -119,7 +119,7 @@ def until(visit: list[Action], place: int) -> Sequence:
 
 @pytest.fixture(scope="module")
 def scorer(tmp_path_factory: pytest.TempPathFactory) -> OnnxScorer:
-    """A model of the log. How long it learns is told in epochs, not in minutes of this machine."""
+    """A model of the log, trained for a number of epochs so that it is the same on any machine."""
     torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("planted")
     write_log(folder / "events.jsonl")
@@ -130,20 +130,20 @@ def scorer(tmp_path_factory: pytest.TempPathFactory) -> OnnxScorer:
         dropout=0.3,
         held_out=0.3,  # some 12,600 clicks of browsers, enough to fit a line to
         texts=False,
-        refit=False,  # or it takes twice as long
+        refit=False,  # a refit would take twice as long
     )
     return OnnxScorer(run(EventLog.open([folder / "events.jsonl"]), plan, folder / "model"))
 
 
 @pytest.fixture(scope="module")
 def visits() -> list[list[Action]]:
-    """Browsers after the log has ended."""
+    """Visits of browsers after the end of the log."""
     rng = Random(2)
     return [browse(rng, START_MS + SPAN_MS + DAY_MS) for _ in range(400)]
 
 
 def third_clicks(visit: list[Action]) -> Iterator[int]:
-    """Where the shopper clicks for the third time in the category that the interest moved to."""
+    """The indices of the third click in the category that the interest has shifted to."""
     first, inside = visit[0].category, 0
     for place, done in enumerate(visit):
         if place and done.category != visit[place - 1].category:
@@ -153,7 +153,7 @@ def third_clicks(visit: list[Action]) -> Iterator[int]:
             yield place
 
 
-def test_three_clicks_after_a_shift_the_new_category_is_the_likeliest(
+def test_three_clicks_after_a_shift_the_new_category_is_most_likely(
     scorer: OnnxScorer, visits: list[list[Action]]
 ) -> None:
     asked = [(visit, place) for visit in visits for place in third_clicks(visit)]
@@ -164,13 +164,13 @@ def test_three_clicks_after_a_shift_the_new_category_is_the_likeliest(
     scores = scorer.score(sequences)
     mass = mass_on(scorer, sequences, shelves)
 
-    # By chance 1 of 10. Who counts the categories of the visit is never right: the shopper made
-    # at least five clicks in the one before. The standard error at 90 % of 800 is
+    # By chance 1 of 10. Counting the categories of the visit is never right: the shopper made at
+    # least five clicks in the one before. The standard error at 90 % of 800 is
     # √(0.9 · 0.1 / 800) = 1.1 %.
     right = [score.categories[0][0] == shelf for score, shelf in zip(scores, shelves, strict=True)]
     assert np.mean(right) >= 0.9
-    # The stay is at least five clicks long, so the next one is in the category for certain. Who
-    # cannot count, but knows that a stay of 5 to 9 ends after one click of 7, says 6/7 = 86 %; a
+    # A stay is at least five clicks long, so the next click is certainly in the category. A model
+    # that cannot count, but knows that one click in 7 ends a stay of 5 to 9, gives 6/7 = 86 %; a
     # category has 20 of 300 items, 7 % by chance.
     assert np.mean(mass) > 0.7
 
@@ -178,7 +178,7 @@ def test_three_clicks_after_a_shift_the_new_category_is_the_likeliest(
 def mass_on(
     scorer: OnnxScorer, sequences: list[Sequence], categories: list[str]
 ) -> npt.NDArray[np.float64]:
-    """How much of the distribution over items lies in each one's category."""
+    """The probability mass of each row's category in its distribution over items."""
     of_item = np.array([item.split("-")[0] for item in scorer.catalogue.items])
     inside = of_item == np.array(categories)[:, None]  # (B, V)
     found: npt.NDArray[np.float64] = (scorer.probabilities(sequences) * inside).sum(axis=1)
@@ -192,13 +192,13 @@ def test_what_is_bought_every_week_is_ranked_first_when_it_is_due(scorer: OnnxSc
 
     said = scorer.probabilities([until(bought, due - 1) for bought in weeks])
 
-    # By chance 1 of 300; among the items of the window 1 of 1 + 3 · 3 = 10; who repeats the newest
-    # is never right. All of the pantry sells alike, so that popularity cannot tell.
+    # By chance 1 of 300; among the items of the window 1 of 1 + 3 · 3 = 10; repeating the newest
+    # is never right. All pantry items sell equally, so popularity does not help.
     places = np.array([scorer.catalogue.index[staple] for staple in staples])
     ours = said[np.arange(len(weeks)), places]
     ranks = (said >= ours[:, None]).sum(axis=1)
     assert np.mean(ranks == 1) >= 0.9  # ± √(0.9 · 0.1 / 400) = 1.5 %
-    # What was bought once is not bought again: more than on all nine treats together.
+    # Treats are not bought twice: the item due has more than all nine treats together.
     treats = [{a.item for a in bought[:due] if a.category == "treats"} for bought in weeks]
     again = [
         sum(row[scorer.catalogue.index[item]] for item in items)
@@ -207,7 +207,7 @@ def test_what_is_bought_every_week_is_ranked_first_when_it_is_due(scorer: OnnxSc
     assert np.mean(ours > again) >= 0.9
 
 
-def test_the_intent_to_buy_is_calibrated_and_tells_the_categories_apart(
+def test_the_intent_to_buy_is_calibrated_and_separates_the_categories(
     scorer: OnnxScorer,
 ) -> None:
     rng = Random(4)
@@ -224,15 +224,16 @@ def test_the_intent_to_buy_is_calibrated_and_tells_the_categories_apart(
     # A bin of ten holds 2,400 clicks, five bins the eager half: the share of buys in a bin is known
     # to √(0.4 · 0.6 / 2400) = 1.0 % or √(0.05 · 0.95 / 2400) = 0.4 %. The mean size of a normal
     # error is 0.8 of that, so the truth itself has an ECE of about 0.8 · (1.0 + 0.4) / 2 = 0.6 %.
-    # The line was fitted to some 6,300 held-out clicks of each kind, which adds an error of 0.6 or
-    # 0.3 %: together 0.7 %. Always 22.5 % would be calibrated too, but tell nothing apart.
+    # The line was fitted to some 6,300 held-out clicks of each half, which adds an error of 0.6 or
+    # 0.3 %: together 0.7 %. A constant 22.5 % would be calibrated too, but without any ranking.
     ece = expected_calibration_error(bought, chances)
     assert ece is not None
     assert ece < 0.02
     assert chances[eager].mean() == pytest.approx(0.4, abs=0.05)
     assert chances[~eager].mean() == pytest.approx(0.05, abs=0.03)
-    # Who knows the category alone rates a yes above a no by 0.4/0.45 · 0.95/1.55 = 54 % of pairs,
-    # and half of those of one kind, (0.89 · 0.39 + 0.11 · 0.61)/2 = 21 %: 75 %. Nobody can more.
+    # The category alone ranks a positive above a negative in 0.4/0.45 · 0.95/1.55 = 54 % of pairs,
+    # and in half of those within one half, (0.89 · 0.39 + 0.11 · 0.61)/2 = 21 %: 75 %, the most
+    # that is possible.
     found = auc(bought, chances)
     assert found is not None
     assert found > 0.72

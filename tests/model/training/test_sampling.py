@@ -1,4 +1,4 @@
-"""The moments: which there are, and that a seed draws the same ones."""
+"""Sampling: the events to predict after, and reproducible draws."""
 
 import numpy as np
 from hypothesis import given
@@ -9,15 +9,15 @@ from model.features import CENSORED
 from model.training.sampling import batches, sample, useful
 
 
-def test_a_moment_has_a_next_item_or_a_known_intent() -> None:
+def test_a_useful_event_has_a_next_item_or_a_known_intent() -> None:
     next_items = np.array([3, NO_NEXT, NO_NEXT, -1], dtype=np.int32)
     intents = np.array([[CENSORED] * 2, [CENSORED, 0], [CENSORED] * 2, [CENSORED] * 2], np.int8)
 
-    assert useful(Labels(next_items, intents)).tolist() == [0, 1, 3]  # -1: of an unknown item
+    assert useful(Labels(next_items, intents)).tolist() == [0, 1, 3]  # -1: an unknown item
 
 
 @given(st.integers(0, 50), st.integers(1, 20), st.integers(0, 3))
-def test_a_sample_is_in_order_and_the_same_for_a_seed(n: int, most: int, seed: int) -> None:
+def test_a_sample_is_ordered_and_fixed_by_the_seed(n: int, most: int, seed: int) -> None:
     events = np.arange(n) * 7
     drawn = sample(events, most, seed)
 

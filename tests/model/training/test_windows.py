@@ -31,7 +31,7 @@ def test_a_short_history_is_one_window() -> None:
     assert list(zip(*windows, strict=True)) == [(0, 3, 0), (3, 4, 0)]
 
 
-def test_a_long_history_is_covered_by_windows_that_overlap_by_half() -> None:
+def test_a_long_history_is_cut_into_windows_that_overlap_by_half() -> None:
     windows = cut_windows(np.array([0, 9]), longest=4, stride=2)
 
     assert list(zip(*windows, strict=True)) == [(0, 4, 0), (2, 4, 2), (4, 4, 2), (6, 3, 2)]
@@ -52,7 +52,7 @@ def test_each_event_is_predicted_from_exactly_once(longest: int, stride: int) ->
     assert predicted == Counter(range(offsets[-1]))
 
 
-def test_a_batch_holds_what_comes_next_at_each_real_position() -> None:
+def test_a_batch_has_the_targets_of_each_real_position() -> None:
     (batch,) = batches([3, 2]).in_order(padded_tokens=64, most_windows=9, seed=0)
 
     assert batch.inputs.items.tolist() == [[2, 3, 4, 0], [5, 6, 0, 0]]  # index + 2
@@ -61,7 +61,7 @@ def test_a_batch_holds_what_comes_next_at_each_real_position() -> None:
     assert batch.intents[1, :, 0].tolist() == [0, 0, -1, -1]  # padding is censored
 
 
-def test_context_is_looked_back_at_but_not_predicted_from() -> None:
+def test_context_positions_have_no_target() -> None:
     found = [
         (row_items.tolist(), row_next.tolist())
         for batch in batches([6]).in_order(padded_tokens=4, most_windows=9, seed=0)
@@ -79,7 +79,7 @@ def test_batches_hold_no_more_padded_tokens_than_allowed() -> None:
     assert sum(len(batch.inputs.lengths) for batch in shuffled) == 7
 
 
-def test_windows_without_anything_to_predict_are_left_out() -> None:
+def test_windows_without_a_target_are_left_out() -> None:
     whole = histories([2, 2])
     later = label(whole, Period(2_500, 1 << 60), CONFIG)  # only the second user's last event
 

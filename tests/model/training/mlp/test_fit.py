@@ -1,4 +1,4 @@
-"""The click-through network: what it looks at, what it says of candidates, and how it learns."""
+"""The click-through network: its candidates, its scores, and its training."""
 
 import json
 from math import exp, log
@@ -32,7 +32,7 @@ NEAR = 2
 
 @pytest.fixture(scope="module")
 def network() -> MlpModel:
-    """Random weights; item i is of category i mod 3, and i + 1 and i + 2 follow it."""
+    """Random weights; item i has category i mod 3 and is followed by i + 1 and i + 2."""
     torch.manual_seed(5)
     network = MlpModel(
         MlpConfig(
@@ -53,7 +53,7 @@ def network() -> MlpModel:
     with torch.no_grad():
         for weights in network.parameters():
             weights.add_(torch.randn_like(weights) * 0.1)
-        network.out.bias.sub_(5.0)  # logs of chances: below 0
+        network.out.bias.sub_(5.0)  # log probabilities: below 0
     nn.Module.eval(network)
     return network
 
@@ -73,18 +73,18 @@ def served(network: MlpModel, inputs: Padded) -> dict[str, Any]:
     return {name: values.numpy() for name, values in zip(graph.outputs, said, strict=True)}
 
 
-def test_what_is_popular_near_or_in_the_window_has_a_chance(network: MlpModel) -> None:
+def test_popular_neighbouring_and_window_items_are_candidates(network: MlpModel) -> None:
     said = served(network, windows([20, 1, 25], [20, 20, 20]))
     popular = set(range(6))  # indices; a code is the index + 2
     near_18_and_23 = {19, 20, 24, 25}
 
-    # Unknown items (code 1) are none. The newest three positions lead on to others.
+    # Unknown items (code 1) are no candidates. The newest three positions add their neighbours.
     assert set(np.flatnonzero(said["probabilities"][0])) == popular | {18, 23} | near_18_and_23
     assert set(np.flatnonzero(said["probabilities"][1])) == popular | {18} | {19, 20}
     assert said["probabilities"].sum(axis=1) == pytest.approx(1.0)
 
 
-def test_the_best_items_are_those_of_a_full_sort(network: MlpModel) -> None:
+def test_the_top_items_match_a_full_sort(network: MlpModel) -> None:
     said = served(network, windows([20, 1, 25], [2, 3], [9]))
     expected = np.sort(said["probabilities"], axis=1)[:, ::-1][:, :5]
 
@@ -93,7 +93,7 @@ def test_the_best_items_are_those_of_a_full_sort(network: MlpModel) -> None:
     assert np.array_equal(named, expected)
 
 
-def test_a_category_has_the_sum_of_its_items(network: MlpModel) -> None:
+def test_a_category_probability_is_the_sum_of_its_items(network: MlpModel) -> None:
     said = served(network, windows([20, 1, 25]))
     sums = said["probabilities"].reshape(-1, ITEMS // CATEGORIES, CATEGORIES).sum(axis=1)
 
@@ -108,25 +108,25 @@ def test_more_padding_and_other_users_change_nothing(network: MlpModel) -> None:
         assert among[name][0] == pytest.approx(values[0], abs=1e-6), name
 
 
-def test_the_hour_and_the_order_count(network: MlpModel) -> None:
+def test_the_hour_and_the_order_change_the_scores(network: MlpModel) -> None:
     morning = served(network, windows([20, 25]))["probabilities"]
 
     assert not np.allclose(morning, served(network, windows([20, 25], hour=20))["probabilities"])
     assert not np.allclose(morning, served(network, windows([25, 20]))["probabilities"])
 
 
-def test_given_candidates_are_judged_one_by_one(network: MlpModel) -> None:
+def test_given_candidates_are_scored_independently(network: MlpModel) -> None:
     inputs = windows([20, 25])
     together = network.score_candidates(inputs, np.array([[3, 29, 18, -1]]))
     alone = network.score_candidates(inputs, np.array([[29]]))
 
     assert together.shape == (1, 4, 1 + len(CONFIG.intents))
     assert together[0, 1] == pytest.approx(alone[0, 0])
-    assert not together[0, 3].any()  # nobody
+    assert not together[0, 3].any()  # no candidate
     assert ((together >= 0) & (together <= 1)).all()
 
 
-def test_given_candidates_have_the_order_of_what_is_served(network: MlpModel) -> None:
+def test_given_candidates_rank_as_in_serving(network: MlpModel) -> None:
     inputs = windows([20, 25])
     said = served(network, inputs)["probabilities"][0]
     candidates = np.flatnonzero(said)
@@ -136,7 +136,7 @@ def test_given_candidates_have_the_order_of_what_is_served(network: MlpModel) ->
 
 
 def test_contrast_of_one_event() -> None:
-    """The right item and one drawn; it was put into the cart (action 1), not bought (2)."""
+    """The next item and one negative; the item was put into the cart (action 1), not bought (2)."""
     log_chances = torch.tensor([[[-1.0, -2.0, -3.0], [-4.0, -5.0, -6.0]]])
     drawn = Draw(torch.tensor([[7, 8]]), torch.tensor([[log(0.5), log(2.0)]]))
 
@@ -150,7 +150,7 @@ def test_contrast_of_one_event() -> None:
     assert float(loss) == pytest.approx(sum(right) + sum(never))
 
 
-def test_what_is_proposed_twice_is_expected_twice(network: MlpModel) -> None:
+def test_an_item_proposed_twice_is_expected_twice(network: MlpModel) -> None:
     torch.manual_seed(0)
     counts = np.full(ITEMS, 4)
     items = torch.tensor([[20, 20, 31, 0]])
@@ -158,13 +158,13 @@ def test_what_is_proposed_twice_is_expected_twice(network: MlpModel) -> None:
     proposed = 6 + 3 * NEAR + 3  # popular ones, neighbours of three items, the window
 
     assert drawn.codes.shape == (1, 1 + LIKELY + ANY)
-    expected = ANY / ITEMS + 2 * LIKELY / proposed  # code 20 stands twice in the window
+    expected = ANY / ITEMS + 2 * LIKELY / proposed  # code 20 occurs twice in the window
     assert float(drawn.log_expected[0, 0].exp()) == pytest.approx(expected)
 
 
 @pytest.fixture(scope="module")
 def walks(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
-    """Trained on people who walk along a shelf: after item i they look at i + 1."""
+    """Trained on users who walk along a shelf: after item i they view i + 1."""
     folder = tmp_path_factory.mktemp("mlp")
     rng, rows = Random(1), []
     for user in range(80):
@@ -182,10 +182,10 @@ def walks(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
     return run(EventLog.open([path]), plan, folder / "artifact")
 
 
-def test_it_learns_what_follows(walks: Artifact) -> None:
+def test_it_learns_the_next_item(walks: Artifact) -> None:
     figures = walks.read_object("metrics.json")["held_out"]["items"]
 
-    # Nine steps in ten go to the next item on the shelf; twenty of thirty are right by chance.
+    # Nine steps in ten go to the next item on the shelf; twenty of thirty items hit by chance.
     assert figures["lately"]["recall@5"] > 0.75 > 5 / ITEMS > 0
     assert figures["lately"]["recall@5"] > 2 * figures["popularity"]["recall@5"]
 

@@ -1,4 +1,4 @@
-"""The path network: its symbols, its forward algorithm against hmmlearn's, and what it serves."""
+"""The session HMM: its symbols, its forward algorithm against hmmlearn's, and its outputs."""
 
 import json
 from random import Random
@@ -44,7 +44,7 @@ def random_chances() -> Chances:
 
 @pytest.fixture(scope="module")
 def network() -> PathModel:
-    """Random chances; item i is of category i mod 3, the earlier the more popular."""
+    """Random parameters; item i has category i mod 3, and popularity falls with i."""
     torch.manual_seed(2)
     network = PathModel(PathConfig(items=ITEMS, categories=CATEGORIES, max_length=LENGTH))
     network.set_items(torch.arange(ITEMS) % CATEGORIES, torch.arange(ITEMS, 0, -1))
@@ -69,7 +69,7 @@ def served(network: PathModel, inputs: list[torch.Tensor]) -> dict[str, Any]:
     return {name: values.numpy() for name, values in zip(graph.outputs, said, strict=True)}
 
 
-def test_a_symbol_is_kind_and_relation_and_pace(network: PathModel) -> None:
+def test_a_symbol_is_type_relation_and_pace(network: PathModel) -> None:
     actions = (2, CLICK, 3), (5, CLICK, 20), (3, CLICK, 100), (2, CART, 4_000), (2, BUY, 0)
     observed = network.observe(*window(*actions))
     same_item, same_category, other = 0, 1, 2
@@ -83,7 +83,7 @@ def test_a_symbol_is_kind_and_relation_and_pace(network: PathModel) -> None:
     ]
 
     assert observed.symbols.tolist() == [
-        [((kind - 1) * 3 + relation) * PACES + pace for kind, relation, pace in expected]
+        [((action - 1) * 3 + relation) * PACES + pace for action, relation, pace in expected]
     ]
     assert observed.starts.tolist() == [[True, False, False, False, True]]
     assert observed.newest.tolist() == [[False, False, False, False, True]]
@@ -104,7 +104,7 @@ steps = st.tuples(st.integers(1, ITEMS + 1), st.integers(1, 3), st.sampled_from(
 
 @settings(deadline=None, max_examples=25)
 @given(st.lists(steps, min_size=1, max_size=LENGTH))
-def test_the_stages_are_those_of_hmmlearn(
+def test_the_stages_match_hmmlearn(
     network: PathModel, actions: list[tuple[int, int, float]]
 ) -> None:
     inputs = window(*actions)
@@ -118,7 +118,7 @@ def test_the_stages_are_those_of_hmmlearn(
     assert float(visit[0, 1]) == pytest.approx(surprise, abs=1e-5)
 
 
-def test_the_end_is_that_of_hmmlearn(network: PathModel) -> None:
+def test_the_probability_of_the_end_matches_hmmlearn(network: PathModel) -> None:
     """P(end next) = likelihood with the end / likelihood without it."""
     inputs = window((2, CLICK, 3), (5, CLICK, 20), (5, CART, 0))
     symbols = network.observe(*inputs).symbols.numpy()[0]
@@ -129,12 +129,12 @@ def test_the_end_is_that_of_hmmlearn(network: PathModel) -> None:
     assert served(network, inputs)["visit"][0, 0] == pytest.approx(expected, abs=1e-5)
 
 
-def test_a_visit_whose_pause_is_long_enough_is_over(network: PathModel) -> None:
+def test_a_visit_is_over_after_a_long_pause(network: PathModel) -> None:
     assert served(network, window((2, CLICK, 2_048)))["visit"][0, 0] == 1.0
     assert served(network, window((2, CLICK, 2_047)))["visit"][0, 0] < 1.0
 
 
-def test_what_was_before_the_visit_does_not_count(network: PathModel) -> None:
+def test_actions_before_the_visit_do_not_count(network: PathModel) -> None:
     alone = served(network, window((4, CLICK, 5), (7, CART, 0)))
     later = served(network, window((2, BUY, 9), (3, BUY, 5_000), (4, CLICK, 5), (7, CART, 0)))
 
@@ -175,8 +175,8 @@ def test_unusual_is_the_share_of_less_surprising_visits(network: PathModel) -> N
     assert served(network, inputs)["visit"][0, 1] == pytest.approx(float(expected))
 
 
-def test_stages_are_named_by_what_they_do() -> None:
-    """States 0 to 3: buys; ends; wanders; stays with what it has seen."""
+def test_stages_are_named_by_their_behaviour() -> None:
+    """States 0 to 3: buys; ends; browses; stays with items already seen."""
     steps = np.zeros((STATES, 3, 3, PACES))
     steps[0, 1:, 0] = 1
     steps[1, 0, 2] = 1
@@ -195,7 +195,7 @@ def test_stages_are_named_by_what_they_do() -> None:
     assert found.transition[3].tolist() == [0.1, 0.1, 0.1, 0.1, 0.6]
 
 
-def test_a_visit_is_over_when_the_log_would_show_more() -> None:
+def test_a_visit_is_over_if_the_log_goes_on_without_it() -> None:
     minutes = np.array([0, 5, 60, 0, 70]) * 60_000
     histories = Histories(np.zeros(5, np.int32), np.zeros(5, np.int8), minutes, np.array([0, 3, 5]))
     ends = session_ends(histories, CONFIG)
@@ -207,7 +207,7 @@ def test_a_visit_is_over_when_the_log_would_show_more() -> None:
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
-    """Trained on people who look around, and then buy what they looked at twice."""
+    """Trained on users who browse, then buy the item that they viewed twice."""
     folder = tmp_path_factory.mktemp("path")
     rng, rows = Random(3), []
     for user in range(60):
@@ -216,7 +216,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
             looks = [rng.randrange(ITEMS) for _ in range(rng.randrange(2, 5))]
             does = [(item, "click") for item in looks]
             if rng.random() < 0.5:
-                does += [(looks[-1], kind) for kind in ("click", "cart", "buy")]
+                does += [(looks[-1], action) for action in ("click", "cart", "buy")]
             for item, action in does:
                 row = {"user_id": f"u{user}", "item_id": f"i{item:02}", "category": f"c{item % 3}"}
                 rows.append(row | {"action": action, "ts": ts})
@@ -240,7 +240,7 @@ def test_the_worker_serves_it(shop: Artifact) -> None:
         assert [p for _, p in ours.items] == pytest.approx([p for _, p in theirs.items], abs=1e-5)
 
 
-def test_the_one_who_has_a_cart_is_deciding(shop: Artifact) -> None:
+def test_a_user_with_a_cart_is_deciding(shop: Artifact) -> None:
     scorer = OnnxScorer(shop)
     sequence = scorer.sample(1)[0]
     looks = sequence._replace(
@@ -255,22 +255,23 @@ def test_the_one_who_has_a_cart_is_deciding(shop: Artifact) -> None:
     (looking, holding) = scorer.score([looks, holds])
 
     assert looking.path is not None and holding.path is not None
-    # Whoever has put something into the cart buys it; only then may the visit end.
+    # Users always buy what is in their cart, and a visit ends only after that.
     assert holding.path["stages"]["deciding"] > looking.path["stages"]["deciding"]
-    # Four stages are too few to tell the second look from the buy, but nothing else comes next.
+    # Four stages are too few to separate the second view from the purchase, but nothing else
+    # comes next.
     step = "buy/same item"
     assert holding.path["next"][step] > 0.4 > looking.path["next"][step]
     assert holding.intent["buy"] > 0.7 > looking.intent["buy"]
 
 
-def test_nothing_is_said_of_a_visit_without_a_known_item(shop: Artifact) -> None:
+def test_a_visit_without_a_known_item_has_no_path(shop: Artifact) -> None:
     scorer = OnnxScorer(shop)
     empty = scorer.sample(1)[0]._replace(items=(), actions=(), times_ms=())
 
     assert scorer.score([empty])[0].path is None
 
 
-def test_padding_is_no_part_of_a_visit(network: PathModel) -> None:
+def test_padding_does_not_belong_to_a_visit(network: PathModel) -> None:
     inputs = window((2, CLICK, 3), (5, CART, 0))
     wide = [torch.nn.functional.pad(codes, (0, 3)) for codes in inputs[:3]]
 
@@ -278,5 +279,5 @@ def test_padding_is_no_part_of_a_visit(network: PathModel) -> None:
         assert served(network, [*wide, inputs[3]])[name] == pytest.approx(values, abs=1e-6), name
 
 
-def test_inputs_are_those_of_the_encoder() -> None:
+def test_the_inputs_match_the_encoder() -> None:
     assert set(graph_of(PathModel(PathConfig()), ArtifactConfig()).inputs) <= set(Padded._fields)

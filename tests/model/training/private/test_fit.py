@@ -1,4 +1,4 @@
-"""Private training: no user moves a step by more than the clip, and ε is what opacus says."""
+"""Private training: user gradients are clipped, and ε matches the accountant of opacus."""
 
 import itertools
 import json
@@ -97,12 +97,12 @@ def length(gradients: list[torch.Tensor]) -> float:
     return float(torch.cat([gradient.flatten() for gradient in gradients]).norm())
 
 
-def test_whoever_joins_a_lot_moves_its_sum_by_the_clip_at_most(shopping: Shopping) -> None:
+def test_one_user_changes_the_sum_of_a_lot_by_at_most_the_clip(shopping: Shopping) -> None:
     training = shopping.training(noise=0.0)
     lot = list(shopping.lots.draw(1.0, np.random.default_rng(0)))[:8]
 
     alone = [length(training.total([window])) for window in lot]
-    assert alone == pytest.approx([CLIP] * 8, rel=1e-4)  # each would have said more
+    assert alone == pytest.approx([CLIP] * 8, rel=1e-4)  # each gradient is longer than the clip
 
     def without(left_out: int) -> list[torch.Tensor]:
         training._rng = np.random.default_rng(2)
@@ -117,24 +117,24 @@ def test_whoever_joins_a_lot_moves_its_sum_by_the_clip_at_most(shopping: Shoppin
         assert 0 < moved <= CLIP * (1 + 1e-4)
 
 
-def test_what_is_shorter_than_the_clip_stays_as_it_is() -> None:
+def test_a_gradient_below_the_clip_is_unchanged() -> None:
     total = [torch.zeros(2), torch.zeros(1)]
     add_clipped(total, [torch.tensor([3.0, 0.0]), torch.tensor([4.0])], clip=10.0)
     assert [part.tolist() for part in total] == [[3.0, 0.0], [4.0]]
 
     add_clipped(total, [torch.tensor([0.0, 30.0]), torch.tensor([40.0])], clip=10.0)
-    assert total[0].tolist() == pytest.approx([3.0, 6.0])  # 50 long, cut to 10
+    assert total[0].tolist() == pytest.approx([3.0, 6.0])  # of length 50, clipped to 10
     assert total[1].tolist() == pytest.approx([4.0 + 8.0])
 
 
-def test_what_is_not_a_number_adds_nothing() -> None:
+def test_a_non_finite_gradient_adds_nothing() -> None:
     total = [torch.ones(2)]
     add_clipped(total, [torch.tensor([1.0, torch.nan])], clip=1.0)
 
     assert total[0].tolist() == [1.0, 1.0]
 
 
-def test_a_user_is_in_a_lot_by_chance_and_with_one_window(shopping: Shopping) -> None:
+def test_users_are_sampled_independently_with_one_window_each(shopping: Shopping) -> None:
     lots, rng = shopping.lots, np.random.default_rng(3)
     sizes = [len(list(lots.draw(0.25, rng))) for _ in range(40)]
     expected = lots.users / 4
@@ -146,10 +146,10 @@ def test_a_user_is_in_a_lot_by_chance_and_with_one_window(shopping: Shopping) ->
     assert all(window.inputs.items.shape[0] == 1 for window in lots.draw(0.1, rng))
 
 
-def test_the_noise_of_a_step_is_as_wide_as_the_budget_says(shopping: Shopping) -> None:
+def test_the_noise_of_a_step_matches_the_budget(shopping: Shopping) -> None:
     training = shopping.training(noise=3.0)
-    nobody: list[Batch] = []
-    training.step(nobody)
+    empty: list[Batch] = []
+    training.step(empty)
 
     expected = 3.0 * CLIP / (0.25 * shopping.lots.users)
     weights = [w for w in training._weights if w.dim() == 2 and len(w) > 20]
@@ -157,7 +157,7 @@ def test_the_noise_of_a_step_is_as_wide_as_the_budget_says(shopping: Shopping) -
         assert weight.grad is not None
         assert float(weight.grad[1:].std()) == pytest.approx(expected, rel=0.2)
     padding = training._objective.network.item.weight[0]
-    assert padding.tolist() == [0.0] * 8  # what stands for nothing is no noise
+    assert padding.tolist() == [0.0] * 8  # padding gets no noise
 
 
 def test_epsilon_is_that_of_the_accountant_of_opacus() -> None:
@@ -173,7 +173,7 @@ def test_epsilon_is_that_of_the_accountant_of_opacus() -> None:
 
     assert (budget.sample_rate, budget.steps, budget.delta) == (0.1, 30, 1e-4)
     assert spent(budget.spendings, budget.delta) == pytest.approx(told, abs=1e-9)
-    assert 3.97 < told <= 4.0  # no more than promised, and next to none of it left over
+    assert 3.97 < told <= 4.0  # at most the target, and nearly all of it
     said = budget.statement(privacy)
     assert told <= said["epsilon"] <= told + 1e-4
 
@@ -189,12 +189,12 @@ def test_more_steps_and_less_epsilon_take_more_noise() -> None:
     assert spent(budget.spendings[:1], budget.delta) == pytest.approx(0.4, abs=0.01)  # a tenth
 
 
-def test_too_few_users_to_hide_among_are_refused() -> None:
+def test_too_few_users_for_privacy_are_refused() -> None:
     with pytest.raises(DataError, match="has 99 users to learn from, privacy needs at least 100"):
         Budget.of(Privacy(4.0), users=99, epochs=1)
 
 
-def test_nobody_adds_more_to_the_counts_than_their_bound(shopping: Shopping) -> None:
+def test_no_user_adds_more_to_the_counts_than_the_bound(shopping: Shopping) -> None:
     data = shopping.data
     end_ms = data.held_out.end_ms
     acted = acted_on(data.whole, len(ITEMS), end_ms).toarray()
@@ -205,7 +205,7 @@ def test_nobody_adds_more_to_the_counts_than_their_bound(shopping: Shopping) -> 
     assert np.hypot(np.linalg.norm(acted, axis=1), np.linalg.norm(came, axis=1)).max() <= BOUND
 
 
-def test_without_noise_the_counts_are_those_of_users() -> None:
+def test_without_noise_the_counts_are_exact() -> None:
     both = Histories(
         np.array([0, 0, 1, 2], np.int32),
         np.zeros(4, np.int8),
@@ -221,11 +221,11 @@ def test_without_noise_the_counts_are_those_of_users() -> None:
     assert found.rates.tolist() == [0.25]  # (1/2 + 0) / 2
 
 
-def test_the_manifest_holds_the_promise(artifact: Artifact, shopping: Shopping) -> None:
+def test_the_manifest_states_the_privacy_guarantee(artifact: Artifact, shopping: Shopping) -> None:
     promise = artifact.manifest.made["privacy"]
 
     assert promise["epsilon"] <= 8.0
-    assert artifact.manifest.made["seconds"] is None  # it would tell how much there was to look at
+    assert artifact.manifest.made["seconds"] is None  # it would reveal the amount of data
     assert promise["delta"] == 1 / (10 * shopping.lots.users)
     assert promise["unit"].startswith("user: ")
     assert promise["steps"] == np.ceil(1 / promise["sample_rate"])
@@ -239,14 +239,14 @@ def test_the_manifest_holds_the_promise(artifact: Artifact, shopping: Shopping) 
     assert promise["epsilon"] == pytest.approx(again, abs=1e-4)
 
 
-def test_what_would_tell_of_single_users_is_not_in_the_artifact(artifact: Artifact) -> None:
+def test_the_artifact_reveals_no_single_user(artifact: Artifact) -> None:
     assert set(artifact.manifest.data) == {"from_ms", "selected_until_ms", "trained_until_ms"}
     assert artifact.read_object(METRICS) == {"held_out": {}, "learning": []}
     lines = Calibration.from_json(artifact.read_object(CALIBRATION))
     assert (lines.slopes, lines.offsets) == ((1.0, 1.0), (0.0, 0.0))
 
 
-def test_the_catalogue_is_the_list_of_items_whatever_was_acted_on(
+def test_the_catalogue_is_the_item_list_regardless_of_actions(
     artifact: Artifact, shopping: Shopping
 ) -> None:
     fewer = dict(list(ITEMS.items())[:50])
@@ -286,7 +286,7 @@ def test_the_network_has_neither_rules_nor_balance(artifact: Artifact) -> None:
         ([], "a catalogue from the log would reveal the users' items"),
     ],
 )
-def test_what_would_break_the_promise_is_refused(words: list[str], reason: str) -> None:
+def test_options_that_break_the_guarantee_are_refused(words: list[str], reason: str) -> None:
     listed = ["--items", "items.jsonl"] if words else []
     result = command("train", "log", "--out", "o", "--dp-epsilon", "1", *listed, *words)
 

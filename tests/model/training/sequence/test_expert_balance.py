@@ -1,4 +1,4 @@
-"""The balance: what is worth more on held-out events gets more to say, and nothing stays behind."""
+"""The balance: experts are weighted by held-out events, and a trial leaves no trace."""
 
 import math
 
@@ -19,7 +19,7 @@ CONFIG = ArtifactConfig()
 
 
 def visits(rows: list[list[int]]) -> Batches:
-    """Visits of item numbers, every next item of which is held out."""
+    """Visits of item numbers; every next item is held out."""
     items = np.array([item for row in rows for item in row], dtype=np.int32)
     offsets = np.concatenate([[0], np.cumsum([len(row) for row in rows])]).astype(np.int64)
     times_ms = np.arange(len(items), dtype=np.int64) * 60_000
@@ -34,7 +34,7 @@ def network() -> TransformerModel:
 
 
 def there_and_back() -> Batches:
-    """a b a b …: whoever copies the item before the last is always right."""
+    """Visits a b a b …: copying the item before the last is always right."""
     draw = np.random.default_rng(5)
     return visits([[*map(int, draw.choice(ITEMS, 2, replace=False))] * 4 for _ in range(80)])
 
@@ -44,7 +44,7 @@ def anything() -> Batches:
     return visits([[*map(int, draw.integers(ITEMS, size=8))] for _ in range(80)])
 
 
-def test_an_expert_that_is_right_gets_more_to_say() -> None:
+def test_an_accurate_expert_gains_weight() -> None:
     model = network()
 
     copy, *rules = likeliest(model, there_and_back(), 0, 1_000).added.mean(0).tolist()
@@ -52,19 +52,19 @@ def test_an_expert_that_is_right_gets_more_to_say() -> None:
     assert copy > 1 and copy > max(rules) + 1
 
 
-def test_a_network_that_is_too_sure_is_cooled_down() -> None:
+def test_an_overconfident_network_gets_a_higher_temperature() -> None:
     model = network()
     calm = likeliest(model, anything(), 0, 1_000).temperature
     model.generate.log_temperature.data.add_(math.log(3))
     model.out.bias.data.mul_(3)
     sure = likeliest(model, anything(), 0, 1_000).temperature
 
-    # What comes is random, so nothing of what generate says is worth to be sure of.
+    # The next item is random, so generate should not be confident.
     assert sure > 1
     assert sure >= calm
 
 
-def test_a_balance_that_is_only_tried_leaves_nothing_behind() -> None:
+def test_a_temporary_balance_leaves_the_network_unchanged() -> None:
     model = network()
     before = {name: weights.clone() for name, weights in model.state_dict().items()}
 
@@ -76,7 +76,7 @@ def test_a_balance_that_is_only_tried_leaves_nothing_behind() -> None:
         assert torch.equal(weights, before[name]), name
 
 
-def test_the_scores_of_generate_are_divided_by_the_heat() -> None:
+def test_the_scores_of_generate_are_divided_by_the_temperature() -> None:
     model, state = network(), torch.randn(5, 16)
     with torch.no_grad():
         before = model.generate(state) @ model.item_vectors().T + model.out.bias
@@ -86,7 +86,7 @@ def test_the_scores_of_generate_are_divided_by_the_heat() -> None:
     torch.testing.assert_close(after, before / 1.6)
 
 
-def test_what_is_put_ranks_no_worse_than_nothing() -> None:
+def test_the_fitted_balance_ranks_no_worse_than_none() -> None:
     model, held_out = network(), there_and_back()
     before = validate(model, held_out, 0).total
 
@@ -95,7 +95,7 @@ def test_what_is_put_ranks_no_worse_than_nothing() -> None:
     assert validate(model, held_out, 0).total >= before
 
 
-def test_without_held_out_events_all_stays_as_it_is() -> None:
+def test_without_held_out_events_the_balance_is_neutral() -> None:
     model = network()
 
     found = fit_balance(model, visits([[1], [2]]), 0)

@@ -27,7 +27,7 @@ from model.training.windows import Batches
 pytestmark = pytest.mark.timeout(400)  # libraries to load and a model to train, one core shared
 
 START_MS = 1_790_000_000_000
-HORIZON_S = 120  # a visit lasts minutes: what a shopper is about to do, not whether they stay
+HORIZON_S = 120  # visits last minutes: predict what shoppers are about to do, not whether they stay
 
 
 class Shopping(NamedTuple):
@@ -67,14 +67,14 @@ def weights(model: Any) -> list[bytes]:
     return [tensor.numpy().tobytes() for tensor in model.state_dict().values()]
 
 
-def test_it_learns_what_the_made_shop_holds(tmp_path: Path) -> None:
+def test_it_learns_the_patterns_of_the_synthetic_shop(tmp_path: Path) -> None:
     shop = shopping(tmp_path, n_events=50_000, n_shoppers=1_000, width=32)
     model, rounds = shop.train(Recipe(epochs=4, seed=1))
     said = predict(model, shop.held_out, most=1 << 30, seed=0)
 
-    # A category holds 600 / 24 = 25 items, and nine looks in ten stay within the category. Who
-    # knows no more than it names the next item among 20 in 0.9 · 20/25 = 72 % of looks; popularity
-    # spreads its 20 over all 600. A network that sees less than the category stays below half.
+    # A category holds 600 / 24 = 25 items, and nine views in ten stay within the category. A model
+    # that knows only the category has the next item among its 20 in 0.9 · 20/25 = 72 % of views;
+    # popularity spreads its 20 over all 600. A network that misses the category stays below half.
     by_count = np.argsort(-shop.data.counts)[:20]
     next_items = shop.data.held_out_labels.next_items
     popularity = float(np.isin(next_items[next_items != -2], by_count).mean())
@@ -82,9 +82,9 @@ def test_it_learns_what_the_made_shop_holds(tmp_path: Path) -> None:
     assert recall > 0.72
     assert recall > 5 * popularity
     best = max(found.recall for found in validations(rounds))
-    assert best == pytest.approx(recall, abs=0.03)  # the sample it was chosen by agrees
+    assert best == pytest.approx(recall, abs=0.03)  # agrees with the validation sample
 
-    # Who comes back to an item puts it into the cart, and carts of eager categories are bought.
+    # Users who return to an item put it into the cart, and carts of eager categories are bought.
     first, second = halves(said.intents)
     rates = [0.5, 0.5]
     fitted = calibration.fit(
@@ -103,7 +103,7 @@ def halves(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return even, ~even
 
 
-def test_the_same_seed_gives_the_same_weights_and_another_one_others(small: Shopping) -> None:
+def test_equal_seeds_give_equal_weights_and_others_differ(small: Shopping) -> None:
     model, _ = small.train(Recipe(epochs=1, seed=5))
     again, _ = small.train(Recipe(epochs=1, seed=5))
     other, _ = small.train(Recipe(epochs=1, seed=6))
@@ -117,12 +117,12 @@ def test_it_ends_with_the_weights_of_the_best_round(small: Shopping) -> None:
     model, said = small.train(recipe)
 
     best = max(validations(said), key=lambda found: found.total)
-    # The last balance may also take less than the likeliest, with which each round was judged.
+    # The final balance may use a smaller share of the fit than the balance of each round did.
     assert validate(model, small.held_out, seed=0).total >= best.total
     assert not model.training
 
 
-def test_it_stops_after_rounds_that_are_no_better(small: Shopping) -> None:
+def test_it_stops_after_rounds_without_improvement(small: Shopping) -> None:
     _, said = small.train(Recipe(learning_rate=0.0, round_steps=(4, 4), patience=2))
 
     assert len(validations(said)) == 1 + 2
@@ -135,9 +135,7 @@ def test_it_stops_when_the_minutes_are_over(small: Shopping) -> None:
     assert said[0].done >= 1
 
 
-def test_a_training_that_was_broken_off_goes_on_as_if_it_had_not_been(
-    small: Shopping, tmp_path: Path
-) -> None:
+def test_a_resumed_training_equals_an_uninterrupted_one(small: Shopping, tmp_path: Path) -> None:
     recipe = Recipe(epochs=8, round_steps=(6, 6))
     plan = replace(small.plan, recipe=recipe)
     whole = fit(small.data, plan, lambda _: None).network
@@ -162,11 +160,11 @@ def test_a_checkpoint_of_another_log_is_refused(small: Shopping, tmp_path: Path)
     plan = replace(small.plan, recipe=Recipe(epochs=1), checkpoints=tmp_path, refit=False)
     fit(small.data, plan, lambda _: None)
 
-    with pytest.raises(DataError, match=r"search\.pt: is of another log or other settings; remove"):
+    with pytest.raises(DataError, match=r"search\.pt: belongs to another log or other settings"):
         fit(small.data._replace(fingerprint="other"), plan, lambda _: None)
 
 
-def test_the_refit_learns_from_the_held_out_events_too(small: Shopping) -> None:
+def test_the_refit_also_trains_on_the_held_out_events(small: Shopping) -> None:
     recipe = Recipe(epochs=2)
     kept = fit(small.data, replace(small.plan, recipe=recipe, refit=False), lambda _: None)
     refit = fit(small.data, replace(small.plan, recipe=recipe), lambda _: None)
@@ -174,10 +172,10 @@ def test_the_refit_learns_from_the_held_out_events_too(small: Shopping) -> None:
     assert weights(kept.network) != weights(refit.network)
     assert (
         kept.predictions.ranks == refit.predictions.ranks
-    ).all()  # what is reported is of unseen events
+    ).all()  # the reported figures are from the search, on unseen events
 
 
-def test_progress_goes_from_nothing_to_all(small: Shopping) -> None:
+def test_progress_goes_from_0_to_1(small: Shopping) -> None:
     _, said = small.train(Recipe(epochs=40))
 
     done = [progress.done for progress in said]
@@ -200,9 +198,9 @@ def test_a_log_without_intents_and_categories_trains(tmp_path: Path) -> None:
     assert validate(model, plain.held_out, seed=0).recall == 1  # of 11 items
 
 
-def test_users_who_came_once_teach_the_intents_alone(tmp_path: Path) -> None:
+def test_users_with_one_event_train_the_intents_only(tmp_path: Path) -> None:
     path = tmp_path / "once.csv"
-    rows = [f"u{k},i{k % 11},click,{k}000" for k in range(2_000)]  # batches of nobody else
+    rows = [f"u{k},i{k % 11},click,{k}000" for k in range(2_000)]  # all other batches are empty
     rows += [f"v,i{k},buy,{k}000" for k in range(11)]
     path.write_text("user_id,item_id,action,ts\n" + "\n".join(rows))
     plan = Plan(ArtifactConfig(horizon_s=10), Recipe(epochs=1))
@@ -215,13 +213,13 @@ def test_users_who_came_once_teach_the_intents_alone(tmp_path: Path) -> None:
 
 def test_unknown_items_count_as_misses(small: Shopping) -> None:
     data = small.data
-    strangers = Labels(
+    unknown = Labels(
         np.where(data.held_out_labels.next_items >= 0, -1, -2).astype(np.int32),
         data.held_out_labels.intents,
     )
     model = build(data, small.plan, count(data.learnt, len(data.catalogue)))
 
-    said = predict(model, Batches(data.whole, strangers, small.plan.config), 1 << 30, 0)
+    said = predict(model, Batches(data.whole, unknown, small.plan.config), 1 << 30, 0)
 
     assert item_figures(said.ranks)["n"] > 0
     assert not said.ranks.any()

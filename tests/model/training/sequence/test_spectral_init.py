@@ -1,4 +1,4 @@
-"""The spectral start: near to each other is what goes together, and everybody has a vector."""
+"""The spectral initialisation: co-occurring items are close, and every item has a vector."""
 
 import numpy as np
 import torch
@@ -20,14 +20,14 @@ def together(*visits: list[int]) -> Counts:
 
 
 def two_shelves() -> Counts:
-    """Items 0 to 8 are looked at together, and 9 to 17; 18 with both, 19 alone."""
+    """Items 0 to 8 are viewed together, and 9 to 17; 18 with both, 19 alone."""
     draw = np.random.default_rng(4)
     shelves = [np.arange(9), np.arange(9, 18)]
     visits = [[*draw.choice(shelf, 4, replace=False), 18] for shelf in shelves * 60]
     return together(*visits, [LONER])
 
 
-def test_items_of_one_shelf_lie_nearer_to_each_other_than_to_the_other_shelf() -> None:
+def test_items_of_one_shelf_are_closer_than_items_of_two() -> None:
     vectors = spectral_start(two_shelves(), WIDTH, seed=0)
     assert vectors is not None
     near = functional.normalize(vectors, dim=1) @ functional.normalize(vectors, dim=1).T
@@ -44,7 +44,7 @@ def test_the_same_seed_gives_the_same_vectors() -> None:
     assert not torch.equal(first, other)
 
 
-def test_every_item_has_a_vector_of_about_unit_length_also_one_that_goes_with_nothing() -> None:
+def test_every_item_has_a_vector_of_about_unit_length() -> None:
     vectors = spectral_start(two_shelves(), WIDTH, seed=0)
 
     assert vectors is not None
@@ -53,12 +53,12 @@ def test_every_item_has_a_vector_of_about_unit_length_also_one_that_goes_with_no
     assert lengths.max() < 3
 
 
-def test_a_catalogue_narrower_than_the_vectors_is_no_trouble() -> None:
+def test_a_catalogue_may_be_smaller_than_the_width() -> None:
     vectors = spectral_start(two_shelves(), 64, seed=0)
 
     assert vectors is not None and vectors.shape == (ITEMS, 64)
     assert torch.isfinite(vectors).all()
 
 
-def test_where_nothing_goes_together_there_is_no_start() -> None:
+def test_without_co_occurrences_there_is_no_spectral_start() -> None:
     assert spectral_start(together([3], [4]), WIDTH, seed=0) is None

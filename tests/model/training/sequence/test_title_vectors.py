@@ -46,7 +46,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Read:
     return Read(read(EventLog.open([folder / "log.jsonl"]), plan, ITEMS), plan)
 
 
-def test_equal_titles_have_equal_vectors_and_no_title_has_none(shop: Read) -> None:
+def test_equal_titles_have_equal_vectors_and_no_title_a_zero_vector(shop: Read) -> None:
     titles = read_title_vectors(*shop)
 
     assert titles.vectors is not None and titles.vectors.shape == (4, 32)
@@ -54,10 +54,10 @@ def test_equal_titles_have_equal_vectors_and_no_title_has_none(shop: Read) -> No
     assert np.array_equal(a, b)
     assert np.linalg.norm(a.astype(float)) == pytest.approx(1, abs=1e-2)  # half precision
     assert not np.array_equal(a, d)
-    assert not c.any()  # its text would only be its category
+    assert not c.any()  # its only text is its category
 
 
-def test_what_repeats_the_category_is_no_title(shop: Read) -> None:
+def test_a_text_that_repeats_the_category_is_no_title(shop: Read) -> None:
     assert shop.data.texts == ("small red lamp", "small red lamp", "lamp", "large table")
     assert own_titles(shop.data.catalogue, shop.data.texts) == [
         "small red lamp",
@@ -67,7 +67,7 @@ def test_what_repeats_the_category_is_no_title(shop: Read) -> None:
     ]
 
 
-def test_a_network_knows_whose_vectors_it_has(shop: Read) -> None:
+def test_a_network_records_the_encoder_of_its_vectors(shop: Read) -> None:
     titles = read_title_vectors(*shop)
     network = build(*shop, count(shop.data.learnt, 4), titles)
 
@@ -77,7 +77,7 @@ def test_a_network_knows_whose_vectors_it_has(shop: Read) -> None:
     assert torch.equal(network.texts[2:], torch.from_numpy(titles.vectors))
 
 
-def test_two_items_of_one_title_differ_by_nothing_else_once_their_ids_are_left_out(
+def test_items_with_equal_titles_differ_only_by_id(
     shop: Read,
 ) -> None:
     network = build(*shop, count(shop.data.learnt, 4), read_title_vectors(*shop))
@@ -87,7 +87,7 @@ def test_two_items_of_one_title_differ_by_nothing_else_once_their_ids_are_left_o
     assert not torch.allclose(vectors[0], vectors[2], atol=1e-3)
 
 
-def test_without_wish_or_titles_there_are_no_vectors(shop: Read) -> None:
+def test_there_are_no_vectors_without_titles_or_when_turned_off(shop: Read) -> None:
     untitled = shop.data._replace(texts=("lamp", "lamp", "lamp", ""))
 
     assert read_title_vectors(shop.data, replace(shop.plan, texts=False)) == NO_TITLES
@@ -95,7 +95,7 @@ def test_without_wish_or_titles_there_are_no_vectors(shop: Read) -> None:
     assert build(*shop, count(shop.data.learnt, 4)).config.text_width == 0
 
 
-def test_an_encoder_that_was_named_must_be_there(shop: Read, tmp_path: Path) -> None:
+def test_a_named_encoder_must_exist(shop: Read, tmp_path: Path) -> None:
     with pytest.raises(ScorerError, match="cannot load a text encoder"):
         read_title_vectors(shop.data, replace(shop.plan, encoder=tmp_path))
 

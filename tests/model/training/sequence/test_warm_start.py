@@ -73,7 +73,7 @@ def first_validation(data: TrainingData, plan: Plan) -> float:
     return found.recall + found.mrr
 
 
-def test_after_a_warm_start_the_first_validation_is_better(older: Trained, tmp_path: Path) -> None:
+def test_a_warm_start_improves_the_first_validation(older: Trained, tmp_path: Path) -> None:
     plan = replace(older.plan, recipe=ONE_ROUND)
     events = itertools.islice(Shop(3, 120, 6).events(60, START_MS), 300)
     (tmp_path / "short.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events))
@@ -81,12 +81,13 @@ def test_after_a_warm_start_the_first_validation_is_better(older: Trained, tmp_p
     afresh = first_validation(data, plan)
     warm = first_validation(data, replace(plan, start=older.artifact.folder))
 
-    # A fifth of the log tells little of the shop, and the older one knew all of it.
+    # A fifth of the log says little about the shop; the older network was trained on all of it.
     assert warm > afresh + 0.02
 
 
-def test_what_both_know_goes_over_by_name_and_the_rest_disturbs_nothing(older: Trained) -> None:
-    # The first item is gone, a new one without a word on it comes, and one of a known brand.
+def test_shared_names_are_copied_and_new_ones_start_neutral(older: Trained) -> None:
+    # The first item is removed; a new one without any text or attribute and one of a known brand
+    # are added.
     items = dict(itertools.islice(BRANDS.items(), 1, None))
     items["a-new-one"] = Item("a-new-one", None, None)
     items["b-new-one"] = Item("b-new-one", None, None, ("brand=3", "fabric=silk"))
@@ -107,7 +108,7 @@ def test_what_both_know_goes_over_by_name_and_the_rest_disturbs_nothing(older: T
     brand = older.network.attribute.weight[1 + theirs.index("brand=3")]
     assert torch.allclose(network.item_vectors()[3], nn.functional.normalize(brand, dim=0))
     assert not network.attribute.weight[1 + own.index("fabric=silk")].any()
-    assert torch.equal(network.item.weight[2], random)  # it needs a direction to turn from
+    assert torch.equal(network.item.weight[2], random)  # a zero vector could not be normalised
     assert torch.equal(_query(network), _query(older.network))
 
 
@@ -143,7 +144,7 @@ def _query(network: SequenceModel) -> torch.Tensor:
         ({"config": ArtifactConfig(max_length=20)}, "its position.weight has the shape"),
     ],
 )
-def test_a_misfit_is_refused_in_one_line(
+def test_a_mismatch_is_refused_in_one_line(
     older: Trained, change: dict[str, object], message: str
 ) -> None:
     plan = replace(older.plan, **change)  # type: ignore[arg-type]
@@ -154,7 +155,7 @@ def test_a_misfit_is_refused_in_one_line(
     assert "\n" not in str(refusal.value)
 
 
-def test_the_manifest_is_told_from_which_version(older: Trained) -> None:
+def test_the_manifest_records_the_version_of_the_warm_start(older: Trained) -> None:
     run = Run(older.data, replace(older.plan, start=older.artifact.folder), lambda _: None)
 
     until_ms = older.data.held_out.start_ms

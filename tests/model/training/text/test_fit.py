@@ -45,9 +45,9 @@ def plan(tmp_path_factory: pytest.TempPathFactory) -> Plan:
 
 @pytest.fixture(scope="module")
 def data(plan: Plan, tmp_path_factory: pytest.TempPathFactory) -> TrainingData:
-    """Users stay with one noun and go through its colours in turn; lipsticks are bought.
+    """Users stay with one noun and view its colours in turn; lipsticks are bought.
 
-    Each comes a minute after the one before, so that the newest events are those of the last few.
+    Users arrive a minute apart, so the newest events belong to the last few users.
     """
     path = tmp_path_factory.mktemp("log") / "events.csv"
     rows = ["user_id,item_id,action,ts"]
@@ -65,26 +65,26 @@ def fresh(data: TrainingData, plan: Plan) -> TextModel:
     return build(data, plan, TextEncoder.open(plan.encoder))
 
 
-def test_it_learns_from_titles_what_comes_next_and_who_buys(data: TrainingData, plan: Plan) -> None:
+def test_it_learns_next_items_and_intents_from_titles(data: TrainingData, plan: Plan) -> None:
     heard: list[Progress] = []
 
     network, said, *_ = fit(
         data, replace(plan, recipe=Recipe(epochs=6, learning_rate=5e-3)), heard.append
     )
 
-    # Of eight items four are of the noun. Who sees only that names the right one first in a
-    # quarter of all cases; the order of the colours tells it for certain.
+    # Four of the eight items have the noun. A model that knows only the noun ranks the right one
+    # first in a quarter of cases; the order of the colours determines it.
     assert recall_at(said.ranks, 1) > 0.5
     assert recall_at(said.ranks, 4) > 0.9
     known = said.intents[:, 1] != CENSORED
     rated = auc(said.intents[known, 1], sigmoid(said.intent_logits[known, 1].astype(np.float64)))
-    assert rated is not None and rated > 0.8  # all that is not seen is that a visit ends
+    assert rated is not None and rated > 0.8  # only the end of a visit is unpredictable
     assert not network.training  # type: ignore[attr-defined]
     assert heard[-1].validation is not None
 
 
 def test_a_new_item_is_scorable_from_its_text(plan: Plan, tmp_path: Path) -> None:
-    """An item of which the log has no event has a vector, tokens and a chance like others'."""
+    """An item without events in the log has a vector, tokens and a probability like any other."""
     new = {"candle-red": Item("candle-red", "lamp", "red candle")}
     path = tmp_path / "events.csv"
     path.write_text(
@@ -110,7 +110,7 @@ def test_a_new_item_is_scorable_from_its_text(plan: Plan, tmp_path: Path) -> Non
         ("lora", "encoder.layer.0.output.dense.weight", "embeddings.word_embeddings.weight"),
     ],
 )
-def test_only_what_is_tuned_moves(
+def test_only_the_tuned_weights_change(
     data: TrainingData, plan: Plan, tune: str, moved: str, still: str | None
 ) -> None:
     before = fresh(data, plan).encoder.state_dict()
@@ -119,12 +119,12 @@ def test_only_what_is_tuned_moves(
 
     assert isinstance(network, TextModel)
     after = network.encoder.state_dict()
-    assert after.keys() == before.keys()  # nothing of LoRA is left
+    assert after.keys() == before.keys()  # no LoRA weights are left
     assert not torch.equal(after[moved], before[moved])
     assert still is None or torch.equal(after[still], before[still])
 
 
-def test_merging_changes_no_answer(data: TrainingData, plan: Plan) -> None:
+def test_merging_lora_changes_no_output(data: TrainingData, plan: Plan) -> None:
     network = fresh(data, plan)
     choose(network, "lora")
     with torch.no_grad():
@@ -155,7 +155,7 @@ def weights(network: Any) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("tune", ["all", "lora"])
-def test_a_training_that_was_broken_off_goes_on_as_if_it_had_not_been(
+def test_a_resumed_training_equals_an_uninterrupted_one(
     data: TrainingData, plan: Plan, tmp_path: Path, tune: str
 ) -> None:
     plan = replace(plan, recipe=Recipe(epochs=3, learning_rate=5e-3), tune=tune)
@@ -181,11 +181,11 @@ def test_a_checkpoint_of_another_log_is_refused(
     plan = replace(plan, recipe=Recipe(epochs=1), checkpoints=tmp_path)
     fit(data, plan, lambda _: None)
 
-    with pytest.raises(DataError, match=r"bert\.pt: is of another log or other settings; remove"):
+    with pytest.raises(DataError, match=r"bert\.pt: belongs to another log or other settings"):
         fit(data._replace(fingerprint="other"), plan, lambda _: None)
 
 
-def test_a_rare_yes_weighs_the_root_of_its_rarity_at_most_ten() -> None:
+def test_a_positive_label_weighs_the_root_of_its_rarity_up_to_ten() -> None:
     intents = np.zeros((1_000, 4), dtype=np.int8)
     intents[:200, 0] = 1  # √(800 / 200) = 2
     intents[:1, 1] = 1  # √999 > 10
@@ -202,18 +202,14 @@ def test_items_without_any_text_are_refused(data: TrainingData, plan: Plan) -> N
         fit(data._replace(texts=("",) * len(data.texts)), plan, lambda _: None)
 
 
-def test_the_network_knows_its_encoder_and_what_it_was_called(
-    data: TrainingData, plan: Plan
-) -> None:
+def test_the_network_records_its_encoder(data: TrainingData, plan: Plan) -> None:
     network = fresh(data, plan)
 
     assert network.config.source["name"] == "bert"
     assert len(network.config.source["sha256"]) == 64
 
 
-def test_before_it_has_learnt_it_knows_where_a_category_lies(
-    data: TrainingData, plan: Plan
-) -> None:
+def test_an_untrained_category_head_points_to_its_items(data: TrainingData, plan: Plan) -> None:
     network = fresh(data, plan)
 
     middle = network.item_vectors[2:6].sum(0)  # the lamps, first in order of ids
@@ -221,7 +217,7 @@ def test_before_it_has_learnt_it_knows_where_a_category_lies(
     assert torch.nn.functional.cosine_similarity(weights, middle, dim=0) > 0.999
 
 
-def test_an_epoch_is_cut_to_its_most_events(
+def test_an_epoch_is_capped_at_its_largest_size(
     data: TrainingData, plan: Plan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(training_text, "EPOCH_EVENTS", 64)

@@ -1,4 +1,4 @@
-"""The token tables: what is read of each item and each kind of action."""
+"""The token tables: the token ids of each item and each action type."""
 
 from pathlib import Path
 
@@ -23,7 +23,7 @@ def word(name: str) -> int:
     return 5 + WORDS.index(name)
 
 
-def test_each_code_has_a_row_and_marks_are_kept_apart(encoder: TextEncoder) -> None:
+def test_each_code_has_a_row_without_special_tokens(encoder: TextEncoder) -> None:
     tables = token_tables(encoder, ["Red lamp", ""], ["click", "buy"])
 
     nothing, red, lamp = NO_TOKEN, word("red"), word("lamp")
@@ -52,7 +52,7 @@ def test_a_long_title_is_cut_and_an_action_may_be_several_words(encoder: TextEnc
         (16, 40, 38),  # two positions are spare
     ],
 )
-def test_what_is_read_at_once_is_bounded(title_tokens: int, positions: int, expected: int) -> None:
+def test_the_input_length_is_bounded(title_tokens: int, positions: int, expected: int) -> None:
     tables = TokenTables(
         np.zeros((3, title_tokens), np.int32), np.zeros((2, 1), np.int32), (2, 3, 0)
     )
@@ -60,9 +60,9 @@ def test_what_is_read_at_once_is_bounded(title_tokens: int, positions: int, expe
     assert tables.most_tokens(5, positions) == expected
 
 
-def test_an_encoder_without_marks_is_refused(tmp_path: Path) -> None:
+def test_an_encoder_without_special_tokens_is_refused(tmp_path: Path) -> None:
     encoder = TextEncoder.open(write_tiny_bert(tmp_path / "bert"))
     encoder.tokenizer.sep_token = None
 
-    with pytest.raises(ScorerError, match="has no tokens to begin, part and pad with"):
+    with pytest.raises(ScorerError, match="its tokenizer lacks"):
         token_tables(encoder, ["lamp"], ["click"])
