@@ -1,7 +1,8 @@
 """Random mutants of ``stream/``: how many of them do the quick tests notice?
 
 ``make mutants SEED=7`` draws 50 places in ``stream/`` at which one of four small changes can be
-made, makes each of them in a copy of the tree, and runs the quick tests that reach the place:
+made, makes each of them in a copy of the tree, and runs the quick tests that reach the place
+(those of the model and of benchmarks left out):
 
 - a comparison is turned: ``<`` is ``>=``, ``==`` is ``!=``, ``in`` is ``not in``;
 - a number is moved by one, up;
