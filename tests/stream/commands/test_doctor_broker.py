@@ -80,7 +80,8 @@ class Consumer(Client):
         self._paused: set[TopicPartition] = set()
 
     def _log(self, tp: TopicPartition) -> Log:
-        return self._broker.logs[tp.partition]
+        log: Log = self._broker.logs[tp.partition]
+        return log
 
     def assign(self, partitions: Sequence[TopicPartition]) -> None:
         self._positions = {tp: self._log(tp).start for tp in partitions}
