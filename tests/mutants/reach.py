@@ -63,8 +63,8 @@ def _trace(tree: Path, tests: str) -> Reach:
             [*QUICK, tests],
             environment={
                 "PYTHONPATH": f"{tree}:{tree / TRACER}",
-                "LATELY_TRACE_FOLDER": f"{tree}/stream/",
-                "LATELY_TRACE_FILE": str(log),
+                "TRACED_FOLDER": f"{tree}/stream/",
+                "TRACED_TO": str(log),
             },
         )
         seconds = time.monotonic() - begin_s

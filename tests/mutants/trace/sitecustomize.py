@@ -9,8 +9,9 @@ import sys
 import threading
 from types import CodeType, FrameType
 
-FOLDER = os.environ["LATELY_TRACE_FOLDER"]
-FILE = os.open(os.environ["LATELY_TRACE_FILE"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+# Not named as settings are: the demo takes those out of the environment of its worker.
+FOLDER = os.environ["TRACED_FOLDER"]
+FILE = os.open(os.environ["TRACED_TO"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
 # By identity, as a code object is slow to hash; it is kept, or its identity might be given again.
 seen: dict[int, CodeType] = {}
 
