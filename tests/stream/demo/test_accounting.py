@@ -1,0 +1,119 @@
+"""The demo's accounts: an event that the broker did not take, and what ends a run early."""
+
+import asyncio
+from collections.abc import Coroutine
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from aiokafka.errors import KafkaConnectionError
+
+from stream.demo.demo import Demo, Options
+from stream.demo.tally import Tally
+from stream.errors import BrokerError, LatelyError
+
+
+class Producer:
+    """Answers each record as the test says: with an offset, an error, or by breaking off."""
+
+    def __init__(self, *answers: int | Exception | None) -> None:
+        self._answers = list(answers)
+        self.sent: list[tuple[bytes, bytes]] = []
+
+    async def send(self, topic: str, value: bytes, *, key: bytes) -> "asyncio.Future[Any]":
+        self.sent.append((key, value))
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        match self._answers.pop(0):
+            case int(offset):
+                future.set_result(SimpleNamespace(offset=offset))
+            case None:
+                future.cancel()
+            case error:
+                assert isinstance(error, Exception)
+                future.set_exception(error)
+        return future
+
+
+def demo(producer: Producer | None = None, exit_code: int | None = None) -> Demo:
+    """A demo after its start, with a worker that runs or has ended."""
+    here = Demo(Options(scorer="null"))
+    here._tally = Tally()
+    here._settings = SimpleNamespace(events_topic="events")  # type: ignore[assignment]
+    here._producer = producer
+    here._worker = SimpleNamespace(  # type: ignore[assignment]
+        exit_code=exit_code, last_words=lambda: "out of memory"
+    )
+    return here
+
+
+def run(work: Coroutine[Any, Any, None]) -> None:
+    asyncio.run(work)
+
+
+@pytest.mark.parametrize("answer", [KafkaConnectionError("closed"), None])
+def test_an_event_that_the_broker_did_not_take_stays_without_a_score(
+    answer: Exception | None,
+) -> None:
+    async def scenario() -> None:
+        here = demo(Producer(0, answer))
+        for item in ("i1", "i2"):
+            await here._send({"user_id": "u1", "item_id": item, "action": "click", "ts": 1})
+        await asyncio.sleep(0)
+        score = {"as_of": {"offset": 9}, "items": []}
+        here._tally.scored("u1", score, now_s=1.0)
+
+        assert (here._tally.events, here._tally.unscored) == (2, 1)
+
+    run(scenario())
+
+
+def test_an_event_is_sent_under_its_shopper_and_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario() -> None:
+        producer = Producer(0)
+        here = demo(producer)
+        await here._send({"user_id": "u1", "item_id": "i1", "action": "click", "ts": 1})
+        here._stage.wants("u1", {"items": []})
+
+        assert producer.sent == [
+            (b"u1", b'{"user_id":"u1","item_id":"i1","action":"click","ts":1}')
+        ]
+        ((user, doings, _),) = here._stage.shoppers(0.0)
+        assert (user, doings[0].item, doings[0].action) == ("u1", "i1", "click")
+
+    run(scenario())
+
+
+def test_a_worker_that_ends_ends_the_demo_with_its_last_words() -> None:
+    async def scenario() -> None:
+        here = demo(exit_code=3)
+        here._tally.sent({"user_id": "u1", "item_id": "i1", "action": "click"}, now_s=0.0)
+        await here._until_scored(60.0)
+
+    with pytest.raises(LatelyError, match="ended with exit code 3: out of memory"):
+        run(scenario())
+
+
+def test_a_reader_of_scores_that_fails_ends_the_demo_too() -> None:
+    async def scenario() -> None:
+        async def fail() -> None:
+            raise BrokerError("gone")
+
+        here = demo()
+        here._reading = asyncio.create_task(fail())
+        here._tally.sent({"user_id": "u1", "item_id": "i1", "action": "click"}, now_s=0.0)
+        await here._until_scored(60.0)
+
+    with pytest.raises(BrokerError, match="gone"):
+        run(scenario())
+
+
+def test_scores_that_do_not_come_are_waited_for_only_so_long() -> None:
+    async def scenario() -> None:
+        here = demo()
+        here._reading = asyncio.create_task(asyncio.Event().wait())  # type: ignore[arg-type]
+        here._tally.sent({"user_id": "u1", "item_id": "i1", "action": "click"}, now_s=0.0)
+        await here._until_scored(0.01)
+
+        assert here._tally.unscored == 1
+
+    run(scenario())
