@@ -1,6 +1,7 @@
 """The demo's accounts: an event that the broker did not take, and what ends a run early."""
 
 import asyncio
+import time
 from collections.abc import Coroutine
 from types import SimpleNamespace
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 from aiokafka.errors import KafkaConnectionError
 
+from stream.demo import demo as module
 from stream.demo.demo import Demo, Options
 from stream.demo.tally import Tally
 from stream.errors import BrokerError, LatelyError
@@ -117,3 +119,60 @@ def test_scores_that_do_not_come_are_waited_for_only_so_long() -> None:
         assert here._tally.unscored == 1
 
     run(scenario())
+
+
+async def opened(here: Demo, *times_ms: int) -> list[int]:
+    """Let a demo live on events of these times; give how many were sent, look by look."""
+    here._events = iter(
+        [{"user_id": "u1", "item_id": "i1", "action": "click", "ts": ts} for ts in times_ms]
+    )
+    here._reading = asyncio.create_task(asyncio.Event().wait())  # type: ignore[arg-type]
+    await here._live()
+    return [here._tally.events, here._tally.history]
+
+
+def test_a_demo_lives_for_its_seconds_and_sends_what_is_due_in_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "LOOK_S", 0.01)
+
+    async def scenario() -> None:
+        here = demo(Producer(0, 1, 2))
+        here._options = Options(seconds=0.2, scorer="null")
+        began_s = time.monotonic()
+        # The first two are due at once, the third after an hour.
+        sent = await opened(here, 5_000, 5_000, 3_605_000)
+
+        assert sent == [2, 0]
+        assert time.monotonic() - began_s >= 0.2
+
+    run(scenario())
+
+
+def test_a_demo_without_seconds_lives_until_it_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LOOK_S", 0.01)
+
+    async def scenario() -> None:
+        here = demo(Producer())
+        living = asyncio.create_task(opened(here, *[]))
+        done, _ = await asyncio.wait({living}, timeout=0.1)
+        assert not done
+        here._stop.set()
+
+        assert await living == [0, 0]
+
+    run(scenario())
+
+
+def test_an_event_that_cannot_be_sent_ends_the_demo(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LOOK_S", 0.01)
+
+    class Closed(Producer):
+        async def send(self, topic: str, value: bytes, *, key: bytes) -> "asyncio.Future[Any]":
+            raise KafkaConnectionError("closed")
+
+    async def scenario() -> None:
+        await opened(demo(Closed()), 5_000)
+
+    with pytest.raises(KafkaConnectionError, match="closed"):
+        run(scenario())
