@@ -383,3 +383,27 @@ def test_a_topic_that_is_missing_fails_with_its_fix_and_is_not_read(shop: Shop) 
     assert settings.scores_topic in missing and "lately topics --create" in missing
     (access,) = (line for line in lines if "can read" in line)
     assert settings.scores_topic not in access
+
+
+@pytest.mark.parametrize(
+    ("fetch", "kafka"),
+    [
+        # The first version of Kafka with that version of Fetch, by its protocol's history.
+        (19, "4.1"),
+        (18, "4.1"),
+        (17, "3.9"),
+        (16, "3.7"),
+        (15, "3.5"),
+        (14, "3.1"),  # came together with 15
+        (13, "3.1"),
+        (12, "2.7"),
+        (11, "2.3"),
+        (10, "an old Kafka"),
+    ],
+)
+def test_a_kafka_is_known_by_how_far_its_fetch_goes(fetch: int, kafka: str) -> None:
+    assert kafka in doctor_broker.kafka_of({0: 99, 1: fetch})
+
+
+def test_a_broker_without_a_fetch_is_an_old_one() -> None:
+    assert "an old Kafka (1 APIs, Fetch up to version 0)" in doctor_broker.kafka_of({0: 9})

@@ -1,6 +1,7 @@
 """A broker that does not let us in: whatever the command, one line says why and what to set."""
 
 import asyncio
+import logging
 import socket
 import ssl
 import threading
@@ -28,7 +29,9 @@ HOST_MISMATCH, IP_MISMATCH, SELF_SIGNED = 62, 64, 18  # of OpenSSL
 
 @pytest.fixture
 def lately(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
 ) -> Callable[..., Said]:
     """Give the function that runs a command with settings, at an address where no Kafka is."""
     for name in WorkerSettings.model_fields:
@@ -38,8 +41,11 @@ def lately(
     def run(*words: str, **settings: str) -> Said:
         for name, value in settings.items():
             monkeypatch.setenv(f"LATELY_{name.upper()}", value)
+        logging.getLogger("aiokafka").setLevel(logging.NOTSET)  # a command before may have set it
         said = shop.lately(*words)
         assert (said.code, said.out, said.err.count("\n")) == (1, "", 1)
+        # Nor does the client log what went wrong, again and again: our line says the same.
+        assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
         return said
 
     return run
