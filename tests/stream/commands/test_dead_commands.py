@@ -82,6 +82,20 @@ def test_a_list_may_be_of_one_reason_and_as_short_as_one_likes(shop: Shop) -> No
     assert "newest" not in none.out
 
 
+def test_an_age_is_in_the_largest_unit_that_fits(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ages_s = {0: "0 s", 59: "59 s", 60: "1 min", 3_599: "59 min", 3_600: "1 h"}
+    ages_s |= {86_399: "23 h", 86_400: "1 d", 2 * 86_400 - 1: "1 d"}
+    now_ns = time.time_ns()
+    monkeypatch.setattr(time, "time_ns", lambda: now_ns)
+    write(shop, *(letter(shop, "bad_time", FakeMessage(b"x"), age_s=age_s) for age_s in ages_s))
+
+    rows = shop.lately("dead", "list").out.splitlines()[-len(ages_s) :]
+
+    assert [" ".join(row.split()[2:4]) for row in rows] == list(ages_s.values())
+
+
 def test_where_nothing_is_dead_the_list_is_one_line(shop: Shop) -> None:
     shop.create()
 
