@@ -60,5 +60,5 @@ def run_pytest(
         pytest.communicate()
         return Result(TIMED_OUT, [], f"no end within {timeout_s:.0f} s")
     lines = out.splitlines() or err.splitlines()
-    failed = [line for line in lines if line.startswith(("FAILED", "ERROR"))]
+    failed = [line for line in lines if line.startswith(("FAILED tests/", "ERROR tests/"))]
     return Result(pytest.returncode, failed, lines[-1] if lines else "")

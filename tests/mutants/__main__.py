@@ -13,12 +13,12 @@ from model.progress import progress
 from tests.mutants.mutant import Mutant, mutants
 from tests.mutants.reach import (
     AT_ONCE,
+    BaselineError,
     Reach,
-    TestsFailError,
+    files_that_run,
     find_reach,
     quick_tests,
     run_quick,
-    tests_of,
 )
 from tests.tree_copy import TIMED_OUT, copy_tree
 
@@ -40,7 +40,7 @@ def draw(tree: Path, seed: int, count: int) -> list[Mutant]:
 
 def noticed_by(mutant: Mutant, tree: Path, reaches: list[Reach], seed: int) -> str:
     """Run the tests that reach a mutant; say what fails, or nothing when all of them pass."""
-    chosen = tests_of(mutant, reaches)
+    chosen = files_that_run(mutant, reaches)
     if not chosen:
         return ""
     with TemporaryDirectory(prefix="lately-mutant-") as folder:
@@ -62,7 +62,7 @@ def describe(mutant: Mutant, tree: Path, noticed: str, reaches: list[Reach]) -> 
     place = f"{mutant.file}:{mutant.line(source)} {mutant.kind}"
     if noticed:
         return f"noticed  {place}: {noticed}"
-    files = len(tests_of(mutant, reaches))
+    files = len(files_that_run(mutant, reaches))
     return "\n    ".join([f"LIVES    {place}, run by {files} test files", *mutant.diff(source)])
 
 
@@ -77,7 +77,7 @@ def main(
         try:
             with progress("tests traced", len(quick_tests(tree))) as tell:
                 reaches = find_reach(tree, tell)
-        except TestsFailError as error:
+        except BaselineError as error:
             typer.echo(error, err=True)
             raise typer.Exit(1) from None
         drawn = draw(tree, seed, count)

@@ -27,7 +27,7 @@ class Reach:
     seconds: float
 
 
-class TestsFailError(Exception):
+class BaselineError(Exception):
     """A test fails on the tree as it is, so that its failing says nothing of a mutant."""
 
 
@@ -47,7 +47,7 @@ def quick_tests(tree: Path) -> list[str]:
     return [str(file) for file in files if file.parts[1] not in LEFT_OUT]
 
 
-def tests_of(mutant: Mutant, reaches: Iterable[Reach]) -> list[Reach]:
+def files_that_run(mutant: Mutant, reaches: Iterable[Reach]) -> list[Reach]:
     """Those that run the mutant's function, the quickest first."""
     function = f"{mutant.file}:{mutant.function}"
     return [reach for reach in reaches if function in reach.functions]
@@ -69,7 +69,7 @@ def _trace(tree: Path, tests: str) -> Reach:
         )
         seconds = time.monotonic() - begin_s
         if result.code not in (0, NONE_CHOSEN):
-            raise TestsFailError(f"{tests} fails on the tree as it is: {result}")
+            raise BaselineError(f"{tests} fails on the tree as it is: {result}")
         functions = {line.removeprefix(f"{tree}/") for line in log.read_text().splitlines()}
     return Reach(tests, frozenset(functions), seconds)
 

@@ -45,6 +45,7 @@ def test_a_row_of_the_table_has_one_category() -> None:
 
     assert (named(text, "i"), named(text, "c")) == (["i0", "i1", "i2"], ["c0"])
     assert "1 score " in text and "here" in text
+    assert text.splitlines()[2].split() == ["user", "wants", "in", "will", "actions", "ago"]
 
 
 def test_a_card_has_the_eight_best_items_and_the_four_best_categories() -> None:

@@ -58,6 +58,8 @@ def test_an_event_that_the_broker_did_not_take_stays_without_a_score(
 ) -> None:
     async def scenario() -> None:
         here = demo(Producer(0, answer))
+        lost: list[dict[str, Any]] = []  # what asyncio would complain of at the terminal
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: lost.append(context))
         for item in ("i1", "i2"):
             await here._send({"user_id": "u1", "item_id": item, "action": "click", "ts": 1})
         await asyncio.sleep(0)
@@ -65,6 +67,7 @@ def test_an_event_that_the_broker_did_not_take_stays_without_a_score(
         here._tally.scored("u1", score, now_s=1.0)
 
         assert (here._tally.events, here._tally.unscored) == (2, 1)
+        assert lost == []
 
     run(scenario())
 
