@@ -1,10 +1,13 @@
 """`lately dead` on a broker: what lies there is counted, shown, and goes back as it was."""
 
+import asyncio
 import json
 import time
 from typing import Any
 
 import pytest
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import MessageSizeTooLargeError
 
 from stream.events import DeadLetter
 from stream.kafka.producer import dead_letter_record
@@ -218,6 +221,24 @@ def test_a_place_without_a_letter_sends_none_of_the_others(shop: Shop) -> None:
     assert said.code == 1 and "no letter lies at 0:7" in said.err
     shop.write(shop.settings.events_topic, Record(None, b"the first"))
     assert [r.value for r in shop.read(shop.settings.events_topic, 1)] == [b"the first"]
+
+
+def test_what_the_broker_does_not_take_is_not_said_to_be_replayed(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(shop, letter(shop, "bad_time", FakeMessage(b"{}")))
+
+    async def refuse(*arguments: Any, **options: Any) -> "asyncio.Future[Any]":
+        refused: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        refused.set_exception(MessageSizeTooLargeError("too large"))
+        return refused
+
+    monkeypatch.setattr(AIOKafkaProducer, "send_batch", refuse)
+
+    said = shop.lately("dead", "replay", "--all")
+
+    assert (said.code, said.out, said.err.count("\n")) == (1, "", 1)
+    assert "too large" in said.err
 
 
 def test_a_dry_run_sends_nothing_and_says_what_it_would(shop: Shop) -> None:

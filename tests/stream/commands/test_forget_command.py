@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiokafka import AIOKafkaConsumer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.errors import MessageSizeTooLargeError
 
 from tests.oracle.hashing import partition_of
 from tests.stream.commands.shop import PARTITIONS, Record, Shop, write
@@ -193,3 +194,21 @@ def test_without_a_topic_of_receipts_nothing_is_sent(shop: Shop) -> None:
     assert "--receipts-topic" in said.err
     shop.write(shop.settings.events_topic, Record(None, b"the first"))
     assert [r.value for r in shop.read(shop.settings.events_topic, 1)] == [b"the first"]
+
+
+def test_an_event_that_the_broker_does_not_take_is_not_said_to_be_sent(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.create()
+
+    async def refuse(*arguments: Any, **options: Any) -> "asyncio.Future[Any]":
+        refused: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        refused.set_exception(MessageSizeTooLargeError("too large"))
+        return refused
+
+    monkeypatch.setattr(AIOKafkaProducer, "send", refuse)
+
+    said = shop.lately("forget", "ann", "--no-wait")
+
+    assert (said.code, said.out, said.err.count("\n")) == (1, "", 1)
+    assert "too large" in said.err and "ann" not in said.err

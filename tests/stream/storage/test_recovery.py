@@ -550,21 +550,3 @@ def test_wherever_the_disk_stopped_it_ends_where_the_log_does(
         assert dict(store.users(0)) == {k: v for k, v in dict(log).items() if v is not None}
         assert store.changelog_offset(0) == (len(log) - 1 if log else None)
         store.close_all()
-
-
-def test_each_recovery_is_timed_once_and_its_consumer_is_stopped(
-    store: StateStore, changelog: Changelog
-) -> None:
-    changelog.write(0, Change(0, b"u1", state(1)))
-
-    (took_s,) = recover(store, 0)
-
-    assert 0 <= took_s < 60
-    assert FakeConsumer.stopped == 1
-
-
-def test_nothing_to_recover_asks_no_broker_and_is_timed_as_well(
-    store: StateStore, changelog: Changelog
-) -> None:
-    assert len(recover(store)) == 1
-    assert (changelog.reads, FakeConsumer.stopped) == ([], 0)
