@@ -1,6 +1,7 @@
 """The demo's accounts: an event that the broker did not take, and what ends a run early."""
 
 import asyncio
+import io
 import time
 from collections.abc import Coroutine
 from types import SimpleNamespace
@@ -8,10 +9,12 @@ from typing import Any
 
 import pytest
 from aiokafka.errors import KafkaConnectionError
+from rich.console import Console
 
 from stream.demo import demo as module
 from stream.demo.demo import Demo, Options
 from stream.demo.tally import Tally
+from stream.demo.view import Screen
 from stream.errors import BrokerError, LatelyError
 
 
@@ -142,12 +145,15 @@ def test_a_demo_lives_for_its_seconds_and_sends_what_is_due_in_them(
     async def scenario() -> None:
         here = demo(Producer(0, 1, 2))
         here._options = Options(seconds=0.2, scorer="null")
+        console = Console(file=io.StringIO(), record=True)
+        here._screen = Screen({}, console)
         began_s = time.monotonic()
         # The first two are due at once, the third after an hour.
         sent = await opened(here, 5_000, 5_000, 3_605_000)
 
         assert sent == [2, 0]
         assert time.monotonic() - began_s >= 0.2
+        assert " events " in console.export_text()  # somebody looks on meanwhile
 
     run(scenario())
 
