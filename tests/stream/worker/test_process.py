@@ -1,0 +1,97 @@
+"""How a worker's process ends: with which exit code, and which one line."""
+
+import asyncio
+import gc
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from aiokafka.errors import GroupAuthorizationFailedError, KafkaConnectionError
+
+from model.errors import ArtifactError
+from stream.errors import BrokerError, LatelyError, SettingsError
+from stream.settings import WorkerSettings
+from stream.worker import process
+
+SETTINGS = WorkerSettings.model_construct()
+
+
+@pytest.fixture(autouse=True)
+def _garbage_collection_as_it_was() -> Iterator[None]:
+    threshold = gc.get_threshold()
+    yield
+    gc.set_threshold(*threshold)
+
+
+def exit_code(monkeypatch: pytest.MonkeyPatch, ends_of: BaseException | None) -> int:
+    """Run a worker that ends of this, or of nothing."""
+
+    class Worker:
+        def __init__(self, settings: WorkerSettings) -> None:
+            assert settings is SETTINGS
+
+        async def run(self) -> None:
+            await asyncio.sleep(0)
+            if ends_of is not None:
+                raise ends_of
+
+    def end(code: int) -> None:
+        raise SystemExit(code)
+
+    monkeypatch.setattr(process, "Worker", Worker)
+    monkeypatch.setattr(os, "_exit", end)
+    with pytest.raises(SystemExit) as caught:
+        process.run(SETTINGS)
+    assert isinstance(caught.value.code, int)
+    return caught.value.code
+
+
+def test_a_worker_that_is_stopped_ends_well_and_says_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert exit_code(monkeypatch, None) == 0
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "line"),
+    [
+        (SettingsError("http: taken"), 2, "http: taken"),  # for whoever starts it to mend
+        (BrokerError("gone"), 1, "gone"),
+        (LatelyError("of ours"), 1, "of ours"),
+        (ArtifactError("the model is cut"), 1, "the model is cut"),
+        (GroupAuthorizationFailedError("shop"), 1, "on the group shop; give our user the rights"),
+    ],
+)
+def test_what_it_ends_of_is_one_line_and_its_exit_code(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    error: Exception,
+    code: int,
+    line: str,
+) -> None:
+    assert exit_code(monkeypatch, error) == code
+    said = capsys.readouterr().err
+    assert said.startswith("lately: ") and said.count("\n") == 1
+    assert line in said
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (ValueError("user u1 wants i9"), "ValueError at "),  # its text may name a shopper
+        (KafkaConnectionError("closed"), "closed"),
+    ],
+)
+def test_a_defect_ends_it_with_its_place_and_names_no_shopper(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    error: Exception,
+    words: str,
+) -> None:
+    assert exit_code(monkeypatch, error) == 1
+
+    said: Any = capsys.readouterr().err.splitlines()[-1]
+    assert words in said and "this is a defect" in said
+    assert "u1" not in said
