@@ -18,6 +18,7 @@ from aiokafka.errors import (
 
 from stream.commands import doctor_broker
 from stream.commands.doctor_machine import Check
+from stream.kafka import protocol
 from stream.kafka.topic_checks import Finding
 from stream.settings import KafkaSettings
 from tests.stream.commands.shop import Shop
@@ -184,7 +185,7 @@ def look(monkeypatch: pytest.MonkeyPatch) -> Any:
         monkeypatch.setattr(time, "time_ns", lambda: NOW_MS * 1_000_000)
         monkeypatch.setattr(doctor_broker, "check_topics", check_topics)
         monkeypatch.setattr(doctor_broker, "AIOKafkaConsumer", lambda **options: Consumer(broker))
-        monkeypatch.setattr(doctor_broker, "AIOKafkaProducer", lambda **options: Producer(broker))
+        monkeypatch.setattr(protocol, "AIOKafkaProducer", lambda **options: Producer(broker))
         monkeypatch.setattr(doctor_broker, "AIOKafkaAdminClient", lambda **options: Admin(broker))
         found: dict[str, list[Check]] = {}
         for check in asyncio.run(checks()):

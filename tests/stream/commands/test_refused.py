@@ -19,7 +19,7 @@ from aiokafka.errors import (
     UnsupportedSaslMechanismError,
 )
 
-from stream.kafka import connection_errors
+from stream.kafka import protocol
 from stream.settings import WorkerSettings
 from tests.stream.commands.shop import Said, Shop
 
@@ -67,7 +67,7 @@ def ends_in(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], list[str]]:
         async def answered() -> Any:
             return SimpleNamespace(brokers=outcome)
 
-        monkeypatch.setattr(connection_errors, "create_conn", create_conn)
+        monkeypatch.setattr(protocol, "create_conn", create_conn)
         return asked
 
     return arrange
@@ -96,8 +96,8 @@ USER = {"security_protocol": "SASL_PLAINTEXT", "sasl_username": "u", "sasl_passw
         (untrusted(SELF_SIGNED), "is not trusted (as OpenSSL says it); set LATELY_SSL_CA_FILE"),
         (no_tls(), "no TLS with the broker (WRONG_VERSION_NUMBER); check LATELY_SECURITY_PROTOCOL"),
         (SaslAuthenticationFailed(), "refuses our user and password by PLAIN"),
-        (IllegalSaslStateError(), "takes no SASL at this port; set LATELY_SECURITY_PROTOCOL"),
-        (UnsupportedSaslMechanismError(), "does not take PLAIN; set LATELY_SASL_MECHANISM"),
+        (IllegalSaslStateError(), "does not use SASL on this port; set LATELY_SECURITY_PROTOCOL"),
+        (UnsupportedSaslMechanismError(), "does not support PLAIN; set LATELY_SASL_MECHANISM"),
     ],
 )
 @pytest.mark.parametrize(
@@ -222,7 +222,7 @@ def test_what_is_no_kafka_of_that_protocol_is_told_from_one_that_is_away(
 def test_a_start_waits_for_a_broker_that_starts_beside_it_but_not_for_ever(
     lately: Callable[..., Said], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("stream.kafka.topics.PATIENCE_S", 0.5)
+    monkeypatch.setattr("stream.kafka.topics.TIMEOUT_S", 0.5)
 
     said = lately("topics")
 
@@ -236,7 +236,7 @@ def test_a_broker_that_never_answers_is_not_waited_for(
     async def create_conn(host: str, port: int, **options: Any) -> None:
         await asyncio.Event().wait()
 
-    monkeypatch.setattr(connection_errors, "create_conn", create_conn)
-    monkeypatch.setattr(connection_errors, "PATIENCE_S", 0.05)
+    monkeypatch.setattr(protocol, "create_conn", create_conn)
+    monkeypatch.setattr(protocol, "PROBE_TIMEOUT_S", 0.05)
 
     assert "is it running?" in lately("dead", "list").err

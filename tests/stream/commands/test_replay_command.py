@@ -88,7 +88,7 @@ def test_ctrl_c_ends_it_in_one_line(shop: Shop, log: Path, monkeypatch: pytest.M
     said = shop.lately("replay", str(log), "--speed", "max")
 
     assert (said.code, said.out) == (1, "")
-    assert re.fullmatch(r"lately: stopped before all was sent.*\n", said.err)
+    assert re.fullmatch(r"lately: stopped before every event was sent.*\n", said.err)
 
 
 @pytest.mark.parametrize("speed", ["-1", "fast"])

@@ -46,7 +46,7 @@ def demo(producer: Producer | None = None, exit_code: int | None = None) -> Demo
     here._settings = SimpleNamespace(events_topic="events")  # type: ignore[assignment]
     here._producer = producer
     here._worker = SimpleNamespace(  # type: ignore[assignment]
-        exit_code=exit_code, last_words=lambda: "out of memory"
+        exit_code=exit_code, last_lines=lambda: "out of memory"
     )
     return here
 
@@ -67,7 +67,7 @@ def test_an_event_that_the_broker_did_not_take_stays_without_a_score(
             await here._send({"user_id": "u1", "item_id": item, "action": "click", "ts": 1})
         await asyncio.sleep(0)
         score = {"as_of": {"offset": 9}, "items": []}
-        here._tally.scored("u1", score, now_s=1.0)
+        here._tally.score_received("u1", score, now_s=1.0)
 
         assert (here._tally.events, here._tally.unscored) == (2, 1)
         assert lost == []
@@ -80,13 +80,13 @@ def test_an_event_is_sent_under_its_shopper_and_shown(monkeypatch: pytest.Monkey
         producer = Producer(0)
         here = demo(producer)
         await here._send({"user_id": "u1", "item_id": "i1", "action": "click", "ts": 1})
-        here._stage.add_score("u1", {"items": []})
+        here._shoppers.add_score("u1", {"items": []})
 
         assert producer.sent == [
             (b"u1", b'{"user_id":"u1","item_id":"i1","action":"click","ts":1}')
         ]
-        ((user, doings, _),) = here._stage.rows(0.0)
-        assert (user, doings[0].item, doings[0].action) == ("u1", "i1", "click")
+        ((user, doings, _),) = here._shoppers.rows(0.0)
+        assert (user, doings[0].item, doings[0].name) == ("u1", "i1", "click")
 
     run(scenario())
 
@@ -94,7 +94,7 @@ def test_an_event_is_sent_under_its_shopper_and_shown(monkeypatch: pytest.Monkey
 def test_a_worker_that_ends_ends_the_demo_with_its_last_words() -> None:
     async def scenario() -> None:
         here = demo(exit_code=3)
-        here._tally.sent({"user_id": "u1", "item_id": "i1", "action": "click"}, now_s=0.0)
+        here._tally.event_sent({"user_id": "u1", "item_id": "i1", "action": "click"}, now_s=0.0)
         await here._until_scored(60.0)
 
     with pytest.raises(LatelyError, match="ended with exit code 3: out of memory"):
@@ -108,7 +108,7 @@ def test_a_reader_of_scores_that_fails_ends_the_demo_too() -> None:
 
         here = demo()
         here._reading = asyncio.create_task(fail())
-        here._tally.sent({"user_id": "u1", "item_id": "i1", "action": "click"}, now_s=0.0)
+        here._tally.event_sent({"user_id": "u1", "item_id": "i1", "action": "click"}, now_s=0.0)
         await here._until_scored(60.0)
 
     with pytest.raises(BrokerError, match="gone"):
@@ -119,7 +119,7 @@ def test_scores_that_do_not_come_are_waited_for_only_so_long() -> None:
     async def scenario() -> None:
         here = demo()
         here._reading = asyncio.create_task(asyncio.Event().wait())  # type: ignore[arg-type]
-        here._tally.sent({"user_id": "u1", "item_id": "i1", "action": "click"}, now_s=0.0)
+        here._tally.event_sent({"user_id": "u1", "item_id": "i1", "action": "click"}, now_s=0.0)
         await here._until_scored(0.01)
 
         assert here._tally.unscored == 1
@@ -140,7 +140,7 @@ async def opened(here: Demo, *times_ms: int) -> list[int]:
 def test_a_demo_lives_for_its_seconds_and_sends_what_is_due_in_them(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(module, "LOOK_S", 0.01)
+    monkeypatch.setattr(module, "REFRESH_S", 0.01)
 
     async def scenario() -> None:
         here = demo(Producer(0, 1, 2))
@@ -159,7 +159,7 @@ def test_a_demo_lives_for_its_seconds_and_sends_what_is_due_in_them(
 
 
 def test_a_demo_without_seconds_lives_until_it_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "LOOK_S", 0.01)
+    monkeypatch.setattr(module, "REFRESH_S", 0.01)
 
     async def scenario() -> None:
         here = demo(Producer())
@@ -174,7 +174,7 @@ def test_a_demo_without_seconds_lives_until_it_is_stopped(monkeypatch: pytest.Mo
 
 
 def test_an_event_that_cannot_be_sent_ends_the_demo(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "LOOK_S", 0.01)
+    monkeypatch.setattr(module, "REFRESH_S", 0.01)
 
     class Closed(Producer):
         async def send(self, topic: str, value: bytes, *, key: bytes) -> "asyncio.Future[Any]":

@@ -83,7 +83,7 @@ def test_a_step_that_fails_is_not_ticked_off() -> None:
     ],
 )
 def test_there_are_as_many_shoppers_as_the_terminal_has_room_for(height: int, places: int) -> None:
-    assert screen(height=height)[0].places == places
+    assert screen(height=height)[0].shopper_count == places
 
 
 def test_away_from_a_terminal_the_figures_are_a_line_every_two_seconds(
@@ -148,7 +148,7 @@ def test_without_a_score_there_is_no_time_to_show() -> None:
 
 
 def test_a_shopper_is_shown_with_the_last_three_doings_and_the_first_three_wishes() -> None:
-    stage = VisibleShoppers(places=1)
+    stage = VisibleShoppers(1)
     for number in range(5):
         stage.add_action("u1", Action("cart", f"i{number}", number == 4, float(number)))
     stage.add_score("u1", score(1, "i5", "i6", "i7", "i8"))

@@ -17,7 +17,7 @@ from aiokafka.errors import (
 
 from stream.errors import BrokerError, TopicsError
 from stream.kafka import topics as module
-from stream.kafka.topics import check, create, require
+from stream.kafka.topics import check_topics, create_topics, ensure_topics
 from stream.settings import KafkaSettings
 
 EVENTS, SCORES, DEAD = "lately.events", "lately.scores", "lately.events.dead"
@@ -110,7 +110,7 @@ class Admin:
 
 @pytest.fixture
 def settings(monkeypatch: pytest.MonkeyPatch) -> KafkaSettings:
-    monkeypatch.setattr(module, "SETTLE_S", 0.0)
+    monkeypatch.setattr(module, "PROPAGATION_S", 0.0)
     return KafkaSettings(bootstrap="127.0.0.1:1")
 
 
@@ -148,7 +148,7 @@ def made_by_us(**changes: Made) -> dict[str, Made]:
 def test_each_topic_is_made_for_what_lies_in_it(settings: KafkaSettings, at: Any) -> None:
     broker = Broker()
 
-    at(broker, create(settings, partitions=2))
+    at(broker, create_topics(settings, partitions=2))
 
     policies = {name: made.config["cleanup.policy"] for name, made in broker.topics.items()}
     assert policies == {
@@ -167,7 +167,7 @@ def test_each_topic_is_made_for_what_lies_in_it(settings: KafkaSettings, at: Any
         RECEIPTS: None,
         CHANGELOG: str(DAY_MS),
     }
-    assert [finding.status for finding in at(broker, check(settings))] == ["PASS"] * 13
+    assert [finding.status for finding in at(broker, check_topics(settings))] == ["PASS"] * 13
 
 
 def test_dead_letters_have_room_for_the_largest_event_and_what_we_add(
@@ -175,7 +175,7 @@ def test_dead_letters_have_room_for_the_largest_event_and_what_we_add(
 ) -> None:
     broker = Broker({EVENTS: Made(2, 1, {"max.message.bytes": "3000000"})})
 
-    at(broker, create(settings))
+    at(broker, create_topics(settings))
 
     assert broker.topics[DEAD].config["max.message.bytes"] == str(3_000_000 + 8_192)
 
@@ -186,7 +186,7 @@ def test_there_are_as_many_copies_as_brokers_but_no_more_than_three(
 ) -> None:
     broker = Broker(brokers=brokers)
 
-    at(broker, create(settings, partitions=1))
+    at(broker, create_topics(settings, partitions=1))
 
     assert {made.replication for made in broker.topics.values()} == {replication}
 
@@ -194,7 +194,7 @@ def test_there_are_as_many_copies_as_brokers_but_no_more_than_three(
 def test_copies_may_be_asked_for(settings: KafkaSettings, at: Any) -> None:
     broker = Broker(brokers=5)
 
-    at(broker, create(settings, partitions=1, replication=2))
+    at(broker, create_topics(settings, partitions=1, replication=2))
 
     assert {made.replication for made in broker.topics.values()} == {2}
 
@@ -202,7 +202,7 @@ def test_copies_may_be_asked_for(settings: KafkaSettings, at: Any) -> None:
 def test_the_others_are_as_wide_as_the_events(settings: KafkaSettings, at: Any) -> None:
     broker = Broker({EVENTS: Made(7, 1, KAFKAS_LIMIT)})
 
-    made = at(broker, create(settings, partitions=7))
+    made = at(broker, create_topics(settings, partitions=7))
 
     assert made == [SCORES, DEAD, RECEIPTS, CHANGELOG]
     assert {made.partitions for made in broker.topics.values()} == {7}
@@ -213,7 +213,7 @@ def test_a_topic_that_somebody_made_meanwhile_is_no_failure(
 ) -> None:
     broker = Broker(refusals={SCORES: (TopicAlreadyExistsError.errno, None)})
 
-    assert SCORES in at(broker, create(settings))
+    assert SCORES in at(broker, create_topics(settings))
 
 
 @pytest.mark.parametrize(
@@ -226,7 +226,7 @@ def test_a_topic_that_the_broker_does_not_make_is_named_with_its_reason(
     broker = Broker(refusals={DEAD: (InvalidReplicationFactorError.errno, why)})
 
     with pytest.raises(TopicsError, match=rf"^{DEAD}: the broker does not create it \({words}\)"):
-        at(broker, create(settings))
+        at(broker, create_topics(settings))
 
 
 # --- looking at them -----------------------------------------------------------------------------
@@ -236,7 +236,7 @@ def test_a_configuration_that_does_not_fit_is_found(settings: KafkaSettings, at:
     delete = {"cleanup.policy": "delete", **KAFKAS_LIMIT}
     broker = Broker(made_by_us(scores=Made(2, 1, delete), dead=Made(2, 1, delete)))
 
-    found = at(broker, check(settings))
+    found = at(broker, check_topics(settings))
 
     assert [(f.topic, f.check, f.status) for f in found if f.status != "PASS"] == [
         (SCORES, "cleanup.policy", "FAIL"),
@@ -249,9 +249,9 @@ def test_a_worker_starts_with_a_warning_but_not_with_a_failure(
 ) -> None:
     delete = {"cleanup.policy": "delete", **KAFKAS_LIMIT}
 
-    required = at(Broker(made_by_us(dead=Made(2, 1, delete))), require(settings))
+    required = at(Broker(made_by_us(dead=Made(2, 1, delete))), ensure_topics(settings))
     with pytest.raises(TopicsError) as refusal:
-        at(Broker(made_by_us(scores=Made(2, 1, delete))), require(settings))
+        at(Broker(made_by_us(scores=Made(2, 1, delete))), ensure_topics(settings))
 
     assert required.partitions == 2
     assert [record.levelname for record in caplog.records] == ["WARNING"]
@@ -265,10 +265,10 @@ def test_a_worker_knows_how_long_its_changelog_remembers_who_was_deleted(
     compact = {"cleanup.policy": "compact", **KAFKAS_LIMIT}
     week = Made(2, 1, compact | {"delete.retention.ms": str(7 * DAY_MS)})
     topics = made_by_us()
-    told = at(Broker(topics | {CHANGELOG: week}), require(settings))
-    not_told = at(Broker(topics), require(settings))
+    told = at(Broker(topics | {CHANGELOG: week}), ensure_topics(settings))
+    not_told = at(Broker(topics), ensure_topics(settings))
     del topics[CHANGELOG]
-    new = at(Broker(topics), require(settings))
+    new = at(Broker(topics), ensure_topics(settings))
 
     assert told.tombstones_ms == 7 * DAY_MS
     assert (not_told.tombstones_ms, new.tombstones_ms) == (DAY_MS, DAY_MS)  # Kafka's default
@@ -279,7 +279,7 @@ def test_a_worker_makes_its_changelog_and_nothing_else(settings: KafkaSettings, 
     del topics[CHANGELOG]
     broker = Broker(topics, brokers=2)
 
-    at(broker, require(settings))
+    at(broker, ensure_topics(settings))
 
     changelog = broker.topics[CHANGELOG]
     assert (changelog.partitions, changelog.replication) == (2, 2)
@@ -289,7 +289,7 @@ def test_a_worker_makes_its_changelog_and_nothing_else(settings: KafkaSettings, 
 def test_a_topic_made_a_moment_ago_may_be_shown_late(settings: KafkaSettings, at: Any) -> None:
     broker = Broker(made_by_us(), late=[SCORES])
 
-    assert at(broker, require(settings)).partitions == 2
+    assert at(broker, ensure_topics(settings)).partitions == 2
 
 
 # --- refusals ------------------------------------------------------------------------------------
@@ -305,9 +305,9 @@ def test_a_group_that_is_not_ours_ends_the_start_where_a_broker_knows_who_we_are
     def broker() -> Broker:
         return Broker(made_by_us(), group_error=GroupAuthorizationFailedError("of aiokafka"))
 
-    assert at(broker(), require(settings)).partitions == 2  # PLAINTEXT: there are no rights
-    with pytest.raises(BrokerError, match="on the group lately; give our user the rights"):
-        at(broker(), require(sasl()))
+    assert at(broker(), ensure_topics(settings)).partitions == 2  # PLAINTEXT: there are no rights
+    with pytest.raises(BrokerError, match="to the group lately; give our user the rights"):
+        at(broker(), ensure_topics(sasl()))
 
 
 def test_a_coordinator_that_is_starting_does_not_end_the_start(
@@ -315,13 +315,16 @@ def test_a_coordinator_that_is_starting_does_not_end_the_start(
 ) -> None:
     broker = Broker(made_by_us(), group_error=KafkaConnectionError("closed"))
 
-    assert at(broker, require(sasl())).partitions == 2
+    assert at(broker, ensure_topics(sasl())).partitions == 2
 
 
 @pytest.mark.parametrize(
     ("error", "words"),
     [
-        (ClusterAuthorizationFailedError("kafka-cluster"), "denies us something on the cluster"),
+        (
+            ClusterAuthorizationFailedError("kafka-cluster"),
+            "denies us access to the cluster kafka-cluster",
+        ),
         (KafkaConnectionError("closed"), r"the broker broke off \(KafkaConnectionError"),
     ],
 )
@@ -329,6 +332,6 @@ def test_what_ends_the_look_is_one_line_with_the_brokers_address(
     settings: KafkaSettings, at: Any, error: KafkaError, words: str
 ) -> None:
     with pytest.raises(BrokerError, match=rf"^127.0.0.1:1: .*{words}") as refusal:
-        at(Broker(error=error), check(settings))
+        at(Broker(error=error), check_topics(settings))
 
     assert "\n" not in str(refusal.value)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import pytest
 from aiokafka import TopicPartition
 
-from stream.kafka.command_clients import PATIENCE_S, TopicReader
+from stream.kafka.command_clients import TIMEOUT_S, TopicReader
 
 TOPIC = "t"
 
@@ -94,7 +94,7 @@ def until_now(consumer: Consumer, *numbers: int) -> list[tuple[int, int]]:
 
 
 def at(consumer: Consumer, number: int, offset: int) -> Any:
-    return asyncio.run(reader(consumer).at(number, offset))
+    return asyncio.run(reader(consumer).record_at(number, offset))
 
 
 def test_everything_is_read_that_a_partition_has_and_of_no_other() -> None:
@@ -162,4 +162,4 @@ def test_a_broker_that_falls_silent_is_waited_for_a_minute(
         begin_s = consumer.now_s
         with pytest.raises(TimeoutError, match="nothing came for 60 s"):
             read()
-        assert PATIENCE_S <= consumer.now_s - begin_s <= PATIENCE_S + 10
+        assert TIMEOUT_S <= consumer.now_s - begin_s <= TIMEOUT_S + 10

@@ -18,11 +18,11 @@ def killed(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     sent: list[int] = []
     monkeypatch.setattr(os, "kill", lambda pid, number: sent.append(number))
     yield sent
-    failpoints._left.clear()
+    failpoints._hits_left.clear()
 
 
 # After the commit comes none: that is not of a batch.
-@pytest.mark.parametrize("place", sorted(set(failpoints.PLACES) - {"committed"}))
+@pytest.mark.parametrize("place", sorted(set(failpoints.NAMES) - {"committed"}))
 def test_a_score_a_dead_letter_and_a_receipt_come_by(
     place: str, killed: list[int], tmp_path: Path
 ) -> None:

@@ -28,8 +28,8 @@ def exit_code(monkeypatch: pytest.MonkeyPatch, ends_of: BaseException | None) ->
     """Run a worker that ends of this, or of nothing."""
 
     class Worker:
-        def __init__(self, settings: WorkerSettings) -> None:
-            assert settings is SETTINGS
+        def __init__(self, wiring: object, drain_timeout_s: float) -> None:
+            assert (wiring, drain_timeout_s) == (("wired", SETTINGS), SETTINGS.drain_timeout_s)
 
         async def run(self) -> None:
             await asyncio.sleep(0)
@@ -39,6 +39,7 @@ def exit_code(monkeypatch: pytest.MonkeyPatch, ends_of: BaseException | None) ->
     def end(code: int) -> None:
         raise SystemExit(code)
 
+    monkeypatch.setattr(process, "Wiring", lambda settings: ("wired", settings))
     monkeypatch.setattr(process, "Worker", Worker)
     monkeypatch.setattr(os, "_exit", end)
     with pytest.raises(SystemExit) as caught:
@@ -61,7 +62,7 @@ def test_a_worker_that_is_stopped_ends_well_and_says_nothing(
         (BrokerError("gone"), 1, "gone"),
         (LatelyError("of ours"), 1, "of ours"),
         (ArtifactError("the model is cut"), 1, "the model is cut"),
-        (GroupAuthorizationFailedError("shop"), 1, "on the group shop; give our user the rights"),
+        (GroupAuthorizationFailedError("shop"), 1, "to the group shop; give our user the rights"),
     ],
 )
 def test_what_it_ends_of_is_one_line_and_its_exit_code(

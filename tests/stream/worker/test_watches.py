@@ -53,7 +53,7 @@ class Partitions(FaustConsumer):
     def __init__(self, committed: dict[int, int], ends: dict[int, int]) -> None:
         self._committed_offsets, self._end_offsets = committed, ends
 
-    def committed(self) -> dict[int, int]:
+    def assigned_offsets(self) -> dict[int, int]:
         return self._committed_offsets
 
     def ends(self) -> dict[int, int]:
@@ -97,7 +97,9 @@ def test_lag_is_counted_from_what_could_be_committed_now(
             await w.feed(click("u1", 0), click("u2", 1))
             await w.acknowledge_all()
             lane = Partitions(committed={1: 4}, ends={0: 5, 1: 9, 7: 3})
-            await rounds.run(lookout.look(w.pipeline, lane), lambda: len(rounds.pauses_s) == 2)
+            await rounds.run(
+                lookout.update_gauges(w.pipeline, lane), lambda: len(rounds.pauses_s) == 2
+            )
 
             found = gauges(w.metrics)
             lags = {name: n for name, n in found.items() if name.startswith("lately_consumer_lag")}
@@ -117,10 +119,14 @@ def test_who_waits_is_counted_and_for_how_long(
             lookout, _ = watches(w.metrics)
             monkeypatch.setattr(module, "time", SimpleNamespace(time=lambda: NOW_MS / 1000 + 12.0))
             nobody = Partitions({}, {})
-            await rounds.run(lookout.look(w.pipeline, nobody), lambda: len(rounds.pauses_s) == 1)
+            await rounds.run(
+                lookout.update_gauges(w.pipeline, nobody), lambda: len(rounds.pauses_s) == 1
+            )
             before = gauges(w.metrics)
             await w.feed(click("u1", 0), click("u2", 1))
-            await rounds.run(lookout.look(w.pipeline, nobody), lambda: len(rounds.pauses_s) == 2)
+            await rounds.run(
+                lookout.update_gauges(w.pipeline, nobody), lambda: len(rounds.pauses_s) == 2
+            )
             after = gauges(w.metrics)
 
             assert before["lately_oldest_unscored_event_age_seconds"] == 0.0
@@ -135,7 +141,7 @@ def test_readiness_goes_with_the_broker_and_comes_back_with_it(
 ) -> None:
     async def scenario() -> None:
         rounds = Rounds(monkeypatch)
-        monkeypatch.setattr(module, "BROKER_SILENCE_S", 0.01)
+        monkeypatch.setattr(module, "BROKER_TIMEOUT_S", 0.01)
         lookout, health = watches()
         answers = iter([True, False, True, None, True])
         seen: list[bool] = []
@@ -165,7 +171,7 @@ def test_memory_is_given_back_again_and_again(monkeypatch: pytest.MonkeyPatch) -
         lookout, _ = watches()
         trimmed: list[float] = []
         monkeypatch.setattr(module, "trim", lambda: trimmed.append(len(rounds.pauses_s)))
-        await rounds.run(lookout.keep_memory_low(), lambda: len(trimmed) == 2)
+        await rounds.run(lookout.trim_heap(), lambda: len(trimmed) == 2)
         await settle()
 
         assert trimmed[:2] == [1, 2]  # after a pause each: a start has nothing to give back yet
