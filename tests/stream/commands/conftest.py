@@ -1,4 +1,4 @@
-"""The embedded broker of the commands' tests, and a shop of its own for each of them."""
+"""The embedded broker for the tests of commands, and topics for each test."""
 
 import uuid
 from collections.abc import Iterator

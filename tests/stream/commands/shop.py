@@ -1,4 +1,4 @@
-"""A shop on the embedded broker, as its operator meets it: topics, and the command line."""
+"""Topics on the embedded broker, and a way to run commands against them."""
 
 import asyncio
 import json
@@ -17,8 +17,8 @@ from stream.settings import KafkaSettings
 PARTITIONS = 3
 
 
-class Said(NamedTuple):
-    """How a command ended, and what it printed."""
+class Result(NamedTuple):
+    """A command's exit code, and what it printed."""
 
     code: int
     out: str
@@ -26,12 +26,12 @@ class Said(NamedTuple):
 
     @property
     def json(self) -> Any:
-        """What it printed, for programs."""
+        """Its standard output, parsed as JSON."""
         return json.loads(self.out)
 
 
 class Record(NamedTuple):
-    """One record to write."""
+    """A record to write."""
 
     key: bytes | None
     value: bytes | None
@@ -41,7 +41,7 @@ class Record(NamedTuple):
 
 
 class Shop:
-    """Topics that no other test has; commands are told of them by the environment."""
+    """Topics of one test; commands find them through the environment."""
 
     def __init__(
         self,
@@ -58,13 +58,13 @@ class Shop:
             scores_topic=f"{name}.scores",
             dead_topic=f"{name}.dead",
             receipts_topic=f"{name}.receipts",
-            idempotence=False,  # the embedded broker has none
+            idempotence=False,  # the embedded broker does not support it
         )
         for field in self.settings.model_fields_set:
             monkeypatch.setenv(f"LATELY_{field.upper()}", str(getattr(self.settings, field)))
 
-    def lately(self, *words: str) -> Said:
-        """Run a command in this process, from its words to its exit code."""
+    def lately(self, *words: str) -> Result:
+        """Run a command in this process with these arguments."""
         self._monkeypatch.setattr(sys, "argv", ["lately", *words])
         handler = signal.getsignal(signal.SIGTERM)
         self._capsys.readouterr()
@@ -75,12 +75,12 @@ class Shop:
         finally:
             signal.signal(signal.SIGTERM, handler)
         assert code is None or isinstance(code, int)
-        return Said(code or 0, *self._capsys.readouterr())
+        return Result(code or 0, *self._capsys.readouterr())
 
     def create(self, *topics: str, partitions: int = PARTITIONS) -> None:
-        """Make these topics, by default all of the shop."""
+        """Create these topics, by default all five."""
         settings = self.settings
-        every = (
+        all_topics = (
             *(settings.events_topic, settings.scores_topic, settings.dead_topic),
             *(settings.receipts_topic, settings.changelog_topic),
         )
@@ -90,7 +90,7 @@ class Shop:
             await admin.start()
             try:
                 await admin.create_topics(
-                    [NewTopic(topic, partitions, 1) for topic in topics or every]
+                    [NewTopic(topic, partitions, 1) for topic in topics or all_topics]
                 )
             finally:
                 await admin.close()
@@ -98,22 +98,22 @@ class Shop:
         asyncio.run(make())
 
     def write(self, topic: str, *records: Record) -> list[tuple[int, int]]:
-        """Write records, and say where they lie: partition and offset of each."""
+        """Write records; returns the partition and offset of each."""
         return asyncio.run(write(self.settings.bootstrap, topic, records))
 
     def read(self, topic: str, count: int) -> list[Any]:
-        """The first records of a topic, in the order of partition and offset."""
+        """The first records of a topic, sorted by partition and offset."""
         return asyncio.run(read(self.settings.bootstrap, topic, count))
 
 
 async def write(bootstrap: str, topic: str, records: Sequence[Record]) -> list[tuple[int, int]]:
-    """Write records one by one."""
+    """Write records one by one; returns the partition and offset of each."""
     producer = AIOKafkaProducer(bootstrap_servers=bootstrap)
     await producer.start()
     try:
         places = []
         for key, value, partition, timestamp_ms, headers in records:
-            batch = producer.create_batch()  # takes a record without key and value, too
+            batch = producer.create_batch()  # also accepts a record without key and value
             batch.append(key=key, value=value, timestamp=timestamp_ms, headers=list(headers))
             sent = await producer.send_batch(batch, topic, partition=partition)
             places.append((partition, (await sent).offset))
@@ -123,7 +123,7 @@ async def write(bootstrap: str, topic: str, records: Sequence[Record]) -> list[t
 
 
 async def read(bootstrap: str, topic: str, count: int) -> list[Any]:
-    """Read from the beginning until there are so many records."""
+    """Read from the beginning until there are ``count`` records."""
     consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, fetch_max_wait_ms=20)
     await consumer.start()
     try:

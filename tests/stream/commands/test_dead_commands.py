@@ -1,4 +1,4 @@
-"""`lately dead` on a broker: what lies there is counted, shown, and goes back as it was."""
+"""`lately dead` against a broker: list, show and replay."""
 
 import asyncio
 import json
@@ -25,7 +25,7 @@ def letter(
     age_s: int = 0,
     topic: str = "",
 ) -> Record:
-    """A dead letter as a worker writes it, of the message at ``source`` of the events topic."""
+    """A dead letter of a worker; ``source`` is the partition and offset of its message."""
     message.offset = source[1]
     dead = DeadLetter(message, reason, "InvalidMessage", f"the {reason}")  # type: ignore[arg-type]
     key, value, headers = dead_letter_record(topic or shop.settings.events_topic, source[0], dead)
@@ -38,7 +38,7 @@ def write(shop: Shop, *records: Record) -> None:
     shop.write(shop.settings.dead_topic, *records)
 
 
-def test_letters_are_counted_by_reason_and_the_newest_come_first(shop: Shop) -> None:
+def test_list_counts_letters_by_reason_and_shows_the_newest_first(shop: Shop) -> None:
     write(
         shop,
         letter(shop, "bad_time", FakeMessage(b"four", b"u1"), age_s=7_200),
@@ -47,7 +47,7 @@ def test_letters_are_counted_by_reason_and_the_newest_come_first(shop: Shop) -> 
     )
 
     answer = shop.lately("dead", "list", "--json").json
-    said = shop.lately("dead", "list")
+    result = shop.lately("dead", "list")
 
     assert (answer["topic"], answer["letters"]) == (shop.settings.dead_topic, 3)
     assert answer["reasons"] == {"not_json": 2, "bad_time": 1}
@@ -58,15 +58,15 @@ def test_letters_are_counted_by_reason_and_the_newest_come_first(shop: Shop) -> 
     ]
     # Key and value: "u2" and "five", "u1" and "four", nothing.
     assert [row["size_bytes"] for row in answer["newest"]] == [2 + 4, 2 + 4, 0]
-    assert said.code == 0
-    lines = [line.split() for line in said.out.splitlines()]
+    assert result.code == 0
+    lines = [line.split() for line in result.out.splitlines()]
     assert lines[0] == ["3", "dead", "letters", "in", shop.settings.dead_topic]
     assert lines[1:3] == [["2", "not_json"], ["1", "bad_time"]]
     assert [line[0] for line in lines[5:]] == ["2:0", "0:0", "2:1"]
     assert [line[2:4] for line in lines[5:]] == [["1", "min"], ["2", "h"], ["3", "d"]]
 
 
-def test_a_list_may_be_of_one_reason_and_as_short_as_one_likes(shop: Shop) -> None:
+def test_list_can_be_filtered_by_reason_and_limited(shop: Shop) -> None:
     messages = [FakeMessage(b"%d" % n, b"u") for n in range(12)]
     write(
         shop,
@@ -74,18 +74,18 @@ def test_a_list_may_be_of_one_reason_and_as_short_as_one_likes(shop: Shop) -> No
         *(letter(shop, "not_json", message, age_s=n) for n, message in enumerate(messages)),
     )
 
-    by_default = shop.lately("dead", "list", "--json").json
-    of_one = shop.lately("dead", "list", "--reason", "bad_time", "--json").json
+    default = shop.lately("dead", "list", "--json").json
+    filtered = shop.lately("dead", "list", "--reason", "bad_time", "--json").json
     short = shop.lately("dead", "list", "--limit", "2", "--json").json
     none = shop.lately("dead", "list", "--limit", "0")
 
-    assert (by_default["letters"], len(by_default["newest"])) == (13, 10)
-    assert (of_one["reasons"], len(of_one["newest"])) == ({"bad_time": 1}, 1)
+    assert (default["letters"], len(default["newest"])) == (13, 10)
+    assert (filtered["reasons"], len(filtered["newest"])) == ({"bad_time": 1}, 1)
     assert (short["letters"], len(short["newest"])) == (13, 2)
     assert "newest" not in none.out
 
 
-def test_an_age_is_in_the_largest_unit_that_fits(
+def test_list_shows_ages_in_the_largest_unit_that_fits(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ages_s = {0: "0 s", 59: "59 s", 60: "1 min", 3_599: "59 min", 3_600: "1 h"}
@@ -99,22 +99,22 @@ def test_an_age_is_in_the_largest_unit_that_fits(
     assert [" ".join(row.split()[2:4]) for row in rows] == list(ages_s.values())
 
 
-def test_where_nothing_is_dead_the_list_is_one_line(shop: Shop) -> None:
+def test_list_of_an_empty_topic_is_one_line(shop: Shop) -> None:
     shop.create()
 
-    said = shop.lately("dead", "list")
+    result = shop.lately("dead", "list")
 
-    assert (said.code, said.out) == (0, f"0 dead letters in {shop.settings.dead_topic}\n")
+    assert (result.code, result.out) == (0, f"0 dead letters in {shop.settings.dead_topic}\n")
 
 
-def test_a_letter_is_shown_whole_and_what_does_not_print_is_escaped(shop: Shop) -> None:
+def test_show_prints_the_whole_letter_with_unprintable_bytes_escaped(shop: Shop) -> None:
     message = FakeMessage(b"\xff\x1b[31m", b"ann", headers=[("trace", b"\x00"), ("empty", None)])
     write(shop, letter(shop, "not_utf8", message, source=(2, 41)))
 
-    said = shop.lately("dead", "show", "0:0")
+    result = shop.lately("dead", "show", "0:0")
 
-    assert said.code == 0
-    lines = said.out.splitlines()
+    assert result.code == 0
+    lines = result.out.splitlines()
     assert lines[:4] == [
         "reason     not_utf8",
         "because    the not_utf8",
@@ -125,7 +125,7 @@ def test_a_letter_is_shown_whole_and_what_does_not_print_is_escaped(shop: Shop) 
     assert lines[-2:] == ["key        ann", "value      \\xff\\x1b[31m"]
 
 
-def test_a_letter_for_programs_has_base64_where_it_is_no_text(shop: Shop) -> None:
+def test_show_json_encodes_bytes_that_are_not_text_as_base64(shop: Shop) -> None:
     message = FakeMessage(b"\xff", None, headers=[("trace", b"t")])
     write(shop, letter(shop, "not_utf8", message, source=(2, 41), partition=1))
 
@@ -139,32 +139,32 @@ def test_a_letter_for_programs_has_base64_where_it_is_no_text(shop: Shop) -> Non
     assert abs(answer["timestamp_ms"] / 1000 - time.time()) < 600
 
 
-def test_a_record_that_no_worker_wrote_has_no_reason_and_no_source(shop: Shop) -> None:
+def test_show_of_a_foreign_record_has_no_reason_and_no_source(shop: Shop) -> None:
     write(shop, Record(b"k", b"v"))
 
-    said = shop.lately("dead", "show", "0:0")
+    result = shop.lately("dead", "show", "0:0")
     answer = shop.lately("dead", "show", "0:0", "--json").json
 
-    assert said.out.startswith("reason     none: ")
-    assert "came from" not in said.out
+    assert result.out.startswith("reason     none: ")
+    assert "came from" not in result.out
     assert (answer["reason"], answer["source"], answer["value"]) == ("none", None, "v")
 
 
 @pytest.mark.parametrize("place", ["0:1", "0:99", f"{PARTITIONS}:0"])
-def test_where_no_letter_lies_is_said_in_one_line(shop: Shop, place: str) -> None:
+def test_show_of_a_missing_offset_fails_in_one_line(shop: Shop, place: str) -> None:
     write(shop, letter(shop, "bad_time", FakeMessage(b"{}")))
 
-    said = shop.lately("dead", "show", place)
+    result = shop.lately("dead", "show", place)
 
-    assert (said.code, said.out, said.err.count("\n")) == (1, "", 1)
-    assert f"no letter at {place}" in said.err
+    assert (result.code, result.out, result.err.count("\n")) == (1, "", 1)
+    assert f"no letter at {place}" in result.err
 
 
 def replayed(shop: Shop, *words: str) -> Any:
     return shop.lately("dead", "replay", *words, "--json").json
 
 
-def test_letters_go_back_to_the_partition_they_came_from_as_they_were(shop: Shop) -> None:
+def test_replay_sends_letters_unchanged_to_their_source_partition(shop: Shop) -> None:
     first = FakeMessage(b'{"a":1}', b"ann", headers=[("trace", b"\xfe")])
     second = FakeMessage(None, None)
     write(
@@ -190,7 +190,7 @@ def test_letters_go_back_to_the_partition_they_came_from_as_they_were(shop: Shop
     assert back[1].headers == (("trace", b"\xfe"), ("lately.replayed", b"0:0"))
 
 
-def test_only_the_letters_that_are_named_go_back_and_each_once(shop: Shop) -> None:
+def test_replay_sends_each_named_letter_once(shop: Shop) -> None:
     write(shop, *(letter(shop, "bad_time", FakeMessage(b"%d" % n)) for n in range(3)))
 
     answer = replayed(shop, "0:2", "0:1", "0:2")
@@ -199,31 +199,31 @@ def test_only_the_letters_that_are_named_go_back_and_each_once(shop: Shop) -> No
     assert [r.value for r in shop.read(shop.settings.events_topic, 2)] == [b"2", b"1"]
 
 
-def test_of_one_reason_only_its_letters_go_back(shop: Shop) -> None:
+def test_replay_by_reason_sends_only_letters_of_that_reason(shop: Shop) -> None:
     write(
         shop,
         letter(shop, "bad_time", FakeMessage(b"time")),
         letter(shop, "not_json", FakeMessage(b"json")),
     )
 
-    said = shop.lately("dead", "replay", "--reason", "not_json")
+    result = shop.lately("dead", "replay", "--reason", "not_json")
 
     topic = shop.settings.events_topic
-    assert (said.code, said.out) == (0, f"replayed 1 letters into {topic}: 1 not_json\n")
+    assert (result.code, result.out) == (0, f"replayed 1 letters into {topic}: 1 not_json\n")
     assert [r.value for r in shop.read(topic, 1)] == [b"json"]
 
 
-def test_a_place_without_a_letter_sends_none_of_the_others(shop: Shop) -> None:
+def test_replay_with_a_missing_offset_sends_nothing(shop: Shop) -> None:
     write(shop, letter(shop, "bad_time", FakeMessage(b"{}"), source=(0, 0)))
 
-    said = shop.lately("dead", "replay", "0:0", "0:7")
+    result = shop.lately("dead", "replay", "0:0", "0:7")
 
-    assert said.code == 1 and "no letter at 0:7" in said.err
+    assert result.code == 1 and "no letter at 0:7" in result.err
     shop.write(shop.settings.events_topic, Record(None, b"the first"))
     assert [r.value for r in shop.read(shop.settings.events_topic, 1)] == [b"the first"]
 
 
-def test_what_the_broker_does_not_take_is_not_said_to_be_replayed(
+def test_replay_fails_when_the_broker_rejects_a_letter(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(shop, letter(shop, "bad_time", FakeMessage(b"{}")))
@@ -235,23 +235,23 @@ def test_what_the_broker_does_not_take_is_not_said_to_be_replayed(
 
     monkeypatch.setattr(AIOKafkaProducer, "send_batch", refuse)
 
-    said = shop.lately("dead", "replay", "--all")
+    result = shop.lately("dead", "replay", "--all")
 
-    assert (said.code, said.out, said.err.count("\n")) == (1, "", 1)
-    assert "too large" in said.err
+    assert (result.code, result.out, result.err.count("\n")) == (1, "", 1)
+    assert "too large" in result.err
 
 
-def test_a_dry_run_sends_nothing_and_says_what_it_would(shop: Shop) -> None:
+def test_dry_run_reports_what_it_would_send_and_sends_nothing(shop: Shop) -> None:
     write(
         shop,
         letter(shop, "bad_time", FakeMessage(b"{}"), source=(0, 0)),
         Record(None, json.dumps("of no worker").encode()),
     )
 
-    said = shop.lately("dead", "replay", "--all", "--dry-run")
+    result = shop.lately("dead", "replay", "--all", "--dry-run")
 
     topic = shop.settings.events_topic
-    assert said.out.splitlines() == [
+    assert result.out.splitlines() == [
         f"would replay 1 letters into {topic}: 1 bad_time",
         f"skipped 1 that are not from {topic}",
     ]
@@ -270,13 +270,15 @@ def test_a_dry_run_sends_nothing_and_says_what_it_would(shop: Shop) -> None:
         ("show", "0-0"),
     ],
 )
-def test_what_does_not_say_which_letters_is_bad_usage(shop: Shop, words: tuple[str, ...]) -> None:
-    said = shop.lately("dead", *words)
+def test_missing_or_conflicting_selections_are_bad_usage(
+    shop: Shop, words: tuple[str, ...]
+) -> None:
+    result = shop.lately("dead", *words)
 
-    assert (said.code, said.out, said.err.count("\n")) == (2, "", 1)
+    assert (result.code, result.out, result.err.count("\n")) == (2, "", 1)
 
 
-def test_without_the_topic_the_option_that_names_it_is_told(shop: Shop) -> None:
-    said = shop.lately("dead", "list")
+def test_missing_topic_is_reported_with_its_option(shop: Shop) -> None:
+    result = shop.lately("dead", "list")
 
-    assert said.code == 1 and "--dead-topic" in said.err
+    assert result.code == 1 and "--dead-topic" in result.err

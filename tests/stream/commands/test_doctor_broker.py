@@ -1,4 +1,4 @@
-"""What `lately doctor` makes of what a broker tells: access, clock, group, and how far behind."""
+"""The broker checks of `lately doctor`: access, clock, group and lag."""
 
 import asyncio
 import time
@@ -29,7 +29,7 @@ STABLE = [(0, "lately", "Stable", "consumer", "", ["one"])]
 
 
 class Log:
-    """A partition: the offset and the age in seconds of each record, from its start to its end."""
+    """A partition: offset and age in seconds of each record, start and end offset."""
 
     def __init__(self, *records: tuple[int, float], start: int = 0, end: int | None = None) -> None:
         self.records = [(offset, NOW_MS - int(age_s * 1000)) for offset, age_s in records]
@@ -38,7 +38,7 @@ class Log:
 
 
 class Broker:
-    """What a broker has and tells; ``denied`` are topics that we may not read."""
+    """A fake broker; ``denied`` are topics that we may not read."""
 
     def __init__(
         self,
@@ -59,7 +59,7 @@ class Broker:
 
 
 class Client:
-    """Counts that each client that is made is ended, as often as it is started or not."""
+    """Counts the clients that were created and not yet stopped."""
 
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
@@ -73,7 +73,7 @@ class Client:
 
 
 class Consumer(Client):
-    """What the doctor uses of the client's consumer."""
+    """The part of aiokafka's consumer that the doctor uses."""
 
     def __init__(self, broker: Broker) -> None:
         super().__init__(broker)
@@ -103,7 +103,7 @@ class Consumer(Client):
         return set(range(len(self._broker.logs)))
 
     async def getmany(self, *partitions: TopicPartition, **limits: int) -> dict[Any, Any]:
-        """One record of each partition; what lies between them and the end is of transactions."""
+        """One record of each partition; gaps and the end may be transaction markers."""
         await asyncio.sleep(0)
         if self._broker.read_error:
             raise self._broker.read_error
@@ -125,7 +125,7 @@ class Consumer(Client):
         return {tp: self._log(tp).end for tp in partitions}
 
     async def offsets_for_times(self, times: Mapping[TopicPartition, int]) -> dict[Any, Any]:
-        """The first record of that time or later."""
+        """The first record at or after each time."""
         found: dict[TopicPartition, Any] = {}
         for tp, asked_ms in times.items():
             later = [at_ms for _, at_ms in self._log(tp).records if at_ms >= asked_ms]
@@ -134,7 +134,7 @@ class Consumer(Client):
 
 
 class Producer(Client):
-    """Tells the versions of a broker's APIs: of Fetch, which is 1, up to 17."""
+    """Reports a broker's API versions: Fetch, which is API 1, up to 17."""
 
     @property
     def client(self) -> Any:
@@ -147,7 +147,7 @@ class Producer(Client):
 
 
 class Admin(Client):
-    """Tells of the group."""
+    """Describes the group."""
 
     async def close(self) -> None:
         await self.stop()
@@ -167,7 +167,7 @@ class Admin(Client):
 
 @pytest.fixture
 def look(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Give the function that lets the doctor look at a broker."""
+    """A function that runs the broker checks, and returns them by what they check."""
 
     def run(broker: Broker, missing: Sequence[str] = ()) -> dict[str, list[Check]]:
         settings = KafkaSettings()
@@ -190,7 +190,7 @@ def look(monkeypatch: pytest.MonkeyPatch) -> Any:
         found: dict[str, list[Check]] = {}
         for check in asyncio.run(checks()):
             found.setdefault(check.what, []).append(check)
-        assert broker.open_clients == 0  # none is left open, whatever was found
+        assert broker.open_clients == 0  # every client is closed, whatever was found
         return found
 
     return run
@@ -201,10 +201,10 @@ def lag(found: dict[str, list[Check]]) -> tuple[str, str]:
     return check.status, check.found
 
 
-# --- how far behind ------------------------------------------------------------------------------
+# --- lag -----------------------------------------------------------------------------------------
 
 
-def test_what_is_behind_is_counted_over_the_partitions_and_as_old_as_its_oldest(look: Any) -> None:
+def test_lag_is_the_sum_over_partitions_with_the_age_of_the_oldest_event(look: Any) -> None:
     broker = Broker(
         Log((7, 50), (8, 20), (9, 10)),
         Log((3, 30), (4, 25)),
@@ -212,14 +212,14 @@ def test_what_is_behind_is_counted_over_the_partitions_and_as_old_as_its_oldest(
         committed={(EVENTS, 0): 8, (EVENTS, 1): 3, (EVENTS, 2): 1},
     )
 
-    # Of partition 0 the events 8 and 9, of partition 1 both; partition 2 is done.
+    # Uncommitted: 8 and 9 of partition 0, both of partition 1, none of partition 2.
     assert lag(look(broker)) == (
         "PASS",
         "4 events in 2 partitions are not committed, the oldest 30 s old",
     )
 
 
-def test_an_event_that_waits_for_more_than_a_minute_is_a_warning(look: Any) -> None:
+def test_lag_older_than_a_minute_is_a_warning(look: Any) -> None:
     broker = Broker(Log((0, 61)), committed={(EVENTS, 0): 0})
 
     assert lag(look(broker)) == (
@@ -229,7 +229,7 @@ def test_an_event_that_waits_for_more_than_a_minute_is_a_warning(look: Any) -> N
 
 
 @pytest.mark.parametrize("committed", [{}, {(EVENTS, 0): 2}, {(EVENTS, 0): -1}])
-def test_what_nobody_committed_counts_from_where_the_log_begins(
+def test_lag_without_a_valid_commit_counts_from_the_start_of_the_log(
     look: Any, committed: dict[tuple[str, int], int]
 ) -> None:
     broker = Broker(Log((5, 9), (6, 8), start=5), committed=committed)
@@ -237,7 +237,7 @@ def test_what_nobody_committed_counts_from_where_the_log_begins(
     assert lag(look(broker))[1].startswith("2 events in 1 partitions")
 
 
-def test_a_commit_of_another_topic_is_none_of_ours(look: Any) -> None:
+def test_lag_ignores_commits_of_other_topics(look: Any) -> None:
     broker = Broker(Log((0, 9)), committed={("other", 0): 1})
 
     assert lag(look(broker))[1].startswith("1 events in 1 partitions")
@@ -248,16 +248,16 @@ def test_a_commit_of_another_topic_is_none_of_ours(look: Any) -> None:
     [
         Log((0, 99)),
         Log(),
-        Log((0, 99), end=2),  # behind it is the marker of the end of its transaction
+        Log((0, 99), end=2),  # the end marker of its transaction follows
     ],
 )
-def test_where_every_event_is_committed_nothing_is_behind(look: Any, log: Log) -> None:
+def test_lag_is_zero_when_every_event_is_committed(look: Any, log: Log) -> None:
     broker = Broker(log, committed={(EVENTS, 0): 1} if log.records else {})
 
     assert lag(look(broker)) == ("PASS", "every event is committed")
 
 
-def test_an_event_from_the_future_is_not_of_a_negative_age(look: Any) -> None:
+def test_lag_age_of_a_future_event_is_zero(look: Any) -> None:
     broker = Broker(Log((0, -3)), committed={(EVENTS, 0): 0})
 
     assert lag(look(broker))[1].endswith("the oldest 0 s old")
@@ -266,7 +266,7 @@ def test_an_event_from_the_future_is_not_of_a_negative_age(look: Any) -> None:
 # --- the group -----------------------------------------------------------------------------------
 
 
-def test_a_group_that_never_met_has_no_member_and_all_is_behind(look: Any) -> None:
+def test_group_without_a_coordinator_has_no_members_and_full_lag(look: Any) -> None:
     found = look(Broker(Log((0, 9)), group_error=GroupCoordinatorNotAvailableError()))
 
     assert found["group"] == [
@@ -275,7 +275,7 @@ def test_a_group_that_never_met_has_no_member_and_all_is_behind(look: Any) -> No
     assert lag(found)[1].startswith("1 events")
 
 
-def test_a_group_that_we_may_not_look_at_fails_and_says_what_to_grant(look: Any) -> None:
+def test_group_that_we_may_not_describe_fails_with_the_rights_to_grant(look: Any) -> None:
     found = look(Broker(group_error=GroupAuthorizationFailedError("lately")))
 
     (check,) = found["group"]
@@ -283,7 +283,7 @@ def test_a_group_that_we_may_not_look_at_fails_and_says_what_to_grant(look: Any)
     assert "lag" not in found
 
 
-def test_a_group_at_work_passes_with_its_members(look: Any) -> None:
+def test_stable_group_passes_with_its_member_count(look: Any) -> None:
     (check,) = look(Broker())["group"]
 
     assert (check.status, check.found) == ("PASS", "lately is Stable, with 1 members")
@@ -296,11 +296,11 @@ def test_a_group_at_work_passes_with_its_members(look: Any) -> None:
     ("ahead_s", "status", "words"),
     [
         (7, "WARN", "stamped 7 s ahead of this clock"),
-        (4, "SKIP", "no record of lately.events is ahead"),  # the network takes its time, too
+        (4, "SKIP", "no record of lately.events is ahead"),  # within the tolerance
         (-60, "SKIP", "no record of lately.events is ahead"),
     ],
 )
-def test_a_record_from_our_future_tells_that_clocks_differ(
+def test_record_stamped_in_the_future_is_a_clock_warning(
     look: Any, ahead_s: int, status: str, words: str
 ) -> None:
     broker = Broker(Log((0, 60), (1, 50)), Log((0, 60), (1, -ahead_s)))
@@ -317,12 +317,12 @@ def test_a_record_from_our_future_tells_that_clocks_differ(
     ("denied", "status", "words"),
     [
         ((), "PASS", "can read lately.events, lately.scores, lately-state-changelog"),
-        (("lately.scores",), "WARN", "may not read lately.scores"),  # only our commands do
+        (("lately.scores",), "WARN", "may not read lately.scores"),  # only our commands read it
         (("lately-state-changelog",), "FAIL", "may not read lately-state-changelog"),
         ((EVENTS, "lately.scores"), "FAIL", "may not read lately.events, lately.scores"),
     ],
 )
-def test_a_topic_that_the_worker_must_read_and_may_not_is_a_failure(
+def test_denied_read_access_fails_only_for_topics_that_the_worker_reads(
     look: Any, denied: tuple[str, ...], status: str, words: str
 ) -> None:
     reading, writing = look(Broker(denied=denied))["access"]
@@ -331,7 +331,7 @@ def test_a_topic_that_the_worker_must_read_and_may_not_is_a_failure(
     assert writing.status == "SKIP"
 
 
-def test_without_events_there_is_neither_clock_nor_group_to_look_at(look: Any) -> None:
+def test_clock_group_and_lag_are_not_checked_without_an_events_topic(look: Any) -> None:
     found = look(Broker(), missing=[EVENTS])
 
     assert found["access"][0].found == "can read lately.scores, lately-state-changelog"
@@ -341,7 +341,7 @@ def test_without_events_there_is_neither_clock_nor_group_to_look_at(look: Any) -
 # --- the broker ----------------------------------------------------------------------------------
 
 
-def test_a_broker_that_does_not_tell_its_version_is_a_warning_and_the_rest_is_looked_at(
+def test_unknown_broker_version_is_a_warning_and_other_checks_still_run(
     look: Any,
 ) -> None:
     found = look(Broker(version_error=KafkaConnectionError("closed")))
@@ -350,61 +350,37 @@ def test_a_broker_that_does_not_tell_its_version_is_a_warning_and_the_rest_is_lo
     assert {"topics", "access", "clock", "group", "lag"} <= set(found)
 
 
-def test_a_broker_that_breaks_off_is_a_failure(look: Any) -> None:
+def test_connection_lost_during_the_checks_is_a_failure(look: Any) -> None:
     version, broken = look(Broker(read_error=KafkaConnectionError("closed")))["broker"]
 
     assert (version.status, broken.status) == ("PASS", "FAIL")
     assert "broke off" in broken.found
 
 
-def test_on_the_embedded_broker_the_doctor_reads_all_and_cannot_look_at_the_group(
+def test_embedded_broker_passes_all_checks_except_that_of_the_group(
     shop: Shop,
 ) -> None:
     shop.create()
 
-    said = shop.lately("doctor", "--json", "--http", "127.0.0.1:0")
+    result = shop.lately("doctor", "--json", "--http", "127.0.0.1:0")
 
-    checks = said.json["checks"]
+    checks = result.json["checks"]
     status = [(check["what"], check["status"]) for check in checks]
-    assert (said.code, said.json["fit"]) == (1, False)
+    assert (result.code, result.json["fit"]) == (1, False)
     assert ("broker", "PASS") in status and ("group", "FAIL") in status
     (topics,) = (c for c in checks if (c["what"], c["status"]) == ("topics", "PASS"))
-    # Five that exist, and two with as many partitions as the events; it tells no configuration.
+    # Five topics exist, two have the events' partitions; the broker reports no configuration.
     assert topics["found"].startswith("7 checks")
 
 
-def test_a_topic_that_is_missing_fails_with_its_fix_and_is_not_read(shop: Shop) -> None:
+def test_missing_topic_fails_with_its_fix_and_is_not_read(shop: Shop) -> None:
     settings = shop.settings
     shop.create(settings.events_topic, settings.dead_topic, settings.receipts_topic)
 
-    said = shop.lately("doctor", "--http", "127.0.0.1:0")
+    result = shop.lately("doctor", "--http", "127.0.0.1:0")
 
-    lines = said.out.splitlines()
+    lines = result.out.splitlines()
     (missing,) = (line for line in lines if line.startswith("FAIL  topics"))
     assert settings.scores_topic in missing and "lately topics --create" in missing
     (access,) = (line for line in lines if "can read" in line)
     assert settings.scores_topic not in access
-
-
-@pytest.mark.parametrize(
-    ("fetch", "kafka"),
-    [
-        # The first version of Kafka with that version of Fetch, by its protocol's history.
-        (19, "4.1"),
-        (18, "4.1"),
-        (17, "3.9"),
-        (16, "3.7"),
-        (15, "3.5"),
-        (14, "3.1"),  # came together with 15
-        (13, "3.1"),
-        (12, "2.7"),
-        (11, "2.3"),
-        (10, "an old Kafka"),
-    ],
-)
-def test_a_kafka_is_known_by_how_far_its_fetch_goes(fetch: int, kafka: str) -> None:
-    assert kafka in doctor_broker.kafka_of({0: 99, 1: fetch})
-
-
-def test_a_broker_without_a_fetch_is_an_old_one() -> None:
-    assert "an old Kafka (1 APIs, Fetch up to version 0)" in doctor_broker.kafka_of({0: 9})

@@ -1,4 +1,4 @@
-"""`lately forget` on a broker: what is sent, and which receipts count."""
+"""`lately forget` against a broker: the events it sends, and the receipts it accepts."""
 
 import asyncio
 import io
@@ -18,13 +18,13 @@ from aiokafka.errors import MessageSizeTooLargeError
 from tests.oracle.hashing import partition_of
 from tests.stream.commands.shop import PARTITIONS, Record, Shop, write
 
-# Of an event that was read: the records that a worker writes to the receipts topic.
+# Returns the records that a worker writes to the receipts topic for an event.
 Answer = Callable[[Any], list[Record]]
 
 
 @contextmanager
 def worker(shop: Shop, events: int, answer: Answer) -> Iterator[None]:
-    """Stands in for a worker: reads so many events, and answers each as it is told to."""
+    """A fake worker: reads ``events`` events, and writes the answer to each."""
 
     async def work() -> None:
         settings = shop.settings
@@ -51,7 +51,7 @@ def worker(shop: Shop, events: int, answer: Answer) -> Iterator[None]:
 
 
 def receipt(shop: Shop, event: Any, **changes: Any) -> Record:
-    """What a worker of this shop writes when it has forgotten the user of an event."""
+    """The receipt that a worker writes for a forget event."""
     value = {
         "receipt_id": f"id-{event.partition}-{event.offset}",
         "group": shop.settings.group,
@@ -63,13 +63,13 @@ def receipt(shop: Shop, event: Any, **changes: Any) -> Record:
     return Record(key, json.dumps(value).encode(), event.offset % PARTITIONS)
 
 
-def test_a_forget_event_says_who_and_when_and_lies_where_the_users_events_do(shop: Shop) -> None:
+def test_forget_event_has_user_and_time_and_goes_to_the_users_partition(shop: Shop) -> None:
     shop.create()
 
-    said = shop.lately("forget", "ann", "käthe", "--no-wait")
+    result = shop.lately("forget", "ann", "käthe", "--no-wait")
 
     events = {event.key: event for event in shop.read(shop.settings.events_topic, 2)}
-    assert said.code == 0
+    assert result.code == 0
     places = []
     for user in ("ann", "käthe"):
         event = events[user.encode()]
@@ -78,23 +78,23 @@ def test_a_forget_event_says_who_and_when_and_lies_where_the_users_events_do(sho
         assert abs(body["ts"] / 1000 - time.time()) < 600
         assert event.partition == partition_of(user.encode(), PARTITIONS)
         places.append(f"{event.partition}-{event.offset}")
-    assert said.out == (
-        f"user 1: sent, event {places[0]}\nuser 2: sent, event {places[1]}\n"  # and no name
+    assert result.out == (
+        f"user 1: sent, event {places[0]}\nuser 2: sent, event {places[1]}\n"  # without their names
     )
 
 
-def test_each_user_has_a_receipt_of_their_own(shop: Shop, tmp_path: Path) -> None:
+def test_each_user_gets_their_own_receipt(shop: Shop, tmp_path: Path) -> None:
     shop.create()
     file = tmp_path / "users"
     file.write_text("bob\nzoe\n")
 
     with worker(shop, 3, lambda event: [receipt(shop, event)]):
-        said = shop.lately("forget", "ann", "--file", str(file), "--timeout-s", "60", "--json")
+        result = shop.lately("forget", "ann", "--file", str(file), "--timeout-s", "60", "--json")
 
-    assert said.code == 0, said.err
+    assert result.code == 0, result.err
     events = {e.key: (e.partition, e.offset) for e in shop.read(shop.settings.events_topic, 3)}
-    assert said.json["topic"] == shop.settings.events_topic
-    assert said.json["forgets"] == [
+    assert result.json["topic"] == shop.settings.events_topic
+    assert result.json["forgets"] == [
         {
             "user": number,
             "partition": events[user][0],
@@ -106,7 +106,7 @@ def test_each_user_has_a_receipt_of_their_own(shop: Shop, tmp_path: Path) -> Non
     ]
 
 
-def test_what_is_no_receipt_of_ours_does_not_count(shop: Shop) -> None:
+def test_foreign_and_malformed_receipts_are_ignored(shop: Shop) -> None:
     shop.create()
 
     def answer(event: Any) -> list[Record]:
@@ -124,17 +124,17 @@ def test_what_is_no_receipt_of_ours_does_not_count(shop: Shop) -> None:
         ]
 
     with worker(shop, 1, answer):
-        said = shop.lately("forget", "ann", "--timeout-s", "60")
+        result = shop.lately("forget", "ann", "--timeout-s", "60")
 
-    assert (said.code, said.err) == (0, "")
+    assert (result.code, result.err) == (0, "")
     (event,) = shop.read(shop.settings.events_topic, 1)
     place = f"{event.partition}-{event.offset}"
-    assert said.out == f"user 1: forgotten, event {place}, receipt id-{place}\n"
+    assert result.out == f"user 1: forgotten, event {place}, receipt id-{place}\n"
 
 
-def test_a_receipt_of_an_earlier_wish_is_not_taken_for_one_of_this(shop: Shop) -> None:
+def test_receipt_older_than_the_forget_event_is_ignored(shop: Shop) -> None:
     shop.create()
-    # As if the events topic had been made anew: the place of the first event had a receipt before.
+    # As after the events topic was recreated: offset 0 already has a receipt.
     home = partition_of(b"ann", PARTITIONS)
     old = {
         "receipt_id": "old",
@@ -144,59 +144,59 @@ def test_a_receipt_of_an_earlier_wish_is_not_taken_for_one_of_this(shop: Shop) -
     }
     shop.write(shop.settings.receipts_topic, Record(b"%d-0" % home, json.dumps(old).encode()))
 
-    said = shop.lately("forget", "ann", "--timeout-s", "0.3")
+    result = shop.lately("forget", "ann", "--timeout-s", "0.3")
 
-    assert (said.code, said.out) == (1, f"user 1: sent, event {home}-0\n")
+    assert (result.code, result.out) == (1, f"user 1: sent, event {home}-0\n")
 
 
-def test_who_has_no_receipt_in_time_is_counted_and_none_is_named(shop: Shop) -> None:
+def test_missing_receipts_are_counted_without_naming_users(shop: Shop) -> None:
     shop.create()
 
     def answer(event: Any) -> list[Record]:
         return [receipt(shop, event)] if event.key == b"ann" else []
 
     with worker(shop, 3, answer):
-        said = shop.lately("forget", "ann", "bob", "zoe", "--timeout-s", "3")
+        result = shop.lately("forget", "ann", "bob", "zoe", "--timeout-s", "3")
 
-    assert said.code == 1
-    assert [line.split(",")[0] for line in said.out.splitlines()] == [
+    assert result.code == 1
+    assert [line.split(",")[0] for line in result.out.splitlines()] == [
         "user 1: forgotten",
         "user 2: sent",
         "user 3: sent",
     ]
-    assert said.err.count("\n") == 1
-    assert "2 of 3 receipts did not come within 3 s, the first for user 2" in said.err
-    assert not [name for name in ("ann", "bob", "zoe") if name in said.err + said.out]
+    assert result.err.count("\n") == 1
+    assert "2 of 3 receipts did not come within 3 s, the first for user 2" in result.err
+    assert not [name for name in ("ann", "bob", "zoe") if name in result.err + result.out]
 
 
-def test_more_users_than_are_sent_at_a_time_are_numbered_through(
+def test_users_are_numbered_consecutively_across_batches(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shop.create()
     users = [f"u{number}" for number in range(2_001)]
     monkeypatch.setattr(sys, "stdin", io.StringIO("\n".join(users)))
 
-    said = shop.lately("forget", "--file", "-", "--no-wait", "--json")
+    result = shop.lately("forget", "--file", "-", "--no-wait", "--json")
 
-    forgets = said.json["forgets"]
-    assert [wish["user"] for wish in forgets] == list(range(1, 2_002))
+    forgets = result.json["forgets"]
+    assert [forget["user"] for forget in forgets] == list(range(1, 2_002))
     sent = shop.read(shop.settings.events_topic, 2_001)
     keys = {(event.partition, event.offset): event.key.decode() for event in sent}
-    assert [keys[wish["partition"], wish["offset"]] for wish in forgets] == users
+    assert [keys[forget["partition"], forget["offset"]] for forget in forgets] == users
 
 
-def test_without_a_topic_of_receipts_nothing_is_sent(shop: Shop) -> None:
+def test_nothing_is_sent_without_a_receipts_topic(shop: Shop) -> None:
     shop.create(shop.settings.events_topic)
 
-    said = shop.lately("forget", "ann")
+    result = shop.lately("forget", "ann")
 
-    assert (said.code, said.out) == (1, "")
-    assert "--receipts-topic" in said.err
+    assert (result.code, result.out) == (1, "")
+    assert "--receipts-topic" in result.err
     shop.write(shop.settings.events_topic, Record(None, b"the first"))
     assert [r.value for r in shop.read(shop.settings.events_topic, 1)] == [b"the first"]
 
 
-def test_an_event_that_the_broker_does_not_take_is_not_said_to_be_sent(
+def test_rejected_forget_event_is_not_reported_as_sent(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shop.create()
@@ -208,7 +208,7 @@ def test_an_event_that_the_broker_does_not_take_is_not_said_to_be_sent(
 
     monkeypatch.setattr(AIOKafkaProducer, "send", refuse)
 
-    said = shop.lately("forget", "ann", "--no-wait")
+    result = shop.lately("forget", "ann", "--no-wait")
 
-    assert (said.code, said.out, said.err.count("\n")) == (1, "", 1)
-    assert "too large" in said.err and "ann" not in said.err
+    assert (result.code, result.out, result.err.count("\n")) == (1, "", 1)
+    assert "too large" in result.err and "ann" not in result.err

@@ -1,4 +1,4 @@
-"""`lately replay` on a broker: what it says in the end, the present, and Ctrl-C."""
+"""`lately replay` against a broker: summary, shifted times and Ctrl-C."""
 
 import json
 import re
@@ -17,7 +17,7 @@ HOUR_MS = 3_600_000
 
 @pytest.fixture
 def log(tmp_path: Path) -> Path:
-    """Three events: the first, another an hour later, and a wish to be forgotten."""
+    """Three events: the first, another an hour later, and a forget event without a time."""
     events: list[dict[str, object]] = [
         {"user_id": "ann", "item_id": "i1", "action": "click", "ts": FIRST_MS},
         {"user_id": "ann", "item_id": "i2", "action": "buy", "ts": FIRST_MS + HOUR_MS},
@@ -28,17 +28,17 @@ def log(tmp_path: Path) -> Path:
     return path
 
 
-def test_the_summary_is_a_line_with_the_times_of_the_events(shop: Shop, log: Path) -> None:
+def test_summary_is_one_line_with_the_event_times(shop: Shop, log: Path) -> None:
     shop.create()
 
-    said = shop.lately("replay", str(log), "--speed", "max")
+    result = shop.lately("replay", str(log), "--speed", "max")
 
-    assert (said.code, said.out.count("\n")) == (0, 1)
-    assert said.out.startswith(f"sent 3 events to {shop.settings.events_topic} in ")
-    assert "event time 2020-09-13 12:26:40+00:00 to 2020-09-13 13:26:40+00:00" in said.out
+    assert (result.code, result.out.count("\n")) == (0, 1)
+    assert result.out.startswith(f"sent 3 events to {shop.settings.events_topic} in ")
+    assert "event time 2020-09-13 12:26:40+00:00 to 2020-09-13 13:26:40+00:00" in result.out
 
 
-def test_the_rate_is_the_events_by_the_seconds(shop: Shop, log: Path) -> None:
+def test_rate_is_events_per_second(shop: Shop, log: Path) -> None:
     shop.create()
 
     summary = shop.lately("replay", str(log), "--speed", "max", "--json").json
@@ -49,24 +49,24 @@ def test_the_rate_is_the_events_by_the_seconds(shop: Shop, log: Path) -> None:
     assert summary["events_per_s"] == pytest.approx(3 / summary["seconds"], rel=0.1)
 
 
-def test_a_log_may_be_moved_to_the_present(shop: Shop, log: Path) -> None:
+def test_now_shifts_event_times_to_the_present(shop: Shop, log: Path) -> None:
     shop.create()
     before_ms = time.time_ns() // 1_000_000
 
-    said = shop.lately("replay", str(log), "--speed", "max", "--now", "--json")
+    result = shop.lately("replay", str(log), "--speed", "max", "--now", "--json")
 
     after_ms = time.time_ns() // 1_000_000
     events = {
         event.offset: json.loads(event.value) for event in shop.read(shop.settings.events_topic, 3)
     }
     times = [event.get("ts") for _, event in sorted(events.items())]
-    # All at once: the last is now, the first an hour before it; a wish has no time.
+    # Sent at once: the last is now, the first an hour before it; the forget has no time.
     assert before_ms <= times[1] <= after_ms
     assert times == [times[1] - HOUR_MS, times[1], None]
-    assert (said.json["first_ms"], said.json["last_ms"]) == (times[0], times[1])
+    assert (result.json["first_ms"], result.json["last_ms"]) == (times[0], times[1])
 
 
-def test_at_its_own_pace_the_log_takes_as_long_as_it_took(shop: Shop, tmp_path: Path) -> None:
+def test_original_speed_keeps_the_time_between_events(shop: Shop, tmp_path: Path) -> None:
     shop.create()
     path = tmp_path / "events.jsonl"
     path.write_text('{"user_id":"ann","ts":1000}\n{"user_id":"ann","ts":1200}\n')
@@ -75,7 +75,9 @@ def test_at_its_own_pace_the_log_takes_as_long_as_it_took(shop: Shop, tmp_path: 
     assert shop.lately("replay", str(path), "--speed", "100", "--json").json["seconds"] >= 0.002
 
 
-def test_ctrl_c_ends_it_in_one_line(shop: Shop, log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_ends_the_replay_with_one_line(
+    shop: Shop, log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     shop.create()
     entries = ReplayLog.entries
 
@@ -85,14 +87,14 @@ def test_ctrl_c_ends_it_in_one_line(shop: Shop, log: Path, monkeypatch: pytest.M
 
     monkeypatch.setattr(ReplayLog, "entries", interrupted)
 
-    said = shop.lately("replay", str(log), "--speed", "max")
+    result = shop.lately("replay", str(log), "--speed", "max")
 
-    assert (said.code, said.out) == (1, "")
-    assert re.fullmatch(r"lately: stopped before every event was sent.*\n", said.err)
+    assert (result.code, result.out) == (1, "")
+    assert re.fullmatch(r"lately: stopped before every event was sent.*\n", result.err)
 
 
 @pytest.mark.parametrize("speed", ["-1", "fast"])
-def test_a_speed_that_is_none_is_bad_usage(shop: Shop, log: Path, speed: str) -> None:
-    said = shop.lately("replay", str(log), "--speed", speed)
+def test_invalid_speed_is_bad_usage(shop: Shop, log: Path, speed: str) -> None:
+    result = shop.lately("replay", str(log), "--speed", speed)
 
-    assert said.code == 2 and "--speed" in said.err
+    assert result.code == 2 and "--speed" in result.err

@@ -1,4 +1,4 @@
-"""`lately state`: what the disk holds of a user, whether it fits its changelog, and a rebuild."""
+"""`lately state` against a broker: get, verify and rebuild."""
 
 import logging
 import time
@@ -20,7 +20,7 @@ Change = tuple[bytes, bytes | None]
 
 
 def state(*items: str, offset: int = 6) -> bytes:
-    """A user who clicked these items a second apart, the last of them at an offset."""
+    """A user who clicked these items a second apart, the last one at ``offset``."""
     user = UserState()
     for n, item in enumerate(items):
         back = len(items) - 1 - n
@@ -46,7 +46,7 @@ def _logging_as_it_was() -> Iterator[None]:
 
 @pytest.fixture
 def state_dir(shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of a worker that stopped, empty as yet."""
+    """The empty state directory of a stopped worker."""
     monkeypatch.setenv("LATELY_STATE_DIR", str(tmp_path))
     folder = tmp_path / shop.settings.group
     folder.mkdir()
@@ -54,7 +54,7 @@ def state_dir(shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
 
 
 def on_disk(folder: Path, partition: int, changes: Sequence[Change], offset: int) -> None:
-    """Write a partition as a worker leaves it, up to an offset of the changelog."""
+    """Write a partition as a worker leaves it, up to a changelog offset."""
     store = StateStore(folder, lambda cause: None)
     store.open(partition)
     store.mark_complete(partition, following=True)
@@ -70,15 +70,15 @@ def in_changelog(shop: Shop, partition: int, *changes: Change) -> None:
 # --- get -----------------------------------------------------------------------------------------
 
 
-def test_a_users_actions_are_shown_with_their_times(shop: Shop, state_dir: Path) -> None:
+def test_get_shows_the_users_actions_with_their_times(shop: Shop, state_dir: Path) -> None:
     on_disk(state_dir, 0, [(b"bob", state("i1"))], 0)
     on_disk(state_dir, 2, [(b"ann", state("i7", "i8", offset=41))], 5)
 
-    said = shop.lately("state", "get", "ann")
+    result = shop.lately("state", "get", "ann")
     answer = shop.lately("state", "get", "ann", "--json").json
 
-    head, *lines = said.out.splitlines()
-    assert said.code == 0
+    head, *lines = result.out.splitlines()
+    assert result.code == 0
     assert head.startswith("2 actions in partition 2, events up to offset 41; the last event is ")
     # 1 790 000 000 s after 1970 is the afternoon of 21 September 2026.
     assert lines == [
@@ -93,7 +93,7 @@ def test_a_users_actions_are_shown_with_their_times(shop: Shop, state_dir: Path)
     assert (answer["as_of"], answer["forgotten"]) == (AS_OF_MS, False)
 
 
-def test_the_age_of_the_last_event_is_by_the_clock_of_who_asks_and_never_negative(
+def test_get_computes_the_age_by_the_local_clock_and_never_below_zero(
     shop: Shop, state_dir: Path
 ) -> None:
     now_ms = time.time_ns() // 1_000_000
@@ -109,57 +109,59 @@ def test_the_age_of_the_last_event_is_by_the_clock_of_who_asks_and_never_negativ
     assert ahead["age_s"] == 0
 
 
-def test_who_was_forgotten_has_a_marker_and_no_age(shop: Shop, state_dir: Path) -> None:
+def test_get_of_a_forgotten_user_shows_the_marker_without_an_age(
+    shop: Shop, state_dir: Path
+) -> None:
     on_disk(state_dir, 1, [(b"ann", marker(12))], 5)
 
-    said = shop.lately("state", "get", "ann")
+    result = shop.lately("state", "get", "ann")
     answer = shop.lately("state", "get", "ann", "--json").json
 
-    assert said.out.startswith("forgotten: partition 1, events up to offset 12")
-    assert said.out.count("\n") == 1
+    assert result.out.startswith("forgotten: partition 1, events up to offset 12")
+    assert result.out.count("\n") == 1
     assert (answer["forgotten"], answer["age_s"], answer["events"]) == (True, None, [])
 
 
-def test_a_user_of_whom_the_disk_holds_nothing_is_one_line(shop: Shop, state_dir: Path) -> None:
+def test_get_of_an_unknown_user_fails_in_one_line(shop: Shop, state_dir: Path) -> None:
     on_disk(state_dir, 0, [(b"ann", state("i1"))], 0)
 
-    said = shop.lately("state", "get", "bob")
+    result = shop.lately("state", "get", "bob")
 
-    assert (said.code, said.out, said.err.count("\n")) == (1, "", 1)
-    assert str(state_dir) in said.err and "bob" not in said.err
+    assert (result.code, result.out, result.err.count("\n")) == (1, "", 1)
+    assert str(state_dir) in result.err and "bob" not in result.err
 
 
 # --- verify --------------------------------------------------------------------------------------
 
 
 def verify(shop: Shop) -> tuple[int, dict[int, dict[str, Any]]]:
-    said = shop.lately("state", "verify", "--json")
-    rows = {row["partition"]: row for row in said.json["partitions"]}
-    assert said.json["fits"] == all(row["fits"] for row in rows.values()) == (said.code == 0)
-    return said.code, rows
+    result = shop.lately("state", "verify", "--json")
+    rows = {row["partition"]: row for row in result.json["partitions"]}
+    assert result.json["fits"] == all(row["fits"] for row in rows.values()) == (result.code == 0)
+    return result.code, rows
 
 
-def test_a_disk_that_fits_its_changelog_passes_and_shows_how_far_it_is(
-    shop: Shop, state_dir: Path
-) -> None:
+def test_verify_passes_a_matching_state_and_shows_its_offset(shop: Shop, state_dir: Path) -> None:
     shop.create()
     changes: list[Change] = [(b"ann", state("i1")), (b"bob", state("i2")), (b"zoe", None)]
     in_changelog(shop, 1, *changes, (b"ann", state("i1", "i3", offset=9)))
-    on_disk(state_dir, 1, changes, 2)  # stopped before the last record came
+    on_disk(state_dir, 1, changes, 2)  # stopped before the last record
     on_disk(state_dir, 2, [], 0)
 
     in_changelog(shop, 2, (b"eve", None))
     code, rows = verify(shop)
-    said = shop.lately("state", "verify")
+    result = shop.lately("state", "verify")
 
     assert code == 0 and set(rows) == {1, 2}
     assert (rows[1]["offset"], rows[1]["end"], rows[1]["equal"]) == (2, 4, 2)
-    assert said.code == 0
-    table = [line.split() for line in said.out.splitlines()]
+    assert result.code == 0
+    table = [line.split() for line in result.out.splitlines()]
     assert [line[-1] for line in table] == ["verdict", "fits", "fits"]
 
 
-def test_each_way_not_to_fit_is_counted_and_the_mend_is_named(shop: Shop, state_dir: Path) -> None:
+def test_verify_counts_each_kind_of_difference_and_names_the_fix(
+    shop: Shop, state_dir: Path
+) -> None:
     shop.create()
     for partition in range(3):
         in_changelog(shop, partition, (b"ann", state("i1")), (b"bob", state("i2")))
@@ -169,17 +171,17 @@ def test_each_way_not_to_fit_is_counted_and_the_mend_is_named(shop: Shop, state_
     on_disk(state_dir, 2, [ann, (b"bob", state("i9"))], 1)
 
     code, rows = verify(shop)
-    said = shop.lately("state", "verify")
+    result = shop.lately("state", "verify")
 
     assert code == 1
     assert rows[0]["fits"]
     assert (rows[1]["equal"], rows[1]["missing"], rows[1]["extra"]) == (1, 1, 1)
     assert (rows[2]["equal"], rows[2]["differ"]) == (1, 1)
-    assert said.code == 1
-    assert "`lately state rebuild -p 1 -p 2`" in said.out.splitlines()[-1]
+    assert result.code == 1
+    assert "`lately state rebuild -p 1 -p 2`" in result.out.splitlines()[-1]
 
 
-def test_a_partition_that_rocksdb_cannot_read_is_damaged_and_the_others_are_looked_at(
+def test_verify_reports_a_damaged_partition_and_checks_the_others(
     shop: Shop, state_dir: Path
 ) -> None:
     shop.create()
@@ -194,25 +196,23 @@ def test_a_partition_that_rocksdb_cannot_read_is_damaged_and_the_others_are_look
 
 
 @pytest.mark.parametrize("command", ["verify", "rebuild"])
-def test_a_directory_that_a_worker_uses_is_left_alone(
-    shop: Shop, state_dir: Path, command: str
-) -> None:
+def test_state_in_use_by_a_worker_is_left_alone(shop: Shop, state_dir: Path, command: str) -> None:
     shop.create()
     on_disk(state_dir, 0, [(b"ann", state("i1"))], 0)
     worker = StateStore(state_dir, lambda cause: None)
     worker.lock()
     try:
-        said = shop.lately("state", command)
+        result = shop.lately("state", command)
     finally:
         worker.close_all()
 
-    assert (said.code, said.out, said.err.count("\n")) == (1, "", 1)
-    assert "another worker uses it" in said.err
+    assert (result.code, result.out, result.err.count("\n")) == (1, "", 1)
+    assert "another worker uses it" in result.err
     assert shop.lately("state", "get", "ann").code == 0
 
 
 @pytest.mark.parametrize("command", ["verify", "rebuild"])
-def test_where_no_worker_kept_anything_is_one_line(
+def test_missing_state_fails_in_one_line_and_creates_nothing(
     shop: Shop, state_dir: Path, command: str
 ) -> None:
     shop.create()
@@ -224,22 +224,22 @@ def test_where_no_worker_kept_anything_is_one_line(
 
     assert (empty.code, nowhere.code) == (1, 1)
     assert "holds no state" in empty.err and "no such folder" in nowhere.err
-    assert not state_dir.exists()  # to look makes nothing
+    assert not state_dir.exists()  # looking does not create it
 
 
 # --- rebuild -------------------------------------------------------------------------------------
 
 
-def test_a_rebuild_has_what_the_changelog_has_and_nothing_else(shop: Shop, state_dir: Path) -> None:
+def test_rebuild_restores_exactly_what_the_changelog_has(shop: Shop, state_dir: Path) -> None:
     shop.create()
     for partition in (0, 1):
         in_changelog(shop, partition, (b"ann", state("i1")), (b"bob", state("i2")), (b"ann", None))
         on_disk(state_dir, partition, [(b"eve", state("i9"))], 2)
 
-    said = shop.lately("state", "rebuild", "--json")
+    result = shop.lately("state", "rebuild", "--json")
 
-    rows = said.json["partitions"]
-    assert said.code == 0, said.err
+    rows = result.json["partitions"]
+    assert result.code == 0, result.err
     assert [(row["partition"], row["users"]) for row in rows] == [(0, 1), (1, 1)]
     assert all(0 <= row["took_s"] < 120 for row in rows)
     code, verified = verify(shop)
@@ -248,15 +248,15 @@ def test_a_rebuild_has_what_the_changelog_has_and_nothing_else(shop: Shop, state
     assert shop.lately("state", "get", "eve").code == 1
 
 
-def test_only_the_partitions_asked_for_are_rebuilt(shop: Shop, state_dir: Path) -> None:
+def test_rebuild_touches_only_the_given_partitions(shop: Shop, state_dir: Path) -> None:
     shop.create()
     for partition in range(3):
         in_changelog(shop, partition, (b"ann", state("i1")))
         on_disk(state_dir, partition, [(b"eve", state("i9"))], 0)
 
-    said = shop.lately("state", "rebuild", "-p", "2", "-p", "1", "-p", "2")
+    result = shop.lately("state", "rebuild", "-p", "2", "-p", "1", "-p", "2")
 
-    assert [line.rsplit(",", 1)[0] for line in said.out.splitlines()] == [
+    assert [line.rsplit(",", 1)[0] for line in result.out.splitlines()] == [
         "partition 1: 1 users",
         "partition 2: 1 users",
     ]
@@ -264,15 +264,13 @@ def test_only_the_partitions_asked_for_are_rebuilt(shop: Shop, state_dir: Path) 
     assert (code, [number for number, row in rows.items() if not row["fits"]]) == (1, [0])
 
 
-def test_nothing_is_wiped_for_a_partition_that_the_changelog_has_not(
-    shop: Shop, state_dir: Path
-) -> None:
+def test_rebuild_of_an_unknown_partition_wipes_nothing(shop: Shop, state_dir: Path) -> None:
     shop.create()
     in_changelog(shop, 0, (b"ann", state("i1")))
     on_disk(state_dir, 0, [(b"eve", state("i9"))], 0)
 
-    said = shop.lately("state", "rebuild", "-p", "0", "-p", "3")
+    result = shop.lately("state", "rebuild", "-p", "0", "-p", "3")
 
-    assert said.code == 1
-    assert "has no partition 3, only 0 to 2" in said.err
+    assert result.code == 1
+    assert "has no partition 3, only 0 to 2" in result.err
     assert shop.lately("state", "get", "eve").code == 0

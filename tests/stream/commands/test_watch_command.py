@@ -1,4 +1,4 @@
-"""`lately watch`: lines in a pipe, and a view on a terminal, until somebody ends it."""
+"""`lately watch` against a broker: lines in a pipe, a live view on a terminal."""
 
 import io
 import json
@@ -13,7 +13,7 @@ from tests.stream.commands.test_watch import score
 
 
 class Screen(io.StringIO):
-    """Where a command writes; it ends the command, as Ctrl-C does, once it has seen enough."""
+    """The standard output of a command; ends it, as Ctrl-C does, once it has ``enough``."""
 
     def __init__(self, enough: Callable[[str], bool], terminal: bool = False) -> None:
         super().__init__()
@@ -36,8 +36,8 @@ def watch(
     shop: Shop, monkeypatch: pytest.MonkeyPatch, screen: Screen, *words: str
 ) -> tuple[int, str]:
     monkeypatch.setattr(sys, "stdout", screen)
-    said = shop.lately("watch", "--from-beginning", *words)
-    return said.code, screen.getvalue()
+    result = shop.lately("watch", "--from-beginning", *words)
+    return result.code, screen.getvalue()
 
 
 def scored(user: str, at_ms: int, partition: int = 0, **changes: Any) -> Record:
@@ -45,7 +45,7 @@ def scored(user: str, at_ms: int, partition: int = 0, **changes: Any) -> Record:
     return Record(user.encode(), value, partition, at_ms)
 
 
-def test_scores_are_lines_of_json_in_the_order_in_which_they_were_written(
+def test_json_prints_scores_one_per_line_in_offset_order(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shop.create()
@@ -64,7 +64,7 @@ def test_scores_are_lines_of_json_in_the_order_in_which_they_were_written(
     assert gone == {"user_id": "u1", "forgotten": True}
 
 
-def test_of_one_user_no_other_is_shown(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_watching_one_user_shows_no_other(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     shop.create()
     shop.write(shop.settings.scores_topic, *(scored(f"u{n % 3}", n, n_events=n) for n in range(9)))
 
@@ -78,7 +78,7 @@ def test_of_one_user_no_other_is_shown(shop: Shop, monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize(
     ("words", "seen"), [((), ("u1", "u2", "2 scores")), (("u2",), ("u2", "within 30 min"))]
 )
-def test_on_a_terminal_a_view_stays_in_place(
+def test_terminal_shows_a_live_view(
     shop: Shop, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], seen: tuple[str, ...]
 ) -> None:
     shop.create()
@@ -93,13 +93,13 @@ def test_on_a_terminal_a_view_stays_in_place(
     assert "Ctrl-C ends" in out and shop.settings.scores_topic in out
 
 
-def test_what_is_no_score_ends_it_with_its_place(
+def test_invalid_score_ends_the_command_with_its_partition_and_offset(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shop.create()
     shop.write(shop.settings.scores_topic, Record(b"u1", b"no JSON", 2))
 
-    said = shop.lately("watch", "--from-beginning")
+    result = shop.lately("watch", "--from-beginning")
 
-    assert said.code == 1
-    assert "partition 2, offset 0 is not a score" in said.err
+    assert result.code == 1
+    assert "partition 2, offset 0 is not a score" in result.err

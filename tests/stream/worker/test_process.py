@@ -1,4 +1,4 @@
-"""How a worker's process ends: with which exit code, and which one line."""
+"""The exit codes and last lines of a worker process."""
 
 import asyncio
 import gc
@@ -24,8 +24,8 @@ def _garbage_collection_as_it_was() -> Iterator[None]:
     gc.set_threshold(*threshold)
 
 
-def exit_code(monkeypatch: pytest.MonkeyPatch, ends_of: BaseException | None) -> int:
-    """Run a worker that ends of this, or of nothing."""
+def exit_code(monkeypatch: pytest.MonkeyPatch, error: BaseException | None) -> int:
+    """Run a worker that raises this error, or ends without one; returns the exit code."""
 
     class Worker:
         def __init__(self, wiring: object, drain_timeout_s: float) -> None:
@@ -33,8 +33,8 @@ def exit_code(monkeypatch: pytest.MonkeyPatch, ends_of: BaseException | None) ->
 
         async def run(self) -> None:
             await asyncio.sleep(0)
-            if ends_of is not None:
-                raise ends_of
+            if error is not None:
+                raise error
 
     def end(code: int) -> None:
         raise SystemExit(code)
@@ -48,7 +48,7 @@ def exit_code(monkeypatch: pytest.MonkeyPatch, ends_of: BaseException | None) ->
     return caught.value.code
 
 
-def test_a_worker_that_is_stopped_ends_well_and_says_nothing(
+def test_stopped_worker_exits_with_0_and_prints_nothing(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert exit_code(monkeypatch, None) == 0
@@ -58,14 +58,14 @@ def test_a_worker_that_is_stopped_ends_well_and_says_nothing(
 @pytest.mark.parametrize(
     ("error", "code", "line"),
     [
-        (SettingsError("http: taken"), 2, "http: taken"),  # for whoever starts it to mend
+        (SettingsError("http: taken"), 2, "http: taken"),  # the operator can fix it
         (BrokerError("gone"), 1, "gone"),
         (LatelyError("of ours"), 1, "of ours"),
         (ArtifactError("the model is cut"), 1, "the model is cut"),
         (GroupAuthorizationFailedError("shop"), 1, "to the group shop; give our user the rights"),
     ],
 )
-def test_what_it_ends_of_is_one_line_and_its_exit_code(
+def test_expected_error_is_one_line_with_its_exit_code(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     error: Exception,
@@ -81,11 +81,11 @@ def test_what_it_ends_of_is_one_line_and_its_exit_code(
 @pytest.mark.parametrize(
     ("error", "words"),
     [
-        (ValueError("user u1 wants i9"), "ValueError at "),  # its text may name a shopper
+        (ValueError("user u1 wants i9"), "ValueError at "),  # its text may name a user
         (KafkaConnectionError("closed"), "closed"),
     ],
 )
-def test_a_defect_ends_it_with_its_place_and_names_no_shopper(
+def test_defect_prints_its_location_and_no_user_data(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     error: Exception,

@@ -1,4 +1,4 @@
-"""How far each number among the settings may go, and which names must differ."""
+"""The bounds of each numeric setting, and names that must differ."""
 
 from typing import Any
 
@@ -22,19 +22,19 @@ def load(**flags: Any) -> WorkerSettings:
 
 
 BOUNDS = [
-    # name, the least and the most that are taken, and what is refused on either side
-    ("artifact_poll_s", 0, 3_600, -0.1, 3_601),  # 0 looks on SIGHUP only; at most an hour late
+    # name, lowest and highest accepted value, rejected values below and above
+    ("artifact_poll_s", 0, 3_600, -0.1, 3_601),  # 0: on SIGHUP only; at most an hour
     ("max_per_category", 1, None, 0, None),
     ("diversity", 0, 1, -0.1, 1.01),  # a share
     ("recency_temperature", 0.01, 100, 0.009, 100.1),  # a hundredfold either way
     ("sequence_length", 1, 1_000, 0, 1_001),
-    ("dedupe_window", 0, 1_000, -1, 1_001),  # 0 remembers no event_id
+    ("dedupe_window", 0, 1_000, -1, 1_001),  # 0: no deduplication
     ("allowed_lateness_ms", 0, None, -1, None),
     ("max_future_ms", 0, None, -1, None),
     ("forget_marker_s", 0, 86_400, -1, 86_401),  # at most a day
     ("ttl_s", 60, None, 59, None),
     ("max_message_bytes", 1_024, None, 1_023, None),
-    ("batch_deadline_ms", 0, 60_000, -1, 60_001),  # 0 closes a batch at once; at most a minute
+    ("batch_deadline_ms", 0, 60_000, -1, 60_001),  # 0: a batch closes at once; at most a minute
     ("batch_users", 1, None, 0, None),
     ("max_pending_users", 1, None, 0, None),
     ("max_in_flight", 1, 64, 0, 65),
@@ -47,14 +47,14 @@ BOUNDS = [
 ]
 
 
-@pytest.mark.parametrize(("name", "least", "most", "too_little", "too_much"), BOUNDS)
-def test_a_number_is_taken_up_to_its_bounds_and_not_beyond(
-    name: str, least: float, most: float | None, too_little: float, too_much: float | None
+@pytest.mark.parametrize(("name", "lowest", "highest", "too_low", "too_high"), BOUNDS)
+def test_number_is_accepted_within_its_bounds_only(
+    name: str, lowest: float, highest: float | None, too_low: float, too_high: float | None
 ) -> None:
-    for taken in (least, most):
+    for taken in (lowest, highest):
         if taken is not None:
             assert getattr(load(**{name: str(taken)}), name) == taken
-    for refused in (too_little, too_much):
+    for refused in (too_low, too_high):
         if refused is not None:
             with pytest.raises(SettingsError, match=f"^{name}: "):
                 load(**{name: str(refused)})
@@ -70,7 +70,7 @@ def test_every_number_has_bounds_that_are_tested_here() -> None:
     assert numbers - {bound[0] for bound in BOUNDS} == {"shed_after_ms"}  # depends on another
 
 
-def test_shedding_begins_after_a_batch_has_had_the_time_to_close() -> None:
+def test_shedding_must_begin_after_the_batch_deadline() -> None:
     assert load(batch_deadline_ms="0", shed_after_ms="1").shed_after_ms == 1
     assert load(batch_deadline_ms="200", shed_after_ms="201").shed_after_ms == 201
     for after_ms in ("0", "200"):
@@ -79,32 +79,32 @@ def test_shedding_begins_after_a_batch_has_had_the_time_to_close() -> None:
 
 
 @pytest.mark.parametrize("port", [1, 65_535])
-def test_a_port_is_one_that_there_is(port: int) -> None:
+def test_lowest_and_highest_ports_are_accepted(port: int) -> None:
     assert load(bootstrap=f"kafka:{port}").bootstrap == f"kafka:{port}"
     assert load(http=f"0.0.0.0:{port}").http == f"0.0.0.0:{port}"
 
 
 @pytest.mark.parametrize("port", [65_536, 100_000])
-def test_a_port_past_the_last_one_is_refused(port: int) -> None:
+def test_ports_above_65535_are_rejected(port: int) -> None:
     with pytest.raises(SettingsError, match=r"^bootstrap: "):
         load(bootstrap=f"kafka:{port}")
     with pytest.raises(SettingsError, match=r"^http: "):
         load(http=f"0.0.0.0:{port}")
 
 
-def test_an_http_port_may_be_left_to_the_system_and_that_of_a_broker_may_not() -> None:
+def test_port_zero_is_accepted_for_http_only() -> None:
     assert load(http="127.0.0.1:0").http == "127.0.0.1:0"
     with pytest.raises(SettingsError, match=r"^bootstrap: "):
         load(bootstrap="kafka:0")
 
 
-def test_as_many_actions_as_a_byte_counts() -> None:
+def test_up_to_255_actions_are_accepted() -> None:
     names = [f"a{n}" for n in range(255)]
 
     assert load(actions=",".join(names)).actions == tuple(names)
 
 
-def test_the_rules_are_in_the_units_of_the_state() -> None:
+def test_rules_are_in_the_units_of_the_state() -> None:
     settings = load(
         sequence_length="7",
         dedupe_window="8",
@@ -120,7 +120,7 @@ TOPICS = ("events_topic", "scores_topic", "dead_topic", "receipts_topic")
 
 
 @pytest.mark.parametrize("name", TOPICS)
-def test_no_topic_is_two_of_ours(name: str) -> None:
+def test_topic_names_must_differ(name: str) -> None:
     other = TOPICS[TOPICS.index(name) - 1]
 
     with pytest.raises(SettingsError, match=f"{name}.* must differ, and same is two of them"):
@@ -129,7 +129,7 @@ def test_no_topic_is_two_of_ours(name: str) -> None:
         KafkaSettings.load(**{name: "shop-state-changelog", "group": "shop"})
 
 
-def test_a_token_does_in_the_place_of_user_and_password(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_oauthbearer_needs_a_token_file_and_no_password(monkeypatch: pytest.MonkeyPatch) -> None:
     token = {"security_protocol": "SASL_SSL", "sasl_mechanism": "OAUTHBEARER"}
 
     assert load(**token, sasl_token_file="token").sasl_token_file
@@ -137,5 +137,5 @@ def test_a_token_does_in_the_place_of_user_and_password(monkeypatch: pytest.Monk
         load(**token, sasl_username="u", sasl_password="p")  # these are of other mechanisms
 
 
-def test_the_doctor_looks_where_the_worker_answers() -> None:
+def test_doctor_and_worker_have_the_same_default_http_address() -> None:
     assert DoctorSettings.load().http == load().http

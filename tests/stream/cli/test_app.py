@@ -1,4 +1,4 @@
-"""What the command line hands to the worker and to the demo, which run until they are stopped."""
+"""The command line passes its options to the worker, the demo and other commands."""
 
 import sys
 from pathlib import Path
@@ -24,7 +24,7 @@ def run(*words: str) -> int:
     return CliRunner().invoke(app, list(words), catch_exceptions=False).exit_code
 
 
-def test_a_worker_logs_as_it_is_told_and_then_runs_with_its_settings(
+def test_worker_configures_logging_before_it_runs_with_its_settings(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     happened: list[Any] = []
@@ -62,7 +62,7 @@ def test_a_worker_logs_as_it_is_told_and_then_runs_with_its_settings(
     ],
 )
 @pytest.mark.parametrize("code", [0, 1])
-def test_the_demo_is_as_large_as_it_is_asked_to_be_and_ends_with_its_code(
+def test_demo_gets_its_options_and_returns_its_exit_code(
     monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], options: demo.Options, code: int
 ) -> None:
     given: list[demo.Options] = []
@@ -78,19 +78,19 @@ def test_the_demo_is_as_large_as_it_is_asked_to_be_and_ends_with_its_code(
 
 
 @pytest.mark.parametrize("flag", ["--seconds", "--events-per-s", "--shoppers"])
-def test_a_demo_of_less_than_one_is_bad_usage(flag: str) -> None:
+def test_demo_options_below_their_minimum_are_bad_usage(flag: str) -> None:
     assert run("demo", flag, "0") == 2
 
 
 @pytest.mark.parametrize(
     ("options", "shopper_count"),
     [
-        (demo.Options(events_per_s=50.0), 200 * 50),  # so many that none has to hurry
+        (demo.Options(events_per_s=50.0), 200 * 50),
         (demo.Options(events_per_s=0.1), 100),
         (demo.Options(events_per_s=50.0, shoppers=3), 3),
     ],
 )
-def test_there_are_enough_shoppers_unless_told_how_many(
+def test_shopper_count_follows_the_rate_unless_it_is_given(
     options: demo.Options, shopper_count: int
 ) -> None:
     assert options.shopper_count == shopper_count
@@ -104,5 +104,5 @@ def test_there_are_enough_shoppers_unless_told_how_many(
         ("state", "rebuild", "-p", "-1", "--state-dir", "s"),
     ],
 )
-def test_what_cannot_be_less_than_nothing_is_bad_usage(words: tuple[str, ...]) -> None:
+def test_negative_numbers_are_bad_usage(words: tuple[str, ...]) -> None:
     assert run(*words) == 2

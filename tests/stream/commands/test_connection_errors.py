@@ -1,4 +1,4 @@
-"""A broker that does not let us in: whatever the command, one line says why and what to set."""
+"""Connection errors: every command reports one line that names the cause and the setting."""
 
 import asyncio
 import logging
@@ -21,7 +21,7 @@ from aiokafka.errors import (
 
 from stream.kafka import protocol
 from stream.settings import WorkerSettings
-from tests.stream.commands.shop import Said, Shop
+from tests.stream.commands.shop import Result, Shop
 
 NOWHERE = "127.0.0.1:1"
 HOST_MISMATCH, IP_MISMATCH, SELF_SIGNED = 62, 64, 18  # of OpenSSL
@@ -32,28 +32,28 @@ def lately(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     caplog: pytest.LogCaptureFixture,
-) -> Callable[..., Said]:
-    """Give the function that runs a command with settings, at an address where no Kafka is."""
+) -> Callable[..., Result]:
+    """A function that runs a command with settings, at an address where no Kafka listens."""
     for name in WorkerSettings.model_fields:
         monkeypatch.delenv(f"LATELY_{name.upper()}", raising=False)
-    shop = Shop(NOWHERE, "refused", monkeypatch, capsys)
+    shop = Shop(NOWHERE, "unreachable", monkeypatch, capsys)
 
-    def run(*words: str, **settings: str) -> Said:
+    def run(*words: str, **settings: str) -> Result:
         for name, value in settings.items():
             monkeypatch.setenv(f"LATELY_{name.upper()}", value)
-        logging.getLogger("aiokafka").setLevel(logging.NOTSET)  # a command before may have set it
-        said = shop.lately(*words)
-        assert (said.code, said.out, said.err.count("\n")) == (1, "", 1)
-        # Nor does the client log what went wrong, again and again: our line says the same.
+        logging.getLogger("aiokafka").setLevel(logging.NOTSET)  # an earlier command may have set it
+        result = shop.lately(*words)
+        assert (result.code, result.out, result.err.count("\n")) == (1, "", 1)
+        # The client's own log stays quiet: our line is the only one.
         assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
-        return said
+        return result
 
     return run
 
 
 @pytest.fixture
-def ends_in(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], list[str]]:
-    """Give the function that lets each connection end in an error, or be answered."""
+def connections(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], list[str]]:
+    """A function that makes each connection fail with an error, or get an answer."""
 
     def arrange(outcome: Any) -> list[str]:
         asked: list[str] = []
@@ -105,31 +105,31 @@ USER = {"security_protocol": "SASL_PLAINTEXT", "sasl_username": "u", "sasl_passw
     [("forget", "ann", "--no-wait"), ("dead", "list"), ("watch",), ("topics",)],
     ids=lambda words: words[0],
 )
-def test_a_refusal_is_said_once_with_what_to_set(
-    lately: Callable[..., Said],
-    ends_in: Callable[[Any], list[str]],
+def test_connection_error_is_one_line_with_the_setting_to_fix(
+    lately: Callable[..., Result],
+    connections: Callable[[Any], list[str]],
     words_of_command: tuple[str, ...],
     error: Exception,
     words: str,
 ) -> None:
-    asked = ends_in(error)
+    asked = connections(error)
 
-    said = lately(*words_of_command, **USER)
+    result = lately(*words_of_command, **USER)
 
-    assert words in said.err
-    assert said.err.startswith(f"lately: {NOWHERE}: ")
-    assert "secret" not in said.err
-    assert len(asked) == 1  # a wrong password that is said again and again locks the account
+    assert words in result.err
+    assert result.err.startswith(f"lately: {NOWHERE}: ")
+    assert "secret" not in result.err
+    assert len(asked) == 1  # repeated wrong passwords lock the account
 
 
-def test_a_token_that_is_refused_is_looked_for_where_it_lies(
-    lately: Callable[..., Said], ends_in: Callable[[Any], list[str]], tmp_path: Path
+def test_rejected_token_names_the_token_file_setting(
+    lately: Callable[..., Result], connections: Callable[[Any], list[str]], tmp_path: Path
 ) -> None:
     token = tmp_path / "token"
     token.write_text("abc")
-    ends_in([])  # let in, and shown no broker: aiokafka does not see that a token was refused
+    connections([])  # an answer without brokers: aiokafka does not report a rejected token
 
-    said = lately(
+    result = lately(
         "dead",
         "list",
         security_protocol="SASL_PLAINTEXT",
@@ -137,7 +137,7 @@ def test_a_token_that_is_refused_is_looked_for_where_it_lies(
         sasl_token_file=str(token),
     )
 
-    assert "refuses our token; check LATELY_SASL_TOKEN_FILE" in said.err
+    assert "refuses our token; check LATELY_SASL_TOKEN_FILE" in result.err
 
 
 @pytest.mark.parametrize(
@@ -148,30 +148,30 @@ def test_a_token_that_is_refused_is_looked_for_where_it_lies(
         ({"security_protocol": "SSL"}, "may want a client certificate (LATELY_SSL_CERT_FILE"),
     ],
 )
-def test_a_broker_that_hangs_up_gives_reason_to_look_at_the_protocol(
-    lately: Callable[..., Said],
-    ends_in: Callable[[Any], list[str]],
+def test_closed_connection_advises_checking_the_security_protocol(
+    lately: Callable[..., Result],
+    connections: Callable[[Any], list[str]],
     settings: dict[str, str],
     words: str,
 ) -> None:
-    ends_in(KafkaConnectionError("closed"))
+    connections(KafkaConnectionError("closed"))
 
     assert words in lately("dead", "list", **settings).err
 
 
 @pytest.mark.parametrize("outcome", [OSError("nobody there"), TimeoutError(), [0]])
-def test_where_none_refuses_us_the_question_is_whether_it_runs(
-    lately: Callable[..., Said], ends_in: Callable[[Any], list[str]], outcome: Any
+def test_unreachable_broker_asks_whether_it_is_running(
+    lately: Callable[..., Result], connections: Callable[[Any], list[str]], outcome: Any
 ) -> None:
-    ends_in(outcome)
+    connections(outcome)
 
     assert "is it running? Set --bootstrap or LATELY_BOOTSTRAP" in lately("dead", "list").err
 
 
-def test_each_broker_is_asked_once_by_its_own_address(
-    lately: Callable[..., Said], ends_in: Callable[[Any], list[str]]
+def test_each_broker_is_probed_once(
+    lately: Callable[..., Result], connections: Callable[[Any], list[str]]
 ) -> None:
-    asked = ends_in(OSError("nobody there"))
+    asked = connections(OSError("nobody there"))
 
     lately("dead", "list", bootstrap="127.0.0.1:1, [::1]:2")
 
@@ -180,7 +180,7 @@ def test_each_broker_is_asked_once_by_its_own_address(
 
 @contextmanager
 def server(answer: bytes) -> Iterator[str]:
-    """Something at an address that is no Kafka: it answers so, and hangs up."""
+    """A server that is not Kafka: it sends this answer and closes the connection."""
     listener = socket.create_server(("127.0.0.1", 0))
 
     def serve() -> None:
@@ -210,28 +210,28 @@ def server(answer: bytes) -> Iterator[str]:
         ({}, "check LATELY_SECURITY_PROTOCOL (PLAINTEXT)"),
     ],
 )
-def test_what_is_no_kafka_of_that_protocol_is_told_from_one_that_is_away(
-    lately: Callable[..., Said], settings: dict[str, str], words: str
+def test_server_that_does_not_speak_kafka_is_not_reported_as_unreachable(
+    lately: Callable[..., Result], settings: dict[str, str], words: str
 ) -> None:
     with server(b"" if not settings else b"HTTP/1.1 400 Bad Request\r\n\r\n") as address:
-        said = lately("dead", "list", bootstrap=address, **settings)
+        result = lately("dead", "list", bootstrap=address, **settings)
 
-    assert words in said.err
+    assert words in result.err
 
 
-def test_a_start_waits_for_a_broker_that_starts_beside_it_but_not_for_ever(
-    lately: Callable[..., Said], monkeypatch: pytest.MonkeyPatch
+def test_topics_command_gives_up_on_a_broker_after_its_timeout(
+    lately: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("stream.kafka.topics.TIMEOUT_S", 0.5)
 
-    said = lately("topics")
+    result = lately("topics")
 
-    assert "no Kafka broker answers within" in said.err
-    assert "start it or set --bootstrap" in said.err
+    assert "no Kafka broker answers within" in result.err
+    assert "start it or set --bootstrap" in result.err
 
 
-def test_a_broker_that_never_answers_is_not_waited_for(
-    lately: Callable[..., Said], monkeypatch: pytest.MonkeyPatch
+def test_probe_of_a_silent_broker_times_out(
+    lately: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def create_conn(host: str, port: int, **options: Any) -> None:
         await asyncio.Event().wait()

@@ -1,4 +1,4 @@
-"""A batch comes by every failpoint, or the tests on a real broker would crash nobody there."""
+"""A batch reaches every failpoint, so that the crash tests on a real broker do crash."""
 
 import os
 import signal
@@ -21,22 +21,22 @@ def killed(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     failpoints._hits_left.clear()
 
 
-# After the commit comes none: that is not of a batch.
-@pytest.mark.parametrize("place", sorted(set(failpoints.NAMES) - {"committed"}))
-def test_a_score_a_dead_letter_and_a_receipt_come_by(
-    place: str, killed: list[int], tmp_path: Path
+# "committed" is left out: the committer reaches it, not a batch.
+@pytest.mark.parametrize("name", sorted(set(failpoints.NAMES) - {"committed"}))
+def test_batch_of_score_dead_letter_and_receipt_hits_every_failpoint(
+    name: str, killed: list[int], tmp_path: Path
 ) -> None:
     @on_a_loop
     async def scenario() -> None:
         async with world(tmp_path) as w:
             await w.feed(click("u1", 0), forget("u2", 1), FakeMessage(b"no JSON", offset=2))
             await w.acknowledge_all()
-            assert killed == []  # nobody asked for it
+            assert killed == []  # no failpoint is armed
 
-            failpoints.arm({failpoints.VARIABLE: f"{place}:2"})
+            failpoints.arm({failpoints.VARIABLE: f"{name}:2"})
             await w.feed(click("u1", 3), forget("u2", 4), FakeMessage(b"no JSON", offset=5))
             await w.acknowledge_all()
-            assert killed == []  # the second time, and this was the first
+            assert killed == []  # due the second time, and this was the first
             await w.feed(click("u1", 6), forget("u2", 7), FakeMessage(b"no JSON", offset=8))
             await w.acknowledge_all()
 

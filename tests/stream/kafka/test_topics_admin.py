@@ -1,4 +1,4 @@
-"""Topics at a broker that tells its configurations and may refuse: what is asked of it, and how."""
+"""Topic creation and checks against a fake admin client that reports configurations."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -26,8 +26,8 @@ KAFKAS_LIMIT = {"max.message.bytes": "1048588"}
 DAY_MS = 24 * 3_600_000
 
 
-class Made(NamedTuple):
-    """A topic at the broker."""
+class FakeTopic(NamedTuple):
+    """A topic on the broker."""
 
     partitions: int
     replication: int
@@ -35,11 +35,11 @@ class Made(NamedTuple):
 
 
 class Broker:
-    """What it has; ``refusals`` are the topics that it does not make, and with which error."""
+    """A fake broker; ``refusals`` are the topics that it rejects, with code and message."""
 
     def __init__(
         self,
-        topics: Mapping[str, Made] | None = None,
+        topics: Mapping[str, FakeTopic] | None = None,
         brokers: int = 1,
         refusals: Mapping[str, tuple[int, str | None]] | None = None,
         error: KafkaError | None = None,
@@ -49,12 +49,12 @@ class Broker:
         self.topics = dict(topics or {})
         self.brokers, self.refusals = brokers, refusals or {}
         self.error, self.group_error = error, group_error
-        self.late = set(late)  # topics that it shows only when it is asked a second time
+        self.late = set(late)  # topics that only the second description shows
         self.open_clients = 0
 
 
 class Admin:
-    """What we use of the client's admin."""
+    """The part of aiokafka's admin client that we use."""
 
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
@@ -72,8 +72,8 @@ class Admin:
             raise self._broker.error
         late, self._broker.late = self._broker.late, set()
         return [
-            {"topic": name, "partitions": [None] * made.partitions}
-            for name, made in self._broker.topics.items()
+            {"topic": name, "partitions": [None] * topic.partitions}
+            for name, topic in self._broker.topics.items()
             if name not in late
         ]
 
@@ -96,7 +96,7 @@ class Admin:
             code, why = self._broker.refusals.get(topic.name, (0, None))
             if code in (0, TopicAlreadyExistsError.errno):
                 config = {"cleanup.policy": "delete", **KAFKAS_LIMIT, **topic.topic_configs}
-                self._broker.topics[topic.name] = Made(
+                self._broker.topics[topic.name] = FakeTopic(
                     topic.num_partitions, topic.replication_factor, config
                 )
             errors.append((topic.name, code, why))
@@ -116,7 +116,7 @@ def settings(monkeypatch: pytest.MonkeyPatch) -> KafkaSettings:
 
 @pytest.fixture
 def at(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Give the function that runs one of ours at a broker, and sees that no client stays open."""
+    """A function that runs a coroutine against a broker, and checks that its client closes."""
 
     def run(broker: Broker, work: Any) -> Any:
         monkeypatch.setattr(module, "AIOKafkaAdminClient", lambda **options: Admin(broker))
@@ -128,29 +128,31 @@ def at(monkeypatch: pytest.MonkeyPatch) -> Any:
     return run
 
 
-def made_by_us(**changes: Made) -> dict[str, Made]:
-    """Topics as we make them, of two partitions; ``changes`` by the first letters of a name."""
+def our_topics(**changes: FakeTopic) -> dict[str, FakeTopic]:
+    """Our topics as we create them, with two partitions; ``changes`` replaces some of them."""
     compact = {"cleanup.policy": "compact", **KAFKAS_LIMIT}
     keep = {"cleanup.policy": "delete", **KAFKAS_LIMIT}
     roomy = keep | {"max.message.bytes": str(1_048_588 + 8_192)}
     return {
-        EVENTS: changes.get("events", Made(2, 1, keep)),
-        SCORES: changes.get("scores", Made(2, 1, compact)),
-        DEAD: changes.get("dead", Made(2, 1, roomy)),
-        RECEIPTS: changes.get("receipts", Made(2, 1, keep)),
-        CHANGELOG: changes.get("changelog", Made(2, 1, compact)),
+        EVENTS: changes.get("events", FakeTopic(2, 1, keep)),
+        SCORES: changes.get("scores", FakeTopic(2, 1, compact)),
+        DEAD: changes.get("dead", FakeTopic(2, 1, roomy)),
+        RECEIPTS: changes.get("receipts", FakeTopic(2, 1, keep)),
+        CHANGELOG: changes.get("changelog", FakeTopic(2, 1, compact)),
     }
 
 
-# --- making them ---------------------------------------------------------------------------------
+# --- create --------------------------------------------------------------------------------------
 
 
-def test_each_topic_is_made_for_what_lies_in_it(settings: KafkaSettings, at: Any) -> None:
+def test_each_topic_is_created_with_the_policy_of_its_content(
+    settings: KafkaSettings, at: Any
+) -> None:
     broker = Broker()
 
     at(broker, create_topics(settings, partitions=2))
 
-    policies = {name: made.config["cleanup.policy"] for name, made in broker.topics.items()}
+    policies = {name: topic.config["cleanup.policy"] for name, topic in broker.topics.items()}
     assert policies == {
         EVENTS: "delete",
         SCORES: "compact",
@@ -158,8 +160,10 @@ def test_each_topic_is_made_for_what_lies_in_it(settings: KafkaSettings, at: Any
         RECEIPTS: "delete",
         CHANGELOG: "compact",
     }
-    # What was overwritten or forgotten is off the disk within a day, however quiet the shop is.
-    lags = {name: made.config.get("max.compaction.lag.ms") for name, made in broker.topics.items()}
+    # Overwritten and forgotten values leave the disk within a day, whatever the traffic.
+    lags = {
+        name: topic.config.get("max.compaction.lag.ms") for name, topic in broker.topics.items()
+    }
     assert lags == {
         EVENTS: None,
         SCORES: str(DAY_MS),
@@ -170,10 +174,8 @@ def test_each_topic_is_made_for_what_lies_in_it(settings: KafkaSettings, at: Any
     assert [finding.status for finding in at(broker, check_topics(settings))] == ["PASS"] * 13
 
 
-def test_dead_letters_have_room_for_the_largest_event_and_what_we_add(
-    settings: KafkaSettings, at: Any
-) -> None:
-    broker = Broker({EVENTS: Made(2, 1, {"max.message.bytes": "3000000"})})
+def test_dead_letter_size_limit_has_room_for_our_headers(settings: KafkaSettings, at: Any) -> None:
+    broker = Broker({EVENTS: FakeTopic(2, 1, {"max.message.bytes": "3000000"})})
 
     at(broker, create_topics(settings))
 
@@ -181,34 +183,36 @@ def test_dead_letters_have_room_for_the_largest_event_and_what_we_add(
 
 
 @pytest.mark.parametrize(("brokers", "replication"), [(1, 1), (2, 2), (3, 3), (5, 3)])
-def test_there_are_as_many_copies_as_brokers_but_no_more_than_three(
+def test_default_replication_is_the_broker_count_up_to_three(
     settings: KafkaSettings, at: Any, brokers: int, replication: int
 ) -> None:
     broker = Broker(brokers=brokers)
 
     at(broker, create_topics(settings, partitions=1))
 
-    assert {made.replication for made in broker.topics.values()} == {replication}
+    assert {topic.replication for topic in broker.topics.values()} == {replication}
 
 
-def test_copies_may_be_asked_for(settings: KafkaSettings, at: Any) -> None:
+def test_replication_can_be_given(settings: KafkaSettings, at: Any) -> None:
     broker = Broker(brokers=5)
 
     at(broker, create_topics(settings, partitions=1, replication=2))
 
-    assert {made.replication for made in broker.topics.values()} == {2}
+    assert {topic.replication for topic in broker.topics.values()} == {2}
 
 
-def test_the_others_are_as_wide_as_the_events(settings: KafkaSettings, at: Any) -> None:
-    broker = Broker({EVENTS: Made(7, 1, KAFKAS_LIMIT)})
+def test_other_topics_get_the_partitions_of_the_events_topic(
+    settings: KafkaSettings, at: Any
+) -> None:
+    broker = Broker({EVENTS: FakeTopic(7, 1, KAFKAS_LIMIT)})
 
-    made = at(broker, create_topics(settings, partitions=7))
+    created = at(broker, create_topics(settings, partitions=7))
 
-    assert made == [SCORES, DEAD, RECEIPTS, CHANGELOG]
-    assert {made.partitions for made in broker.topics.values()} == {7}
+    assert created == [SCORES, DEAD, RECEIPTS, CHANGELOG]
+    assert {topic.partitions for topic in broker.topics.values()} == {7}
 
 
-def test_a_topic_that_somebody_made_meanwhile_is_no_failure(
+def test_topic_created_by_somebody_else_meanwhile_is_no_error(
     settings: KafkaSettings, at: Any
 ) -> None:
     broker = Broker(refusals={SCORES: (TopicAlreadyExistsError.errno, None)})
@@ -220,7 +224,7 @@ def test_a_topic_that_somebody_made_meanwhile_is_no_failure(
     ("why", "words"),
     [("too many copies", "too many copies"), (None, "InvalidReplicationFactorError")],
 )
-def test_a_topic_that_the_broker_does_not_make_is_named_with_its_reason(
+def test_rejected_topic_is_named_with_the_brokers_reason(
     settings: KafkaSettings, at: Any, why: str | None, words: str
 ) -> None:
     broker = Broker(refusals={DEAD: (InvalidReplicationFactorError.errno, why)})
@@ -229,12 +233,12 @@ def test_a_topic_that_the_broker_does_not_make_is_named_with_its_reason(
         at(broker, create_topics(settings))
 
 
-# --- looking at them -----------------------------------------------------------------------------
+# --- check and ensure ----------------------------------------------------------------------------
 
 
-def test_a_configuration_that_does_not_fit_is_found(settings: KafkaSettings, at: Any) -> None:
+def test_check_finds_wrong_configurations(settings: KafkaSettings, at: Any) -> None:
     delete = {"cleanup.policy": "delete", **KAFKAS_LIMIT}
-    broker = Broker(made_by_us(scores=Made(2, 1, delete), dead=Made(2, 1, delete)))
+    broker = Broker(our_topics(scores=FakeTopic(2, 1, delete), dead=FakeTopic(2, 1, delete)))
 
     found = at(broker, check_topics(settings))
 
@@ -244,38 +248,38 @@ def test_a_configuration_that_does_not_fit_is_found(settings: KafkaSettings, at:
     ]
 
 
-def test_a_worker_starts_with_a_warning_but_not_with_a_failure(
+def test_worker_starts_despite_a_warning_but_not_with_a_failed_check(
     settings: KafkaSettings, at: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     delete = {"cleanup.policy": "delete", **KAFKAS_LIMIT}
 
-    required = at(Broker(made_by_us(dead=Made(2, 1, delete))), ensure_topics(settings))
-    with pytest.raises(TopicsError) as refusal:
-        at(Broker(made_by_us(scores=Made(2, 1, delete))), ensure_topics(settings))
+    required = at(Broker(our_topics(dead=FakeTopic(2, 1, delete))), ensure_topics(settings))
+    with pytest.raises(TopicsError) as error_info:
+        at(Broker(our_topics(scores=FakeTopic(2, 1, delete))), ensure_topics(settings))
 
     assert required.partitions == 2
     assert [record.levelname for record in caplog.records] == ["WARNING"]
-    assert str(refusal.value).startswith(f"{SCORES}: cleanup.policy: ")
-    assert "more" not in str(refusal.value)  # it is the only one
+    assert str(error_info.value).startswith(f"{SCORES}: cleanup.policy: ")
+    assert "more" not in str(error_info.value)  # there is only one
 
 
-def test_a_worker_knows_how_long_its_changelog_remembers_who_was_deleted(
+def test_tombstone_retention_comes_from_the_changelog_or_kafkas_default(
     settings: KafkaSettings, at: Any
 ) -> None:
     compact = {"cleanup.policy": "compact", **KAFKAS_LIMIT}
-    week = Made(2, 1, compact | {"delete.retention.ms": str(7 * DAY_MS)})
-    topics = made_by_us()
-    told = at(Broker(topics | {CHANGELOG: week}), ensure_topics(settings))
-    not_told = at(Broker(topics), ensure_topics(settings))
+    week = FakeTopic(2, 1, compact | {"delete.retention.ms": str(7 * DAY_MS)})
+    topics = our_topics()
+    reported = at(Broker(topics | {CHANGELOG: week}), ensure_topics(settings))
+    unreported = at(Broker(topics), ensure_topics(settings))
     del topics[CHANGELOG]
     new = at(Broker(topics), ensure_topics(settings))
 
-    assert told.tombstones_ms == 7 * DAY_MS
-    assert (not_told.tombstones_ms, new.tombstones_ms) == (DAY_MS, DAY_MS)  # Kafka's default
+    assert reported.tombstones_ms == 7 * DAY_MS
+    assert (unreported.tombstones_ms, new.tombstones_ms) == (DAY_MS, DAY_MS)  # Kafka's default
 
 
-def test_a_worker_makes_its_changelog_and_nothing_else(settings: KafkaSettings, at: Any) -> None:
-    topics = made_by_us()
+def test_worker_creates_only_a_missing_changelog(settings: KafkaSettings, at: Any) -> None:
+    topics = our_topics()
     del topics[CHANGELOG]
     broker = Broker(topics, brokers=2)
 
@@ -286,34 +290,34 @@ def test_a_worker_makes_its_changelog_and_nothing_else(settings: KafkaSettings, 
     assert changelog.config["cleanup.policy"] == "compact"
 
 
-def test_a_topic_made_a_moment_ago_may_be_shown_late(settings: KafkaSettings, at: Any) -> None:
-    broker = Broker(made_by_us(), late=[SCORES])
+def test_topic_that_appears_only_on_the_second_look_is_found(
+    settings: KafkaSettings, at: Any
+) -> None:
+    broker = Broker(our_topics(), late=[SCORES])
 
     assert at(broker, ensure_topics(settings)).partitions == 2
 
 
-# --- refusals ------------------------------------------------------------------------------------
+# --- errors --------------------------------------------------------------------------------------
 
 
 def sasl() -> KafkaSettings:
     return KafkaSettings(security_protocol="SASL_PLAINTEXT", sasl_username="u", sasl_password="p")
 
 
-def test_a_group_that_is_not_ours_ends_the_start_where_a_broker_knows_who_we_are(
+def test_denied_group_stops_the_start_only_with_authentication(
     settings: KafkaSettings, at: Any
 ) -> None:
     def broker() -> Broker:
-        return Broker(made_by_us(), group_error=GroupAuthorizationFailedError("of aiokafka"))
+        return Broker(our_topics(), group_error=GroupAuthorizationFailedError("of aiokafka"))
 
     assert at(broker(), ensure_topics(settings)).partitions == 2  # PLAINTEXT: there are no rights
     with pytest.raises(BrokerError, match="to the group lately; give our user the rights"):
         at(broker(), ensure_topics(sasl()))
 
 
-def test_a_coordinator_that_is_starting_does_not_end_the_start(
-    settings: KafkaSettings, at: Any
-) -> None:
-    broker = Broker(made_by_us(), group_error=KafkaConnectionError("closed"))
+def test_unavailable_coordinator_does_not_stop_the_start(settings: KafkaSettings, at: Any) -> None:
+    broker = Broker(our_topics(), group_error=KafkaConnectionError("closed"))
 
     assert at(broker, ensure_topics(sasl())).partitions == 2
 
@@ -328,10 +332,10 @@ def test_a_coordinator_that_is_starting_does_not_end_the_start(
         (KafkaConnectionError("closed"), r"the broker broke off \(KafkaConnectionError"),
     ],
 )
-def test_what_ends_the_look_is_one_line_with_the_brokers_address(
+def test_kafka_error_is_one_line_with_the_brokers_address(
     settings: KafkaSettings, at: Any, error: KafkaError, words: str
 ) -> None:
-    with pytest.raises(BrokerError, match=rf"^127.0.0.1:1: .*{words}") as refusal:
+    with pytest.raises(BrokerError, match=rf"^127.0.0.1:1: .*{words}") as error_info:
         at(Broker(error=error), check_topics(settings))
 
-    assert "\n" not in str(refusal.value)
+    assert "\n" not in str(error_info.value)

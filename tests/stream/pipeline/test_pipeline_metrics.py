@@ -1,4 +1,4 @@
-"""What the pipeline counts: dead letters by reason, scores by quality, and how long each took."""
+"""The pipeline's counters: dead letters, scores, event outcomes and latency."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from tests.stream.world import on_a_loop, world
 
 
 def counted(metrics: Metrics, name: str) -> dict[str, int]:
-    """The lines of a metric that are not zero, by the value of its label."""
+    """The values of a metric that are not zero, by label value."""
     found = {}
     for line in metrics.render().decode().splitlines():
         series, _, value = line.rpartition(" ")
@@ -18,7 +18,7 @@ def counted(metrics: Metrics, name: str) -> dict[str, int]:
 
 
 @on_a_loop
-async def test_dead_letters_are_counted_by_reason_once_the_broker_has_them(tmp_path: Path) -> None:
+async def test_dead_letters_are_counted_by_reason_once_acknowledged(tmp_path: Path) -> None:
     async with world(tmp_path, scorer=EchoScorer(["bad"])) as w:
         await w.feed(
             click_with("action", "stare"),
@@ -40,7 +40,7 @@ async def test_dead_letters_are_counted_by_reason_once_the_broker_has_them(tmp_p
 
 
 @on_a_loop
-async def test_a_users_wait_is_observed_once_a_score(tmp_path: Path) -> None:
+async def test_event_to_score_time_is_observed_once_per_score(tmp_path: Path) -> None:
     async with world(tmp_path) as w:
         await w.feed(click("u1", 0), click("u1", 1), click("u2", 2))
         await w.acknowledge_all()
@@ -49,12 +49,12 @@ async def test_a_users_wait_is_observed_once_a_score(tmp_path: Path) -> None:
 
 
 @on_a_loop
-async def test_events_are_counted_by_what_became_of_them(tmp_path: Path) -> None:
+async def test_events_are_counted_by_outcome(tmp_path: Path) -> None:
     async with world(tmp_path) as w:
         await w.feed(
             click("u1", 0, event_id="e"),
             click("u1", 1, event_id="e"),
-            click("u1", 0),  # read again
+            click("u1", 0),  # read a second time
             forget("u2", 2),
         )
         await w.acknowledge_all()

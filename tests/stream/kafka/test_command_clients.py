@@ -1,4 +1,4 @@
-"""Reading a topic up to now, or at one place, where compaction and time have left gaps."""
+"""Reading a topic to its end or at one offset, with gaps left by compaction and retention."""
 
 import asyncio
 import time
@@ -14,14 +14,14 @@ TOPIC = "t"
 
 
 class Found(NamedTuple):
-    """A record as far as the reader looks at it."""
+    """The fields of a record that the reader uses."""
 
     partition: int
     offset: int
 
 
 class Log(NamedTuple):
-    """A partition: the offsets that it still has, from its start to its end."""
+    """A partition: the offsets that it still has, its start and its end."""
 
     offsets: list[int]
     start: int = 0
@@ -29,10 +29,10 @@ class Log(NamedTuple):
 
 
 class Consumer:
-    """What the reader uses of the client's: one record of each partition a fetch.
+    """The part of aiokafka's consumer that the reader uses; a fetch has a record per partition.
 
-    The end of a partition is known after the first fetch; as many records as ``late`` says come
-    after that. Each fetch in which nothing comes takes ten seconds of ``now_s``.
+    The end of a partition is known after the first fetch; ``late`` records are appended after
+    that, one per fetch. Each empty fetch takes ten seconds of ``now_s``.
     """
 
     def __init__(self, logs: Mapping[int, Log], late: int = 0) -> None:
@@ -85,7 +85,7 @@ def reader(consumer: Consumer) -> TopicReader:
     return TopicReader(consumer, [TopicPartition(TOPIC, number) for number in consumer.logs])
 
 
-def until_now(consumer: Consumer, *numbers: int) -> list[tuple[int, int]]:
+def read_all(consumer: Consumer, *numbers: int) -> list[tuple[int, int]]:
     async def read() -> list[tuple[int, int]]:
         batches = reader(consumer).read_to_end(*numbers)
         return [(r.partition, r.offset) async for records in batches for r in records]
@@ -93,72 +93,72 @@ def until_now(consumer: Consumer, *numbers: int) -> list[tuple[int, int]]:
     return sorted(asyncio.run(read()))
 
 
-def at(consumer: Consumer, number: int, offset: int) -> Any:
+def record_at(consumer: Consumer, number: int, offset: int) -> Any:
     return asyncio.run(reader(consumer).record_at(number, offset))
 
 
-def test_everything_is_read_that_a_partition_has_and_of_no_other() -> None:
+def test_read_to_end_returns_all_records_of_the_given_partitions_only() -> None:
     logs = {0: Log([0, 1, 2], end=3), 1: Log([7], start=5, end=8), 2: Log([], end=0)}
 
-    assert until_now(Consumer(logs)) == [(0, 0), (0, 1), (0, 2), (1, 7)]
-    assert until_now(Consumer(logs), 1, 2) == [(1, 7)]
+    assert read_all(Consumer(logs)) == [(0, 0), (0, 1), (0, 2), (1, 7)]
+    assert read_all(Consumer(logs), 1, 2) == [(1, 7)]
 
 
-def test_an_end_that_compaction_left_no_record_before_is_reached() -> None:
-    assert until_now(Consumer({0: Log([0], end=5), 1: Log([], start=4, end=4)})) == [(0, 0)]
+def test_read_to_end_reaches_an_end_after_a_compacted_gap() -> None:
+    assert read_all(Consumer({0: Log([0], end=5), 1: Log([], start=4, end=4)})) == [(0, 0)]
 
 
-def test_what_comes_while_it_reads_is_not_of_now() -> None:
+def test_read_to_end_leaves_out_records_written_meanwhile() -> None:
     consumer = Consumer({0: Log([0, 1], end=2)}, late=3)
 
-    assert until_now(consumer) == [(0, 0), (0, 1)]
+    assert read_all(consumer) == [(0, 0), (0, 1)]
 
 
-def test_the_end_is_that_of_the_last_read() -> None:
+def test_end_is_known_after_the_first_read() -> None:
     consumer = Consumer({0: Log([0, 1], end=2)})
-    there = reader(consumer)
+    topic = reader(consumer)
 
     async def read() -> tuple[int, int]:
-        before = there.end(0)
-        async for _ in there.read_to_end():
+        before = topic.end(0)
+        async for _ in topic.read_to_end():
             pass
-        return before, there.end(0)
+        return before, topic.end(0)
 
     assert asyncio.run(read()) == (0, 2)
 
 
-def test_a_record_is_found_at_its_place() -> None:
+def test_record_at_returns_the_record_of_that_offset() -> None:
     consumer = Consumer({0: Log([4], end=5), 1: Log([3, 4, 9], start=3, end=12)})
 
-    assert at(consumer, 1, 4) == Found(1, 4)
-    assert at(consumer, 1, 3) == Found(1, 3)
+    assert record_at(consumer, 1, 4) == Found(1, 4)
+    assert record_at(consumer, 1, 3) == Found(1, 3)
 
 
 @pytest.mark.parametrize(
     ("number", "offset"),
     [
-        (1, 2),  # before the beginning: deleted by time
-        (1, 5),  # between two: compacted
+        (1, 2),  # before the start: deleted by retention
+        (1, 5),  # in a gap: compacted
         (1, 12),  # the end
         (1, 99),
         (2, 4),  # no such partition
     ],
 )
-def test_where_there_is_no_record_none_is_found(number: int, offset: int) -> None:
+def test_record_at_returns_none_where_there_is_no_record(number: int, offset: int) -> None:
     consumer = Consumer({0: Log([4], end=5), 1: Log([3, 4, 9], start=3, end=12)})
 
-    assert at(consumer, number, offset) is None
+    assert record_at(consumer, number, offset) is None
 
 
-def test_a_broker_that_falls_silent_is_waited_for_a_minute(
+def test_reads_time_out_after_a_minute_without_progress(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     consumer = Consumer({0: Log([0], end=1)})
     consumer.silent = True
     monkeypatch.setattr(time, "monotonic", lambda: consumer.now_s)
-    # The event loop asks for the time as well; it need not pass for what does not wait.
+    # The event loop reads this clock too, which does no harm: nothing here waits on a timer.
 
-    for read in (lambda: until_now(consumer), lambda: at(consumer, 0, 0)):
+    for read in (lambda: read_all(consumer), lambda: record_at(consumer, 0, 0)):
         begin_s = consumer.now_s
         with pytest.raises(TimeoutError, match="nothing came for 60 s"):
             read()

@@ -1,4 +1,4 @@
-"""What the worker sees of itself: heartbeat, gauges, and a broker that comes and goes."""
+"""The monitor's heartbeat, gauges, broker watchdog and heap trimming."""
 
 import asyncio
 import time
@@ -22,7 +22,7 @@ from tests.stream.world import LATER, on_a_loop, world
 
 
 class Rounds:
-    """Turns the pauses of a watch into turns of the loop, and keeps how long they would be."""
+    """Replaces each pause of a watchdog by one turn of the loop, and records its length."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.pauses_s: list[float] = []
@@ -36,7 +36,7 @@ class Rounds:
         monkeypatch.setattr(module, "asyncio", stand_in)
 
     async def run(self, watch: Coroutine[Any, Any, None], until: Callable[[], bool]) -> None:
-        """Run a watch until it has seen what it should."""
+        """Run a watchdog until the condition holds, then cancel it."""
         task = asyncio.create_task(watch)
         async with asyncio.timeout(10):
             while not until():
@@ -48,7 +48,7 @@ class Rounds:
 
 
 class Partitions(FaustConsumer):
-    """What the group has committed, and where the partitions end."""
+    """A consumer with these committed and end offsets."""
 
     def __init__(self, committed: dict[int, int], ends: dict[int, int]) -> None:
         self._committed_offsets, self._end_offsets = committed, ends
@@ -65,20 +65,22 @@ def gauges(metrics: Metrics) -> dict[str, float]:
     return {name: float(value) for name, _, value in lines if not name.startswith("#")}
 
 
-def watches(metrics: Metrics | None = None) -> tuple[Monitor, Health]:
+def monitored(metrics: Metrics | None = None) -> tuple[Monitor, Health]:
     health = Health(0.0)
     return Monitor(health, metrics or Metrics(CollectorRegistry())), health
 
 
-def test_the_heart_beats_by_the_clock_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_heartbeat_is_recorded_repeatedly_with_the_current_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     async def scenario() -> None:
         rounds = Rounds(monkeypatch)
-        lookout, health = watches()
+        monitor, health = monitored()
         beats = iter([50.0, 60.0])
         monkeypatch.setattr(
             module, "time", SimpleNamespace(monotonic=lambda: next(beats, 70.0), time=time.time)
         )
-        await rounds.run(lookout.beat(), lambda: len(rounds.pauses_s) == 3)
+        await rounds.run(monitor.beat(), lambda: len(rounds.pauses_s) == 3)
 
         assert health.live(70.0)[1].endswith("0.0 s ago")
         assert not health.live(70.0 + 10.1)[0]
@@ -86,46 +88,46 @@ def test_the_heart_beats_by_the_clock_again_and_again(monkeypatch: pytest.Monkey
     asyncio.run(scenario())
 
 
-def test_lag_is_counted_from_what_could_be_committed_now(
+def test_lag_counts_from_the_offset_that_could_be_committed_now(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     @on_a_loop
     async def scenario() -> None:
         async with world(tmp_path) as w:
             rounds = Rounds(monkeypatch)
-            lookout, _ = watches(w.metrics)
+            monitor, _ = monitored(w.metrics)
             await w.feed(click("u1", 0), click("u2", 1))
             await w.acknowledge_all()
-            lane = Partitions(committed={1: 4}, ends={0: 5, 1: 9, 7: 3})
+            consumer = Partitions(committed={1: 4}, ends={0: 5, 1: 9, 7: 3})
             await rounds.run(
-                lookout.update_gauges(w.pipeline, lane), lambda: len(rounds.pauses_s) == 2
+                monitor.update_gauges(w.pipeline, consumer), lambda: len(rounds.pauses_s) == 2
             )
 
             found = gauges(w.metrics)
             lags = {name: n for name, n in found.items() if name.startswith("lately_consumer_lag")}
-            # Of partition 0 the first two are done; of 7 nothing is known but its end.
+            # The first two of partition 0 are done; of partition 7 only the end is known.
             assert sorted(lags.values()) == [5 - 2, 3 - 0, 9 - 4]
 
     scenario()
 
 
-def test_who_waits_is_counted_and_for_how_long(
+def test_gauges_show_waiting_users_and_the_oldest_unscored_age(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     @on_a_loop
     async def scenario() -> None:
         async with world(tmp_path, policy=LATER) as w:
             rounds = Rounds(monkeypatch)
-            lookout, _ = watches(w.metrics)
+            monitor, _ = monitored(w.metrics)
             monkeypatch.setattr(module, "time", SimpleNamespace(time=lambda: NOW_MS / 1000 + 12.0))
-            nobody = Partitions({}, {})
+            consumer = Partitions({}, {})
             await rounds.run(
-                lookout.update_gauges(w.pipeline, nobody), lambda: len(rounds.pauses_s) == 1
+                monitor.update_gauges(w.pipeline, consumer), lambda: len(rounds.pauses_s) == 1
             )
             before = gauges(w.metrics)
             await w.feed(click("u1", 0), click("u2", 1))
             await rounds.run(
-                lookout.update_gauges(w.pipeline, nobody), lambda: len(rounds.pauses_s) == 2
+                monitor.update_gauges(w.pipeline, consumer), lambda: len(rounds.pauses_s) == 2
             )
             after = gauges(w.metrics)
 
@@ -136,19 +138,19 @@ def test_who_waits_is_counted_and_for_how_long(
     scenario()
 
 
-def test_readiness_goes_with_the_broker_and_comes_back_with_it(
+def test_readiness_follows_the_broker(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async def scenario() -> None:
         rounds = Rounds(monkeypatch)
         monkeypatch.setattr(module, "BROKER_TIMEOUT_S", 0.01)
-        lookout, health = watches()
+        monitor, health = monitored()
         answers = iter([True, False, True, None, True])
         seen: list[bool] = []
 
         async def answer() -> bool:
             found = next(answers, True)
-            if found is None:  # it never answers
+            if found is None:  # the broker never answers
                 await asyncio.Event().wait()
             return bool(found)
 
@@ -158,22 +160,22 @@ def test_readiness_goes_with_the_broker_and_comes_back_with_it(
             return len(seen) == 5
 
         producer = SimpleNamespace(client=SimpleNamespace(force_metadata_update=answer))
-        await rounds.run(lookout.watch_broker(cast("AIOKafkaProducer", producer)), look)
+        await rounds.run(monitor.watch_broker(cast("AIOKafkaProducer", producer)), look)
 
         assert seen == [True, False, True, False, True]
 
     asyncio.run(scenario())
 
 
-def test_memory_is_given_back_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_heap_is_trimmed_repeatedly(monkeypatch: pytest.MonkeyPatch) -> None:
     async def scenario() -> None:
         rounds = Rounds(monkeypatch)
-        lookout, _ = watches()
+        monitor, _ = monitored()
         trimmed: list[float] = []
         monkeypatch.setattr(module, "trim", lambda: trimmed.append(len(rounds.pauses_s)))
-        await rounds.run(lookout.trim_heap(), lambda: len(trimmed) == 2)
+        await rounds.run(monitor.trim_heap(), lambda: len(trimmed) == 2)
         await settle()
 
-        assert trimmed[:2] == [1, 2]  # after a pause each: a start has nothing to give back yet
+        assert trimmed[:2] == [1, 2]  # after each pause: there is nothing to trim at the start
 
     asyncio.run(scenario())

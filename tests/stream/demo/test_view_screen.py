@@ -1,4 +1,4 @@
-"""The demo's screen: lines where nobody looks on, a view on a terminal, figures in the end."""
+"""The demo's screen: steps, live figures and summary."""
 
 import io
 import re
@@ -35,7 +35,7 @@ def score(offset: int, *items: str) -> dict[str, Any]:
 
 
 def played() -> Tally:
-    """Two events before the doors open, then two clicks, of which the score had the second."""
+    """A tally of two events of history, then two live clicks, the second of them predicted."""
     tally = Tally(["i0"])
     for offset in range(2):
         entry, _ = tally.event_sent(event("i5"), now_s=1.0)
@@ -50,20 +50,20 @@ def played() -> Tally:
 
 
 @pytest.mark.parametrize("terminal", [True, False])
-def test_a_step_is_a_line_with_what_came_of_it_and_how_long_it_took(
+def test_step_prints_its_result_and_duration(
     monkeypatch: pytest.MonkeyPatch, terminal: bool
 ) -> None:
     shown, console = screen(terminal=terminal)
     times = iter([100.0, 102.5])
     with monkeypatch.context() as patch:
         patch.setattr(time, "monotonic", lambda: next(times, 102.5))
-        with shown.step("broker", "starts") as say:
-            say("in memory")
+        with shown.step("broker", "starts") as report:
+            report("in memory")
 
     assert console.export_text().strip().splitlines()[-1] == "✓ broker    in memory  2.5 s"
 
 
-def test_a_step_that_fails_is_not_ticked_off() -> None:
+def test_failed_step_gets_no_check_mark() -> None:
     shown, console = screen()
 
     with pytest.raises(OSError, match="gone"), shown.step("broker", "starts"):
@@ -73,48 +73,48 @@ def test_a_step_that_fails_is_not_ticked_off() -> None:
 
 
 @pytest.mark.parametrize(
-    ("height", "places"),
+    ("height", "count"),
     [
-        (5, 1),  # one is always shown
+        (5, 1),  # there is always one
         (17, 2),  # nine lines around them, and four lines each
         (16, 1),
         (29, 5),
         (90, 5),  # and never more than five
     ],
 )
-def test_there_are_as_many_shoppers_as_the_terminal_has_room_for(height: int, places: int) -> None:
-    assert screen(height=height)[0].shopper_count == places
+def test_shopper_count_fits_the_terminal(height: int, count: int) -> None:
+    assert screen(height=height)[0].shopper_count == count
 
 
-def test_away_from_a_terminal_the_figures_are_a_line_every_two_seconds(
+def test_figures_are_one_line_every_two_seconds_without_a_terminal(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     shown, console = screen()
     now_s = 1_000.0
     monkeypatch.setattr(time, "monotonic", lambda: now_s)
-    with shown.live() as draw:
+    with shown.live() as update:
         for passed_s in (0.0, 1.9, 2.0, 3.0):
             now_s = 1_000.0 + passed_s
-            draw(VisibleShoppers(1), played(), Progress(passed_s, None))
+            update(VisibleShoppers(1), played(), Progress(passed_s, None))
 
     lines = console.export_text().splitlines()
     assert [line.split()[:2] for line in lines] == [["0", "s"], ["2", "s"]]
-    # Of two clicks the score had one; popularity in the training data the other.
+    # The score predicted one of two clicks; popularity in the training data the other.
     assert "4 events" in lines[0] and "2 scores" in lines[0]
     assert lines[0].endswith("next click in the top 20: 50 %, popularity 50 %")
     assert "p50 500 ms p99 500 ms" in lines[0]
 
 
-def test_on_a_terminal_the_view_is_drawn_each_time() -> None:
+def test_terminal_view_is_drawn_on_each_update() -> None:
     shown, console = screen(terminal=True)
 
-    with shown.live() as draw:
-        draw(VisibleShoppers(1), played(), Progress(3.0, 20.0))
+    with shown.live() as update:
+        update(VisibleShoppers(1), played(), Progress(3.0, 20.0))
 
     assert "3 of 20 s" in console.export_text()
 
 
-def test_the_summary_counts_what_was_before_apart() -> None:
+def test_summary_counts_history_and_live_events_separately() -> None:
     shown, console = screen()
 
     shown.summary(played())
@@ -128,7 +128,7 @@ def test_the_summary_counts_what_was_before_apart() -> None:
 
 
 @pytest.mark.parametrize(("users", "named"), [(5, "u0, u1, u2, u3, u4"), (6, "u4, …")])
-def test_of_many_users_without_a_score_the_first_five_are_named(users: int, named: str) -> None:
+def test_summary_names_at_most_five_unscored_users(users: int, named: str) -> None:
     tally = Tally()
     for number in range(users):
         tally.event_sent(event("i1", f"u{number}"), now_s=0.0)
@@ -139,7 +139,7 @@ def test_of_many_users_without_a_score_the_first_five_are_named(users: int, name
     assert console.export_text().rstrip().endswith(named)
 
 
-def test_without_a_score_there_is_no_time_to_show() -> None:
+def test_summary_without_scores_shows_no_latency() -> None:
     shown, console = screen()
 
     shown.summary(Tally())
@@ -147,20 +147,20 @@ def test_without_a_score_there_is_no_time_to_show() -> None:
     assert re.search(r"event to score +—", console.export_text())
 
 
-def test_a_shopper_is_shown_with_the_last_three_doings_and_the_first_three_wishes() -> None:
-    stage = VisibleShoppers(1)
+def test_live_view_shows_the_last_three_actions_and_the_top_three_items() -> None:
+    shoppers = VisibleShoppers(1)
     for number in range(5):
-        stage.add_action("u1", Action("cart", f"i{number}", number == 4, float(number)))
-    stage.add_score("u1", score(1, "i5", "i6", "i7", "i8"))
+        shoppers.add_action("u1", Action("cart", f"i{number}", number == 4, float(number)))
+    shoppers.add_score("u1", score(1, "i5", "i6", "i7", "i8"))
     console = Console(file=io.StringIO(), width=118, record=True)
 
-    console.print(live_view(stage, played(), TITLES, Progress(1.0, None), now_s=5.0))
+    console.print(live_view(shoppers, played(), TITLES, Progress(1.0, None), now_s=5.0))
 
     text = console.export_text()
     found = re.findall(r"title \d", text)
     assert sorted(found) == [f"title {n}" for n in (2, 3, 4, 5, 6, 7)]
     (line,) = (line for line in text.splitlines() if "title 4" in line)
-    assert line.startswith("u1") and "✓ cart" in line  # the newest stands beside the name
+    assert line.startswith("u1") and "✓ cart" in line  # the newest action is beside the name
     assert "mugs 62 %" in text and "pots" not in text
     assert "buys ━━──────" in text and "25 %" in text
     assert "1 s   Ctrl-C ends" in text
