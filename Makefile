@@ -68,6 +68,10 @@ fuzz: $(SETUP) ## messages led by coverage, worker against oracle, on Linux; SEC
 removals: $(SETUP) ## take each security control out, and see its test fail; ARGS=--kafka for all
 	.venv/bin/python -m tests.removals $(ARGS)
 
+.PHONY: mutants
+mutants: $(SETUP) ## random mutants of stream/, and how many the quick tests notice; SEED=7 MUTANTS=50
+	.venv/bin/python -m tests.mutants --seed $(or $(SEED),0) $(if $(MUTANTS),--count $(MUTANTS))
+
 .PHONY: audit
 audit: .venv-audit/.complete ## known weaknesses of the pins; exits 2 where nobody here knows of any
 	@.venv-audit/bin/python requirements/audit.py requirements/all.txt

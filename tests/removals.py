@@ -4,11 +4,7 @@
 nothing; docs/security.md says which test guards which. With ``--kafka`` those of a broker, too.
 """
 
-import os
-import shutil
-import subprocess
-import sys
-from collections.abc import Sequence
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,18 +12,8 @@ from typing import Annotated, NamedTuple
 
 import typer
 
-ROOT = Path(__file__).parents[1]
-COPIED = (
-    "stream",
-    "model",
-    "tests",
-    "deploy",
-    "docs",
-    "requirements",
-    "pyproject.toml",
-    "README.md",
-)
-LINKED = (".kafka", ".pytest_cache/d")  # jars, and artifacts that are kept by their sources
+from tests.tree_copy import copy_tree, run_pytest
+
 AT_ONCE = 2
 FAILED = 1  # pytest's exit code when tests ran, and one failed
 BROKER = (
@@ -242,52 +228,24 @@ def notices(removal: Removal) -> str:
     """Why nobody would notice, or nothing."""
     with TemporaryDirectory(prefix="lately-removal-") as folder:
         copy = Path(folder)
-        _copy_to(copy)
+        copy_tree(copy)
         file = copy / removal.file
         text = file.read_text(encoding="utf-8")
         if text.count(removal.text) != 1:
             return f"{removal.file} has the text {text.count(removal.text)} times, expected once"
         file.write_text(text.replace(removal.text, removal.without), encoding="utf-8")
-        code, said = _test(copy, [removal.test])
+        result = run_pytest(copy, [removal.test])
     # An error while a test is set up ends pytest in the same way, and says nothing of the control.
-    return "" if code == FAILED and "FAILED" in said else f"pytest ends with {code}: {said}"
+    failed = any(line.startswith("FAILED") for line in result.failed)
+    return "" if result.code == FAILED and failed else str(result)
 
 
-def untouched(tests: Sequence[str]) -> str:
+def untouched(tests: Iterable[str]) -> str:
     """Why these tests fail already while every control is in its place, or nothing."""
     with TemporaryDirectory(prefix="lately-removal-") as folder:
-        _copy_to(Path(folder))
-        code, said = _test(Path(folder), sorted(set(tests)))
-    return "" if code == 0 else f"pytest ends with {code}: {said}"
-
-
-def _test(folder: Path, tests: Sequence[str]) -> tuple[int, str]:
-    """Pytest's exit code, and what it says of those that did not pass."""
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", *tests],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(folder)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    lines = done.stdout.splitlines() or done.stderr.splitlines()
-    wrong = [line for line in lines if line.startswith(("FAILED", "ERROR"))]
-    return done.returncode, "; ".join([*wrong, *lines[-1:]])
-
-
-def _copy_to(folder: Path) -> None:
-    for name in COPIED:
-        source = ROOT / name
-        if source.is_dir():
-            skipped = shutil.ignore_patterns("__pycache__", "*.egg-info")
-            shutil.copytree(source, folder / name, ignore=skipped)
-        else:
-            shutil.copy(source, folder / name)
-    for name in LINKED:
-        if (ROOT / name).exists():
-            (folder / name).parent.mkdir(exist_ok=True)
-            (folder / name).symlink_to(ROOT / name)
+        copy_tree(Path(folder))
+        result = run_pytest(Path(folder), sorted(set(tests)))
+    return "" if result.code == 0 else str(result)
 
 
 def main(

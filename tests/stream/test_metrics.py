@@ -1,6 +1,8 @@
 """The metrics that are exported, and that Prometheus's linter accepts them."""
 
 import json
+import math
+import re
 import shutil
 import subprocess
 from importlib.resources import files
@@ -12,6 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from stream.metrics import QUALITIES, REASONS, BatchHistogram, Metrics
 
+BUCKET = re.compile(r'^(\w+)_bucket\{le="([^"]+)"\} ', re.MULTILINE)
 # The names users build their dashboards on.
 FIXED_NAMES = {
     "lately_events_total": {"outcome"},
@@ -127,6 +130,33 @@ def test_a_second_histogram_of_one_name_is_refused(registry: CollectorRegistry) 
 
     with pytest.raises(ValueError, match="waits_seconds"):
         BatchHistogram("waits_seconds", "Waits.", [0.1], registry)
+
+
+def histogram_bounds() -> dict[str, list[float]]:
+    """The upper bounds of every histogram, in the order in which they are exported."""
+    bounds: dict[str, list[float]] = {}
+    for name, bound in BUCKET.findall(Metrics(CollectorRegistry()).render().decode()):
+        bounds.setdefault(name, []).append(float(bound))
+    return bounds
+
+
+@pytest.mark.parametrize("name", sorted(histogram_bounds()))
+def test_histogram_bounds_rise_from_above_zero_to_infinity(name: str) -> None:
+    bounds = histogram_bounds()[name]
+
+    assert len(bounds) > 2
+    assert bounds == sorted(set(bounds))
+    assert bounds[0] > 0
+    assert bounds[-1] == math.inf
+
+
+def test_every_histogram_of_seconds_has_bounds() -> None:
+    assert {name for name in histogram_bounds() if name.endswith("_seconds")} == {
+        "lately_event_to_score_seconds",
+        "lately_batch_wait_seconds",
+        "lately_inference_seconds",
+        "lately_recovery_seconds",
+    }
 
 
 def test_lag_of_a_partition_given_away_disappears(registry: CollectorRegistry) -> None:

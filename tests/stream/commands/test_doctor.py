@@ -119,10 +119,28 @@ def test_events_that_wait_for_more_than_a_minute_are_a_warning(
 
 
 @pytest.mark.parametrize(
-    ("fetch", "kafka"), [(18, "4.1 or later"), (17, "3.9 or later"), (14, "3.1"), (4, "an old")]
+    ("fetch", "kafka"),
+    [
+        # The first Kafka with that version of Fetch.
+        (19, "4.1 or later"),
+        (18, "4.1 or later"),
+        (17, "3.9 or later"),
+        (16, "3.7 or later"),
+        (15, "3.5 or later"),
+        (14, "3.1 or later"),  # came together with 15
+        (13, "3.1 or later"),
+        (12, "2.7 or later"),
+        (11, "2.3 or later"),
+        (10, "an old Kafka"),
+        (4, "an old Kafka"),
+    ],
 )
 def test_the_version_is_told_from_what_it_takes(fetch: int, kafka: str) -> None:
     assert kafka in kafka_of({1: fetch, 0: 9})
+
+
+def test_broker_without_the_fetch_api_is_an_old_kafka() -> None:
+    assert "an old Kafka (1 APIs, Fetch up to version 0)" in kafka_of({0: 9})
 
 
 def test_findings_of_topics_that_are_wrong_keep_their_fix() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from model.sequence import Sequence
 from stream.commands.read_sequence import read_sequence
-from stream.errors import LatelyError
+from stream.errors import LatelyError, StateError
 from stream.settings import WorkerSettings
 from stream.storage.store import StateStore
 from stream.user_state import UserState
@@ -130,3 +130,15 @@ def test_what_is_no_state_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "shop" / "partition-0").mkdir(parents=True)
 
     assert "RocksDB cannot read it" in refusal("u1", tmp_path)
+
+
+@pytest.mark.parametrize("groups", [2, 3])
+def test_user_of_several_groups_is_rejected_with_two_of_them(tmp_path: Path, groups: int) -> None:
+    for number in range(groups):
+        store = StateStore(tmp_path / f"shop-{number}", lambda cause: None)
+        store.open(0)
+        store.write(0, [(b"ann", remembered("i1"))], 0)
+        store.close_all()
+
+    with pytest.raises(StateError, match=r"in shop-0/partition-0 and in shop-1/partition-0;"):
+        read_sequence("ann", tmp_path)

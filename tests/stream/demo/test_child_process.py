@@ -1,7 +1,10 @@
 """A child process is stopped; that it ends with its parent is tested with the broker."""
 
+import os
 import signal
 import sys
+
+import pytest
 
 from stream.demo.child_process import Child
 
@@ -47,3 +50,14 @@ def test_the_environment_is_ours_with_the_additions() -> None:
 
     assert child.last_lines() == "more path"
     child.stop()
+
+
+def test_neither_a_child_nor_its_guard_is_left_behind() -> None:
+    child = Child(["/bin/sh", "-c", "exit 0"])
+    pids = [child.pid, child._guard.pid]
+
+    child.stop()
+
+    for pid in pids:
+        with pytest.raises(ChildProcessError):  # nobody of that number is ours to wait for
+            os.waitpid(pid, os.WNOHANG)

@@ -34,4 +34,7 @@ def test_two_seconds_of_the_whole_leave_nothing_unscored_and_nothing_behind(
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert "✓ every event sent was scored" in done.stdout
+    steps = {line.split()[1]: line for line in done.stdout.splitlines() if line.startswith("✓")}
+    assert {"broker", "topics", "history", "worker", "catch-up", "tail"} <= steps.keys()
+    assert "lately.events, lately.scores" in steps["topics"]
     assert list(tmp_path.iterdir()) == []

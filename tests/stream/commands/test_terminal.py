@@ -1,0 +1,59 @@
+"""The formats of the live views: percentages, ages, bars and counts."""
+
+import pytest
+
+from stream.commands.terminal import age, bar, counted, percent
+
+
+@pytest.mark.parametrize(
+    ("probability", "text"),
+    [
+        (0.0, "0 %"),  # exactly zero
+        (0.0049, "<1 %"),  # small, but not zero
+        (0.0051, "1 %"),
+        (0.314, "31 %"),
+        (1.0, "100 %"),
+    ],
+)
+def test_percent_is_a_whole_number_and_never_hides_a_small_probability(
+    probability: float, text: str
+) -> None:
+    assert percent(probability) == text
+
+
+@pytest.mark.parametrize(
+    ("passed_ms", "text"),
+    [
+        (-5, "now"),
+        (999, "now"),
+        (1_000, "1 s"),
+        (59_999, "59 s"),
+        (60_000, "1 min"),
+        (3_599_999, "59 min"),
+        (3_600_000, "1 h"),
+        (90_000_000, "25 h"),
+    ],
+)
+def test_age_uses_the_largest_unit_that_fits(passed_ms: float, text: str) -> None:
+    assert age(passed_ms) == text
+
+
+@pytest.mark.parametrize(
+    ("share", "filled"),
+    [
+        (0.0, 0),
+        (0.001, 1),  # a small share still shows
+        (0.5, 4),
+        (1.0, 8),
+        (1.7, 8),  # never longer than the bar
+    ],
+)
+def test_bar_is_filled_in_proportion_to_the_share(share: float, filled: int) -> None:
+    assert bar(share, 8).plain == "━" * filled + "─" * (8 - filled)
+
+
+@pytest.mark.parametrize(
+    ("number", "text"), [(0, "0 scores"), (1, "1 score"), (2, "2 scores"), (1_000, "1,000 scores")]
+)
+def test_counted_uses_the_plural_for_all_numbers_but_one(number: int, text: str) -> None:
+    assert counted(number, "score") == text

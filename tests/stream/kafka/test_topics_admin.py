@@ -1,0 +1,341 @@
+"""Topic creation and checks against a fake admin client that reports configurations."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+import pytest
+from aiokafka.errors import (
+    ClusterAuthorizationFailedError,
+    GroupAuthorizationFailedError,
+    InvalidReplicationFactorError,
+    KafkaConnectionError,
+    KafkaError,
+    TopicAlreadyExistsError,
+)
+
+from stream.errors import BrokerError, TopicsError
+from stream.kafka import topics as module
+from stream.kafka.topics import check_topics, create_topics, ensure_topics
+from stream.settings import KafkaSettings
+
+EVENTS, SCORES, DEAD = "lately.events", "lately.scores", "lately.events.dead"
+RECEIPTS, CHANGELOG = "lately.receipts", "lately-state-changelog"
+KAFKAS_LIMIT = {"max.message.bytes": "1048588"}
+DAY_MS = 24 * 3_600_000
+
+
+class FakeTopic(NamedTuple):
+    """A topic on the broker."""
+
+    partitions: int
+    replication: int
+    config: Mapping[str, str]
+
+
+class Broker:
+    """A fake broker; ``refusals`` are the topics that it rejects, with code and message."""
+
+    def __init__(
+        self,
+        topics: Mapping[str, FakeTopic] | None = None,
+        brokers: int = 1,
+        refusals: Mapping[str, tuple[int, str | None]] | None = None,
+        error: KafkaError | None = None,
+        group_error: KafkaError | None = None,
+        late: Sequence[str] = (),
+    ) -> None:
+        self.topics = dict(topics or {})
+        self.brokers, self.refusals = brokers, refusals or {}
+        self.error, self.group_error = error, group_error
+        self.late = set(late)  # topics that only the second description shows
+        self.open_clients = 0
+
+
+class Admin:
+    """The part of aiokafka's admin client that we use."""
+
+    def __init__(self, broker: Broker) -> None:
+        self._broker = broker
+        self._broker.open_clients += 1
+
+    async def start(self) -> None:
+        """Nothing to start."""
+
+    async def close(self) -> None:
+        self._broker.open_clients -= 1
+
+    async def describe_topics(self) -> list[dict[str, Any]]:
+        await asyncio.sleep(0)
+        if self._broker.error:
+            raise self._broker.error
+        late, self._broker.late = self._broker.late, set()
+        return [
+            {"topic": name, "partitions": [None] * topic.partitions}
+            for name, topic in self._broker.topics.items()
+            if name not in late
+        ]
+
+    async def describe_configs(self, resources: Sequence[Any]) -> list[Any]:
+        return [
+            SimpleNamespace(
+                resources=[
+                    (0, None, 2, r.name, [*self._broker.topics[r.name].config.items()])
+                    for r in resources
+                ]
+            )
+        ]
+
+    async def describe_cluster(self) -> dict[str, Any]:
+        return {"brokers": [None] * self._broker.brokers}
+
+    async def create_topics(self, wanted: Sequence[Any]) -> Any:
+        errors = []
+        for topic in wanted:
+            code, why = self._broker.refusals.get(topic.name, (0, None))
+            if code in (0, TopicAlreadyExistsError.errno):
+                config = {"cleanup.policy": "delete", **KAFKAS_LIMIT, **topic.topic_configs}
+                self._broker.topics[topic.name] = FakeTopic(
+                    topic.num_partitions, topic.replication_factor, config
+                )
+            errors.append((topic.name, code, why))
+        return SimpleNamespace(topic_errors=errors)
+
+    async def list_consumer_group_offsets(self, group: str) -> dict[Any, Any]:
+        if self._broker.group_error:
+            raise self._broker.group_error
+        return {}
+
+
+@pytest.fixture
+def settings(monkeypatch: pytest.MonkeyPatch) -> KafkaSettings:
+    monkeypatch.setattr(module, "PROPAGATION_S", 0.0)
+    return KafkaSettings(bootstrap="127.0.0.1:1")
+
+
+@pytest.fixture
+def at(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A function that runs a coroutine against a broker, and checks that its client closes."""
+
+    def run(broker: Broker, work: Any) -> Any:
+        monkeypatch.setattr(module, "AIOKafkaAdminClient", lambda **options: Admin(broker))
+        try:
+            return asyncio.run(work)
+        finally:
+            assert broker.open_clients == 0
+
+    return run
+
+
+def our_topics(**changes: FakeTopic) -> dict[str, FakeTopic]:
+    """Our topics as we create them, with two partitions; ``changes`` replaces some of them."""
+    compact = {"cleanup.policy": "compact", **KAFKAS_LIMIT}
+    keep = {"cleanup.policy": "delete", **KAFKAS_LIMIT}
+    roomy = keep | {"max.message.bytes": str(1_048_588 + 8_192)}
+    return {
+        EVENTS: changes.get("events", FakeTopic(2, 1, keep)),
+        SCORES: changes.get("scores", FakeTopic(2, 1, compact)),
+        DEAD: changes.get("dead", FakeTopic(2, 1, roomy)),
+        RECEIPTS: changes.get("receipts", FakeTopic(2, 1, keep)),
+        CHANGELOG: changes.get("changelog", FakeTopic(2, 1, compact)),
+    }
+
+
+# --- create --------------------------------------------------------------------------------------
+
+
+def test_each_topic_is_created_with_the_policy_of_its_content(
+    settings: KafkaSettings, at: Any
+) -> None:
+    broker = Broker()
+
+    at(broker, create_topics(settings, partitions=2))
+
+    policies = {name: topic.config["cleanup.policy"] for name, topic in broker.topics.items()}
+    assert policies == {
+        EVENTS: "delete",
+        SCORES: "compact",
+        DEAD: "delete",
+        RECEIPTS: "delete",
+        CHANGELOG: "compact",
+    }
+    # Overwritten and forgotten values leave the disk within a day, whatever the traffic.
+    lags = {
+        name: topic.config.get("max.compaction.lag.ms") for name, topic in broker.topics.items()
+    }
+    assert lags == {
+        EVENTS: None,
+        SCORES: str(DAY_MS),
+        DEAD: None,
+        RECEIPTS: None,
+        CHANGELOG: str(DAY_MS),
+    }
+    assert [finding.status for finding in at(broker, check_topics(settings))] == ["PASS"] * 13
+
+
+def test_dead_letter_size_limit_has_room_for_our_headers(settings: KafkaSettings, at: Any) -> None:
+    broker = Broker({EVENTS: FakeTopic(2, 1, {"max.message.bytes": "3000000"})})
+
+    at(broker, create_topics(settings))
+
+    assert broker.topics[DEAD].config["max.message.bytes"] == str(3_000_000 + 8_192)
+
+
+@pytest.mark.parametrize(("brokers", "replication"), [(1, 1), (2, 2), (3, 3), (5, 3)])
+def test_default_replication_is_the_broker_count_up_to_three(
+    settings: KafkaSettings, at: Any, brokers: int, replication: int
+) -> None:
+    broker = Broker(brokers=brokers)
+
+    at(broker, create_topics(settings, partitions=1))
+
+    assert {topic.replication for topic in broker.topics.values()} == {replication}
+
+
+def test_replication_can_be_given(settings: KafkaSettings, at: Any) -> None:
+    broker = Broker(brokers=5)
+
+    at(broker, create_topics(settings, partitions=1, replication=2))
+
+    assert {topic.replication for topic in broker.topics.values()} == {2}
+
+
+def test_other_topics_get_the_partitions_of_the_events_topic(
+    settings: KafkaSettings, at: Any
+) -> None:
+    broker = Broker({EVENTS: FakeTopic(7, 1, KAFKAS_LIMIT)})
+
+    created = at(broker, create_topics(settings, partitions=7))
+
+    assert created == [SCORES, DEAD, RECEIPTS, CHANGELOG]
+    assert {topic.partitions for topic in broker.topics.values()} == {7}
+
+
+def test_topic_created_by_somebody_else_meanwhile_is_no_error(
+    settings: KafkaSettings, at: Any
+) -> None:
+    broker = Broker(refusals={SCORES: (TopicAlreadyExistsError.errno, None)})
+
+    assert SCORES in at(broker, create_topics(settings))
+
+
+@pytest.mark.parametrize(
+    ("why", "words"),
+    [("too many copies", "too many copies"), (None, "InvalidReplicationFactorError")],
+)
+def test_rejected_topic_is_named_with_the_brokers_reason(
+    settings: KafkaSettings, at: Any, why: str | None, words: str
+) -> None:
+    broker = Broker(refusals={DEAD: (InvalidReplicationFactorError.errno, why)})
+
+    with pytest.raises(TopicsError, match=rf"^{DEAD}: the broker does not create it \({words}\)"):
+        at(broker, create_topics(settings))
+
+
+# --- check and ensure ----------------------------------------------------------------------------
+
+
+def test_check_finds_wrong_configurations(settings: KafkaSettings, at: Any) -> None:
+    delete = {"cleanup.policy": "delete", **KAFKAS_LIMIT}
+    broker = Broker(our_topics(scores=FakeTopic(2, 1, delete), dead=FakeTopic(2, 1, delete)))
+
+    found = at(broker, check_topics(settings))
+
+    assert [(f.topic, f.check, f.status) for f in found if f.status != "PASS"] == [
+        (SCORES, "cleanup.policy", "FAIL"),
+        (DEAD, "max.message.bytes", "WARN"),
+    ]
+
+
+def test_worker_starts_despite_a_warning_but_not_with_a_failed_check(
+    settings: KafkaSettings, at: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    delete = {"cleanup.policy": "delete", **KAFKAS_LIMIT}
+
+    required = at(Broker(our_topics(dead=FakeTopic(2, 1, delete))), ensure_topics(settings))
+    with pytest.raises(TopicsError) as error_info:
+        at(Broker(our_topics(scores=FakeTopic(2, 1, delete))), ensure_topics(settings))
+
+    assert required.partitions == 2
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert str(error_info.value).startswith(f"{SCORES}: cleanup.policy: ")
+    assert "more" not in str(error_info.value)  # there is only one
+
+
+def test_tombstone_retention_comes_from_the_changelog_or_kafkas_default(
+    settings: KafkaSettings, at: Any
+) -> None:
+    compact = {"cleanup.policy": "compact", **KAFKAS_LIMIT}
+    week = FakeTopic(2, 1, compact | {"delete.retention.ms": str(7 * DAY_MS)})
+    topics = our_topics()
+    reported = at(Broker(topics | {CHANGELOG: week}), ensure_topics(settings))
+    unreported = at(Broker(topics), ensure_topics(settings))
+    del topics[CHANGELOG]
+    new = at(Broker(topics), ensure_topics(settings))
+
+    assert reported.tombstones_ms == 7 * DAY_MS
+    assert (unreported.tombstones_ms, new.tombstones_ms) == (DAY_MS, DAY_MS)  # Kafka's default
+
+
+def test_worker_creates_only_a_missing_changelog(settings: KafkaSettings, at: Any) -> None:
+    topics = our_topics()
+    del topics[CHANGELOG]
+    broker = Broker(topics, brokers=2)
+
+    at(broker, ensure_topics(settings))
+
+    changelog = broker.topics[CHANGELOG]
+    assert (changelog.partitions, changelog.replication) == (2, 2)
+    assert changelog.config["cleanup.policy"] == "compact"
+
+
+def test_topic_that_appears_only_on_the_second_look_is_found(
+    settings: KafkaSettings, at: Any
+) -> None:
+    broker = Broker(our_topics(), late=[SCORES])
+
+    assert at(broker, ensure_topics(settings)).partitions == 2
+
+
+# --- errors --------------------------------------------------------------------------------------
+
+
+def sasl() -> KafkaSettings:
+    return KafkaSettings(security_protocol="SASL_PLAINTEXT", sasl_username="u", sasl_password="p")
+
+
+def test_denied_group_stops_the_start_only_with_authentication(
+    settings: KafkaSettings, at: Any
+) -> None:
+    def broker() -> Broker:
+        return Broker(our_topics(), group_error=GroupAuthorizationFailedError("of aiokafka"))
+
+    assert at(broker(), ensure_topics(settings)).partitions == 2  # PLAINTEXT: there are no rights
+    with pytest.raises(BrokerError, match="to the group lately; give our user the rights"):
+        at(broker(), ensure_topics(sasl()))
+
+
+def test_unavailable_coordinator_does_not_stop_the_start(settings: KafkaSettings, at: Any) -> None:
+    broker = Broker(our_topics(), group_error=KafkaConnectionError("closed"))
+
+    assert at(broker, ensure_topics(sasl())).partitions == 2
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (
+            ClusterAuthorizationFailedError("kafka-cluster"),
+            "denies us access to the cluster kafka-cluster",
+        ),
+        (KafkaConnectionError("closed"), r"the broker broke off \(KafkaConnectionError"),
+    ],
+)
+def test_kafka_error_is_one_line_with_the_brokers_address(
+    settings: KafkaSettings, at: Any, error: KafkaError, words: str
+) -> None:
+    with pytest.raises(BrokerError, match=rf"^127.0.0.1:1: .*{words}") as error_info:
+        at(Broker(error=error), check_topics(settings))
+
+    assert "\n" not in str(error_info.value)

@@ -1,0 +1,67 @@
+"""The pipeline's counters: dead letters, scores, event outcomes and latency."""
+
+from pathlib import Path
+
+from stream.metrics import Metrics
+from tests.stream.fakes import EchoScorer, FakeMessage, click, click_with, forget
+from tests.stream.world import on_a_loop, world
+
+
+def counted(metrics: Metrics, name: str) -> dict[str, int]:
+    """The values of a metric that are not zero, by label value."""
+    found = {}
+    for line in metrics.render().decode().splitlines():
+        series, _, value = line.rpartition(" ")
+        if series.partition("{")[0] == name and float(value):
+            found[series.partition('"')[2].rpartition('"')[0]] = int(float(value))
+    return found
+
+
+@on_a_loop
+async def test_dead_letters_are_counted_by_reason_once_acknowledged(tmp_path: Path) -> None:
+    async with world(tmp_path, scorer=EchoScorer(["bad"])) as w:
+        await w.feed(
+            click_with("action", "stare"),
+            FakeMessage(b"no JSON", offset=1),
+            FakeMessage(b"none either", offset=2),
+            click("u2", 3, item_id="bad"),
+            click("u3", 4),
+        )
+        before = counted(w.metrics, "lately_dead_letters_total")
+        await w.acknowledge_all()
+
+        assert before == {}
+        assert counted(w.metrics, "lately_dead_letters_total") == {
+            "unknown_action": 1,
+            "not_json": 2,
+            "unscorable": 1,
+        }
+        assert counted(w.metrics, "lately_scores_total") == {"full": 1}
+
+
+@on_a_loop
+async def test_event_to_score_time_is_observed_once_per_score(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        await w.feed(click("u1", 0), click("u1", 1), click("u2", 2))
+        await w.acknowledge_all()
+
+        assert counted(w.metrics, "lately_event_to_score_seconds_count") == {"": 2}
+
+
+@on_a_loop
+async def test_events_are_counted_by_outcome(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        await w.feed(
+            click("u1", 0, event_id="e"),
+            click("u1", 1, event_id="e"),
+            click("u1", 0),  # read a second time
+            forget("u2", 2),
+        )
+        await w.acknowledge_all()
+
+        assert counted(w.metrics, "lately_events_total") == {
+            "applied": 1,
+            "duplicate": 1,
+            "replayed": 1,
+            "forgotten": 1,
+        }

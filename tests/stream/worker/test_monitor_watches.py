@@ -1,0 +1,181 @@
+"""The monitor's heartbeat, gauges, broker watchdog and heap trimming."""
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from aiokafka import AIOKafkaProducer
+from prometheus_client import CollectorRegistry
+
+from stream.group.faust_consumer import FaustConsumer
+from stream.health import Health
+from stream.metrics import Metrics
+from stream.worker import monitor as module
+from stream.worker.monitor import Monitor
+from tests.stream.fakes import NOW_MS, click, settle
+from tests.stream.world import LATER, on_a_loop, world
+
+
+class Rounds:
+    """Replaces each pause of a watchdog by one turn of the loop, and records its length."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.pauses_s: list[float] = []
+        sleep = asyncio.sleep
+
+        async def at_once(pause_s: float) -> None:
+            self.pauses_s.append(pause_s)
+            await sleep(0)
+
+        stand_in = SimpleNamespace(**vars(asyncio) | {"sleep": at_once})
+        monkeypatch.setattr(module, "asyncio", stand_in)
+
+    async def run(self, watch: Coroutine[Any, Any, None], until: Callable[[], bool]) -> None:
+        """Run a watchdog until the condition holds, then cancel it."""
+        task = asyncio.create_task(watch)
+        async with asyncio.timeout(10):
+            while not until():
+                assert not task.done(), task
+                await asyncio.sleep(0)
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+class Partitions(FaustConsumer):
+    """A consumer with these committed and end offsets."""
+
+    def __init__(self, committed: dict[int, int], ends: dict[int, int]) -> None:
+        self._committed_offsets, self._end_offsets = committed, ends
+
+    def assigned_offsets(self) -> dict[int, int]:
+        return self._committed_offsets
+
+    def ends(self) -> dict[int, int]:
+        return self._end_offsets
+
+
+def gauges(metrics: Metrics) -> dict[str, float]:
+    lines = (line.rpartition(" ") for line in metrics.render().decode().splitlines())
+    return {name: float(value) for name, _, value in lines if not name.startswith("#")}
+
+
+def monitored(metrics: Metrics | None = None) -> tuple[Monitor, Health]:
+    health = Health(0.0)
+    return Monitor(health, metrics or Metrics(CollectorRegistry())), health
+
+
+def test_heartbeat_is_recorded_repeatedly_with_the_current_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def scenario() -> None:
+        rounds = Rounds(monkeypatch)
+        monitor, health = monitored()
+        beats = iter([50.0, 60.0])
+        monkeypatch.setattr(
+            module, "time", SimpleNamespace(monotonic=lambda: next(beats, 70.0), time=time.time)
+        )
+        await rounds.run(monitor.beat(), lambda: len(rounds.pauses_s) == 3)
+
+        assert health.live(70.0)[1].endswith("0.0 s ago")
+        assert not health.live(70.0 + 10.1)[0]
+
+    asyncio.run(scenario())
+
+
+def test_lag_counts_from_the_offset_that_could_be_committed_now(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    @on_a_loop
+    async def scenario() -> None:
+        async with world(tmp_path) as w:
+            rounds = Rounds(monkeypatch)
+            monitor, _ = monitored(w.metrics)
+            await w.feed(click("u1", 0), click("u2", 1))
+            await w.acknowledge_all()
+            consumer = Partitions(committed={1: 4}, ends={0: 5, 1: 9, 7: 3})
+            await rounds.run(
+                monitor.update_gauges(w.pipeline, consumer), lambda: len(rounds.pauses_s) == 2
+            )
+
+            found = gauges(w.metrics)
+            lags = {name: n for name, n in found.items() if name.startswith("lately_consumer_lag")}
+            # The first two of partition 0 are done; of partition 7 only the end is known.
+            assert sorted(lags.values()) == [5 - 2, 3 - 0, 9 - 4]
+
+    scenario()
+
+
+def test_gauges_show_waiting_users_and_the_oldest_unscored_age(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    @on_a_loop
+    async def scenario() -> None:
+        async with world(tmp_path, policy=LATER) as w:
+            rounds = Rounds(monkeypatch)
+            monitor, _ = monitored(w.metrics)
+            monkeypatch.setattr(module, "time", SimpleNamespace(time=lambda: NOW_MS / 1000 + 12.0))
+            consumer = Partitions({}, {})
+            await rounds.run(
+                monitor.update_gauges(w.pipeline, consumer), lambda: len(rounds.pauses_s) == 1
+            )
+            before = gauges(w.metrics)
+            await w.feed(click("u1", 0), click("u2", 1))
+            await rounds.run(
+                monitor.update_gauges(w.pipeline, consumer), lambda: len(rounds.pauses_s) == 2
+            )
+            after = gauges(w.metrics)
+
+            assert before["lately_oldest_unscored_event_age_seconds"] == 0.0
+            assert after["lately_oldest_unscored_event_age_seconds"] == pytest.approx(12.0)
+            assert (before["lately_pending_users"], after["lately_pending_users"]) == (0, 2)
+
+    scenario()
+
+
+def test_readiness_follows_the_broker(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def scenario() -> None:
+        rounds = Rounds(monkeypatch)
+        monkeypatch.setattr(module, "BROKER_TIMEOUT_S", 0.01)
+        monitor, health = monitored()
+        answers = iter([True, False, True, None, True])
+        seen: list[bool] = []
+
+        async def answer() -> bool:
+            found = next(answers, True)
+            if found is None:  # the broker never answers
+                await asyncio.Event().wait()
+            return bool(found)
+
+        def look() -> bool:
+            if len(rounds.pauses_s) > len(seen):
+                seen.append("broker" not in health.ready()[1])
+            return len(seen) == 5
+
+        producer = SimpleNamespace(client=SimpleNamespace(force_metadata_update=answer))
+        await rounds.run(monitor.watch_broker(cast("AIOKafkaProducer", producer)), look)
+
+        assert seen == [True, False, True, False, True]
+
+    asyncio.run(scenario())
+
+
+def test_heap_is_trimmed_repeatedly(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario() -> None:
+        rounds = Rounds(monkeypatch)
+        monitor, _ = monitored()
+        trimmed: list[float] = []
+        monkeypatch.setattr(module, "trim", lambda: trimmed.append(len(rounds.pauses_s)))
+        await rounds.run(monitor.trim_heap(), lambda: len(trimmed) == 2)
+        await settle()
+
+        assert trimmed[:2] == [1, 2]  # after each pause: there is nothing to trim at the start
+
+    asyncio.run(scenario())
