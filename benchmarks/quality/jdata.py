@@ -99,8 +99,8 @@ def _judge(artifact: Artifact, logs: Logs) -> dict[str, Any]:
     chances = judged.answers[CONFIG.name].chances
     assert chances is not None, "the model has intents"
     bins = reliability(exam.questions.intents[:, 0], chances[:, 0])
-    said_and_came = {"said": bins.said.tolist(), "came": bins.came.tolist()}
-    return judged.evaluation.to_json() | {"reliability": said_and_came}
+    bins_json = {"said": bins.predicted.tolist(), "came": bins.observed.tolist()}
+    return judged.evaluation.to_json() | {"reliability": bins_json}
 
 
 def _median(runs: Sequence[dict[str, Any]]) -> dict[str, float]:
