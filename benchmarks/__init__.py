@@ -1,1 +1,1 @@
-"""How fast it is: measured against the same job done otherwise, in one run on one machine."""
+"""Benchmarks: speed against alternatives for the same job, in one run on one machine."""

@@ -1,4 +1,4 @@
-"""``python -m benchmarks`` is the engine benchmark, the one that `make bench` runs."""
+"""Runs the engine benchmark: ``python -m benchmarks``, as `make bench` does."""
 
 import sys
 

@@ -1,9 +1,9 @@
-"""Cold start: items that training never saw, added by their titles and attributes alone.
+"""The cold start benchmark: items absent from training, added by titles and attributes alone.
 
-``python -m benchmarks.cold_start`` asks on the made shop, and with ``--jdata DIR`` on that set
-too: which place has an item absent from training that came next, among all items and among the
-new ones? Popularity has counted none of the new ones: it never names one of them among 20, and
-among the new ones alone it is a guess.
+``python -m benchmarks.cold_start`` uses the synthetic shop, and with ``--jdata DIR`` that set
+too. It measures the rank of a new item that came next, among all items and among the new ones.
+Popularity has no counts for the new items: none is ever among its first 20, and among the new
+items alone it is a random guess.
 """
 
 import csv
@@ -35,21 +35,21 @@ from model.training.run import run
 
 K = 20
 START_MS = 1_790_000_000_000
-NEW_EVERY = 10  # of the made shop's items every tenth is new
-ASKED_AFTER = 0.8  # of the made shop's events
+NEW_EVERY = 10  # every tenth item of the synthetic shop is new
+ASKED_AFTER = 0.8  # share of the synthetic shop's events before the first question
 Event = dict[str, Any]
 
 
 class Case(NamedTuple):
-    """What is learnt from, what is asked, and what is known of all items."""
+    """One data set: the training events, the test events and the item list."""
 
     learnt: list[Event]
     asked: list[Event]  # in order of user and time
     items: dict[str, Item]
 
 
-def made_shop(n_events: int) -> Case:
-    """Titles tell what an item is; nothing else is said of the new ones."""
+def synthetic_shop(n_events: int) -> Case:
+    """The synthetic shop; only titles describe its new items."""
     shop = Shop(3)
     events = list(itertools.islice(shop.events(n_events // 50, START_MS), n_events))
     new = {item.item_id for item in shop.items[::NEW_EVERY]}
@@ -60,7 +60,7 @@ def made_shop(n_events: int) -> Case:
 
 
 def real_shop(folder: Path, scratch: Path) -> Case:
-    """Category, brand and shop tell what an item is; there are no titles."""
+    """JData; category, brand and shop describe its items, which have no titles."""
     with (folder / "items.tsv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file, delimiter="\t"))
     path = scratch / "items.jsonl"
@@ -86,7 +86,7 @@ def _by_user(events: list[Event]) -> list[Event]:
 
 
 def measure(case: Case, plan: Plan, scratch: Path) -> dict[str, Any]:
-    """Train without the new items, add them, and ask for them."""
+    """Train without the new items, add them, and measure how well they are found."""
     path = scratch / "log.jsonl"
     path.write_text("".join(json.dumps(event) + "\n" for event in case.learnt), encoding="utf-8")
     seen = {event["item_id"] for event in case.learnt}
@@ -101,7 +101,7 @@ def measure(case: Case, plan: Plan, scratch: Path) -> dict[str, Any]:
         "new_items": int(new.sum()),
         "questions": {"new": int(cold.sum()), "known": int(warm.sum())},
         "recall@20 of new items": recall_at(after.all[cold], K),
-        "recall@20 of new items among themselves": recall_at(after.alike[cold], K),
+        "recall@20 of new items among themselves": recall_at(after.among_new[cold], K),
         "recall@20 of a guess among themselves": K / int(new.sum()),
         "recall@20 of new items by popularity": 0.0,
         "recall@20 of known items": recall_at(after.all[warm], K),
@@ -112,19 +112,19 @@ def measure(case: Case, plan: Plan, scratch: Path) -> dict[str, Any]:
 def _questions(events: list[Event]) -> Iterator[tuple[Sequence, str]]:
     for _, group in itertools.groupby(events, key=lambda event: event["user_id"]):
         own = list(group)
-        for place in range(1, len(own)):
-            past = own[max(0, place - 50) : place]
+        for position in range(1, len(own)):
+            past = own[max(0, position - 50) : position]
             items, actions, times = (
                 tuple(event[name] for event in past) for name in ("item_id", "action", "ts")
             )
-            yield Sequence(items, actions, times, times[-1]), own[place]["item_id"]
+            yield Sequence(items, actions, times, times[-1]), own[position]["item_id"]
 
 
 class Ranks(NamedTuple):
-    """Where the targets stand that the catalogue has, from 1."""
+    """The ranks, from 1, of the targets that are in the catalogue."""
 
     all: np.ndarray
-    alike: np.ndarray  # among the new items, for those that are
+    among_new: np.ndarray  # among the new items, for targets that are new
     target_is_new: np.ndarray
 
 
@@ -135,28 +135,28 @@ def _ranks(scorer: ArtifactScorer, questions: list[tuple[Sequence, str]], new: n
     found = []
     for start in range(0, len(asked), 256):
         part = asked[start : start + 256]
-        said = scorer.probabilities([sequence for sequence, _ in part])
-        for row, (_, target) in zip(said, part, strict=True):
+        probabilities = scorer.probabilities([sequence for sequence, _ in part])
+        for row, (_, target) in zip(probabilities, part, strict=True):
             better = row > row[target]
             found.append((1 + better.sum(), 1 + better[new].sum(), new[target]))
-    whole, alike, is_new = zip(*found, strict=True)
-    return Ranks(np.array(whole), np.array(alike), np.array(is_new, dtype=bool))
+    whole, among_new, is_new = zip(*found, strict=True)
+    return Ranks(np.array(whole), np.array(among_new), np.array(is_new, dtype=bool))
 
 
 def main(
     real: Annotated[Path | None, typer.Option("--jdata", help="The folder of jdata.")] = None,
-    events: Annotated[int, typer.Option(help="Of the made shop.")] = 30_000,
+    events: Annotated[int, typer.Option(help="Events of the synthetic shop.")] = 30_000,
     epochs: Annotated[int, typer.Option(help="Passes over the log, at most.")] = 10,
     dim: Annotated[int, typer.Option(help="Width of the vectors.")] = 64,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the report here.")] = None,
 ) -> None:
-    """Measure how well new items are found before anybody acted on them."""
+    """Measure how well new items are found before they have any events."""
     torch.set_num_threads(1)
     plan = Plan(ArtifactConfig(), Recipe(epochs=epochs), width=dim)
     report = {}
     with TemporaryDirectory() as folder:
         scratch = Path(folder)
-        cases: dict[str, Callable[[], Case]] = {"made shop, titles": lambda: made_shop(events)}
+        cases: dict[str, Callable[[], Case]] = {"made shop, titles": lambda: synthetic_shop(events)}
         if real:
             cases["jdata, category, brand and shop"] = lambda: real_shop(real, scratch)
         for name, case in cases.items():

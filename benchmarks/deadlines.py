@@ -1,7 +1,7 @@
-"""What the batch deadline costs: ``python -m benchmarks.deadlines`` simulates it on one core.
+"""The cost of the batch deadline, simulated on one core: ``python -m benchmarks.deadlines``.
 
-The batcher is the real one; time, shoppers and the scorer are made, so the figures are the same
-everywhere. They leave out Kafka and RocksDB, which want the rest of the core.
+The batcher is the real one; time, shoppers and scorer are simulated, so the figures are the same
+everywhere. They leave out Kafka and RocksDB, which need the rest of the core.
 """
 
 import random
@@ -18,15 +18,15 @@ BATCH_S, USER_S = 1.2e-3, 80e-6
 CLOSE_USERS, MAX_USERS = 256, 5000
 SHOPPERS = 100_000
 SECONDS = 20.0
-LOADS = (0.1, 0.5, 0.85)  # of what the core could score, one user an event
+LOADS = (0.1, 0.5, 0.85)  # share of the core's capacity, with one user per event
 DEADLINES_S = (0.2, 0.05, 0.025)
 NO_MESSAGE: Any = None  # the batcher does not look at it
 
-Click = tuple[float, int]  # when, in seconds; which shopper
+Click = tuple[float, int]  # time in seconds, shopper
 
 
 class Outcome(NamedTuple):
-    """What a simulated stretch of time came to."""
+    """The result of one simulation."""
 
     mean_s: float  # from event to score
     p99_s: float
@@ -35,20 +35,20 @@ class Outcome(NamedTuple):
 
 
 def simulate(clicks: Sequence[Click], policy: BatchPolicy) -> Outcome:
-    """Let one core score these clicks, in order of time; must not be empty."""
+    """Simulate one core that scores these clicks, in order of time; must not be empty."""
     batcher = MicroBatcher(policy)
     waiting: dict[bytes, list[float]] = {}
     waits_s: list[float] = []
     now_s = busy_s = 0.0
-    n_scores = place = 0
-    while place < len(clicks) or len(batcher):
+    n_scores = position = 0
+    while position < len(clicks) or len(batcher):
         due_s = batcher.next_wakeup()
-        if due_s is None or (place < len(clicks) and clicks[place][0] <= max(due_s, now_s)):
-            at_s, shopper = clicks[place]
+        if due_s is None or (position < len(clicks) and clicks[position][0] <= max(due_s, now_s)):
+            at_s, shopper = clicks[position]
             key = b"%d" % shopper
-            batcher.add(at_s, 0, Event(key, place, 0, "", "click", 0, None, NO_MESSAGE))
+            batcher.add(at_s, 0, Event(key, position, 0, "", "click", 0, None, NO_MESSAGE))
             waiting.setdefault(key, []).append(at_s)
-            place += 1
+            position += 1
             now_s = max(now_s, at_s)
             continue
         batch = batcher.take()
@@ -64,7 +64,7 @@ def simulate(clicks: Sequence[Click], policy: BatchPolicy) -> Outcome:
 
 
 def clicks(per_s: float, seconds: float, seed: int = 0) -> Iterator[Click]:
-    """Shoppers who click at random moments, the busiest twice as often as the next (Zipf)."""
+    """Clicks at random times, by shoppers with a Zipf distribution (exponent 1)."""
     rng = random.Random(seed)
     sums = list(accumulate(1 / rank for rank in range(1, SHOPPERS + 1)))
     at_s = rng.expovariate(per_s)

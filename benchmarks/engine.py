@@ -1,7 +1,7 @@
-"""The engine without a model, beside the same job done otherwise: ``python -m benchmarks.engine``.
+"""The engine without a model against other engines: ``python -m benchmarks.engine``.
 
-One Kafka, one run, rounds in which each engine has its turn; every engine in a process of its
-own. benchmarks/README.md says what is measured, and how to read it.
+One Kafka, one run, interleaved rounds; every engine runs in its own process.
+benchmarks/README.md describes what is measured and how to read it.
 """
 
 import argparse
@@ -29,7 +29,7 @@ ZIPF = LATELY._replace(name="Lately, Zipf 1.1")
 
 
 def main() -> int:
-    """Run the rounds, print the table; 1 when an engine stalls or leaves events without output."""
+    """Run the rounds, print the table; 1 if an engine stalls or leaves events without output."""
     options = _parser().parse_args()
     try:
         with kafka() as bootstrap, tempfile.TemporaryDirectory() as folder:
@@ -52,8 +52,8 @@ def main() -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.engine", description=__doc__)
-    parser.add_argument("--events", type=int, default=300_000, help="events a run [%(default)s]")
-    parser.add_argument("--rounds", type=int, default=3, help="turns of each [%(default)s]")
+    parser.add_argument("--events", type=int, default=300_000, help="events per run [%(default)s]")
+    parser.add_argument("--rounds", type=int, default=3, help="runs of each engine [%(default)s]")
     parser.add_argument("--partitions", type=int, default=4, help="of every topic [%(default)s]")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
     return parser
@@ -61,11 +61,11 @@ def _parser() -> argparse.ArgumentParser:
 
 @contextmanager
 def kafka() -> Iterator[str]:
-    """The Kafka of LATELY_TEST_BOOTSTRAP, or one of our own for as long as we run."""
+    """The Kafka at LATELY_TEST_BOOTSTRAP, or one started for this run."""
     if given := os.environ.get("LATELY_TEST_BOOTSTRAP"):
         yield given
         return
-    # It lives with the tests that need it, and they are only in the source tree, as we are.
+    # The broker is part of the tests, which exist only in the source tree, as the benchmarks do.
     from tests.kafka.broker import Broker, Unavailable
 
     with tempfile.TemporaryDirectory() as folder:
@@ -103,7 +103,7 @@ async def _rounds(bootstrap: str, folder: Path, options: argparse.Namespace) -> 
 
 
 def _records(engine: Engine, count: int) -> list[events.Record]:
-    # The warm-up comes on top. A share of the log is a share of the users: as many events each.
+    # The warm-up is extra. A share of the log is a share of the users, with as many events each.
     shape: events.Users = "zipf" if engine is ZIPF else "round robin"
     return events.make(WARM_UP + int(count * engine.share), int(USERS * engine.share), shape)
 
@@ -116,10 +116,10 @@ def _line(run: Run) -> str:
 
 
 def table(runs: Sequence[Run]) -> Iterator[str]:
-    """Medians by engine, and how we stand against the others."""
+    """Medians by engine, then our ratios to the others."""
     yield f"{'':<17} {'events/s':>10} {'steady':>10} {'CPU µs':>8} {'events':>9} {'outputs':>9}"
     for name, own in _by_engine(runs).items():
-        middle = Middle.of(own)
+        middle = Medians.of(own)
         counts = f"{own[0].events:>9,} {median(run.outputs for run in own):>9,.0f}"
         rates = f"{middle.rate:>10,.0f} {middle.steady_rate:>10,.0f} {middle.cpu_us:>8.1f}"
         yield f"{name:<17} {rates} {counts}"
@@ -131,7 +131,7 @@ def table(runs: Sequence[Run]) -> Iterator[str]:
         )
 
 
-class Middle(NamedTuple):
+class Medians(NamedTuple):
     """The medians of an engine's runs."""
 
     rate: float
@@ -140,7 +140,7 @@ class Middle(NamedTuple):
 
     @classmethod
     def of(cls, runs: Sequence[Run]) -> Self:
-        """Each figure by itself."""
+        """The median of each figure separately."""
         return cls(
             median(run.rate for run in runs),
             median(run.steady_rate for run in runs),
@@ -149,9 +149,9 @@ class Middle(NamedTuple):
 
 
 class Ratio(NamedTuple):
-    """Our median rates over theirs, and their CPU over ours: more is better for us.
+    """Our median rates over theirs, and their CPU over ours: above 1 we are better.
 
-    ``lowest`` and ``highest`` are of the rate, taken round by round.
+    ``lowest`` and ``highest`` are the extremes of the rate's ratio over the rounds.
     """
 
     rate: float
@@ -162,13 +162,13 @@ class Ratio(NamedTuple):
 
 
 def ratios(runs: Sequence[Run]) -> dict[str, Ratio]:
-    """How many times faster we are than each of the others."""
+    """Our ratios to each of the other engines."""
     by_engine = _by_engine(runs)
     ours = by_engine[LATELY.name]
     found = {}
     for engine in (STOCK, QUIX):
         theirs = by_engine[engine.name]
-        mine, other = Middle.of(ours), Middle.of(theirs)
+        mine, other = Medians.of(ours), Medians.of(theirs)
         rounds = [a.rate / b.rate for a, b in zip(ours, theirs, strict=True)]
         found[engine.name] = Ratio(
             mine.rate / other.rate,

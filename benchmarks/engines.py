@@ -1,4 +1,4 @@
-"""The engines: how each is started on the same job, in a process of its own."""
+"""The engines: how each is started on the same job, in its own process."""
 
 import socket
 import sys
@@ -12,7 +12,7 @@ USERS = 6 * PENDING_USERS  # round robin over four partitions
 
 
 class Job(NamedTuple):
-    """What an engine reads, writes and is called, in one run."""
+    """The topics, group and state directory of an engine in one run."""
 
     bootstrap: str
     source: str
@@ -23,14 +23,14 @@ class Job(NamedTuple):
 
 
 class Start(NamedTuple):
-    """A command, and what it needs in its environment."""
+    """A command and its environment variables."""
 
     command: list[str]
     environment: dict[str, str]
 
 
 class Engine(NamedTuple):
-    """One way to do the job; ``share`` is how much of the log it gets, so that it ends in time."""
+    """An engine; ``share`` is the share of the log that it processes, so that it ends in time."""
 
     name: str
     start: Callable[[Job], Start]
@@ -38,14 +38,14 @@ class Engine(NamedTuple):
 
 
 def start_lately(job: Job, artifact: Path | None = None) -> Start:
-    """The worker, with the model of an artifact or with none."""
+    """Start the worker, with the model of an artifact or without a model."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         http = f"127.0.0.1:{probe.getsockname()[1]}"
     flags = {
         "--bootstrap": job.bootstrap,
         "--state-dir": str(job.state_dir),
-        "--artifact": str(artifact or job.state_dir),  # not read where there is no model
+        "--artifact": str(artifact or job.state_dir),  # not read without a model
         "--scorer": "onnx" if artifact else "null",
         "--http": http,
     }
@@ -58,7 +58,7 @@ def start_lately(job: Job, artifact: Path | None = None) -> Start:
             "LATELY_RECEIPTS_TOPIC": f"{job.source}.receipts",
             "LATELY_GROUP": job.group,
             "LATELY_LOG_LEVEL": "warning",
-            # Fewer than the users of one partition, so that nobody comes twice while waiting.
+            # Fewer than the users of one partition, so that no user has two events pending.
             "LATELY_MAX_PENDING_USERS": str(PENDING_USERS),
         },
     )

@@ -1,4 +1,4 @@
-"""The log that the engines read: events in the wire contract, made once, written often."""
+"""The synthetic log that the engines read: events in the wire contract, and their producer."""
 
 import random
 from bisect import bisect
@@ -18,12 +18,12 @@ Record = tuple[bytes, bytes]
 def make(count: int, users: int, shape: Users = "round robin", seed: int = 0) -> list[Record]:
     """Keys and values, ten milliseconds of event time apart.
 
-    Round robin: no user comes again before all others have, so scores are never merged. Zipf:
-    the first users come far more often (exponent 1.1), as in a real shop.
+    Round robin: no user repeats before all others have had an event, so scores are never merged.
+    Zipf: the first users have far more events (exponent 1.1), as in a real shop.
     """
     rng = random.Random(seed)
-    who = _zipf(users, rng) if shape == "zipf" else _round_robin(users)
-    return [_event(number, next(who), rng) for number in range(count)]
+    order = _zipf(users, rng) if shape == "zipf" else _round_robin(users)
+    return [_event(number, next(order), rng) for number in range(count)]
 
 
 def _round_robin(users: int) -> Iterator[int]:
@@ -50,12 +50,12 @@ def _event(number: int, user: int, rng: random.Random) -> Record:
 
 
 def partition_of(key: bytes, partitions: int) -> int:
-    """Where Kafka's default partitioner puts a key."""
+    """The partition of a key by Kafka's default partitioner."""
     return int(murmur2(key) & 0x7FFFFFFF) % partitions
 
 
 async def write(bootstrap: str, topic: str, records: list[Record], partitions: int) -> None:
-    """Append the records in batches as large as they come, and wait until the broker has them."""
+    """Write the records in batches of the maximum size and wait until the broker has them."""
     producer = AIOKafkaProducer(
         bootstrap_servers=bootstrap, max_batch_size=512 * 1024, linger_ms=20
     )

@@ -1,7 +1,7 @@
 """The torch engine on a GPU, checked against both CPU engines: ``python -m benchmarks.gpu_check``.
 
-Three questions, one short table each: are the scores those of the CPU, are they the same bytes
-whatever the batch, and how fast do they come? Exits 1 if one of the first two is answered no.
+Three checks, one short table each: parity with the CPU's scores, equal bytes for every batch
+size, and speed. Exits 1 if one of the first two fails.
 """
 
 import argparse
@@ -25,9 +25,9 @@ SIZES = (1, 16, 64, 256, 1024, 4096)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Check, measure, print."""
+    """Run the checks and print their tables."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu_check", description=__doc__)
-    parser.add_argument("--artifact", type=Path, help="check this one, instead of a made one")
+    parser.add_argument("--artifact", type=Path, help="check this one, instead of a random one")
     parser.add_argument("--items", type=int, default=50_000)
     parser.add_argument("--width", type=int, default=64)
     parser.add_argument("--users", type=int, default=600)
@@ -95,7 +95,7 @@ def _names(score: Score) -> list[str]:
 
 
 def _difference(one: Score, other: Score) -> float:
-    """The largest over places and intents: near-ties may swap their names."""
+    """The largest difference over ranks and intents; names are ignored, as near-ties may swap."""
     pairs = [
         *zip(one.items, other.items, strict=True),
         *zip(one.categories, other.categories, strict=True),

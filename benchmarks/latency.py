@@ -1,8 +1,8 @@
-"""From event to score, by the clock of the records: ``python -m benchmarks.latency``.
+"""The latency from event to score, by the records' timestamps: ``python -m benchmarks.latency``.
 
-One Kafka, one worker with the demo's model for each load. An event is answered by the first score
-of its user that covers it; how long that took is the difference of the two records' timestamps.
-Loads are sent at their pace whatever the worker does, so one that falls behind shows it.
+One Kafka, one worker with the demo's model for each load. The latency of an event is the time to
+the first score of its user that covers it, as the difference of the two records' timestamps.
+Loads are sent at a fixed rate whatever the worker does, so a lagging worker is visible.
 """
 
 import argparse
@@ -34,7 +34,7 @@ PATIENCE_S = 120.0
 
 
 class Load(NamedTuple):
-    """Events a second, by so many users, of which one may have a share of its own."""
+    """A load: events per second, users, and the share of events of one hot user."""
 
     name: str
     per_s: int
@@ -44,7 +44,7 @@ class Load(NamedTuple):
 
 
 class Figures(NamedTuple):
-    """Latencies in milliseconds, of everybody but the hot user."""
+    """The latencies of all users but the hot one."""
 
     load: str
     per_s: int
@@ -57,7 +57,7 @@ class Figures(NamedTuple):
 
 
 def loads(per_s: int, overload_per_s: int) -> list[Load]:
-    """A shop's usual day, a user that is a robot, and more than the worker can do."""
+    """The loads: a usual day, one hot user (a bot), and overload without and with shedding."""
     many = 50_000
     return [
         Load("even", per_s, 2_000),
@@ -68,14 +68,14 @@ def loads(per_s: int, overload_per_s: int) -> list[Load]:
 
 
 def main() -> int:
-    """Run every load, print the table; 1 when a worker stalls."""
+    """Run every load, print the table; 1 if a worker stalls."""
     options = _parser().parse_args()
     found: list[Figures] = []
     try:
         with kafka() as bootstrap, tempfile.TemporaryDirectory() as folder:
             for number, load in enumerate(loads(options.rate, options.overload)):
-                place = Path(folder) / str(number)
-                found.append(asyncio.run(_measure(load, bootstrap, place, options.seconds)))
+                scratch = Path(folder) / str(number)
+                found.append(asyncio.run(_measure(load, bootstrap, scratch, options.seconds)))
                 print(_line(found[-1]), file=sys.stderr, flush=True)
     except StalledError as error:
         print(error, file=sys.stderr)
@@ -89,32 +89,34 @@ def main() -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.latency", description=__doc__)
-    parser.add_argument("--rate", type=int, default=1_000, help="events a second [%(default)s]")
-    parser.add_argument("--overload", type=int, default=8_000, help="of the last two [%(default)s]")
+    parser.add_argument("--rate", type=int, default=1_000, help="events per second [%(default)s]")
+    parser.add_argument(
+        "--overload", type=int, default=8_000, help="rate of overload [%(default)s]"
+    )
     parser.add_argument("--seconds", type=float, default=30.0, help="of each load [%(default)s]")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
     return parser
 
 
 async def _measure(load: Load, bootstrap: str, folder: Path, seconds: float) -> Figures:
-    async with topics(bootstrap, 4, folder) as (job, eyes):
+    async with topics(bootstrap, 4, folder) as (job, watcher):
         command, environment = start_lately(job, ARTIFACT)
         settings = {f"LATELY_{name}": value for name, value in load.settings}
         child = Child(command, {**environment, **settings})
         try:
             items = orjson.loads((ARTIFACT / "catalogue.json").read_bytes())["items"]
             await _send(load._replace(per_s=200), job, 1.0, items)
-            await eyes.follow(child, 200, 0)
+            await watcher.follow(child, 200, 0)
             start_ms = int(time.time() * 1000)
             sent = 200 + await _send(load, job, WARM_UP_S + seconds, items)
-            await eyes.follow(child, sent, 0)
+            await watcher.follow(child, sent, 0)
         finally:
             child.stop(grace_s=10.0)
         return await _figures(load, job, start_ms + int(WARM_UP_S * 1000))
 
 
 async def _send(load: Load, job: Job, seconds: float, items: Sequence[str]) -> int:
-    """Send at the load's pace, whatever becomes of it; how many events that were."""
+    """Send at the load's rate, whatever the worker does; returns the number of events."""
     rng = random.Random(load.name)
     producer = AIOKafkaProducer(bootstrap_servers=job.bootstrap, max_batch_size=512 * 1024)
     await producer.start()
@@ -145,7 +147,7 @@ def _event(load: Load, rng: random.Random, items: Sequence[str]) -> tuple[bytes,
 
 
 class Record(NamedTuple):
-    """An event or a score: of the user ``key``; the offset is the event's."""
+    """An event or a score of the user ``key``; the offset is that of the event."""
 
     key: bytes
     offset: int
@@ -170,9 +172,9 @@ async def _figures(load: Load, job: Job, since_ms: int) -> Figures:
 
 
 def waits_ms(events: Sequence[Record], scores: Sequence[Record]) -> Iterator[int]:
-    """How long each event waited for the first score of its user that covers it.
+    """The time from each event to the first score of its user that covers it.
 
-    A user's records are all in one partition, so offsets of one user are in order.
+    A user's records are all in one partition, so a user's offsets are in order.
     """
     of_user: dict[bytes, list[Record]] = defaultdict(list)
     for score in scores:
@@ -203,7 +205,7 @@ async def _read(job: Job, topic: str):  # type: ignore[no-untyped-def]  # aiokaf
 
 
 def table(found: Sequence[Figures]) -> Iterator[str]:
-    """A line for each load, then how the others fare beside a hot user."""
+    """One line per load, then the ratios that a hot user and shedding make."""
     heads = (
         ("events/s", 9),
         ("scores", 9),

@@ -1,4 +1,4 @@
-"""One run of one engine, measured from outside, the same way whatever the engine is."""
+"""Measures one run of one engine from outside, in the same way for every engine."""
 
 import asyncio
 import os
@@ -27,7 +27,7 @@ STALL_S = 60.0
 
 
 class Run(NamedTuple):
-    """What came out: counts, rates in events per second, CPU in microseconds per event."""
+    """The result of a run: counts, rates in events per second, CPU in microseconds per event."""
 
     engine: str
     events: int
@@ -41,20 +41,20 @@ class Run(NamedTuple):
     def of(
         cls, engine: str, events: int, samples: list["Sample"], ready: int, cpu_s: float
     ) -> Self:
-        """Work it out from the samples; the first was taken when the engine was let go."""
+        """Compute it from the samples; the first was taken when the engine was resumed."""
         wall_s = samples[-1].at_s - samples[0].at_s
         counts = [sample._replace(outputs=sample.outputs - ready) for sample in samples]
         total = counts[-1].outputs
         first = next(sample for sample in counts if sample.outputs)
         last = next(sample for sample in counts if sample.outputs == total)
         seconds = max(last.at_s - first.at_s, POLL_S)
-        # In events, also where one output stands for several of them.
+        # In events, even if one output covers several of them.
         steady = (total - first.outputs) / seconds * events / total
         return cls(engine, events, total, wall_s, events / wall_s, steady, cpu_s / events * 1e6)
 
 
 class Sample(NamedTuple):
-    """How far an engine was at a moment of the monotonic clock."""
+    """The progress of an engine at one time of the monotonic clock."""
 
     at_s: float
     outputs: int
@@ -62,7 +62,7 @@ class Sample(NamedTuple):
 
 
 class StalledError(Exception):
-    """An engine did not start, or stopped getting on; says what it last wrote."""
+    """An engine did not start or made no progress; the message has its last output."""
 
 
 async def measure(
@@ -75,26 +75,26 @@ async def measure(
     *,
     merges: bool = False,
 ) -> Run:
-    """Let the engine do the job once.
+    """Measure one run of the engine.
 
-    1. Start it on the warm-up, and wait until it has committed that: joined, and warm.
-    2. Freeze it, write the log, and let it go: from here the clock runs.
-    3. Done is when all offsets are committed and, unless it ``merges``, all outputs are there.
+    1. Start it on the warm-up and wait until it has committed that: it has joined and is warm.
+    2. Freeze it, write the log, and resume it: the clock starts.
+    3. Wait until all offsets are committed and, unless it ``merges``, all outputs are there.
 
     Raises StalledError.
     """
-    async with topics(bootstrap, partitions, folder) as (job, eyes):
+    async with topics(bootstrap, partitions, folder) as (job, watcher):
         await write(bootstrap, job.source, warm_up, partitions)
         child = Child(*engine.start(job))
         try:
             process = psutil.Process(child.pid)
-            ready = (await eyes.follow(child, len(warm_up), 0 if merges else len(warm_up)))[-1]
+            ready = (await watcher.follow(child, len(warm_up), 0 if merges else len(warm_up)))[-1]
             os.kill(child.pid, signal.SIGSTOP)
             await write(bootstrap, job.source, records, partitions)
             cpu_before = process.cpu_times()
             os.kill(child.pid, signal.SIGCONT)
             events = len(warm_up) + len(records)
-            samples = await eyes.follow(child, events, 0 if merges else events)
+            samples = await watcher.follow(child, events, 0 if merges else events)
             cpu = process.cpu_times()
             cpu_s = cpu.user + cpu.system - cpu_before.user - cpu_before.system
         finally:
@@ -102,8 +102,8 @@ async def measure(
     return Run.of(engine.name, len(records), samples, ready.outputs, cpu_s)
 
 
-class Eyes:
-    """Looks at the broker only: how many outputs there are, and what the group has committed."""
+class Watcher:
+    """Watches an engine through the broker: its outputs and its committed offsets."""
 
     def __init__(self, job: Job) -> None:
         self._job = job
@@ -111,24 +111,24 @@ class Eyes:
         self._admin = AIOKafkaAdminClient(bootstrap_servers=job.bootstrap)
 
     async def open(self) -> None:
-        """Connect."""
+        """Connect to the broker."""
         await self._consumer.start()
         await self._admin.start()
 
     async def keep(self, name: str, partitions: int) -> None:
-        """Make a topic whose records stay: the log's times are its own, for a broker long ago."""
+        """Create a topic without retention, as the log's timestamps are old for the broker."""
         configs = {"retention.ms": "-1"}
         await self._admin.create_topics([NewTopic(name, partitions, 1, topic_configs=configs)])
 
     async def close(self) -> None:
-        """Delete the job's topics and leave."""
+        """Delete the job's topics and disconnect."""
         names = await self._admin.list_topics()
         await self._admin.delete_topics([name for name in names if self._job.group in name])
         await self._admin.close()
         await self._consumer.stop()
 
     async def follow(self, child: Child, committed: int, outputs: int) -> list[Sample]:
-        """Look until so much is committed and put out; raises StalledError."""
+        """Sample until this many events are committed and put out; raises StalledError."""
         samples = [await self._look()]
         moved_s = samples[0].at_s
         patience_s = START_S if samples[0].committed == 0 else STALL_S
@@ -150,14 +150,16 @@ class Eyes:
         try:
             offsets = await self._admin.list_consumer_group_offsets(self._job.group)
         except GroupCoordinatorNotAvailableError:
-            offsets = {}  # the first group on a fresh broker: its topic is being made
+            offsets = {}  # the first group on a fresh broker: its topic is being created
         ours = [o.offset for tp, o in offsets.items() if tp.topic == self._job.source]
         return Sample(at_s, sum(ends.values()), sum(offset for offset in ours if offset > 0))
 
 
 @asynccontextmanager
-async def topics(bootstrap: str, partitions: int, folder: Path) -> AsyncIterator[tuple[Job, Eyes]]:
-    """Topics of a name that nobody else has, for one run; they are deleted after it."""
+async def topics(
+    bootstrap: str, partitions: int, folder: Path
+) -> AsyncIterator[tuple[Job, Watcher]]:
+    """Topics with unique names for one run, deleted after it, and their watcher."""
     group = f"bench-{uuid.uuid4().hex[:8]}"
     source, output = f"{group}.events", f"{group}.scores"
     job = Job(bootstrap, source, output, group, partitions, folder / group)
@@ -170,11 +172,11 @@ async def topics(bootstrap: str, partitions: int, folder: Path) -> AsyncIterator
         receipts_topic=f"{source}.receipts",
         group=group,
     )
-    eyes = Eyes(job)
-    await eyes.open()
+    watcher = Watcher(job)
+    await watcher.open()
     try:
-        await eyes.keep(source, partitions)
+        await watcher.keep(source, partitions)
         await create_topics(settings, partitions)
-        yield job, eyes
+        yield job, watcher
     finally:
-        await eyes.close()
+        await watcher.close()

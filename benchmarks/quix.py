@@ -1,7 +1,7 @@
-"""The job on Quix Streams: decode, keep the user's last 50 actions in state, one output.
+"""The job on Quix Streams: decode, keep the user's last 50 actions in state, write one output.
 
 Run as ``python -m benchmarks.quix BOOTSTRAP SOURCE OUTPUT GROUP STATE_DIR PARTITIONS``; the
-number of partitions is that of the source.
+number of partitions is taken from the source.
 """
 
 import sys
@@ -13,7 +13,7 @@ ACTIONS_KEPT = 50
 
 
 def score(event: dict[str, Any], state: State[str, Any]) -> dict[str, Any]:
-    """Put the event behind the user's others, and answer with what is known."""
+    """Append the event to the user's actions and return the output record."""
     actions = state.get("actions", [])
     actions.append([event["item_id"], event["action"], event["ts"]])
     state.set("actions", actions[-ACTIONS_KEPT:])
@@ -21,7 +21,7 @@ def score(event: dict[str, Any], state: State[str, Any]) -> dict[str, Any]:
 
 
 def make_app(bootstrap: str, source: str, output: str, group: str, state_dir: str) -> Application:
-    """The pipeline as Quix's manual has it; at least once, with commits as often as the others."""
+    """The pipeline as in Quix's manual; at least once, with the commit interval of the others."""
     app = Application(
         broker_address=bootstrap,
         consumer_group=group,

@@ -1,9 +1,9 @@
-"""The scorer beside a naive torch loop on the same users: ``python -m benchmarks.scorer``.
+"""The scorer against a naive torch loop on the same users: ``python -m benchmarks.scorer``.
 
-The naive loop is what one writes first: pad to the longest history there may be, run every
-position through the network, softmax over the whole catalogue, take the top 20. Both start from
+The naive loop is the obvious implementation: pad to the maximum length, run every position
+through the network, softmax over the whole catalogue, take the top 20. Both start from
 ``Sequence`` and end at lists of names and probabilities, on one thread; rounds alternate, and
-what is told is the processor's time, so that neighbours disturb little.
+CPU time is reported, so that other processes matter little.
 """
 
 import argparse
@@ -37,7 +37,7 @@ NAIVE_BATCHES = (32, 128)
 
 
 class NaiveLoop:
-    """The network as it was trained, run to the end for everybody."""
+    """The network as trained, run over every position of every user."""
 
     def __init__(self, artifact: Artifact) -> None:
         network = load_network(artifact)
@@ -47,13 +47,13 @@ class NaiveLoop:
         self.config = artifact.config
 
     def run(self, users: list[Sequence], size: int) -> None:
-        """Score everybody, ``size`` at a time."""
+        """Score all users, ``size`` at a time."""
         for start in range(0, len(users), size):
             self.score(users[start : start + size])
 
     @torch.inference_mode()
     def score(self, users: list[Sequence]) -> list[list[tuple[str, float]]]:
-        """The top items of each."""
+        """The top items of each user."""
         padded = encode(users, self.catalogue, self.config)
         wide = [(0, 0), (0, self.config.padded_length - padded.items.shape[1])]
         items, actions, gaps = (torch.from_numpy(np.pad(codes, wide)) for codes in padded[:3])
@@ -64,16 +64,16 @@ class NaiveLoop:
         chances = self.network.chances(
             states[newest], copies[newest], rules[rows, :, last], items, table
         )
-        shares, places = torch.topk(chances, self.config.top_items)
+        shares, codes = torch.topk(chances, self.config.top_items)
         names = self.catalogue.items
         return [
-            [(names[place], share) for place, share in zip(*row, strict=True)]
-            for row in zip(places.tolist(), shares.tolist(), strict=True)
+            [(names[code], share) for code, share in zip(*row, strict=True)]
+            for row in zip(codes.tolist(), shares.tolist(), strict=True)
         ]
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Measure, print."""
+    """Measure and print the rates."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.scorer", description=__doc__)
     parser.add_argument("--items", type=int, default=50_000)
     parser.add_argument("--width", type=int, default=64)
@@ -85,7 +85,7 @@ def main(arguments: list[str] | None = None) -> int:
     with tempfile.TemporaryDirectory() as folder:
         artifact = make_artifact(Path(folder) / "artifact", options.items, options.width)
         figures = measure(artifact, options.users, options.rounds)
-    print(f"{options.items} items, width {options.width}; users a second on one core")
+    print(f"{options.items} items, width {options.width}; users per second on one core")
     for name, users_per_s in figures["users_per_s"].items():
         print(f"  {name:<32} {users_per_s:>10,.0f}")
     print(f"  the scorer against the best naive loop: {figures['ratio']:.2f}×")
@@ -95,7 +95,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def make_artifact(folder: Path, items: int, width: int) -> Artifact:
-    """An untrained network on a made-up catalogue: what it costs does not depend on weights."""
+    """An untrained network on a synthetic catalogue: its cost does not depend on the weights."""
     torch.manual_seed(1)
     network = TransformerModel(
         TransformerConfig(items=items, categories=CATEGORIES, width=width)
@@ -104,7 +104,7 @@ def make_artifact(folder: Path, items: int, width: int) -> Artifact:
 
 
 def write_artifact(folder: Path, network: TransformerModel) -> Artifact:
-    """An artifact of a network, its catalogue made up."""
+    """Write an artifact of a network, with a synthetic catalogue."""
     items = network.config.items
     names = [f"item-{index}" for index in range(items)]
     catalogue = Catalogue(
@@ -124,7 +124,7 @@ def write_artifact(folder: Path, network: TransformerModel) -> Artifact:
 
 
 def measure(artifact: Artifact, users: int, rounds: int) -> dict[str, Any]:
-    """Users per second of each, median over the rounds, and the ratio."""
+    """Users per second of each implementation, median over the rounds, and the ratio."""
     onnx, engine, naive = OnnxScorer(artifact), TorchScorer(artifact), NaiveLoop(artifact)
     sample = onnx.sample(users)
     jobs: dict[str, Callable[[], Any]] = {

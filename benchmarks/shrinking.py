@@ -1,8 +1,8 @@
-"""An artifact beside its shrunken form: ``python -m benchmarks.shrinking [DIR]``.
+"""An artifact against its shrunk form: ``python -m benchmarks.shrinking [DIR]``.
 
-Size and speed in one process on one thread; rounds alternate, and what is told is the
-processor's time. Without DIR it takes an untrained network on a made-up catalogue, for what a score
-costs does not depend on weights. Quality is what ``lately artifact shrink --events`` tells.
+Size and speed in one process on one thread; rounds alternate, and CPU time is reported. Without
+DIR it uses an untrained network on a synthetic catalogue, as the cost of a score does not depend
+on the weights. ``lately artifact shrink --events`` reports the quality.
 """
 
 import argparse
@@ -25,7 +25,7 @@ BATCHES = (1, 8, 64)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Measure, print."""
+    """Shrink the artifact, measure both and print."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.shrinking", description=__doc__)
     parser.add_argument("artifact", type=Path, nargs="?", metavar="DIR")
     parser.add_argument("--items", type=int, default=50_000)
@@ -47,7 +47,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def make_network(items: int, width: int, companions: int) -> TransformerModel:
-    """Untrained, with made-up rules for every item."""
+    """An untrained network with random rules for every item."""
     torch.manual_seed(1)
     network: TransformerModel = TransformerModel(
         TransformerConfig(items=items, categories=CATEGORIES, width=width, companions=companions)
@@ -61,7 +61,7 @@ def make_network(items: int, width: int, companions: int) -> TransformerModel:
 
 
 def report(whole: Artifact, small: Artifact, users: int, rounds: int) -> None:
-    """Print one line for each figure: before, after, and the ratio."""
+    """Print one line per figure: before, after and the ratio."""
     print(f"{whole.manifest.items:,} items, {users} users, one thread")
     _line("bytes on disk", size_bytes(whole), size_bytes(small))
     _line(
@@ -78,7 +78,7 @@ def report(whole: Artifact, small: Artifact, users: int, rounds: int) -> None:
                     scorer.score(sample[start : start + size])
                 if turn:  # the first warms up
                     taken.append((time.process_time() - started) / users * 1e6)
-        _line(f"µs of CPU a user, batches of {size}", *map(median, spans))
+        _line(f"µs of CPU per user, batches of {size}", *map(median, spans))
 
 
 def _line(name: str, before: float, after: float) -> None:

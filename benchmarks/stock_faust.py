@@ -1,4 +1,4 @@
-"""The job as a stock Faust agent: decode, keep the user's last 50 actions in a table, one output.
+"""The job on stock Faust: decode, keep the user's last 50 actions in a table, write one output.
 
 Run as ``python -m benchmarks.stock_faust BOOTSTRAP SOURCE OUTPUT GROUP STATE_DIR PARTITIONS``.
 """
@@ -13,7 +13,7 @@ ACTIONS_KEPT = 50
 def make_app(
     bootstrap: str, source: str, output: str, group: str, state_dir: str, partitions: int
 ) -> faust.App:
-    """The agent as Faust's manual has it; only the commit interval is ours, equal for all."""
+    """The agent as in Faust's manual; only the commit interval is set, to that of the others."""
     app = faust.App(
         group,
         broker=f"kafka://{bootstrap}",
@@ -44,6 +44,6 @@ def make_app(
 if __name__ == "__main__":
     bootstrap, source, output, group, state_dir, partitions = sys.argv[1:]
     application = make_app(bootstrap, source, output, group, state_dir, int(partitions))
-    # Quiet, because the spinner of a worker that may talk sets all loggers to debug: 13 % slower.
+    # Quiet, as the spinner of a worker with output sets all loggers to debug: 13 % slower.
     sys.argv[1:] = ["--quiet", "worker", "--loglevel", "error", "--without-web"]
     application.main()

@@ -1,1 +1,1 @@
-"""How good the models are, under the published protocols, on a folder of data."""
+"""The quality benchmark: models under the published protocols, on a folder of data."""

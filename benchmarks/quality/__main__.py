@@ -23,31 +23,31 @@ FORMATS = (*NEXT_ITEM, "jdata")
 
 
 def main(
-    kind: Annotated[str, typer.Option("--format", help=f"One of {', '.join(FORMATS)}.")],
+    data_format: Annotated[str, typer.Option("--format", help=f"One of {', '.join(FORMATS)}.")],
     path: Annotated[Path, typer.Option(help="The folder of the data.")],
-    minutes: Annotated[float | None, typer.Option(help="Train each model no longer.")] = None,
+    minutes: Annotated[float | None, typer.Option(help="Limit of each training.")] = None,
     network: Annotated[str, typer.Option(help=f"One of {', '.join(TRAININGS)}.")] = "transformer",
-    seeds: Annotated[str, typer.Option(help="One run each; the median is reported.")] = "0",
+    seeds: Annotated[str, typer.Option(help="One run per seed; the median is reported.")] = "0",
     threads: Annotated[int, typer.Option(help="Processor threads.")] = 2,
     peer_python: Annotated[
         Path | None,
-        typer.Option("--peer", help="RecTools' SASRec for as long: .venv-rectools/bin/python."),
+        typer.Option("--peer", help="RecTools' SASRec, as long: .venv-rectools/bin/python."),
     ] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the report here.")] = None,
 ) -> None:
-    """Train on a folder and ask what came next, model and baselines alike."""
-    if kind not in FORMATS:
-        raise typer.BadParameter(f"{kind!r} is none of {', '.join(FORMATS)}")
+    """Train on a folder and evaluate the model and the baselines on the next item."""
+    if data_format not in FORMATS:
+        raise typer.BadParameter(f"{data_format!r} is not one of {', '.join(FORMATS)}")
     if peer_python:
-        if kind not in NEXT_ITEM:
-            raise typer.BadParameter(f"--peer goes with {' and '.join(NEXT_ITEM)} only")
+        if data_format not in NEXT_ITEM:
+            raise typer.BadParameter(f"--peer works with {' and '.join(NEXT_ITEM)} only")
         peer.check(peer_python)
     torch.set_num_threads(threads)
     numbers = [int(seed) for seed in seeds.split(",")]
-    if kind == "jdata":
+    if data_format == "jdata":
         report = jdata.report(path, network, minutes, numbers)
     else:
-        task = NEXT_ITEM[kind](path)
+        task = NEXT_ITEM[data_format](path)
         report = next_item.run(task, path, network, minutes, numbers)
         if peer_python:
             as_long = max(minutes or 0.0, report["train_s"] / 60)

@@ -1,4 +1,4 @@
-"""The asking: how well the scorer that is served, and each baseline, answers the questions."""
+"""Asks the serving scorer and each baseline the questions of a task, and rates the answers."""
 
 from collections.abc import Callable, Mapping
 from itertools import accumulate, chain
@@ -19,14 +19,14 @@ Figures = dict[str, float]
 
 
 def figures(task: Task, ranks: Ranks) -> Figures:
-    """What the protocol reports: fractions, or per cent for sessions."""
+    """The metrics of the protocol: fractions, or per cent for sessions."""
     if task.exclude_seen:
         return {"R@10": recall_at(ranks, 10), "N@10": ndcg_at(ranks, 10)}
     return {"P@20": 100 * recall_at(ranks, 20), "MRR@20": 100 * mrr_at(ranks, 20)}
 
 
 def ask_scorer(scorer: Scorer, task: Task, longest: int, tell: Callable[[int], None]) -> Ranks:
-    """The rank of each target among what the scorer says, 0 beyond its list."""
+    """The rank of each target in the scorer's list, 0 if it is not in it."""
     ranks: list[int] = []
     for start in range(0, len(task.questions), ASKED_AT_ONCE):
         asked = task.questions[start : start + ASKED_AT_ONCE]
@@ -39,7 +39,7 @@ def ask_scorer(scorer: Scorer, task: Task, longest: int, tell: Callable[[int], N
 
 
 def ask_baselines(task: Task) -> Mapping[str, Figures]:
-    """Every baseline, fitted on all that the model may learn from."""
+    """The figures of every baseline, fitted on all training sequences."""
     catalogue = task.data.catalogue
     codes = catalogue.codes(list(chain.from_iterable(q.items for q in task.questions)))
     offsets = np.array([0, *accumulate(len(question.items) for question in task.questions)])
@@ -59,5 +59,5 @@ def _ranks(best: npt.NDArray[np.int32], targets: Ranks) -> Ranks:
 
 def _sequence(question: Question, longest: int) -> Sequence:
     items = tuple(question.items[-longest:])
-    times_ms = tuple(place * PAUSE_MS for place in range(len(items)))
+    times_ms = tuple(step * PAUSE_MS for step in range(len(items)))
     return Sequence(items, ("click",) * len(items), times_ms, times_ms[-1])

@@ -1,6 +1,6 @@
 """The document: ``python -m benchmarks.quality.document REPORT...`` writes docs/quality.md.
 
-Its plots lie beside it, in a folder of the page's own name.
+Its plots are in a folder beside it with the name of the page.
 """
 
 import json
@@ -23,11 +23,11 @@ MARK = "<!-- below: written by python -m benchmarks.quality.document -->"
 
 def main(
     reports: Annotated[list[Path], typer.Argument(metavar="REPORT.json...")],
-    page: Annotated[Path, typer.Option(help="The page; what stands above its mark stays.")] = PAGE,
+    page: Annotated[Path, typer.Option(help="The page; the text above its mark is kept.")] = PAGE,
 ) -> None:
-    """Put what ``--json`` wrote below the page's mark, in the order given.
+    """Write the reports of ``--json`` below the page's mark, in the order given.
 
-    Reports on one folder, of other seeds, stand there as one.
+    Reports on the same folder with other seeds are joined into one.
     """
     above, mark, _ = page.read_text(encoding="utf-8").partition(MARK)
     if not mark:
@@ -60,7 +60,7 @@ def _section(report: dict[str, Any], page: Path) -> str:
 
 
 def _plots(report: dict[str, Any], name: str, page: Path) -> dict[str, str]:
-    """Draw what there is; where it lies, as the page has to say it."""
+    """Draw the plots of a report; returns their links, relative to the page."""
     safe = re.sub(r"[^\w.-]+", "-", name)
     drawn = figures(report)
     folder = page.with_suffix("")
@@ -70,10 +70,10 @@ def _plots(report: dict[str, Any], name: str, page: Path) -> dict[str, str]:
 
 
 def _peer(named: tuple[str, Mapping[str, Any]]) -> str:
-    name, said = named
-    setup = ", ".join(f"{option} {value}" for option, value in said.get("setup", {}).items())
-    spent = f"{said['epochs']} epochs in " if "epochs" in said else ""
-    return f"{name}: {spent}{said['train_s']:,.0f} s{f'; {setup}' if setup else ''}."
+    name, result = named
+    setup = ", ".join(f"{option} {value}" for option, value in result.get("setup", {}).items())
+    spent = f"{result['epochs']} epochs in " if "epochs" in result else ""
+    return f"{name}: {spent}{result['train_s']:,.0f} s{f'; {setup}' if setup else ''}."
 
 
 def _buys(buy: dict[str, list[dict[str, Any]]]) -> list[str]:

@@ -1,4 +1,4 @@
-"""The folder: a published data set as what to learn from and what to ask, format by format."""
+"""The folder: reads a public data set as training data and questions, one reader per format."""
 
 import json
 from collections import Counter
@@ -22,14 +22,14 @@ Sequences = list[list[str]]
 
 
 class Question(NamedTuple):
-    """What is known, and what came next."""
+    """A sequence of items and the one that came next."""
 
     items: list[str]
     target: str
 
 
 class Task(NamedTuple):
-    """All of a data set that a benchmark needs."""
+    """A benchmark task: the training data, the questions and the protocol."""
 
     protocol: str
     data: TrainingData
@@ -38,9 +38,9 @@ class Task(NamedTuple):
 
 
 def read_s3rec(folder: Path) -> Task:
-    """Leave one out: a user's last item is asked for, the last but one is held out.
+    """Leave one out: a user's last item is the target, the last but one is held out.
 
-    ``sequences.txt`` has lines of a user and their items, oldest first; beside it there may be
+    Each line of ``sequences.txt`` has a user and their items, oldest first; optional are
     ``item2attributes.json``, from items to lists of values, and ``item_text.tsv`` with a header,
     the item in its first column and the text in its last one.
     """
@@ -60,9 +60,9 @@ def read_s3rec(folder: Path) -> Task:
 def read_sessions(folder: Path) -> Task:
     """All prefixes of the test sessions; the last tenth of the training sessions is held out.
 
-    ``train_sessions.txt`` has the items of a session in each line, the sessions oldest first;
-    ``test_prefixes.txt`` a prefix, a tab, and the next item. Both names may have something in
-    front. Beside them there may be ``item_attributes.tsv``: a header, the item, its values.
+    Each line of ``train_sessions.txt`` has the items of a session, the sessions oldest first; each
+    line of ``test_prefixes.txt`` a prefix, a tab, and the next item. Both names may have a prefix.
+    Optional is ``item_attributes.tsv``: a header, then the item and its values.
     """
     train, test = (_only(folder, f"*{name}.txt") for name in ("train_sessions", "test_prefixes"))
     sessions = [line.split() for line in _lines(train)]
@@ -115,7 +115,7 @@ def _histories(sequences: Sequences, catalogue: Catalogue) -> Histories:
 
 
 def _catalogue(sequences: Sequences, learnt: Sequences) -> Catalogue:
-    """All items of the sequences, counted in those that may be learnt from."""
+    """All items of the sequences, with their counts in the training part."""
     counts = Counter(chain.from_iterable(learnt))
     items = sorted(set(chain.from_iterable(sequences)))
     return Catalogue.from_names(items, [None] * len(items), [counts[item] for item in items])

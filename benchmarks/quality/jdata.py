@@ -24,12 +24,12 @@ from model.training.run import run as train
 PROTOCOL = "events of the test visits, all items ranked, nothing masked; buy later in the visit"
 HORIZON_S = 12 * 3_600  # no visit lasts longer
 CONFIG = ArtifactConfig(actions=("click", "buy"), intents=("buy",), horizon_s=HORIZON_S)
-END = "end"  # a user whose one event tells that all visits before are over
+END = "end"  # a user whose one event marks that all visits before it are over
 BLIND = "without types and gaps"
 
 
 class Logs(NamedTuple):
-    """The two files as event logs, each visit a user of its own."""
+    """The two files as event logs, with each visit as a user, and the items."""
 
     train: Path
     test: Path
@@ -39,19 +39,21 @@ class Logs(NamedTuple):
 def report(
     folder: Path, network: str, minutes: float | None, seeds: Sequence[int]
 ) -> dict[str, Any]:
-    """Train with and without types and gaps, and judge both beside the baselines."""
+    """Train with and without types and gaps, and compare both with the baselines."""
     with TemporaryDirectory() as scratch:
         logs = read_folder(folder, Path(scratch))
         runs = {
             name: [
-                _train_and_judge(logs, Path(scratch), network, minutes, seed, reads)
+                _train_and_evaluate(logs, Path(scratch), network, minutes, seed, reads)
                 for seed in seeds
             ]
             for name, reads in (("whole", ("actions", "gaps")), (BLIND, ()))
         }
     first = runs["whole"][0]
     baselines = {
-        who: _figures(said) for who, said in first["items"]["all"].items() if who != CONFIG.name
+        name: _figures(cells)
+        for name, cells in first["items"]["all"].items()
+        if name != CONFIG.name
     }
     return {
         "path": str(folder),
@@ -68,7 +70,7 @@ def report(
     }
 
 
-def _train_and_judge(
+def _train_and_evaluate(
     logs: Logs,
     scratch: Path,
     network: str,
@@ -87,10 +89,10 @@ def _train_and_judge(
     artifact = train(log, plan, scratch / "artifact", items=logs.items, overwrite=True)
     learning = learning_epochs(artifact.read_object(METRICS))
     seconds = artifact.manifest.made["seconds"]
-    return _judge(artifact, logs) | {"train_s": seconds, "learning": learning}
+    return _evaluate(artifact, logs) | {"train_s": seconds, "learning": learning}
 
 
-def _judge(artifact: Artifact, logs: Logs) -> dict[str, Any]:
+def _evaluate(artifact: Artifact, logs: Logs) -> dict[str, Any]:
     frame = EventLog.open([logs.train, logs.test]).frame
     histories = read_histories(frame, artifact.read_catalogue(), artifact.config)
     exam = examine(artifact, histories, print)
@@ -99,8 +101,8 @@ def _judge(artifact: Artifact, logs: Logs) -> dict[str, Any]:
     chances = judged.answers[CONFIG.name].chances
     assert chances is not None, "the model has intents"
     bins = reliability(exam.questions.intents[:, 0], chances[:, 0])
-    said_and_came = {"said": bins.said.tolist(), "came": bins.came.tolist()}
-    return judged.evaluation.to_json() | {"reliability": said_and_came}
+    bins_json = {"said": bins.predicted.tolist(), "came": bins.observed.tolist()}
+    return judged.evaluation.to_json() | {"reliability": bins_json}
 
 
 def _median(runs: Sequence[dict[str, Any]]) -> dict[str, float]:
@@ -112,8 +114,8 @@ def _model(found: dict[str, Any]) -> dict[str, float]:
     return _figures(found["items"]["all"][CONFIG.name])
 
 
-def _figures(said: dict[str, float]) -> dict[str, float]:
-    return {"P@20": 100 * said["recall@20"], "MRR@20": 100 * said["mrr@20"]}
+def _figures(cells: dict[str, float]) -> dict[str, float]:
+    return {"P@20": 100 * cells["recall@20"], "MRR@20": 100 * cells["mrr@20"]}
 
 
 def _buy(found: dict[str, Any]) -> dict[str, Any]:
@@ -128,7 +130,7 @@ def _buy(found: dict[str, Any]) -> dict[str, Any]:
 
 
 def read_folder(folder: Path, scratch: Path) -> Logs:
-    """Write the two files as logs into ``scratch``; the items stand beside them."""
+    """Write the two files as logs into ``scratch`` and read the items."""
     items = {}
     for row in _rows(folder / "items.tsv", "\t"):
         own = tuple(f"{name}={row[name]}" for name in ("brand", "shop") if row[name])

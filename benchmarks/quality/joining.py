@@ -1,4 +1,4 @@
-"""Joining reports: the same folder on other seeds, asked in other runs, as if it were one run."""
+"""Joins reports on the same folder with other seeds, from separate runs, into one report."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import median
@@ -9,9 +9,9 @@ _SAME = ("protocol", "questions")
 
 
 def join(reports: Iterable[Report]) -> list[Report]:
-    """One report for each folder and network, in the order in which they first come.
+    """One report for each folder and network, in the order of their first occurrence.
 
-    Raises ValueError for two reports on one folder that cannot be of one version of it.
+    Raises ValueError for reports on one folder that differ in protocol or questions.
     """
     groups: dict[tuple[str, str], list[Report]] = {}
     for report in reports:

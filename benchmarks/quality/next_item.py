@@ -1,4 +1,4 @@
-"""The next-item benchmark: train once for each seed, and ask the scorer that would be served."""
+"""The next-item benchmark: trains once per seed and evaluates the scorer as it would be served."""
 
 import time
 from collections.abc import Sequence
@@ -22,17 +22,17 @@ PARTS = 1_000
 
 
 class Found(NamedTuple):
-    """What a seed came to."""
+    """The result of one seed."""
 
     figures: Figures
     train_s: float
-    learning: list[dict[str, float]]  # what was found on held-out items, round by round
+    learning: list[dict[str, float]]  # figures on held-out items, round by round
 
 
 def run(
     task: Task, path: Path, network: str, minutes: float | None, seeds: Sequence[int]
 ) -> dict[str, Any]:
-    """The report of a folder: the median of the seeds, and what each of them came to."""
+    """The report of a folder: the median of the seeds, and the figures of each."""
     found = []
     for seed in seeds:
         found.append(_train_and_ask(task, network, minutes, seed))
@@ -43,7 +43,7 @@ def run(
         "protocol": task.protocol,
         "network": network,
         "questions": len(task.questions),
-        "model": {name: median(said[name] for said in runs) for name in runs[0]},
+        "model": {name: median(figures_of[name] for figures_of in runs) for name in runs[0]},
         "baselines": ask_baselines(task),
         "train_s": median(one.train_s for one in found),
         "seeds": list(seeds),
@@ -57,11 +57,11 @@ def _train_and_ask(task: Task, network: str, minutes: float | None, seed: int) -
     with TemporaryDirectory() as scratch:
         with (
             ArtifactWriter(Path(scratch) / "artifact") as writer,
-            progress("training", PARTS) as tell,
+            progress("training", PARTS) as update,
         ):
 
             def report(at: Progress) -> None:
-                tell(int(at.done * PARTS))
+                update(int(at.done * PARTS))
                 if at.validation:
                     print(f"  epoch {at.epoch:.1f}: {at.validation}", flush=True)
 
@@ -72,7 +72,7 @@ def _train_and_ask(task: Task, network: str, minutes: float | None, seed: int) -
             )
             seconds = time.monotonic() - started_s
         scorer = OnnxScorer(artifact, ScoringOptions(exclude_seen=task.exclude_seen))
-        with progress("asking", len(task.questions)) as tell:
-            ranks = ask_scorer(scorer, task, plan.config.max_length, tell)
+        with progress("asking", len(task.questions)) as update:
+            ranks = ask_scorer(scorer, task, plan.config.max_length, update)
         learning = learning_epochs(artifact.read_object(METRICS))
     return Found(figures(task, ranks), seconds, learning)

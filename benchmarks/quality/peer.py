@@ -1,4 +1,4 @@
-"""The peer: the same task for another library, trained in an environment of its own."""
+"""The peer: the same task for another library, trained in its own environment."""
 
 import json
 import os
@@ -21,11 +21,11 @@ FIND = "import importlib.util as u, sys; sys.exit(u.find_spec('rectools') is Non
 
 
 def check(python: Path) -> None:
-    """Raise ``ScorerError`` unless this is the Python of an environment with the peer in it."""
+    """Raise ``ScorerError`` unless this is the Python of an environment with the peer."""
     found = python.is_file() and not subprocess.run([python, "-c", FIND], check=False).returncode
     if not found:
         raise ScorerError(
-            f"{python}: no Python that has RecTools; run `make rectools`, which makes "
+            f"{python}: is not a Python with RecTools; run `make rectools`, which creates "
             "one at .venv-rectools/bin/python"
         )
 
@@ -33,7 +33,7 @@ def check(python: Path) -> None:
 def run(
     python: Path, task: Task, minutes: float, seeds: Sequence[int], threads: int
 ) -> dict[str, Any]:
-    """The peer's report: the median of the seeds, and what each of them came to.
+    """The peer's report: the median of the seeds, and the figures of each.
 
     Raises ``ScorerError`` if it fails.
     """
@@ -63,8 +63,8 @@ def _ask(python: Path, task: Task, minutes: float, seed: int, threads: int) -> d
     with TemporaryDirectory() as scratch:
         asked, answered = Path(scratch) / "task.json", Path(scratch) / "answer.json"
         asked.write_text(json.dumps(content), encoding="utf-8")
-        # -P: or the modules beside the script would stand in the way of those it imports. And what
-        # its libraries warn each other of is nothing that a reader of the table could act on.
+        # -P: otherwise the modules beside the script would shadow those it imports. Warnings are
+        # off, as those of its libraries are nothing that a reader of the table could act on.
         command = [
             str(python.absolute()),
             "-P",
@@ -75,13 +75,13 @@ def _ask(python: Path, task: Task, minutes: float, seed: int, threads: int) -> d
         threaded = os.environ | {"OMP_NUM_THREADS": str(threads)}
         done = subprocess.run(command, env=threaded, cwd=scratch, check=False)
         if done.returncode:
-            raise ScorerError(f"{SCRIPT.name}: ended with {done.returncode}; its output says why")
+            raise ScorerError(f"{SCRIPT.name}: ended with {done.returncode}; see its output above")
         answer: dict[str, Any] = json.loads(answered.read_text(encoding="utf-8"))
     return answer
 
 
 def _sequences(task: Task) -> list[list[str]]:
-    """All that the model learns from, by name."""
+    """All training sequences, as item ids."""
     names, whole = task.data.catalogue.items, task.data.whole
     bounds = zip(whole.offsets[:-1], whole.offsets[1:], strict=True)
     return [[names[code] for code in whole.items[start:end]] for start, end in bounds]

@@ -1,4 +1,4 @@
-"""The plots of the page: who stands where, in bars, and what the reports hold besides."""
+"""The plots of the page: a bar chart of the figures, learning curves and reliability."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -30,7 +30,7 @@ ROW_INCHES, WIDTH_INCHES = 0.27, 8.4
 
 
 def figures(report: Mapping[str, Any]) -> dict[str, Callable[[], "Figure"]]:
-    """The figures there are for a report, by what they show."""
+    """The figures that can be drawn for a report, by subject."""
     found: dict[str, Callable[[], Figure]] = {"standing": partial(standing, report)}
     learning = report.get("learning", [])
     if learning and learning[0]:
@@ -43,7 +43,7 @@ def figures(report: Mapping[str, Any]) -> dict[str, Callable[[], "Figure"]]:
 
 
 def standing(report: Mapping[str, Any]) -> "Figure":
-    """A bar for everybody in the report, a panel for each metric; the best stand on top."""
+    """A bar for each row of the report, one panel per metric; the best are on top."""
     from matplotlib.figure import Figure
 
     names = list(report["model"])
@@ -51,8 +51,8 @@ def standing(report: Mapping[str, Any]) -> "Figure":
     size = (WIDTH_INCHES, 1.1 + ROW_INCHES * len(ordered))
     figure = Figure(figsize=size, layout="constrained")
     panels = figure.subplots(1, len(names), sharey=True, squeeze=False)[0]
-    for place, (axes, name) in enumerate(zip(panels, names, strict=True)):
-        _bars(axes, ordered, place)
+    for column, (axes, name) in enumerate(zip(panels, names, strict=True)):
+        _bars(axes, ordered, column)
         axes.set(title=name, ylim=(-0.6, len(ordered) - 0.4))
         axes.grid(visible=False, axis="y")
         axes.tick_params(axis="y", length=0)
@@ -67,14 +67,14 @@ def standing(report: Mapping[str, Any]) -> "Figure":
     return figure
 
 
-def _bars(axes: "Axes", ordered: list[Row], place: int) -> None:
-    values = [row.figures[place] for row in ordered]
+def _bars(axes: "Axes", ordered: list[Row], column: int) -> None:
+    values = [row.figures[column] for row in ordered]
     axes.barh([row.who for row in ordered], values, color=[COLOURS[row.kind] for row in ordered])
     digits = 4 if max(values) <= 1 else 1
     for at, (row, value) in enumerate(zip(ordered, values, strict=True)):
         end = value
         if row.runs:
-            low, end = row.least[place], row.most[place]
+            low, end = row.least[column], row.most[column]
             axes.plot([low, end], [at, at], color="black", linewidth=1.2, marker="|")
         axes.annotate(
             f"{value:.{digits}f}",
@@ -84,4 +84,4 @@ def _bars(axes: "Axes", ordered: list[Row], place: int) -> None:
             va="center",
             fontsize="small",
         )
-    axes.margins(x=0.22)  # room for the numbers
+    axes.margins(x=0.22)  # space for the numbers

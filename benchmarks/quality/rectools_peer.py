@@ -1,6 +1,6 @@
-"""The peer's own process: RecTools' SASRec learns from the sequences it is given, and is asked.
+"""The peer's process: trains RecTools' SASRec on the given sequences and ranks the targets.
 
-It runs in an environment of its own (``make rectools``), so it imports nothing of ours::
+It runs in its own environment (``make rectools``), so it imports none of our modules::
 
     .venv-rectools/bin/python -P benchmarks/quality/rectools_peer.py TASK.json ANSWER.json
 """
@@ -13,8 +13,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-# Its authors' recipe for Beauty, narrowed to minutes on a CPU; what was measured for that stands in
-# docs/quality.md. The rest is the library's default.
+# Its authors' recipe for Beauty, reduced to minutes on a CPU; docs/quality.md has the measurements
+# behind that. The rest are the library's defaults.
 SETUP: Mapping[str, Any] = {
     "n_blocks": 1,
     "n_heads": 1,
@@ -23,12 +23,12 @@ SETUP: Mapping[str, Any] = {
     "loss": "sampled_softmax",
     "n_negatives": 64,
 }
-LISTED = 50  # more than the 20 that count, so that what ties with the last of them is there too
+LISTED = 50  # more than the 20 that count, to include items that tie with the last of them
 ASKED_AT_ONCE = 4_096
 
 
 def main(task_file: Path, answer_file: Path) -> None:
-    """Read the task, learn for its minutes, and write the rank of each question's target."""
+    """Read the task, train for its minutes, and write the rank of each question's target."""
     task = json.loads(task_file.read_text(encoding="utf-8"))
     import torch
 
@@ -48,7 +48,7 @@ def main(task_file: Path, answer_file: Path) -> None:
 def learn(
     sequences: Sequence[Sequence[str]], minutes: float, seed: int, setup: Mapping[str, Any]
 ) -> Any:
-    """The model after so many minutes of steps; reading the data comes on top of them."""
+    """The model after ``minutes`` of training steps, not counting reading the data."""
     from pytorch_lightning import Trainer, seed_everything
     from rectools.models import SASRecModel
 
@@ -71,11 +71,11 @@ def learn(
 def ask(
     model: Any, questions: Sequence[tuple[Sequence[str], str]], exclude_seen: bool
 ) -> list[int]:
-    """The rank of each target; 0 beyond the list, or where nothing asked about is known."""
+    """The rank of each target; 0 if it is not listed, or if no item of the question is known."""
     ranks = []
     for start in range(0, len(questions), ASKED_AT_ONCE):
         asked = questions[start : start + ASKED_AT_ONCE]
-        said = model.recommend(
+        answer = model.recommend(
             users=range(len(asked)),
             dataset=_dataset([items for items, _ in asked]),
             k=LISTED,
@@ -83,15 +83,15 @@ def ask(
             on_unsupported_targets="ignore",
         )
         lists: list[list[tuple[str, float]]] = [[] for _ in asked]
-        rows = zip(said["user_id"], said["item_id"], said["score"], strict=True)
+        rows = zip(answer["user_id"], answer["item_id"], answer["score"], strict=True)
         for user, item, score in rows:
             lists[user].append((item, score))
-        ranks += [rank(said, target) for said, (_, target) in zip(lists, asked, strict=True)]
+        ranks += [rank(listed, target) for listed, (_, target) in zip(lists, asked, strict=True)]
     return ranks
 
 
 def rank(listed: Sequence[tuple[str, float]], target: str) -> int:
-    """Where the target stands among items and their scores, last of its equals; 0 if nowhere."""
+    """The rank of the target among scored items, the last among ties; 0 if it is not listed."""
     own = next((score for item, score in listed if item == target), None)
     return 0 if own is None else sum(score >= own for _, score in listed)
 
@@ -101,9 +101,9 @@ def _dataset(sequences: Sequence[Sequence[str]]) -> Any:
     from rectools.dataset import Dataset
 
     rows = [
-        (user, item, place)
+        (user, item, step)
         for user, sequence in enumerate(sequences)
-        for place, item in enumerate(sequence)
+        for step, item in enumerate(sequence)
     ]
     frame = pd.DataFrame(rows, columns=["user_id", "item_id", "datetime"])
     frame["datetime"] = pd.to_datetime(frame["datetime"], unit="s")  # only their order is used

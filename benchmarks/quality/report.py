@@ -1,10 +1,10 @@
-"""The report: model, peers, baselines and published figures, one below the other."""
+"""The report: model, peers, baselines and published figures in one table."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
-# From the papers and repositories named in docs/quality.md, by the number of questions asked. What
-# is from memory was not read again before it was written here.
+# From the papers and repositories named in docs/quality.md, by the number of questions. Figures
+# "from memory" were not checked against their source.
 PUBLISHED: Mapping[int, Mapping[str, tuple[float, float]]] = {
     22_363: {
         "SASRec (S3-Rec's run)": (0.0605, 0.0318),
@@ -29,45 +29,46 @@ Kind = Literal["model", "peer", "baseline", "published"]
 
 
 class Row(NamedTuple):
-    """Who stands in a report, and with what, in the order of its metrics."""
+    """A row of the report: a name and its figures, in the order of the report's metrics."""
 
     who: str
     kind: Kind
     figures: list[float]
-    runs: list[list[float]]  # those of each seed, where there are several
+    runs: list[list[float]]  # the figures of each seed, if there are several
 
     @property
     def least(self) -> list[float]:
-        """The least of the seeds, metric by metric."""
+        """The minimum over the seeds, metric by metric."""
         return [min(values) for values in zip(*self.runs, strict=True)]
 
     @property
     def most(self) -> list[float]:
-        """The most of the seeds, metric by metric."""
+        """The maximum over the seeds, metric by metric."""
         return [max(values) for values in zip(*self.runs, strict=True)]
 
 
 def rows(report: Mapping[str, Any]) -> list[Row]:
-    """All who stand in it: the model first, then the peers that ran with it."""
+    """All rows: the model first, then its peers, the baselines and published figures."""
     names = list(report["model"])
 
-    def row(who: str, kind: Kind, said: Mapping[str, float], runs: Sequence[Any] = ()) -> Row:
+    def row(who: str, kind: Kind, result: Mapping[str, float], runs: Sequence[Any] = ()) -> Row:
         several = runs if len(runs) > 1 else ()
         of_seeds = [[one[name] for name in names] for one in several]
-        return Row(who, kind, [said[name] for name in names], of_seeds)
+        return Row(who, kind, [result[name] for name in names], of_seeds)
 
     found = [row(f"Lately {report['network']}", "model", report["model"], report.get("runs", ()))]
-    for who, said in report.get("peers", {}).items():
-        found.append(row(f"{who} (same run)", "peer", said, said.get("runs", ())))
-    found += [row(who, "baseline", said) for who, said in report["baselines"].items()]
+    for who, result in report.get("peers", {}).items():
+        found.append(row(f"{who} (same run)", "peer", result, result.get("runs", ())))
+    found += [row(who, "baseline", result) for who, result in report["baselines"].items()]
     published = PUBLISHED.get(report["questions"], {})
     return found + [
-        Row(f"{who} (published)", "published", list(said), []) for who, said in published.items()
+        Row(f"{who} (published)", "published", list(result), [])
+        for who, result in published.items()
     ]
 
 
 def table(report: Mapping[str, Any]) -> str:
-    """Aligned lines for people; of several seeds the median, the least and the most."""
+    """The report as aligned text; with several seeds the median, minimum and maximum."""
     names = list(report["model"])
     entries: list[tuple[str, list[float]]] = []
     for row in rows(report):
@@ -79,7 +80,7 @@ def table(report: Mapping[str, Any]) -> str:
     digits = 4 if report["model"][names[0]] <= 1 else 2
     head = f"{'':{width}}  " + "  ".join(f"{name:>7}" for name in names)
     lines = [
-        f"{who:{width}}  " + "  ".join(f"{value:>7.{digits}f}" for value in said)
-        for who, said in entries
+        f"{who:{width}}  " + "  ".join(f"{value:>7.{digits}f}" for value in result)
+        for who, result in entries
     ]
     return "\n".join([f"{report['path']}: {report['protocol']}", head, *lines])

@@ -1,4 +1,4 @@
-"""What a model must beat: simple rankers, each fitted on events alone in seconds."""
+"""The baselines a model must beat: simple rankers, fitted on events alone within seconds."""
 
 from collections.abc import Mapping
 

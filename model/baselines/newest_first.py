@@ -1,4 +1,4 @@
-"""Newest first: the items of the sequence itself, for people come back to what they saw."""
+"""Newest first: ranks the items of the sequence itself, as users often return to them."""
 
 from typing import TYPE_CHECKING
 
@@ -11,16 +11,16 @@ if TYPE_CHECKING:
 
 
 def fit(histories: "Histories", items: int) -> "NewestFirst":
-    """There is nothing to learn."""
+    """The baseline; nothing is fitted."""
     del histories, items
     return NewestFirst()
 
 
 class NewestFirst:
-    """Each item of the sequence once, the one acted on last first; weight ``1 / (1 + steps)``."""
+    """Ranks each item of the sequence once, the newest first; weight ``1 / (1 + steps)``."""
 
     def top(self, questions: Prefixes, k: int, exclude_seen: bool = False) -> Ranked:
-        """See ``Baseline.top``; without the items seen, nothing is left."""
+        """See ``Baseline.top``; with ``exclude_seen``, every answer is empty."""
         size = len(questions.lengths)
         if exclude_seen:
             return Ranked(np.full((size, k), NOTHING, dtype=np.int32), np.zeros((size, k)))

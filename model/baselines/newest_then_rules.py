@@ -1,4 +1,4 @@
-"""Newest first, then rules: the sequence's own items, and after them what follows the last one."""
+"""Newest first, then rules: the sequence's own items, then those that follow the last one."""
 
 from typing import TYPE_CHECKING
 
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
 
 def fit(histories: "Histories", items: int) -> "Joined":
-    """Fit both."""
+    """Fit both baselines."""
     return Joined(newest_first.fit(histories, items), rules.fit(histories, items))
 
 
 class Joined:
-    """All that the first baseline says of the items seen, then what the second says of others."""
+    """Ranks the sequence's items by the first baseline, then all others by the second."""
 
     def __init__(self, seen: Baseline, others: Baseline) -> None:
         self._seen = seen
@@ -31,8 +31,8 @@ class Joined:
         seen = self._seen.top(questions, k)
         taken = (seen.items != NOTHING).sum(axis=1)[:, None]  # (Q, 1)
         own = np.arange(k) < taken  # (Q, k)
-        place = np.maximum(np.arange(k) - taken, 0)
-        items = np.take_along_axis(others.items, place, 1)
-        weights = np.take_along_axis(others.weights, place, 1)
-        # Both weigh between 0 and 1: one more keeps the order.
+        rank = np.maximum(np.arange(k) - taken, 0)
+        items = np.take_along_axis(others.items, rank, 1)
+        weights = np.take_along_axis(others.weights, rank, 1)
+        # The weights of both are between 0 and 1: adding 1 keeps the order.
         return Ranked(np.where(own, seen.items, items), np.where(own, 1 + seen.weights, weights))

@@ -1,4 +1,4 @@
-"""Popularity: what everybody acted on lately, the same for all."""
+"""Popularity: ranks items by their decayed counts, the same for all users."""
 
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def fit(histories: "Histories", items: int) -> "Popularity":
-    """Count every event, half as much for each half-life before the newest one."""
+    """Count the events, each halved for each half-life before the newest one."""
     known = histories.items != UNKNOWN
     ids, times_ms = histories.items[known], histories.times_ms[known]
     weights = decays(times_ms, int(times_ms.max(initial=0)))
@@ -22,7 +22,7 @@ def fit(histories: "Histories", items: int) -> "Popularity":
 
 
 class Popularity:
-    """Ranks all items that were ever acted on by their decayed counts, (items,)."""
+    """Ranks all items that occur by their decayed counts, (items,)."""
 
     def __init__(self, counts: Floats) -> None:
         order: Ints = np.argsort(-counts, kind="stable")
@@ -30,11 +30,11 @@ class Popularity:
         self._weights = counts[self._items] / max(counts.sum(), 1)
 
     def top(self, questions: Prefixes, k: int, exclude_seen: bool = False) -> Ranked:
-        """See ``Baseline.top``; the same for all, but for what each has seen."""
+        """See ``Baseline.top``; the same for all questions, except for excluded items."""
         size = len(questions.lengths)
         needed = k + questions.lengths if exclude_seen else np.full(size, k)
-        rows, places = spans(np.zeros(size, np.int64), np.minimum(needed, len(self._items)))
+        rows, positions = spans(np.zeros(size, np.int64), np.minimum(needed, len(self._items)))
         if exclude_seen:
-            new = ~is_seen(questions, rows, self._items[places])
-            rows, places = rows[new], places[new]
-        return first(rows, self._items[places], self._weights[places], size, k)
+            new = ~is_seen(questions, rows, self._items[positions])
+            rows, positions = rows[new], positions[new]
+        return first(rows, self._items[positions], self._weights[positions], size, k)

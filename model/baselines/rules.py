@@ -1,4 +1,4 @@
-"""Sequential rules: what most often followed the last item within a few steps.
+"""Sequential rules: ranks the items that most often followed the last one within a few steps.
 
 Ludewig & Jannach, "Evaluation of session-based recommendation algorithms" (UMUAI 2018), SR with
 the weight ``1 / distance``: ``w(a → b) = Σ 1 / (j − i)`` over ``x_i = a``, ``x_j = b``,
@@ -23,12 +23,12 @@ STEPS = 10
 
 
 def fit(histories: "Histories", items: int) -> "Rules":
-    """Count once."""
+    """Count the co-occurrences."""
     return Rules(co_occurrences(histories, items, STEPS))
 
 
 class Rules:
-    """Ranks by the share of each item in what followed the last one."""
+    """Ranks items by their share of those that followed the last one."""
 
     def __init__(self, counts: "csr_array") -> None:
         self._starts: Ints = counts.indptr.astype(np.int64)
@@ -38,14 +38,14 @@ class Rules:
         self._shares: Floats = ranked.values / totals[ranked.rows]
 
     def top(self, questions: Prefixes, k: int, exclude_seen: bool = False) -> Ranked:
-        """See ``Baseline.top``; nothing where the last item is unknown."""
+        """See ``Baseline.top``; the answer is empty if the last item is unknown."""
         last = questions.last
         begins, ends = self._starts[last], self._starts[last + 1]
-        # The rules of an item stand best first, so no more than these can be needed.
+        # The rules of an item are sorted best first, so no more than these can be needed.
         needed = k + questions.lengths if exclude_seen else np.full(len(last), k)
         lengths = np.where(last == UNKNOWN, 0, np.minimum(ends - begins, needed))
-        rows, places = spans(begins, lengths)
+        rows, positions = spans(begins, lengths)
         if exclude_seen:
-            new = ~is_seen(questions, rows, self._items[places])
-            rows, places = rows[new], places[new]
-        return first(rows, self._items[places], self._shares[places], len(last), k)
+            new = ~is_seen(questions, rows, self._items[positions])
+            rows, positions = rows[new], positions[new]
+        return first(rows, self._items[positions], self._shares[positions], len(last), k)

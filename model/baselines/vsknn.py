@@ -1,4 +1,4 @@
-"""VS-kNN: what the sessions most like this one held.
+"""VS-kNN: ranks the items of the most similar sessions.
 
 Ludewig & Jannach, "Evaluation of session-based recommendation algorithms" (UMUAI 2018):
 
@@ -6,8 +6,8 @@ Ludewig & Jannach, "Evaluation of session-based recommendation algorithms" (UMUA
     score(y)      = Σ_{n: y in n} similarity(n) · (1 − (s_n + 1) / 10) · (1 + idf(y))
 
 over the 100 most similar of the 1,000 newest sessions n that share an item; ``s_n`` is the ``s_x``
-of the newest item shared, and ``idf(y) = log(sessions / sessions that hold y)``. A session that
-shares only items of ten and more steps ago counts for nothing.
+of the newest shared item, and ``idf(y) = log(sessions / sessions with y)``. A session that shares
+only items from ten or more steps ago is ignored.
 """
 
 from typing import TYPE_CHECKING
@@ -25,15 +25,15 @@ if TYPE_CHECKING:
 
 NEIGHBOURS = 100
 SAMPLE = 1_000
-FORGOTTEN = 10  # steps back, of the newest item shared
-LONGEST = 50  # actions looked back on; the mantissa of a double holds as many bits
-PAUSE_MS = 30 * 60_000  # a longer one ends a session
+MAX_STEPS_BACK = 10  # of the newest shared item
+LONGEST = 50  # actions of the question that are used; the mantissa of a double has enough bits
+PAUSE_MS = 30 * 60_000  # a longer pause ends a session
 ASKED_AT_ONCE = 512
-NEWER = 1e-9  # of equal similarity, the newer session: far below the least difference, 1 / LONGEST
+NEWER = 1e-9  # prefers the newer of equally similar sessions; far below the step of 1 / LONGEST
 
 
 def fit(histories: "Histories", items: int) -> "VsKnn":
-    """Cut the histories into sessions, and index them."""
+    """Split the histories into sessions and index them."""
     from scipy.sparse import csr_array
 
     known = histories.items != UNKNOWN
@@ -46,24 +46,24 @@ def fit(histories: "Histories", items: int) -> "VsKnn":
 
 
 def _sessions(histories: "Histories") -> tuple[Ints, int]:
-    """The session of each event, numbered from the one that ended last, and their number."""
+    """The session of each event, numbered from the one that ended last, and the session count."""
     times_ms = histories.times_ms
     begins = np.zeros(len(times_ms), dtype=np.bool_)
     begins[histories.offsets[:-1]] = True
     begins[1:] |= np.diff(times_ms) > PAUSE_MS
     sessions = np.cumsum(begins) - 1
-    ends_ms = times_ms[np.roll(begins, -1)]  # an event ends a session where the next begins one
+    ends_ms = times_ms[np.roll(begins, -1)]  # an event ends a session if the next one begins one
     number = np.empty(len(ends_ms), dtype=np.int64)
     number[np.argsort(-ends_ms, kind="stable")] = np.arange(len(ends_ms))
     return number[sessions], len(ends_ms)
 
 
 class VsKnn:
-    """Ranks by the formula above; ``held`` (sessions, items) is 1 where one holds the other."""
+    """Ranks by the formula above; ``held`` (sessions, items) is 1 if a session has an item."""
 
     def __init__(self, held: "csr_array") -> None:
         found_in = np.maximum(held.sum(axis=0), 1)
-        # Whoever is among the newest that share any item is so among those that share this one.
+        # A session among the newest that share any item is also among the newest with that item.
         self._newest = _head(held.T.tocsr(), SAMPLE)  # (items, sessions)
         self._weighted = held.multiply(1 + np.log(max(held.shape[0], 1) / found_in)).tocsr()
 
@@ -88,18 +88,18 @@ class VsKnn:
         return first(rows[order], items[order], weights[order], size, k)
 
     def _neighbours(self, questions: Prefixes) -> "csr_array":
-        """How much each session counts for each question, (Q, sessions)."""
+        """The weight of each session for each question, (Q, sessions)."""
         from scipy.sparse import csr_array
 
         similar = _head(self._look_back(questions) @ self._newest, SAMPLE)
-        rows, places = spans(similar.indptr[:-1].astype(np.int64), np.diff(similar.indptr))
-        within = places - similar.indptr[rows]
+        rows, positions = spans(similar.indptr[:-1].astype(np.int64), np.diff(similar.indptr))
+        within = positions - similar.indptr[rows]
         keys = np.full((len(questions.lengths), SAMPLE), -np.inf)
         keys[rows, within] = similar.data.real - NEWER * within
         best = np.argpartition(-keys, NEIGHBOURS - 1, axis=1)[:, :NEIGHBOURS]
         rows, columns = np.nonzero(np.isfinite(np.take_along_axis(keys, best, 1)))
         chosen = similar.indptr[rows] + best[rows, columns]
-        recent = 1 - (_steps_back(similar.data[chosen].imag) + 1) / FORGOTTEN
+        recent = 1 - (_steps_back(similar.data[chosen].imag) + 1) / MAX_STEPS_BACK
         kept = recent > 0
         weights = similar.data[chosen[kept]].real * recent[kept]
         where = (rows[kept], similar.indices[chosen[kept]])
@@ -108,7 +108,7 @@ class VsKnn:
     def _look_back(self, questions: Prefixes) -> "csr_array":
         """Weight ``(L − s) / L + i · 2^−s`` of each item, (Q, items), so one product sums both.
 
-        A sum of distinct powers of two tells the largest of them.
+        The largest term of a sum of distinct powers of two can be read from the sum.
         """
         from scipy.sparse import csr_array
 
@@ -122,17 +122,17 @@ class VsKnn:
 
 
 def _steps_back(powers: Floats) -> Ints:
-    """The s of the largest ``2^−s`` in each sum of distinct ones."""
+    """The s of the largest term ``2^−s`` in each sum of distinct terms."""
     return 1 - np.frexp(powers)[1].astype(np.int64)
 
 
 def _head(matrix: "csr_array", count: int) -> "csr_array":
-    """The same with only the first entries of each row, by column."""
+    """The matrix with only the first ``count`` entries of each row, by column."""
     from scipy.sparse import csr_array
 
     matrix.sort_indices()
-    rows, places = spans(matrix.indptr[:-1], np.minimum(np.diff(matrix.indptr), count))
-    entries = matrix.data[places], (rows, matrix.indices[places])
+    rows, positions = spans(matrix.indptr[:-1], np.minimum(np.diff(matrix.indptr), count))
+    entries = matrix.data[positions], (rows, matrix.indices[positions])
     return csr_array(entries, shape=matrix.shape)
 
 

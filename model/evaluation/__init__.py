@@ -1,1 +1,1 @@
-"""How good an artifact is: the same questions put to it and to every baseline."""
+"""Evaluation: compares an artifact with every baseline on the same questions."""

@@ -1,6 +1,6 @@
-"""The bootstrap: between what bounds a figure would likely fall, had other users come.
+"""The bootstrap: confidence intervals of figures over users.
 
-Users are drawn, not questions: what one user does is no independent evidence twice. Efron &
+Users are resampled, not questions, as the questions of one user are not independent. Efron &
 Tibshirani, "An Introduction to the Bootstrap" (1993), the percentile interval.
 """
 
@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
-Figure = Callable[[Floats], float | None]  # of a weight (Q,) for each question
+Figure = Callable[[Floats], float | None]  # takes the weight of each question (Q,)
 Interval = tuple[float, float]
 
 RESAMPLES = 1_000
@@ -22,17 +22,17 @@ SEED = 20_260_101
 def intervals(
     figures: Mapping[str, Figure], users: Ints, resamples: int = RESAMPLES
 ) -> dict[str, Interval | None]:
-    """The 95 % interval of each figure, all on the same draws; None for one that never was.
+    """The 95 % interval of each figure, all on the same resamples; None without any value.
 
-    ``users`` (Q,) says whose each question is. In a draw a question weighs as often as its user
-    came up; a draw in which a figure has no value does not count for it.
+    ``users`` (Q,) is the user of each question. In a resample, the weight of a question is the
+    number of times that its user was drawn; resamples without a value of a figure are skipped.
     """
-    distinct, whose = np.unique(users, return_inverse=True)
+    distinct, user_of = np.unique(users, return_inverse=True)
     rng = np.random.default_rng(SEED)
     found: dict[str, list[float]] = {name: [] for name in figures}
     for _ in range(resamples if len(distinct) else 0):
         drawn = rng.integers(len(distinct), size=len(distinct))
-        weights = np.bincount(drawn, minlength=len(distinct)).astype(np.float64)[whose]
+        weights = np.bincount(drawn, minlength=len(distinct)).astype(np.float64)[user_of]
         for name, figure in figures.items():
             value = figure(weights)
             if value is not None:
@@ -41,7 +41,7 @@ def intervals(
 
 
 def mean_of(gains: Floats) -> Figure:
-    """The weighted mean of one gain (Q,) a question."""
+    """The weighted mean of the questions' gains (Q,)."""
 
     def figure(weights: Floats) -> float | None:
         total = weights.sum()
@@ -51,16 +51,16 @@ def mean_of(gains: Floats) -> Figure:
 
 
 def auc_of(labels: npt.ArrayLike, probabilities: npt.ArrayLike) -> Figure:
-    """The weighted area under the ROC curve; ties count half. None where one class is missing."""
+    """The weighted area under the ROC curve; ties count half. None if one class is missing."""
     y = np.asarray(labels, dtype=np.float64)
     _, level = np.unique(np.asarray(probabilities), return_inverse=True)
 
     def figure(weights: Floats) -> float | None:
-        yes = np.bincount(level, weights * y)
-        no = np.bincount(level, weights * (1 - y))
-        pairs = yes.sum() * no.sum()
-        below = np.cumsum(no) - no
-        return float(yes @ (below + no / 2) / pairs) if pairs else None
+        positive = np.bincount(level, weights * y)
+        negative = np.bincount(level, weights * (1 - y))
+        pairs = positive.sum() * negative.sum()
+        below = np.cumsum(negative) - negative
+        return float(positive @ (below + negative / 2) / pairs) if pairs else None
 
     return figure
 

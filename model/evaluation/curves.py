@@ -1,4 +1,4 @@
-"""The curves of an evaluation: what its plots show, as numbers."""
+"""The curves of an evaluation: the data of its plots."""
 
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -16,13 +16,13 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 DELAYS_S = (0, 10, 60, 300, 1_800)
-DELAY_QUESTIONS = 5_000  # drawn once, asked at every delay
-POINTS = 400  # of a curve: more cannot be seen
+DELAY_QUESTIONS = 5_000  # drawn once, the same at every delay
+POINTS = 400  # of a curve: more would not be visible
 SEED = 7
 
 
 class Line(NamedTuple):
-    """Points in order of x, and the area under them."""
+    """A curve: its points in order of x, and the area under it."""
 
     x: Floats
     y: Floats
@@ -30,14 +30,14 @@ class Line(NamedTuple):
 
 
 class Reliability(NamedTuple):
-    """Bins of equally many predictions, by chance."""
+    """Bins of equally many predictions, in order of probability."""
 
-    said: Floats  # mean chance given
-    came: Floats  # how often it came true
+    predicted: Floats  # mean probability
+    observed: Floats  # share of positives
 
 
 class Delayed(NamedTuple):
-    """How well the next item is found from a state that is so old."""
+    """Recall@20 of the next item if the state lags by ``delay_s``."""
 
     delay_s: int
     recall: float
@@ -46,11 +46,11 @@ class Delayed(NamedTuple):
     questions: int
 
 
-def roc(labels: npt.ArrayLike, chances: npt.ArrayLike) -> Line | None:
-    """True over false positive rate; None where one class is missing."""
+def roc(labels: npt.ArrayLike, probabilities: npt.ArrayLike) -> Line | None:
+    """True over false positive rate; None if one class is missing."""
     from sklearn.metrics import roc_curve
 
-    y, p = known(labels, chances)
+    y, p = known(labels, probabilities)
     area = metrics.auc(y, p)
     if area is None:
         return None
@@ -58,11 +58,11 @@ def roc(labels: npt.ArrayLike, chances: npt.ArrayLike) -> Line | None:
     return _thinned(x, height, area)
 
 
-def precision_recall(labels: npt.ArrayLike, chances: npt.ArrayLike) -> Line | None:
-    """Precision over recall, with the average precision; None where there is no yes."""
+def precision_recall(labels: npt.ArrayLike, probabilities: npt.ArrayLike) -> Line | None:
+    """Precision over recall, with the average precision; None without positives."""
     from sklearn.metrics import precision_recall_curve
 
-    y, p = known(labels, chances)
+    y, p = known(labels, probabilities)
     area = metrics.average_precision(y, p)
     if area is None:
         return None
@@ -70,36 +70,36 @@ def precision_recall(labels: npt.ArrayLike, chances: npt.ArrayLike) -> Line | No
     return _thinned(recall[::-1], precision[::-1], area)
 
 
-def confusion(labels: npt.ArrayLike, chances: npt.ArrayLike, threshold: float) -> Ints:
-    """Counts (2, 2): row what came, column what was said from this chance on; no before yes."""
-    y, p = known(labels, chances)
+def confusion(labels: npt.ArrayLike, probabilities: npt.ArrayLike, threshold: float) -> Ints:
+    """Counts (2, 2): rows observed, columns predicted at this threshold; negative first."""
+    y, p = known(labels, probabilities)
     cells = 2 * (y == 1) + (p >= threshold)
     return np.bincount(cells, minlength=4).reshape(2, 2).astype(np.int64)
 
 
-def reliability(labels: npt.ArrayLike, chances: npt.ArrayLike) -> Reliability:
+def reliability(labels: npt.ArrayLike, probabilities: npt.ArrayLike) -> Reliability:
     """The bins of ``metrics.expected_calibration_error``."""
-    y, p = known(labels, chances)
+    y, p = known(labels, probabilities)
     order = np.argsort(p, kind="stable")
     parts = np.array_split(order, min(metrics.ECE_BINS, len(order))) if len(order) else []
     means = [(p[part].mean(), y[part].mean()) for part in parts]
-    said, came = np.array(means, dtype=np.float64).reshape(-1, 2).T
-    return Reliability(said, came)
+    predicted, observed = np.array(means, dtype=np.float64).reshape(-1, 2).T
+    return Reliability(predicted, observed)
 
 
-def known(labels: npt.ArrayLike, chances: npt.ArrayLike) -> tuple[Floats, Floats]:
-    """Where the label, 1 or 0, is known."""
-    y, p = np.asarray(labels, dtype=np.float64), np.asarray(chances, dtype=np.float64)
+def known(labels: npt.ArrayLike, probabilities: npt.ArrayLike) -> tuple[Floats, Floats]:
+    """The labels (1 or 0) and probabilities without the censored ones."""
+    y, p = np.asarray(labels, dtype=np.float64), np.asarray(probabilities, dtype=np.float64)
     return y[y >= 0], p[y >= 0]
 
 
 def recall_by_delay(
     exam: Exam, scorer: Scorer, delays_s: tuple[int, ...] = DELAYS_S
 ) -> list[Delayed]:
-    """Recall@20 where actions count only when they are older than a delay at the next one.
+    """Recall@20 if the state lacks the actions within a delay before the next one.
 
-    The same questions at every delay: those with a next item and at least one action known.
-    Asked about late, they may have none left, and get the cold answer, as they would when served.
+    The same questions at every delay: those with a next item and at least one known action. With
+    the delay they may have no action left; their score is then cold, as it would be in serving.
     """
     questions = exam.questions
     rows = np.flatnonzero((questions.targets != NO_NEXT) & (questions.end > questions.begin))
@@ -116,7 +116,7 @@ def recall_by_delay(
 
 
 def delayed(exam: Exam, delay_ms: int) -> Exam:
-    """The same questions, each with what was known so long before its next item."""
+    """The same questions, each with the actions known ``delay_ms`` before its next item."""
     times_ms, questions = exam.histories.times_ms, exam.questions
     first = exam.histories.offsets[questions.users]
     latest_ms = times_ms[questions.end] - delay_ms
@@ -129,7 +129,7 @@ def delayed(exam: Exam, delay_ms: int) -> Exam:
 
 
 def learning_epochs(figures: dict[str, Any]) -> list[dict[str, float]]:
-    """The epochs in an artifact's ``metrics.json``; none if it was written without."""
+    """The epochs in an artifact's ``metrics.json``; empty if it has none."""
     epochs = figures.get("learning")
     return epochs if isinstance(epochs, list) else []
 

@@ -1,4 +1,4 @@
-"""The exam: the same questions put to scorers that serve and to baselines, answer by answer."""
+"""The exam: puts the same questions to scorers and baselines and collects their answers."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -21,24 +21,24 @@ Tell = Callable[[int], None]
 
 ASKED_AT_ONCE = 1_024
 CUTOFF = 20
-UNKNOWN_NAME = "\0"  # stands for every item that the catalogue has not; no item is called so
+UNKNOWN_NAME = "\0"  # the name given to every item outside the catalogue; no item has it
 
 
 class Answers(NamedTuple):
     """The answers of a scorer or a baseline, row by row of the questions."""
 
     items: npt.NDArray[np.int32]  # (Q, 20) catalogue indices, best first, then NOTHING
-    chances: Floats | None  # (Q, A) of the intents; None if it says nothing of them
+    chances: Floats | None  # (Q, A) probabilities of the intents; None if not predicted
 
     def ranks(self, targets: Ints) -> Ints:
-        """The place of each target, (Q,), from 1; 0 if it is not named."""
+        """The rank of each target, (Q,), from 1; 0 if it is not in the answer."""
         hits = (self.items == targets[:, None]) & (targets[:, None] >= 0)
         return np.where(hits.any(axis=1), hits.argmax(axis=1) + 1, 0)
 
 
 @dataclass(frozen=True, slots=True)
 class Exam:
-    """The questions, and all that it takes to put them."""
+    """The questions of a period, with the histories and catalogue needed to ask them."""
 
     histories: Histories
     catalogue: Catalogue
@@ -50,33 +50,33 @@ class Exam:
     def of(
         cls, histories: Histories, catalogue: Catalogue, config: ArtifactConfig, period: Period
     ) -> "Exam":
-        """Ask before each event of the period; the events before are only history."""
+        """Ask before each event of the period; earlier events only serve as history."""
         return cls(histories, catalogue, config, period, ask(histories, config, period))
 
     def __len__(self) -> int:
         return len(self.questions.end)
 
     def ask_scorer(self, scorer: Scorer, tell: Tell = lambda _: None) -> Answers:
-        """Ask one that serves, so that what is judged is what is served.
+        """Ask the scorer that serves, so that the evaluation covers what is served.
 
-        ``tell`` is told how many questions were answered since the last time.
+        ``tell`` is called with the number of questions answered since its last call.
         """
         answers = Answers(self._blank(), np.zeros(self.questions.intents.shape))
         assert answers.chances is not None
         names = np.array([*self.catalogue.items, UNKNOWN_NAME], dtype=object)  # UNKNOWN is the last
         for rows in self._parts():
             scores = scorer.score(list(self._sequences(rows, names)))
-            for place, score in enumerate(scores, start=rows.start):
+            for row, score in enumerate(scores, start=rows.start):
                 best = self.catalogue.codes([item for item, _ in score.items[:CUTOFF]])
-                answers.items[place, : len(best)] = best
-                answers.chances[place] = [score.intent[name] for name in self.config.intents]
+                answers.items[row, : len(best)] = best
+                answers.chances[row] = [score.intent[name] for name in self.config.intents]
             tell(len(scores))
         return answers
 
     def ask_baseline(
         self, baseline: Baseline, rates: Floats | None = None, tell: Tell = lambda _: None
     ) -> Answers:
-        """Ask a baseline; ``rates`` (A,) are what it says of the intents, if it does."""
+        """Ask a baseline; ``rates`` (A,) are its probabilities of the intents, if any."""
         items = self._blank()
         for rows in self._parts():
             items[rows] = baseline.top(self._prefixes(rows), CUTOFF).items
@@ -93,8 +93,8 @@ class Exam:
 
     def _prefixes(self, rows: slice) -> Prefixes:
         begin, end = self.questions.begin[rows], self.questions.end[rows]
-        _, places = spans(begin, end - begin)
-        return Prefixes(self.histories.items[places], np.cumsum([0, *(end - begin)]))
+        _, positions = spans(begin, end - begin)
+        return Prefixes(self.histories.items[positions], np.cumsum([0, *(end - begin)]))
 
     def _sequences(self, rows: slice, names: npt.NDArray[np.object_]) -> Iterator[Sequence]:
         action_names = np.array(self.config.actions, dtype=object)

@@ -1,4 +1,4 @@
-"""The evaluation: everybody's figures on the same questions, and how sure they are."""
+"""The evaluation: the figures of the model and the baselines, with confidence intervals."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -14,15 +14,15 @@ from model.evaluation.exam import CUTOFF, Answers, Exam
 from model.evaluation.questions import Mask, groups
 from model.evaluation.variety import variety_figures
 
-Figures = dict[str, float | None]  # metric → value, None where there is none
+Figures = dict[str, float | None]  # metric → value, None if undefined
 Intervals = dict[str, Interval | None]
 
-SURE_OF = ("recall", "ndcg", "mrr")  # the figures of items that get an interval, at the cutoff
+WITH_INTERVAL = ("recall", "ndcg", "mrr")  # metrics of items that have an interval, at the cutoff
 
 
 @dataclass(frozen=True, slots=True)
 class Threshold:
-    """From which chance on an intent counts as a yes, and what it was chosen on."""
+    """The probability from which an intent counts as positive, and how it was chosen."""
 
     chance: float
     chosen_on: str
@@ -30,15 +30,15 @@ class Threshold:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """Figures by who was asked; an interval covers 95 %, by a bootstrap over users."""
+    """Figures of the model and each baseline, with 95 % intervals (bootstrap over users)."""
 
     questions: int
     users: int
-    items: dict[str, dict[str, Figures]]  # group of questions → who → figures
-    variety: dict[str, Figures]  # who → figures of its answers, however right
-    item_intervals: dict[str, Intervals]  # who → metric → interval, over all questions
-    intents: dict[str, dict[str, Figures]]  # intent → who → figures
-    intent_intervals: dict[str, dict[str, Intervals]]  # intent → who → metric → interval
+    items: dict[str, dict[str, Figures]]  # group of questions → model → figures
+    variety: dict[str, Figures]  # model → figures of its answers, right or wrong
+    item_intervals: dict[str, Intervals]  # model → metric → interval, over all questions
+    intents: dict[str, dict[str, Figures]]  # intent → model → figures
+    intent_intervals: dict[str, dict[str, Intervals]]  # intent → model → metric → interval
     thresholds: dict[str, Threshold]  # intent → threshold
 
     def to_json(self) -> dict[str, Any]:
@@ -52,10 +52,10 @@ def judge(
     trained: Mask,
     thresholds: Mapping[str, Threshold],
 ) -> Evaluation:
-    """Compare the answers with what came.
+    """Compare the answers with what happened.
 
-    ``trained`` (V,) says which items there was something to learn of. The thresholds must not
-    come from the answers judged here.
+    ``trained`` (V,) is whether an item occurs in the training data. The thresholds must not be
+    chosen on the answers evaluated here.
     """
     questions = exam.questions
     asked = questions.targets != NO_NEXT
@@ -91,7 +91,7 @@ def _item_intervals(
         who: bootstrap.intervals(
             {
                 f"{metric}@{CUTOFF}": bootstrap.mean_of(metrics.gains(metric, rank[asked], CUTOFF))
-                for metric in SURE_OF
+                for metric in WITH_INTERVAL
             },
             users[asked],
         )

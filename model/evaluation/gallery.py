@@ -1,4 +1,4 @@
-"""The plots of one evaluation: which there are, and from which of its answers."""
+"""The plots of one evaluation: which ones to draw, and from which data."""
 
 from collections.abc import Callable
 from functools import partial
@@ -17,7 +17,7 @@ from model.scorer import Scorer
 def write_plots(
     artifact: Artifact, judged: Judged, scorer: Scorer, folder: Path, say: Say
 ) -> list[Delayed]:
-    """Write all that there is something to show of; what was found by delay of the state.
+    """Write every plot that has data; returns the recall by delay of the state.
 
     Raises ``DataError`` if the folder cannot be written.
     """
@@ -26,7 +26,7 @@ def write_plots(
     if late:
         figures["recall_by_delay"] = partial(plots.recall_by_delay, late)
     if "learning_curve" not in figures:
-        say("note: the artifact does not tell its epochs, so there is no learning curve")
+        say("note: the artifact does not record its epochs, so there is no learning curve")
     paths = plots.write(figures, folder)
     say(f"plots: {', '.join(str(path) for path in paths)}")
     return late
@@ -38,7 +38,7 @@ def _learning(artifact: Artifact) -> dict[str, Callable[[], Any]]:
 
 
 def _intents(judged: Judged, model: str) -> dict[str, Callable[[], Any]]:
-    """Of the intents that both came true and did not: of others there is nothing to draw."""
+    """The plots of the intents with positives and negatives; others have nothing to draw."""
     chances = judged.answers[model].chances
     assert chances is not None
     lines, precisions, tables, bins = {}, {}, {}, {}

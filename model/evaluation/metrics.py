@@ -1,7 +1,6 @@
-"""How good predictions are: of items, by where the right one stands; of intents, as chances.
+"""The metrics: of items by the rank of the right one, of intents by their probabilities.
 
-A rank counts from 1, among all items of the catalogue; 0 says that the right item is not
-ranked at all.
+A rank counts from 1, among all items of the catalogue; 0 means that the right item is not ranked.
 """
 
 import numpy as np
@@ -14,7 +13,7 @@ ECE_BINS = 10
 
 
 def recall_at(ranks: npt.ArrayLike, k: int) -> float:
-    """How often the right item is among the first k: with one right item, the hit rate."""
+    """The share of ranks within the first k: with one right item, the hit rate."""
     return _mean(gains("recall", ranks, k))
 
 
@@ -29,16 +28,16 @@ def mrr_at(ranks: npt.ArrayLike, k: int) -> float:
 
 
 def gains(metric: str, ranks: npt.ArrayLike, k: int) -> Floats:
-    """What each rank adds to the mean of ``recall``, ``ndcg`` or ``mrr`` at k."""
+    """The contribution of each rank to the mean of ``recall``, ``ndcg`` or ``mrr`` at k."""
     rank = np.atleast_1d(np.asarray(ranks, dtype=np.float64))
     found = (rank >= 1) & (rank <= k)
-    place = np.where(found, rank, 1)
-    gain = {"recall": np.ones_like(place), "ndcg": 1 / np.log2(place + 1), "mrr": 1 / place}
+    safe = np.where(found, rank, 1)  # no division by zero
+    gain = {"recall": np.ones_like(safe), "ndcg": 1 / np.log2(safe + 1), "mrr": 1 / safe}
     return np.where(found, gain[metric], 0.0)
 
 
 def auc(labels: npt.ArrayLike, probabilities: npt.ArrayLike) -> float | None:
-    """The chance that a yes is rated above a no; None where there is only one of them."""
+    """The probability that a positive is rated above a negative; None if one class is missing."""
     from sklearn.metrics import roc_auc_score
 
     y, p = _both(labels, probabilities)
@@ -46,7 +45,7 @@ def auc(labels: npt.ArrayLike, probabilities: npt.ArrayLike) -> float | None:
 
 
 def average_precision(labels: npt.ArrayLike, probabilities: npt.ArrayLike) -> float | None:
-    """Area under precision over recall; None where there is no yes."""
+    """The area under precision over recall; None without positives."""
     from sklearn.metrics import average_precision_score
 
     y, p = _both(labels, probabilities)
@@ -54,7 +53,7 @@ def average_precision(labels: npt.ArrayLike, probabilities: npt.ArrayLike) -> fl
 
 
 def log_loss(labels: npt.ArrayLike, probabilities: npt.ArrayLike) -> float | None:
-    """Mean of ``−log`` of the chance given to what happened; None where nothing did."""
+    """Mean of ``−log`` of the probability given to the outcome; None without labels."""
     y, p = _both(labels, probabilities)
     if not len(y):
         return None
@@ -65,10 +64,10 @@ def log_loss(labels: npt.ArrayLike, probabilities: npt.ArrayLike) -> float | Non
 def expected_calibration_error(
     labels: npt.ArrayLike, probabilities: npt.ArrayLike, bins: int = ECE_BINS
 ) -> float | None:
-    """``Σ_bins |mean label − mean probability| · n_bin / n``; None where nothing happened.
+    """``Σ_bins |mean label − mean probability| · n_bin / n``; None without labels.
 
-    Guo et al., "On Calibration of Modern Neural Networks" (ICML 2017), with bins that hold
-    equally many predictions: what is rare would else all fall into the first bin.
+    Guo et al., "On Calibration of Modern Neural Networks" (ICML 2017), with bins of equally many
+    predictions: otherwise all predictions of a rare intent would be in the first bin.
     """
     y, p = _both(labels, probabilities)
     if not len(y):
@@ -90,7 +89,7 @@ def item_figures(ranks: npt.ArrayLike) -> dict[str, float]:
 
 
 def intent_figures(labels: npt.ArrayLike, probabilities: npt.ArrayLike) -> dict[str, float | None]:
-    """All metrics of an intent where its label, 1 or 0, is known, with their number."""
+    """All metrics of an intent over its known labels (1 or 0), with their number."""
     y, p = _both(labels, probabilities)
     y, p = y[y >= 0], p[y >= 0]
     return {
@@ -104,9 +103,9 @@ def intent_figures(labels: npt.ArrayLike, probabilities: npt.ArrayLike) -> dict[
 
 
 def best_threshold(labels: npt.ArrayLike, probabilities: npt.ArrayLike) -> float | None:
-    """The chance from which on to say yes for the best F1; None where there is no yes.
+    """The probability threshold with the best F1; None without positives.
 
-    To be chosen on held-out data, and never on those it is judged on.
+    To be chosen on held-out data, never on the data it is evaluated on.
     """
     from sklearn.metrics import precision_recall_curve
 
@@ -122,19 +121,19 @@ def best_threshold(labels: npt.ArrayLike, probabilities: npt.ArrayLike) -> float
 def decision_figures(
     labels: npt.ArrayLike, probabilities: npt.ArrayLike, threshold: float
 ) -> dict[str, float | None]:
-    """How good it is to say yes from this chance on, where the label, 1 or 0, is known.
+    """The metrics of predicting positive from this threshold on, over the known labels (1 or 0).
 
-    Precision is None where nothing is called a yes, recall where nothing is one.
+    Precision is None without predicted positives, recall without actual ones.
     """
     y, p = _both(labels, probabilities)
-    predicted, yes = p[y >= 0] >= threshold, y[y >= 0] == 1
-    right = int((predicted & yes).sum())
+    predicted, actual = p[y >= 0] >= threshold, y[y >= 0] == 1
+    right = int((predicted & actual).sum())
     return {
         "threshold": threshold,
-        "accuracy": _share(int((predicted == yes).sum()), len(yes)),
+        "accuracy": _share(int((predicted == actual).sum()), len(actual)),
         "precision": _share(right, int(predicted.sum())),
-        "recall": _share(right, int(yes.sum())),
-        "f1": _share(2 * right, int(predicted.sum() + yes.sum())),
+        "recall": _share(right, int(actual.sum())),
+        "f1": _share(2 * right, int(predicted.sum() + actual.sum())),
     }
 
 

@@ -1,4 +1,4 @@
-"""The plots of an evaluation: one function a figure, from numbers to an SVG."""
+"""The plots of an evaluation: one function per figure, and the writer of the SVG files."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-BLUE, ORANGE, GREY = "#0072b2", "#d55e00", "#8a8a8a"  # told apart by all eyes (Okabe & Ito)
+BLUE, ORANGE, GREY = "#0072b2", "#d55e00", "#8a8a8a"  # safe for colour blindness (Okabe & Ito)
 PANEL_INCHES = 3.9
-STYLE: Any = {  # Any: matplotlib's own type is one long list of names
+STYLE: Any = {  # Any: matplotlib's type is a long list of literal names
     "axes.axisbelow": True,
     "axes.edgecolor": "#555555",
     "axes.grid": True,
@@ -28,12 +28,12 @@ STYLE: Any = {  # Any: matplotlib's own type is one long list of names
     "grid.color": "#e4e4e4",
     "legend.frameon": False,
     "lines.linewidth": 1.8,
-    "svg.hashsalt": "lately",  # else equal plots are other files
+    "svg.hashsalt": "lately",  # otherwise equal plots would give different files
 }
 
 
 def learning_curve(epochs: Sequence[Mapping[str, float]]) -> "Figure":
-    """Loss in training, and what was found on held-out events, by epoch."""
+    """Training loss and held-out recall and MRR by epoch."""
     from matplotlib.ticker import MaxNLocator
 
     with _panels(2) as (figure, (left, right)):
@@ -51,7 +51,7 @@ def learning_curve(epochs: Sequence[Mapping[str, float]]) -> "Figure":
 
 
 def roc(intents: Mapping[str, Line]) -> "Figure":
-    """True over false positive rate, a panel for each intent."""
+    """True over false positive rate, one panel per intent."""
     with _panels(len(intents)) as (figure, panels):
         for axes, (intent, line) in zip(panels, intents.items(), strict=True):
             axes.plot([0, 1], [0, 1], "--", color=GREY, linewidth=1, label="by chance")
@@ -62,7 +62,7 @@ def roc(intents: Mapping[str, Line]) -> "Figure":
 
 
 def precision_recall(intents: Mapping[str, tuple[Line, float]]) -> "Figure":
-    """Precision over recall, a panel for each intent, beside how often it comes true at all."""
+    """Precision over recall and the base rate, one panel per intent."""
     with _panels(len(intents)) as (figure, panels):
         for axes, (intent, (line, rate)) in zip(panels, intents.items(), strict=True):
             axes.axhline(rate, linestyle="--", color=GREY, linewidth=1, label="by chance")
@@ -73,7 +73,7 @@ def precision_recall(intents: Mapping[str, tuple[Line, float]]) -> "Figure":
 
 
 def confusion(intents: Mapping[str, tuple[Ints, float]]) -> "Figure":
-    """What came by what was said, a panel for each intent: counts, and shares of each row."""
+    """The confusion matrix, one panel per intent: counts, and shares of each row."""
     with _panels(len(intents)) as (figure, panels):
         for axes, (intent, (counts, threshold)) in zip(panels, intents.items(), strict=True):
             shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
@@ -96,13 +96,14 @@ def confusion(intents: Mapping[str, tuple[Ints, float]]) -> "Figure":
 
 
 def reliability(intents: Mapping[str, tuple[Reliability, float]]) -> "Figure":
-    """How often what was given a chance came true, a panel for each intent."""
+    """Observed over predicted probability, one panel per intent."""
     with _panels(len(intents)) as (figure, panels):
         for axes, (intent, (bins, ece)) in zip(panels, intents.items(), strict=True):
-            most = 1.05 * max(bins.said.max(initial=0), bins.came.max(initial=0), 0.01)
+            highest = max(bins.predicted.max(initial=0), bins.observed.max(initial=0), 0.01)
+            most = 1.05 * highest
             axes.plot([0, most], [0, most], "--", color=GREY, linewidth=1, label="perfect")
             label = f"model, ECE {ece:.3f}"
-            axes.plot(bins.said, bins.came, marker="o", color=BLUE, label=label)
+            axes.plot(bins.predicted, bins.observed, marker="o", color=BLUE, label=label)
             axes.set(
                 title=f"Reliability: {intent}",
                 xlabel="chance given (bins of equally many)",
@@ -115,12 +116,12 @@ def reliability(intents: Mapping[str, tuple[Reliability, float]]) -> "Figure":
 
 
 def recall_by_delay(points: Sequence[Delayed]) -> "Figure":
-    """Recall@20 by the age of the state, with 95 % intervals."""
+    """Recall@20 by the delay of the state, with 95 % intervals."""
     with _panels(1) as (figure, (axes,)):
-        places = range(len(points))
+        positions = range(len(points))
         recalls = [point.recall for point in points]
         axes.fill_between(
-            places,
+            positions,
             [point.low for point in points],
             [point.high for point in points],
             color=BLUE,
@@ -128,8 +129,8 @@ def recall_by_delay(points: Sequence[Delayed]) -> "Figure":
             linewidth=0,
             label="95 % over users",
         )
-        axes.plot(places, recalls, marker="o", color=BLUE, label="model")
-        axes.set_xticks(list(places), [_span(point.delay_s) for point in points])
+        axes.plot(positions, recalls, marker="o", color=BLUE, label="model")
+        axes.set_xticks(list(positions), [_span(point.delay_s) for point in points])
         axes.set(
             title=f"What a late state costs ({points[0].questions:,} questions)",
             xlabel="delay of the state",
@@ -161,7 +162,7 @@ def write(figures: Mapping[str, Callable[[], "Figure"]], folder: Path) -> list[P
 @contextmanager
 def _panels(count: int) -> "Iterator[tuple[Figure, Sequence[Axes]]]":
     import matplotlib as mpl
-    from matplotlib.figure import Figure  # no pyplot: it keeps figures, and wants a display
+    from matplotlib.figure import Figure  # not pyplot, which keeps figures and needs a display
 
     with mpl.rc_context(STYLE):
         size = (PANEL_INCHES * 1.15 * count, PANEL_INCHES)

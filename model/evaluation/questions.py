@@ -1,4 +1,4 @@
-"""The questions of an evaluation: when to ask, what is known then, and what came of it."""
+"""The questions of an evaluation: when to ask, the actions known then, and the outcome."""
 
 from typing import NamedTuple
 
@@ -15,14 +15,14 @@ Mask = npt.NDArray[np.bool_]
 
 
 class Questions(NamedTuple):
-    """Q moments to ask at; the sequence of one is the events ``begin`` to ``end``."""
+    """Q questions; the sequence of each is the events ``begin`` to ``end`` of the histories."""
 
     begin: Ints  # (Q,)
-    end: Ints  # (Q,) equal to begin where nothing is known of the user
-    users: Ints  # (Q,) places in the histories
-    targets: Ints  # (Q,) the next item, UNKNOWN if the catalogue has it not, or NO_NEXT
+    end: Ints  # (Q,) equal to begin if the user has no actions yet
+    users: Ints  # (Q,) user numbers of the histories
+    targets: Ints  # (Q,) the next item, UNKNOWN if not in the catalogue, or NO_NEXT
     intents: npt.NDArray[np.int8]  # (Q, A) 1, 0, or CENSORED
-    repeated: Mask  # (Q,) whether the next item stands in the sequence already
+    repeated: Mask  # (Q,) whether the next item is in the sequence already
 
     def take(self, rows: Ints | Mask | slice) -> "Questions":
         """Only these questions."""
@@ -33,9 +33,9 @@ class Questions(NamedTuple):
 
 
 def ask(histories: Histories, config: ArtifactConfig, period: Period) -> Questions:
-    """One question after each event that has something to predict, one before each newcomer."""
+    """One question after each event with a label, and one before each new user's first event."""
     labels = label(histories, period, config)
-    last = np.flatnonzero(labels.useful)  # the newest event that is known
+    last = np.flatnonzero(labels.useful)  # the newest known event
     first = histories.offsets[:-1]
     users = histories.users
     new = np.flatnonzero(histories.times_ms[first] >= period.start_ms)
@@ -57,9 +57,9 @@ def ask(histories: Histories, config: ArtifactConfig, period: Period) -> Questio
 
 
 def groups(questions: Questions, trained: Mask) -> dict[str, Mask]:
-    """The questions that have a next item: all, and by what is known of the user and of the item.
+    """The questions that have a next item: all, by known actions, and by type of the next item.
 
-    ``trained`` (V,) says which items there was something to learn of.
+    ``trained`` (V,) is whether an item occurs in the training data.
     """
     asked = questions.targets != NO_NEXT
     known = questions.end - questions.begin
@@ -80,7 +80,7 @@ def _repeated(items: npt.NDArray[np.int32], begin: Ints, end: Ints, targets: Int
     found = np.zeros(len(end), dtype=np.bool_)
     longest = int((end - begin).max(initial=0))
     for back in range(1, longest + 1):
-        place = end - back
-        found |= (place >= begin) & (items[np.maximum(place, 0)] == targets)
+        position = end - back
+        found |= (position >= begin) & (items[np.maximum(position, 0)] == targets)
     repeated: Mask = found & (targets != UNKNOWN)
     return repeated

@@ -1,4 +1,4 @@
-"""The report of an evaluation: aligned tables for people."""
+"""The report of an evaluation: its figures as aligned text tables."""
 
 from collections.abc import Mapping
 
@@ -12,7 +12,7 @@ ITEM_COLUMNS = {
     **{f"ndcg@{k}": f"N@{k}" for k in CUTOFFS},
     **{f"mrr@{k}": f"MRR@{k}" for k in CUTOFFS},
 }
-SURE_COLUMNS = {"recall@20": "R@20", "ndcg@20": "N@20", "mrr@20": "MRR@20"}
+INTERVAL_COLUMNS = {"recall@20": "R@20", "ndcg@20": "N@20", "mrr@20": "MRR@20"}
 VARIETY_COLUMNS = {"coverage": "coverage", "novelty_bits": "novelty", "diversity": "diversity"}
 INTENT_COLUMNS = {
     "n": "n",
@@ -33,8 +33,8 @@ Cells = Mapping[str, float | Interval | None]
 
 
 def table(evaluation: Evaluation) -> str:
-    """Next items by group, then how sure and how varied, then intents; no line for no question."""
-    parts = [_items(evaluation), _sure(evaluation), _intents(evaluation)]
+    """Next items by group, then intervals and variety, then intents; empty groups are left out."""
+    parts = [_items(evaluation), _intervals(evaluation), _intents(evaluation)]
     return "\n\n".join(_aligned(rows) for rows in parts if len(rows) > 1)
 
 
@@ -46,8 +46,8 @@ def _items(evaluation: Evaluation) -> list[Row]:
     return rows
 
 
-def _sure(evaluation: Evaluation) -> list[Row]:
-    columns = SURE_COLUMNS | VARIETY_COLUMNS
+def _intervals(evaluation: Evaluation) -> list[Row]:
+    columns = INTERVAL_COLUMNS | VARIETY_COLUMNS
     title = f"95 % ({evaluation.users:,} users)"
     both: dict[str, Cells] = {
         who: {**evaluation.item_intervals[who], **variety}

@@ -1,4 +1,4 @@
-"""The evaluation run: an artifact and every baseline, asked about the events of a log."""
+"""The evaluation run: evaluates an artifact and every baseline on the events of a log."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """An evaluation with what it was made of."""
+    """An evaluation with the questions and answers it is based on."""
 
     exam: Exam
     answers: dict[str, Answers]  # the model's first
@@ -34,23 +34,23 @@ class Judged:
 
 
 def examine(artifact: Artifact, histories: Histories, say: Say) -> Exam:
-    """The questions about what the artifact has not seen; ``say`` gets what limits them.
+    """The questions on events that the artifact has not seen; ``say`` gets their limitations.
 
     Raises ``DataError`` for a log without newer events, ``ArtifactError`` for an artifact that
-    does not tell what it has seen.
+    does not record what it was trained on.
     """
     catalogue = artifact.read_catalogue()
     period = unseen(artifact, histories, say)
     if not (histories.items >= 0).any():
         say(
-            f"note: none of the {len(histories.items):,} events is of an item that the model "
-            "knows; is this the log of another shop?"
+            f"note: none of the {len(histories.items):,} events has an item of the model's "
+            "catalogue; is this the log of another shop?"
         )
     return Exam.of(histories, catalogue, artifact.config, period)
 
 
 def run(artifact: Artifact, scorer: "Scorer", exam: Exam, tell: Tell, say: Say) -> Judged:
-    """Ask the model and all baselines; ``tell`` is told how many answers there are so far.
+    """Ask the model and all baselines; ``tell`` is called with the number of answers so far.
 
     The baselines are fitted on the same events as the weights: those before ``trained_until_ms``.
     """
@@ -67,22 +67,22 @@ def run(artifact: Artifact, scorer: "Scorer", exam: Exam, tell: Tell, say: Say) 
 
 
 def unseen(artifact: Artifact, histories: Histories, say: Say) -> Period:
-    """The events later than those the weights, or at least the choice of them, have seen."""
+    """The period after model selection, or at least after training if the log ends earlier."""
     data = artifact.manifest.data
-    for moment in (TRAINED_UNTIL, SELECTED_UNTIL):
-        if not isinstance(data.get(moment), int):
-            raise artifact.error(f"manifest has no {moment}; train the model again")
+    for field in (TRAINED_UNTIL, SELECTED_UNTIL):
+        if not isinstance(data.get(field), int):
+            raise artifact.error(f"manifest has no {field}; train the model again")
     newest_ms = int(histories.times_ms.max())
     if newest_ms >= data[SELECTED_UNTIL]:
         return Period(data[SELECTED_UNTIL], newest_ms + 1)
     if newest_ms >= data[TRAINED_UNTIL]:
         say(
-            "note: these events chose the best epoch and calibrated the intents; newer ones "
+            "note: the best epoch and the calibration were chosen on these events; newer ones "
             "would be a fairer test"
         )
         return Period(data[TRAINED_UNTIL], newest_ms + 1)
     raise DataError(
-        f"the newest event is of {newest_ms} ms, but the model was trained on all before "
+        f"the newest event is at {newest_ms} ms, but the model was trained on all before "
         f"{data[TRAINED_UNTIL]} ms; give a log with newer events"
     )
 
@@ -91,18 +91,18 @@ def _baselines(before: Histories, exam: Exam, say: Say) -> Mapping[str, Baseline
     if (before.items >= 0).any():
         return {name: fit(before, len(exam.catalogue)) for name, fit in BASELINES.items()}
     say(
-        "note: the log holds nothing of the time that the model learnt from, so only popularity, "
-        "as the artifact knows it, and newest_first stand beside it; give the training log too"
+        "note: the log has no events from the time of training, so the model is compared only "
+        "with popularity (from the artifact) and newest_first; give the training log too"
     )
     counts = exam.catalogue.counts.astype(np.float64)
     return {"popularity": Popularity(counts), "newest_first": NewestFirst()}
 
 
 def _trained(artifact: Artifact, before: Histories, exam: Exam) -> Mask:
-    """(V,) which items there was something to learn of.
+    """(V,) whether each item occurs in the training data.
 
-    A log that does not reach back as far as the training log cannot tell; then all items count
-    that the artifact has counted.
+    If the log does not reach back as far as the training log, all items count as trained for
+    which the artifact has a count.
     """
     begin_ms = artifact.manifest.data.get("from_ms")
     whole = len(before.items) > 0 and begin_ms is not None
@@ -114,7 +114,7 @@ def _trained(artifact: Artifact, before: Histories, exam: Exam) -> Mask:
 
 
 def _thresholds(artifact: Artifact, exam: Exam) -> dict[str, Threshold]:
-    """What was best on held-out events, unless those are judged here; else the base rate."""
+    """The best threshold on held-out events, or the base rate if those are evaluated here."""
     rates = Calibration.from_json(artifact.read_object(CALIBRATION)).base_rates
     thresholds = {
         name: Threshold(float(rate), "how often it happens in training")

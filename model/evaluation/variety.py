@@ -1,4 +1,4 @@
-"""The variety of answers: how much of the shop they show, how little known, and how mixed."""
+"""The variety of answers: their coverage of the catalogue, their novelty and diversity."""
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +10,7 @@ Lists = npt.NDArray[np.int32]  # (Q, k) catalogue indices, best first, then NOTH
 
 
 def variety_figures(lists: Lists, catalogue: Catalogue) -> dict[str, float | None]:
-    """Coverage, novelty and diversity of the answers; see each."""
+    """Coverage, novelty and diversity of the answers."""
     return {
         "coverage": coverage(lists, len(catalogue)),
         "novelty_bits": novelty_bits(lists, catalogue),
@@ -24,10 +24,10 @@ def coverage(lists: Lists, items: int) -> float:
 
 
 def novelty_bits(lists: Lists, catalogue: Catalogue) -> float | None:
-    """Mean of ``−log2(popularity share)`` over all items named; None if none is.
+    """Mean of ``−log2(popularity share)`` over all items in the answers; None without any.
 
-    Shares are those of the artifact's catalogue, where an item that was never acted on counts as
-    little as the least that an item in the log can.
+    Shares are those of the artifact's catalogue; an item that was never acted on counts as 1, the
+    least count of an item in the log.
     """
     counts = catalogue.counts.clip(min=1)
     bits = -np.log2(counts / counts.sum())
@@ -36,9 +36,9 @@ def novelty_bits(lists: Lists, catalogue: Catalogue) -> float | None:
 
 
 def diversity(lists: Lists, catalogue: Catalogue) -> float | None:
-    """The mean share of an answer's pairs of items that are of different categories.
+    """The mean share of an answer's pairs of items that have different categories.
 
-    Only pairs of items that have a category count; None where no answer has such a pair.
+    Only pairs of items with a category count; None if no answer has such a pair.
     """
     categories = np.append(catalogue.item_categories, NO_CATEGORY)[lists]  # NOTHING is the last
     known = categories != NO_CATEGORY

@@ -29,7 +29,7 @@ def test_a_full_batch_waits_no_longer() -> None:
     assert outcome.mean_s == pytest.approx(0.1 * 2 / 3 + BATCH_S + 3 * USER_S)
 
 
-def test_who_comes_during_a_batch_is_in_the_next_one() -> None:
+def test_clicks_during_a_batch_are_in_the_next_one() -> None:
     policy = BatchPolicy(close_users=1, max_users=10, deadline_s=0.0)
     second_s = 1.0 + BATCH_S / 2
 
@@ -39,7 +39,7 @@ def test_who_comes_during_a_batch_is_in_the_next_one() -> None:
     assert outcome.mean_s == pytest.approx((service_s + (2 * service_s - BATCH_S / 2)) / 2)
 
 
-def test_shoppers_click_as_often_as_asked() -> None:
+def test_clicks_have_the_requested_rate() -> None:
     found = list(clicks(per_s=1000, seconds=10, seed=1))
 
     assert len(found) == pytest.approx(1000 * 10, rel=0.05)

@@ -1,4 +1,4 @@
-"""How long an event waits for its score, as the latency benchmark counts it."""
+"""The latency benchmark: the time from an event to its score, and the table."""
 
 from benchmarks.latency import Figures, Record, table, waits_ms
 
@@ -19,7 +19,7 @@ def test_an_event_without_a_score_has_no_wait() -> None:
     assert list(waits_ms([Record(b"a", 3, 100)], [Record(b"a", 2, 150)])) == []
 
 
-def test_the_table_shows_what_a_hot_user_and_shedding_do_to_the_others() -> None:
+def test_the_table_shows_the_effect_of_a_hot_user_and_of_shedding() -> None:
     rows = [
         Figures("even", 1_000, 10, 10, 0.0, 50, 100, 120),
         Figures("hot key, 80 %", 1_000, 10, 10, 0.0, 50, 150, 160),

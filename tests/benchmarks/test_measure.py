@@ -1,4 +1,4 @@
-"""The benchmark's own arithmetic: what a rate is, and what the log is made of."""
+"""The engine benchmark's arithmetic: rates, ratios and the synthetic log."""
 
 import json
 from collections import Counter
@@ -16,7 +16,7 @@ def run(engine: str, rate: float, outputs: int = 100) -> Run:
 
 def test_rates_count_from_the_release_and_steady_ones_from_the_first_output() -> None:
     samples = [
-        Sample(10.0, outputs=50, committed=50),  # let go; 50 of the warm-up are there
+        Sample(10.0, outputs=50, committed=50),  # resumed; 50 of the warm-up are there
         Sample(10.5, outputs=150, committed=50),
         Sample(12.5, outputs=1_050, committed=800),
         Sample(13.0, outputs=1_050, committed=1_050),
@@ -38,14 +38,14 @@ def test_merged_outputs_still_count_as_their_events() -> None:
     assert found.steady_rate == pytest.approx((500 - 100) / (3.0 - 1.0) * 1_000 / 500)
 
 
-def test_no_user_comes_again_before_all_others_have() -> None:
+def test_no_user_repeats_before_all_others_had_an_event() -> None:
     keys = [key for key, _ in make(250, users=100)]
 
     assert len(set(keys[:100])) == len(set(keys[100:200])) == 100
     assert keys[:50] == keys[200:]
 
 
-def test_of_zipf_users_the_first_come_most() -> None:
+def test_the_first_zipf_users_have_the_most_events() -> None:
     counts = Counter(key for key, _ in make(2_000, users=100, shape="zipf"))
 
     assert counts.most_common(1)[0][0] == b"user-0000000"
@@ -60,12 +60,12 @@ def test_the_log_is_in_the_wire_contract_and_the_same_for_a_seed() -> None:
     assert make(50, users=7) == make(50, users=7)
 
 
-def test_keys_go_where_kafka_puts_them() -> None:
+def test_keys_go_to_the_partitions_of_kafkas_partitioner() -> None:
     # murmur2("foobar") is -790332482 in Kafka's own test; without the sign bit 1357151166.
     assert partition_of(b"foobar", 100) == 1_357_151_166 % 100
 
 
-def test_ratios_are_of_medians_and_name_the_spread_of_the_rounds() -> None:
+def test_ratios_are_of_medians_and_show_the_spread_of_the_rounds() -> None:
     runs = [run("Lately", rate) for rate in (100.0, 300.0, 200.0)]
     runs += [run("Quix Streams", rate) for rate in (50.0, 100.0, 200.0)]
     runs += [run("stock Faust", 10.0) for _ in range(3)]
@@ -79,7 +79,7 @@ def test_ratios_are_of_medians_and_name_the_spread_of_the_rounds() -> None:
     assert found["stock Faust"].rate == pytest.approx(200 / 10)
 
 
-def test_the_table_shows_outputs_beside_events() -> None:
+def test_the_table_shows_outputs_and_events() -> None:
     runs = [run("Lately", 100.0), run("Quix Streams", 50.0), run("stock Faust", 10.0, outputs=99)]
 
     lines = list(table(runs))

@@ -41,7 +41,7 @@ def test_the_newest_tenth_of_the_visits_is_held_out(sessions: Path) -> None:
     assert task.data.attributes == (("brand=7",), ("brand=7", "shop=9"), ())
 
 
-def test_the_last_item_is_asked_for_and_the_one_before_is_held_out(sequences: Path) -> None:
+def test_the_last_item_is_the_target_and_the_one_before_is_held_out(sequences: Path) -> None:
     task = read_s3rec(sequences)
     names = np.array(task.data.catalogue.items)
 
@@ -54,22 +54,22 @@ def test_the_last_item_is_asked_for_and_the_one_before_is_held_out(sequences: Pa
     assert task.data.texts[0] == "red lamp"
 
 
-def test_a_folder_without_the_files_is_one_line(tmp_path: Path) -> None:
+def test_a_folder_without_the_files_is_reported_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="has 0 files"):
         read_sessions(tmp_path)
     with pytest.raises(DataError, match="cannot be read"):
         read_s3rec(tmp_path)
 
 
-def test_a_target_that_nobody_knows_counts_as_a_miss(sessions: Path) -> None:
+def test_an_unknown_target_counts_as_a_miss(sessions: Path) -> None:
     found = ask_baselines(read_sessions(sessions))
 
-    # Of a b → c, a → b and b → never seen, whoever knows what follows finds two.
+    # Of a b → c, a → b and b → never seen, the rules find two.
     assert found["rules"]["P@20"] == pytest.approx(100 * 2 / 3)
 
 
 class Fixed:
-    """Says a, then b."""
+    """A scorer that always answers a, then b."""
 
     info = ModelInfo("fixed", "1", "cpu", 60)
 
@@ -77,11 +77,11 @@ class Fixed:
         return [Score([("a", 0.5), ("b", 0.3)], [], {}, "full") for _ in sequences]
 
 
-def test_ranks_are_those_of_the_scorers_list(sessions: Path) -> None:
+def test_ranks_are_positions_in_the_scorers_list(sessions: Path) -> None:
     task = read_sessions(sessions)
     ranks = ask_scorer(Fixed(), task, 50, lambda _: None)
 
-    assert ranks.tolist() == [0, 2, 0]  # c, b, a stranger
+    assert ranks.tolist() == [0, 2, 0]  # c, b, an unknown item
     assert figures(task, ranks) == {
         "P@20": pytest.approx(100 / 3),
         "MRR@20": pytest.approx(100 / 3 / 2),

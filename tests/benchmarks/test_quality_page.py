@@ -1,4 +1,4 @@
-"""The page and its plots: who stands in them, and what an older report lacks."""
+"""The page and its plots: their rows, and reports of older versions."""
 
 import json
 from pathlib import Path
@@ -45,7 +45,7 @@ def written(report: dict[str, Any], folder: Path) -> str:
     return page.read_text()
 
 
-def test_the_page_keeps_its_text_and_names_no_folder_of_this_machine(tmp_path: Path) -> None:
+def test_the_page_keeps_its_text_and_contains_no_local_path(tmp_path: Path) -> None:
     text = written(OLD, tmp_path)
 
     assert text.startswith("# Above\n")
@@ -54,7 +54,7 @@ def test_the_page_keeps_its_text_and_names_no_folder_of_this_machine(tmp_path: P
     assert "25,412 questions; seeds 0, 1; 60 s to train" in text
 
 
-def test_an_older_report_has_the_one_plot_that_it_has_figures_for(tmp_path: Path) -> None:
+def test_an_older_report_has_only_the_plot_it_has_figures_for(tmp_path: Path) -> None:
     text = written(OLD, tmp_path)
 
     assert "](quality/tmall-transformer-standing.svg)" in text
@@ -63,7 +63,7 @@ def test_an_older_report_has_the_one_plot_that_it_has_figures_for(tmp_path: Path
     ]
 
 
-def test_every_plot_stands_on_the_page(tmp_path: Path) -> None:
+def test_every_plot_is_on_the_page(tmp_path: Path) -> None:
     text = written(NEW, tmp_path)
 
     drawn = {path.name for path in (tmp_path / "quality").iterdir()}
@@ -73,7 +73,7 @@ def test_every_plot_stands_on_the_page(tmp_path: Path) -> None:
     assert all(f"](quality/{name})" in text for name in drawn)
 
 
-def test_equal_reports_are_equal_plots(tmp_path: Path) -> None:
+def test_equal_reports_give_equal_plots(tmp_path: Path) -> None:
     drawn = []
     for _ in range(2):
         written(NEW, tmp_path)
@@ -82,11 +82,11 @@ def test_equal_reports_are_equal_plots(tmp_path: Path) -> None:
     assert drawn[0] == drawn[1]
 
 
-def test_the_page_says_what_the_peer_was(tmp_path: Path) -> None:
+def test_the_page_describes_the_peer(tmp_path: Path) -> None:
     assert "RecTools SASRec: 3.5 epochs in 61 s; n_blocks 1." in written(NEW, tmp_path)
 
 
-def test_the_peer_stands_below_the_model_and_several_seeds_with_their_range() -> None:
+def test_the_peer_is_below_the_model_and_seeds_have_their_range() -> None:
     lines = [line.split("  ") for line in table(NEW).splitlines()[2:6]]
 
     assert [[word.strip() for word in line if word.strip()] for line in lines] == [
@@ -101,7 +101,7 @@ def test_one_seed_has_no_range() -> None:
     assert "seeds" not in table(NEW | {"runs": NEW["runs"][:1]})  # type: ignore[index]
 
 
-def test_a_bar_is_as_long_as_the_figure_says_and_the_best_stands_on_top() -> None:
+def test_bars_have_the_length_of_their_figures_and_the_best_is_on_top() -> None:
     left, right = plots.standing(NEW | {"questions": 0}).axes
 
     who = [label.get_text() for label in left.get_yticklabels()]
@@ -110,7 +110,7 @@ def test_a_bar_is_as_long_as_the_figure_says_and_the_best_stands_on_top() -> Non
     assert [bar.get_width() for bar in right.patches] == [5.0, 25.0, 20.0]  # type: ignore[attr-defined]
 
 
-def test_a_line_over_the_bar_spans_the_seeds() -> None:
+def test_a_line_over_the_bar_shows_the_range_of_the_seeds() -> None:
     left, _ = plots.standing(NEW).axes
 
     assert [line.get_xdata().tolist() for line in left.lines] == [[49.0, 51.0]]  # type: ignore[union-attr]
@@ -123,7 +123,7 @@ def test_the_published_figures_of_the_same_questions_are_bars_too() -> None:
     assert "COTREC, from memory (published)" in who
 
 
-def test_reports_on_other_seeds_of_one_folder_are_one() -> None:
+def test_reports_on_one_folder_with_other_seeds_are_joined() -> None:
     one = NEW | {"seeds": [0], "runs": [{"P@20": 49.0, "MRR@20": 21.0}], "learning": [POINTS]}
     one["peers"] = {"RecTools SASRec": PEER | {"runs": [{"P@20": 40.0, "MRR@20": 25.0}]}}
     peers = PEER | {"epochs": 5.0, "runs": [{"P@20": 42.0, "MRR@20": 23.0}] * 2}

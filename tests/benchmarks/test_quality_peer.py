@@ -1,4 +1,4 @@
-"""The peer beside ours, with a stand-in for its library: what it is given, and how it is judged."""
+"""The peer, with a stub for its library: its input and its evaluation."""
 
 import sys
 from pathlib import Path
@@ -12,7 +12,7 @@ from benchmarks.quality.__main__ import main
 from benchmarks.quality.folder import Task, read_s3rec
 from model.errors import ScorerError
 
-# It answers with a rank of 1 + seed, and says back what it was given.
+# It answers with a rank of 1 + seed, and returns its input.
 STAND_IN = """
 import json, sys
 from pathlib import Path
@@ -37,7 +37,7 @@ def stand_in(folder: Path, program: str, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(peer, "SCRIPT", script)
 
 
-def test_the_peer_is_given_what_the_model_learns_from_and_is_asked(
+def test_the_peer_gets_the_training_sequences_and_the_questions(
     task: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stand_in(tmp_path, STAND_IN, monkeypatch)
@@ -54,7 +54,7 @@ def test_the_peer_is_given_what_the_model_learns_from_and_is_asked(
     }
 
 
-def test_of_several_seeds_the_peer_has_its_median_too(
+def test_the_peer_reports_the_median_of_several_seeds(
     task: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stand_in(tmp_path, STAND_IN, monkeypatch)
@@ -67,7 +67,7 @@ def test_of_several_seeds_the_peer_has_its_median_too(
     assert found["train_s"] == 62.0
 
 
-def test_a_peer_that_fails_is_one_line(
+def test_a_failing_peer_is_reported_in_one_line(
     task: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stand_in(tmp_path, "raise SystemExit(3)", monkeypatch)
@@ -77,12 +77,12 @@ def test_a_peer_that_fails_is_one_line(
 
 
 @pytest.mark.parametrize("python", [Path("nowhere/bin/python"), HERE], ids=["none", "without"])
-def test_an_environment_without_the_peer_says_how_to_make_one(python: Path) -> None:
+def test_a_missing_environment_is_reported_with_the_command_that_makes_it(python: Path) -> None:
     with pytest.raises(ScorerError, match="run `make rectools`"):
         peer.check(python)
 
 
-def test_a_format_that_the_peer_cannot_be_asked_in_is_refused_before_anything_is_read() -> None:
+def test_a_format_the_peer_does_not_support_is_rejected_first() -> None:
     app = typer.Typer()
     app.command()(main)
 
@@ -90,7 +90,7 @@ def test_a_format_that_the_peer_cannot_be_asked_in_is_refused_before_anything_is
     refused = CliRunner().invoke(app, words)
 
     assert refused.exit_code == 2
-    assert "--peer goes with s3rec and session-prefixes only" in refused.stderr
+    assert "--peer works with s3rec and session-prefixes only" in refused.stderr
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_a_format_that_the_peer_cannot_be_asked_in_is_refused_before_anything_is
         ("stranger", 0),
     ],
 )
-def test_of_equal_scores_the_target_stands_last(target: str, expected: int) -> None:
+def test_a_tied_target_ranks_last(target: str, expected: int) -> None:
     listed = [("a", 0.9), ("b", 0.5), ("c", 0.5), ("d", 0.1)]
 
     assert rectools_peer.rank(listed, target) == expected

@@ -1,4 +1,4 @@
-"""What is asked in the benchmark is what was trained: the scorer ranks as the network judges."""
+"""The benchmark evaluates the trained network: the scorer's ranks equal those of validation."""
 
 import csv
 import json
@@ -34,7 +34,7 @@ NOON_S = 1_500_000_000
 
 
 def visits() -> list[list[str]]:
-    """Visits of 3 to 12 items; who looks at one item often looks at the next one, or goes back."""
+    """Visits of 3 to 12 items, often followed by the next item or an earlier one."""
     draw = np.random.default_rng(11)
     made = []
     for _ in range(VISITS):
@@ -64,7 +64,7 @@ def prefixes(folder: Path) -> tuple[Task, ArtifactConfig]:
 
 
 def actions(folder: Path) -> tuple[Task, ArtifactConfig]:
-    """The log of a shop: clicks and orders with times, each visit a user of its own."""
+    """The log of a shop: clicks and orders with times, each visit as a user."""
     rows, names = [], ("user_id", "sku_id", "action_time", "type", "sessionId")
     for number, items in enumerate(visits()):
         for place, item in enumerate(items):
@@ -86,7 +86,7 @@ def actions(folder: Path) -> tuple[Task, ArtifactConfig]:
 
 
 @pytest.mark.parametrize("form", [sequences, prefixes, actions])
-def test_the_scorer_ranks_what_comes_next_as_the_network_that_was_judged(
+def test_the_scorers_ranks_equal_those_of_validation(
     form: Callable[[Path], tuple[Task, ArtifactConfig]], tmp_path: Path
 ) -> None:
     task, config = form(tmp_path)
@@ -102,12 +102,12 @@ def test_the_scorer_ranks_what_comes_next_as_the_network_that_was_judged(
     judged = predict(network, asked(task, artifact), most=1 << 30, seed=0).ranks
     within = np.where(judged > CUTOFF, 0, judged)  # the scorer's list ends there
     assert np.count_nonzero(within) > len(within) / 3
-    # The batches of the judge stand in another order than the questions.
+    # The validation batches are in another order than the questions.
     assert sorted(served.tolist()) == sorted(within.tolist())
 
 
 def asked(task: Task, artifact: Artifact) -> Batches:
-    """The questions as the judge takes them: clicks a minute apart, the target after the last."""
+    """The questions in the form of validation: clicks a minute apart, then the target."""
     catalogue = task.data.catalogue
     lengths = np.array([len(question.items) for question in task.questions])
     items = catalogue.codes([item for question in task.questions for item in question.items])

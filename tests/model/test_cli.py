@@ -102,7 +102,7 @@ def test_evaluate_compares_the_model_with_popularity(
     result = run("evaluate", trained, log, "--json", out)
 
     assert result.exit_code == 0, result.output
-    assert "chose the best epoch" in result.stderr
+    assert "were chosen on these events" in result.stderr
     figures = json.loads(out.read_text())
     everything = figures["items"]["all"]
     assert figures["artifact"] == Artifact.open(trained).version
@@ -156,7 +156,7 @@ def test_shrink_reports_figures_before_and_after_only_with_events(
     unmeasured = run("artifact", "shrink", trained, "--out", tmp_path / "b", "--json")
 
     assert measured.exit_code == 0, measured.output
-    assert "chose the best epoch" in measured.stderr
+    assert "were chosen on these events" in measured.stderr
     rows = [line.split() for line in measured.stdout.splitlines()]
     found = Artifact.open(tmp_path / "a").manifest.made["shrunk"]
     assert rows[0] == ["before", "after", "change"]

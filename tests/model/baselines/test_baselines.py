@@ -1,4 +1,4 @@
-"""Facts that hold for every baseline, and what each one says of small logs."""
+"""The baselines: facts that hold for all of them, and the rankings of each on small logs."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ ITEMS = "abcdef"
 
 
 def log(*users: str) -> Histories:
-    """Users as strings of items, z being a stranger; one click a second, each user alone."""
+    """Histories of users, given as strings of items (z is unknown); one click per second."""
     return Histories(
         indices("".join(users)),
         np.zeros(sum(map(len, users)), np.int8),
@@ -38,14 +38,14 @@ def fit(name: str, *users: str) -> Baseline:
     return BASELINES[name](log(*users), len(ITEMS))
 
 
-def test_newest_first_names_each_item_of_the_sequence_once() -> None:
+def test_newest_first_ranks_each_item_of_the_sequence_once() -> None:
     baseline = fit("newest_first", "f")
 
     assert named(baseline.top(asked("abac", "", "bz"), 5)) == ["cab", "", "b"]
     assert named(baseline.top(asked("abac"), 2)) == ["ca"]
 
 
-def test_a_rule_weighs_one_over_the_distance() -> None:
+def test_the_weight_of_a_rule_is_one_over_the_distance() -> None:
     ranked = fit("rules", "abc", "ac", "zad").top(asked("a"), 5)
 
     # a→b 1/1, a→c 1/2 + 1/1, a→d 1/1: shares of 3.5
@@ -53,17 +53,17 @@ def test_a_rule_weighs_one_over_the_distance() -> None:
     assert ranked.weights[0, :3] == pytest.approx([1.5 / 3.5, 1 / 3.5, 1 / 3.5])
 
 
-def test_rules_look_no_further_than_ten_steps_and_never_to_another_user() -> None:
+def test_rules_cover_at_most_ten_steps_of_one_user() -> None:
     baseline = fit("rules", "a" + "z" * 9 + "bc", "d")
 
     assert named(baseline.top(asked("a", "c", "z"), 5)) == ["b", "", ""]
 
 
-def test_rules_follow_an_item_by_itself_only_where_that_was_seen() -> None:
+def test_an_item_follows_itself_only_if_that_occurred() -> None:
     assert named(fit("rules", "aab").top(asked("a"), 5)) == ["ba"]  # b 1/1 + 1/2, a 1/1
 
 
-def test_rules_go_on_after_what_the_sequence_holds() -> None:
+def test_rules_come_after_the_sequences_own_items() -> None:
     baseline = fit("newest_then_rules", "abcd")
 
     assert named(baseline.top(asked("ba", "a"), 5)) == ["abcd", "abcd"]
@@ -106,7 +106,7 @@ def test_every_answer_is_a_ranking(
 @pytest.mark.parametrize("name", BASELINES)
 @given(st.lists(PREFIX, min_size=1, max_size=6), st.lists(PREFIX, min_size=1, max_size=5))
 @settings(max_examples=40, deadline=None)
-def test_an_answer_is_the_same_alone_and_among_others(
+def test_an_answer_is_the_same_alone_and_in_a_batch(
     name: str, users: list[str], prefixes: list[str]
 ) -> None:
     baseline = fit(name, *filter(None, users))

@@ -18,7 +18,7 @@ def best(*users: str, asks: str, k: int = 5) -> str:
 
 
 def by_hand(users: list[str], asks: str) -> dict[str, float]:
-    """The formula of the module, visit by visit."""
+    """The module's formula in plain Python, session by session."""
     steps = {item: len(asks) - 1 - asks.rindex(item) for item in asks if item != "z"}
     scores: defaultdict[str, float] = defaultdict(float)
     for visit in users:
@@ -35,7 +35,7 @@ def by_hand(users: list[str], asks: str) -> dict[str, float]:
 
 @given(st.lists(PREFIX.filter(bool), min_size=1, max_size=9), PREFIX)
 @settings(max_examples=150, deadline=None)
-def test_items_are_weighed_as_the_formula_says(users: list[str], asks: str) -> None:
+def test_scores_equal_the_formula(users: list[str], asks: str) -> None:
     ranked = vsknn.fit(log(*users), len(ITEMS)).top(asked(asks), len(ITEMS))
 
     found = {
@@ -46,30 +46,32 @@ def test_items_are_weighed_as_the_formula_says(users: list[str], asks: str) -> N
     assert found == pytest.approx(by_hand(users, asks))
 
 
-def test_a_visit_that_shares_a_newer_item_counts_more() -> None:
+def test_a_session_that_shares_a_newer_item_counts_more() -> None:
     assert best("ac", "bd", asks="ab").startswith("bd")
 
 
-def test_of_equal_visits_the_newest_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_among_equally_similar_sessions_the_newest_are_used(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(vsknn, "NEIGHBOURS", 1)
 
     assert set(best("ab", "ac", asks="a")) == set("ac")
 
 
-def test_only_the_newest_visits_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_the_newest_sessions_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(vsknn, "SAMPLE", 2)
     monkeypatch.setattr(vsknn, "NEIGHBOURS", 2)
 
-    # abd is the most like the question, and older than two others that share an item with it
+    # abd is the most similar to the question, and older than two others that share an item with it
     assert set(best("abd", "bc", "af", asks="ab")) == set("abcf")
 
 
-def test_a_long_pause_ends_a_visit() -> None:
+def test_a_long_pause_ends_a_session() -> None:
     times_ms = np.array([0, vsknn.PAUSE_MS, 2 * vsknn.PAUSE_MS + 1], np.int64)
     histories: Histories = log("abc")._replace(times_ms=times_ms)
 
     assert set(named(vsknn.fit(histories, len(ITEMS)).top(asked("b"), 5))[0]) == set("ab")
 
 
-def test_nothing_known_is_like_no_visit() -> None:
+def test_without_actions_no_session_is_similar() -> None:
     assert best("ab", asks="") == best("ab", asks="z") == best("ab", asks="f") == ""

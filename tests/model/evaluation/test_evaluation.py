@@ -18,10 +18,10 @@ def evaluate(log: Histories, *spies: Spy, period: Period = EVER) -> Evaluation:
     return judge(exam, answers, np.ones(3, dtype=np.bool_), THRESHOLDS)
 
 
-def test_figures_come_by_group() -> None:
+def test_figures_are_grouped() -> None:
     found = evaluate(histories("abab", "c"), Spy("ab"))
 
-    # asked for a, b, a, b (ranks 1, 2, 1, 2), and c, which is not named
+    # targets a, b, a, b (ranks 1, 2, 1, 2), and c, which is not in the answer
     assert found.items["all"]["spy"]["mrr@20"] == pytest.approx((1 + 1 / 2 + 1 + 1 / 2 + 0) / 5)
     assert found.items["no actions yet"]["spy"]["recall@20"] == 1 / 2  # a, not c
     assert found.items["new to the window"]["spy"]["n"] == 3  # a, b, c
@@ -29,24 +29,24 @@ def test_figures_come_by_group() -> None:
     assert (found.questions, found.users) == (7, 2)
 
 
-def test_an_item_that_the_catalogue_has_not_is_never_found() -> None:
+def test_an_item_outside_the_catalogue_is_never_found() -> None:
     found = evaluate(histories("az"), Spy("ab"))
 
     assert found.items["1-4 actions"]["spy"]["recall@20"] == 0
 
 
-def test_intents_are_judged_where_the_horizon_is_over() -> None:
+def test_intents_are_evaluated_only_after_their_horizon() -> None:
     log = histories("aaaa")._replace(actions=np.array([0, 0, 2, 0], np.int8))  # buy at 2 s
     found = evaluate(log, Spy("a"), period=Period(-1, 12_500))
 
     buy = found.intents["buy"]["spy"]
-    assert (buy["n"], buy["yes"]) == (3, 2)  # at 3 s it cannot be told
-    assert buy["precision"] == pytest.approx(2 / 3)  # .5 is a yes, thrice
+    assert (buy["n"], buy["yes"]) == (3, 2)  # at 3 s the outcome is not known yet
+    assert buy["precision"] == pytest.approx(2 / 3)  # .5 is positive, three times
     assert buy["recall"] == 1
     assert "newest_first" not in found.intents["buy"]
 
 
-def test_an_interval_holds_its_figure() -> None:
+def test_an_interval_contains_its_figure() -> None:
     found = evaluate(histories("abab", "c", "cab", "bb", "ca"), Spy("ab"))
 
     interval = found.item_intervals["spy"]["recall@20"]
@@ -54,7 +54,7 @@ def test_an_interval_holds_its_figure() -> None:
     assert interval[0] < float(found.items["all"]["spy"]["recall@20"] or 0) < interval[1]
 
 
-def test_the_figures_are_json_by_name() -> None:
+def test_the_figures_convert_to_json() -> None:
     fields = evaluate(histories("ab"), Spy("ab")).to_json()
 
     assert fields["thresholds"]["buy"] == {"chance": 0.5, "chosen_on": "nothing"}
@@ -71,4 +71,4 @@ def test_the_table_is_aligned_and_leaves_empty_groups_out() -> None:
     assert len(lines[2]) == len(lines[0])
     assert "20 and more" not in text
     assert "cart: yes from 0.5000 on (nothing)" in text
-    assert "–" in text  # no yes, no AUC
+    assert "–" in text  # no AUC without positives

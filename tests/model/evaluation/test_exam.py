@@ -7,7 +7,7 @@ from tests.model.shop_log import CATALOGUE, CONFIG, EVER, Spy, histories
 
 
 class Recorder:
-    """A baseline that names what it was shown last."""
+    """A baseline that predicts the newest item and records what it was shown."""
 
     def __init__(self) -> None:
         self.shown: list[str] = []
@@ -31,7 +31,7 @@ def asked_items(log: Histories, period: Period = EVER) -> list[str]:
     return ["".join(sequence.items) for sequence in spy.asked]
 
 
-def test_each_event_is_predicted_from_what_came_before_it() -> None:
+def test_each_event_is_predicted_from_the_earlier_ones() -> None:
     assert sorted(asked_items(histories("abc"))) == ["", "a", "ab", "abc"]  # abc: intents
 
 
@@ -40,13 +40,13 @@ def test_only_the_newest_actions_are_shown() -> None:
     assert max(map(len, asked_items(histories("cabcb")))) == CONFIG.max_length
 
 
-def test_events_before_the_period_are_history_and_not_asked_about() -> None:
+def test_events_before_the_period_are_only_history() -> None:
     log = histories("abcab")  # seconds 0 to 4
 
     assert asked_items(log, Period(3_000, 3_500)) == ["abc", "bca"]  # for a, then b
 
 
-def test_the_clock_is_that_of_the_last_action_known() -> None:
+def test_the_clock_is_the_time_of_the_last_known_action() -> None:
     spy = Spy("abc")
     exam(histories("ab")).ask_scorer(spy)
 
@@ -57,7 +57,7 @@ def test_the_clock_is_that_of_the_last_action_known() -> None:
     ]
 
 
-def test_a_baseline_is_shown_what_a_scorer_is() -> None:
+def test_baselines_and_scorers_are_shown_the_same() -> None:
     log = histories("abzcb", "ca")
     recorder = Recorder()
 
@@ -66,15 +66,15 @@ def test_a_baseline_is_shown_what_a_scorer_is() -> None:
     assert recorder.shown == [shown.replace("\0", "z") for shown in asked_items(log)]
 
 
-def test_an_answer_is_ranked_by_where_it_names_the_next_item() -> None:
-    said = exam(histories("a")).ask_scorer(Spy("bca"))
+def test_the_rank_is_the_position_of_the_next_item_in_the_answer() -> None:
+    answers = exam(histories("a")).ask_scorer(Spy("bca"))
 
-    assert said.items[0, :4].tolist() == [1, 2, 0, -1]
-    one = Answers(np.repeat(said.items[:1], 4, axis=0), None)
+    assert answers.items[0, :4].tolist() == [1, 2, 0, -1]
+    one = Answers(np.repeat(answers.items[:1], 4, axis=0), None)
     assert one.ranks(np.array([1, 0, -1, -2])).tolist() == [1, 3, 0, 0]
 
 
-def test_a_baseline_gives_no_intent_but_the_rates_it_is_given() -> None:
+def test_a_baselines_intents_are_the_given_rates() -> None:
     questions = exam(histories("ab"))
 
     assert questions.ask_baseline(Recorder()).chances is None
@@ -82,7 +82,7 @@ def test_a_baseline_gives_no_intent_but_the_rates_it_is_given() -> None:
     assert rates is not None and rates.tolist() == [[0.1, 0.2]] * len(questions)
 
 
-def test_all_are_told_how_many_were_answered() -> None:
+def test_progress_is_reported_for_scorers_and_baselines() -> None:
     told: list[int] = []
     questions = exam(histories("ab", "c"))
 

@@ -1,4 +1,4 @@
-"""Nothing held out reaches training; nothing that comes later reaches an answer."""
+"""Leaks: training must not read held-out events, and no answer may depend on later events."""
 
 import itertools
 from dataclasses import replace
@@ -40,18 +40,18 @@ def late(log: EventLog) -> EventLog:
     return replace(log, frame=leak_check.altered(log.frame, start_ms))
 
 
-def test_nothing_held_out_is_read_in_training(log: EventLog) -> None:
+def test_training_reads_no_held_out_event(log: EventLog) -> None:
     assert leak_check.leaks(log, PLAN) == []
 
 
-def test_a_leak_would_be_found(log: EventLog, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_leak_is_found(log: EventLog, monkeypatch: pytest.MonkeyPatch) -> None:
     honest = Histories.until
     monkeypatch.setattr(Histories, "until", lambda self, _: honest(self, 1 << 60))
 
     assert {"items", "actions", "next items"} <= set(leak_check.leaks(log, PLAN))
 
 
-def test_every_held_out_event_is_altered_and_no_other(log: EventLog) -> None:
+def test_exactly_the_held_out_events_are_altered(log: EventLog) -> None:
     start_ms = read(log, PLAN, {}).held_out.start_ms
     before, after = log.frame.collect(), late(log).frame.collect()
     same = (before["item_id"] == after["item_id"]) | (before["action"] == after["action"])
@@ -61,8 +61,8 @@ def test_every_held_out_event_is_altered_and_no_other(log: EventLog) -> None:
     assert set(before["item_id"]) == set(after["item_id"])
 
 
-def test_weights_are_the_same_whatever_is_held_out(log: EventLog) -> None:
-    """After a given number of steps: to say how many is what held-out events are for."""
+def test_weights_do_not_depend_on_the_held_out_events(log: EventLog) -> None:
+    """After a fixed number of steps, as held-out events may only decide how many."""
     torch.set_num_threads(1)  # more of them add up in any order
     weights = []
     for events in (log, late(log)):
@@ -76,7 +76,7 @@ def test_weights_are_the_same_whatever_is_held_out(log: EventLog) -> None:
     assert weights[0] == weights[1]
 
 
-def test_no_answer_depends_on_what_comes_later() -> None:
+def test_no_answer_depends_on_later_events() -> None:
     log = histories("abcabcab", "ccabbacb")  # seconds 0 to 7, and 8 to 15
     later = log._replace(items=log.items.copy(), actions=log.actions.copy())
     cut = log.times_ms % 8_000 >= 5_000

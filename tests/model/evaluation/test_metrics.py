@@ -45,20 +45,21 @@ def test_no_ranks_give_zero() -> None:
 
 
 def test_auc_is_the_share_of_pairs_in_the_right_order() -> None:
-    # yes: .8, .3; no: .5, .3. Pairs: .8>.5, .8>.3, .3<.5, .3=.3 (half)
+    # positive: .8, .3; negative: .5, .3. Pairs: .8>.5, .8>.3, .3<.5, .3=.3 (half)
     assert auc([1, 0, 1, 0], [0.8, 0.5, 0.3, 0.3]) == pytest.approx((1 + 1 + 0 + 1 / 2) / 4)
 
 
 def test_average_precision_steps_down_the_ranking() -> None:
-    # best first: yes, no, yes → precision 1/1 at the first yes, 2/3 at the second
+    # best first: positive, negative, positive → precision 1/1 at the first positive, 2/3 at the
+    # second
     assert average_precision([1, 0, 1], [0.9, 0.5, 0.1]) == pytest.approx((1 / 1 + 2 / 3) / 2)
 
 
-def test_log_loss_is_the_mean_surprise() -> None:
+def test_log_loss_is_the_mean_negative_log_probability() -> None:
     assert log_loss([1, 0], [0.8, 0.4]) == pytest.approx(-(log(0.8) + log(1 - 0.4)) / 2)
 
 
-def test_ece_weighs_the_gap_of_each_bin_by_its_size() -> None:
+def test_ece_weights_the_gap_of_each_bin_by_its_size() -> None:
     labels = [0, 1, 1, 1]
     probabilities = [0.2, 0.4, 0.6, 0.8]
 
@@ -69,14 +70,14 @@ def test_ece_weighs_the_gap_of_each_bin_by_its_size() -> None:
     )
 
 
-def test_one_class_has_no_auc_and_no_answers_have_nothing() -> None:
+def test_one_class_has_no_auc_and_no_answers_have_no_metrics() -> None:
     assert auc([1, 1], [0.1, 0.2]) is None
     assert average_precision([0, 0], [0.1, 0.2]) is None
     assert log_loss([], []) is None
     assert expected_calibration_error([], []) is None
 
 
-def test_censored_labels_are_in_no_figure() -> None:
+def test_censored_labels_are_ignored() -> None:
     assert intent_figures([1, -1, 0], [0.9, 0.9, 0.1]) == intent_figures([1, 0], [0.9, 0.1])
 
 

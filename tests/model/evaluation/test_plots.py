@@ -35,28 +35,28 @@ def test_each_intent_has_a_panel() -> None:
     assert drawn(buy, "model, AUC 0.900").get_ydata().tolist() == LINE.y.tolist()
 
 
-def test_precision_stands_beside_the_base_rate() -> None:
+def test_precision_is_compared_with_the_base_rate() -> None:
     (axes,) = plots.precision_recall({"buy": (LINE, 0.25)}).axes
 
     assert set(drawn(axes, "by chance").get_ydata()) == {0.25}
     assert drawn(axes, "model, AP 0.700").get_xdata().tolist() == LINE.x.tolist()
 
 
-def test_the_confusion_matrix_tells_counts_and_shares_of_each_row() -> None:
+def test_the_confusion_matrix_shows_counts_and_shares_of_each_row() -> None:
     (axes,) = plots.confusion({"buy": (np.array([[900, 100], [5, 15]]), 0.3)}).axes
 
     texts = [text.get_text() for text in axes.texts]
     assert texts == ["900\n90.0%", "100\n10.0%", "5\n25.0%", "15\n75.0%"]
 
 
-def test_reliability_shows_chances_and_what_came_of_them() -> None:
+def test_reliability_shows_predicted_and_observed_probabilities() -> None:
     bins = Reliability(np.array([0.1, 0.6]), np.array([0.2, 0.5]))
     (axes,) = plots.reliability({"buy": (bins, 0.05)}).axes
 
     assert drawn(axes, "model, ECE 0.050").get_xydata().tolist() == [[0.1, 0.2], [0.6, 0.5]]
 
 
-def test_recall_stands_over_the_age_of_the_state() -> None:
+def test_recall_is_drawn_over_the_delay_of_the_state() -> None:
     points = [Delayed(0, 0.5, 0.4, 0.6, 9), Delayed(60, 0.3, 0.2, 0.4, 9)]
     (axes,) = plots.recall_by_delay(points).axes
 
@@ -74,7 +74,7 @@ def test_equal_figures_are_written_as_equal_files(tmp_path: Path) -> None:
     assert b"<svg" in first.read_bytes()
 
 
-def test_a_folder_that_cannot_be_written_is_said_in_one_line(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_reported_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
 
     with pytest.raises(DataError, match="plots cannot be written"):

@@ -6,13 +6,13 @@ from tests.model.shop_log import CONFIG, EVER, histories
 ALL = np.ones(3, dtype=np.bool_)
 
 
-def test_strangers_are_no_repeats_of_each_other() -> None:
+def test_unknown_items_do_not_count_as_repeats() -> None:
     questions = ask(histories("azz"), CONFIG, EVER)
 
     assert groups(questions, ALL)["new to the window"].sum() == 3
 
 
-def test_questions_are_grouped_by_what_is_known_of_the_user() -> None:
+def test_questions_are_grouped_by_the_number_of_known_actions() -> None:
     config = CONFIG.__class__(max_length=50)
     sizes = {
         name: int(rows.sum())
@@ -27,14 +27,14 @@ def test_questions_are_grouped_by_what_is_known_of_the_user() -> None:
     assert sizes["new to the window"] == 2
 
 
-def test_an_item_is_cold_if_there_was_nothing_to_learn_of_it() -> None:
+def test_an_item_without_training_events_is_cold() -> None:
     found = groups(ask(histories("abcz"), CONFIG, EVER), np.array([True, False, True]))
 
     assert found["warm item"].sum() == 2  # a, c
-    assert found["cold item (never trained on)"].sum() == 2  # b, and z that the catalogue has not
+    assert found["cold item (never trained on)"].sum() == 2  # b, and the unknown z
 
 
-def test_each_question_knows_its_user() -> None:
+def test_each_question_has_its_user() -> None:
     questions = ask(histories("ab", "c"), CONFIG, EVER)
 
     begins = questions.begin[questions.end > questions.begin]

@@ -1,4 +1,4 @@
-"""The run and its command, with a stand-in for the model: what limits an evaluation is told."""
+"""The evaluation run and its command, with a stub for the model, and the notes they print."""
 
 import json
 from pathlib import Path
@@ -41,7 +41,7 @@ def artifact(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def log(folder: Path, users: dict[str, str], start_ms: int, name: str = "events.jsonl") -> Path:
-    """Users as strings of items, one click a second from the start, the third one a buy."""
+    """A log of users as strings of items; one click per second, the third event a buy."""
     rows = [
         {"user_id": user, "item_id": item, "action": "buy" if at == 2 else "click", "ts": ts}
         for user, items in users.items()
@@ -66,8 +66,8 @@ def figures(artifact: Path, *logs: Path) -> tuple[dict[str, Any], str]:
     return json.loads(out.read_text()), result.stderr
 
 
-def line_of(result: Result, kind: type[ModelError]) -> str:
-    assert isinstance(result.exception, kind), result.output
+def line_of(result: Result, error_type: type[ModelError]) -> str:
+    assert isinstance(result.exception, error_type), result.output
     assert "\n" not in str(result.exception)
     return str(result.exception)
 
@@ -82,16 +82,16 @@ def new(tmp_path: Path) -> Path:
     return log(tmp_path, {"u": "abacab" * 4, "w": "cb"}, SELECTED_MS, "new.jsonl")
 
 
-def test_the_model_stands_beside_every_baseline(artifact: Path, old: Path, new: Path) -> None:
-    found, said = figures(artifact, old, new)
+def test_the_model_is_compared_with_every_baseline(artifact: Path, old: Path, new: Path) -> None:
+    found, notes = figures(artifact, old, new)
 
     assert list(found["items"]["all"]) == [CONFIG.name, *BASELINES]
     assert set(found["intents"]["buy"]) == {CONFIG.name, "popularity"}
     assert found["items"]["all"]["rules"]["n"] == 6 * 4 + 2
-    assert "note" not in said
+    assert "note" not in notes
 
 
-def test_baselines_learn_only_what_the_weights_could(
+def test_baselines_are_fitted_on_the_training_events_only(
     artifact: Path, old: Path, new: Path, tmp_path: Path
 ) -> None:
     held_out = log(tmp_path, {"x": "cbcbcbcb"}, TRAINED_MS, "held_out.jsonl")
@@ -104,27 +104,29 @@ def test_thresholds_come_from_training(artifact: Path, old: Path, new: Path) -> 
     thresholds = figures(artifact, old, new)[0]["thresholds"]
 
     assert thresholds["buy"]["chance"] == 0.4
-    assert thresholds["cart"]["chance"] == 0.12  # never came true there: the base rate
+    assert thresholds["cart"]["chance"] == 0.12  # no positives there: the base rate
 
 
-def test_events_that_chose_the_model_give_a_note_and_no_threshold(
+def test_events_used_for_model_selection_give_a_note_and_no_threshold(
     artifact: Path, old: Path, tmp_path: Path
 ) -> None:
     held_out = log(tmp_path, {"u": "abab"}, TRAINED_MS, "held_out.jsonl")
-    found, said = figures(artifact, old, held_out)
+    found, notes = figures(artifact, old, held_out)
 
-    assert "chose the best epoch" in said
+    assert "were chosen on these events" in notes
     assert found["thresholds"]["buy"]["chance"] == 0.03
 
 
-def test_events_that_were_learnt_are_refused(artifact: Path, old: Path) -> None:
+def test_training_events_are_rejected(artifact: Path, old: Path) -> None:
     assert "give a log with newer events" in line_of(run(artifact, old), DataError)
 
 
-def test_without_older_events_only_what_needs_none_stands_beside(artifact: Path, new: Path) -> None:
-    found, said = figures(artifact, new)
+def test_without_the_training_log_only_two_baselines_are_compared(
+    artifact: Path, new: Path
+) -> None:
+    found, notes = figures(artifact, new)
 
-    assert "give the training log too" in said
+    assert "give the training log too" in notes
     assert list(found["items"]["all"]) == [CONFIG.name, "popularity", "newest_first"]
     assert found["items"]["warm item"][CONFIG.name]["n"] == 26  # by the artifact's counts
 
@@ -138,7 +140,7 @@ def test_cold_items_are_those_absent_from_training(
     assert found["items"]["cold item (never trained on)"][CONFIG.name]["n"] == 4 + 1  # the c
 
 
-def test_order_and_duplicates_change_nothing(artifact: Path, old: Path, new: Path) -> None:
+def test_order_and_duplicates_do_not_matter(artifact: Path, old: Path, new: Path) -> None:
     lines = new.read_text().splitlines(keepends=True)
     shuffled = new.with_name("shuffled.jsonl")
     shuffled.write_text("".join(lines[::-1] + lines[:3]))
@@ -147,39 +149,44 @@ def test_order_and_duplicates_change_nothing(artifact: Path, old: Path, new: Pat
 
 
 @pytest.mark.parametrize("items", ["a", "aaaa", "z"])
-def test_one_user_of_one_item_is_judged(artifact: Path, tmp_path: Path, items: str) -> None:
-    found, said = figures(artifact, log(tmp_path, {"u": items}, SELECTED_MS))
+def test_a_log_of_one_user_and_one_item_is_evaluated(
+    artifact: Path, tmp_path: Path, items: str
+) -> None:
+    found, notes = figures(artifact, log(tmp_path, {"u": items}, SELECTED_MS))
 
     everything = found["items"]["all"][CONFIG.name]
     assert everything["n"] == len(items)
     assert everything["recall@20"] == (0 if items == "z" else 1)
-    assert ("log of another shop" in said) == (items == "z")
+    assert ("log of another shop" in notes) == (items == "z")
 
 
-def test_a_catalogue_of_one_item_is_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_catalogue_of_one_item_is_evaluated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("model.serving.load_scorer", lambda _: Spy("a", CONFIG.name))
     single = write(tmp_path / "single", Catalogue.from_names(["a"], [None], [1])).folder
     older = log(tmp_path, {"u": "aa"}, 0, "older.jsonl")
     found, _ = figures(single, older, log(tmp_path, {"u": "aaa"}, SELECTED_MS))
 
-    assert {said["recall@20"] for said in found["items"]["1-4 actions"].values()} == {1.0}
+    assert {cells["recall@20"] for cells in found["items"]["1-4 actions"].values()} == {1.0}
     assert found["variety"][CONFIG.name]["diversity"] is None
 
 
-def test_an_empty_log_is_said_to_be_so(artifact: Path, tmp_path: Path) -> None:
+def test_an_empty_log_is_reported(artifact: Path, tmp_path: Path) -> None:
     empty = tmp_path / "empty.jsonl"
     empty.write_text("")
 
     assert "empty" in line_of(run(artifact, empty), DataError)
 
 
-def test_an_artifact_that_does_not_tell_its_time_is_refused(new: Path, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("artifact")  # replaces the scorer
+def test_an_artifact_without_its_training_time_is_rejected(new: Path, tmp_path: Path) -> None:
     folder = write(tmp_path / "timeless", events=0).folder
 
     assert "no trained_until_ms" in line_of(run(folder, new), ArtifactError)
 
 
-def test_plots_are_written_for_what_there_is(
+def test_plots_are_written_for_the_available_data(
     artifact: Path, old: Path, new: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "figures.json"

@@ -13,13 +13,13 @@ def lists(*rows: list[int]) -> "np.ndarray[tuple[int, int], np.dtype[np.int32]]"
     return np.array(rows, dtype=np.int32).reshape(len(rows), 3)
 
 
-def test_coverage_is_the_share_of_items_named_at_all() -> None:
+def test_coverage_is_the_share_of_items_in_any_answer() -> None:
     assert coverage(lists([0, 1, -1], [1, 0, -1]), 4) == 2 / 4
     assert coverage(lists(), 4) == 0
 
 
-def test_novelty_is_the_surprise_of_a_named_item() -> None:
-    # d, which nobody acted on, counts as 1 of 4 + 2 + 2 + 1
+def test_novelty_is_the_mean_surprise_of_the_items() -> None:
+    # d, which has no events, counts as 1 of 4 + 2 + 2 + 1
     bits = [-log2(4 / 9), -log2(2 / 9), -log2(1 / 9)]
 
     assert novelty_bits(lists([0, 1, 3], [-1, -1, -1]), CATALOGUE) == pytest.approx(sum(bits) / 3)
