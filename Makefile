@@ -69,7 +69,7 @@ removals: $(SETUP) ## take each security control out, and see its test fail; ARG
 	.venv/bin/python -m tests.removals $(ARGS)
 
 .PHONY: mutants
-mutants: $(SETUP) ## random mutants of stream/, and how many the quick tests notice; SEED=7 MUTANTS=50
+mutants: $(SETUP) ## random mutants of stream/, and how many the quick tests detect; SEED=7 MUTANTS=50
 	.venv/bin/python -m tests.mutants --seed $(or $(SEED),0) $(if $(MUTANTS),--count $(MUTANTS))
 
 .PHONY: audit

@@ -1,4 +1,4 @@
-"""The command: ``python -m tests.mutants`` prints each mutant, and how many are noticed."""
+"""The command ``python -m tests.mutants``: prints each mutant, and how many are detected."""
 
 import random
 from concurrent.futures import ThreadPoolExecutor
@@ -26,7 +26,7 @@ MUTATED = "stream"
 
 
 def draw(tree: Path, seed: int, count: int) -> list[Mutant]:
-    """Draw from all mutants of the tree that compile, each as likely; give them in their order."""
+    """Draw ``count`` of the mutants that compile, all with the same chance; sorted by place."""
     sources = {path: path.read_bytes() for path in sorted((tree / MUTATED).rglob("*.py"))}
     every = [
         (mutant, source)
@@ -38,8 +38,8 @@ def draw(tree: Path, seed: int, count: int) -> list[Mutant]:
     return sorted(islice(compiling, count), key=lambda mutant: (mutant.file, mutant.begin))
 
 
-def noticed_by(mutant: Mutant, tree: Path, reaches: list[Reach], seed: int) -> str:
-    """Run the tests that reach a mutant; say what fails, or nothing when all of them pass."""
+def detected_by(mutant: Mutant, tree: Path, reaches: list[Reach], seed: int) -> str:
+    """Run the tests that reach a mutant; the first failure, or an empty text if all pass."""
     chosen = files_that_run(mutant, reaches)
     if not chosen:
         return ""
@@ -56,39 +56,39 @@ def noticed_by(mutant: Mutant, tree: Path, reaches: list[Reach], seed: int) -> s
     return (result.failed or [result.last_line])[0].split(" - ")[0]
 
 
-def describe(mutant: Mutant, tree: Path, noticed: str, reaches: list[Reach]) -> str:
-    """One line; for a mutant that lives, what changed and how many test files run the place."""
+def describe(mutant: Mutant, tree: Path, detected: str, reaches: list[Reach]) -> str:
+    """One line; for a mutant that survives, also its diff and how many test files run it."""
     source = (tree / mutant.file).read_bytes()
     place = f"{mutant.file}:{mutant.line(source)} {mutant.kind}"
-    if noticed:
-        return f"noticed  {place}: {noticed}"
+    if detected:
+        return f"detected {place}: {detected}"
     files = len(files_that_run(mutant, reaches))
-    return "\n    ".join([f"LIVES    {place}, run by {files} test files", *mutant.diff(source)])
+    return "\n    ".join([f"SURVIVES {place}, run by {files} test files", *mutant.diff(source)])
 
 
 def main(
     seed: Annotated[int, typer.Option(help="The same seed draws the same places.")],
     count: Annotated[int, typer.Option(help="How many mutants.")] = 50,
 ) -> None:
-    """Make random mutants of stream/, and count those that the quick tests notice."""
+    """Make random mutants of stream/, and count those that the quick tests detect."""
     with TemporaryDirectory(prefix="lately-mutants-") as folder:
         tree = Path(folder)
         copy_tree(tree)
         try:
-            with progress("tests traced", len(quick_tests(tree))) as tell:
-                reaches = find_reach(tree, tell)
+            with progress("tests traced", len(quick_tests(tree))) as report:
+                reaches = find_reach(tree, report)
         except BaselineError as error:
             typer.echo(error, err=True)
             raise typer.Exit(1) from None
         drawn = draw(tree, seed, count)
-        noticed = 0
-        with progress("mutants tried", len(drawn)) as tell, ThreadPoolExecutor(AT_ONCE) as pool:
-            said = pool.map(lambda mutant: noticed_by(mutant, tree, reaches, seed), drawn)
-            for done, (mutant, by) in enumerate(zip(drawn, said, strict=True), start=1):
-                noticed += bool(by)
+        detected = 0
+        with progress("mutants tried", len(drawn)) as report, ThreadPoolExecutor(AT_ONCE) as pool:
+            results = pool.map(lambda mutant: detected_by(mutant, tree, reaches, seed), drawn)
+            for done, (mutant, by) in enumerate(zip(drawn, results, strict=True), start=1):
+                detected += bool(by)
                 typer.echo(describe(mutant, tree, by, reaches))
-                tell(done)
-    typer.echo(f"seed {seed}: {noticed} of {len(drawn)} noticed")
+                report(done)
+    typer.echo(f"seed {seed}: {detected} of {len(drawn)} detected")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The mutants of a module: each place at which it can be changed a little, and the change."""
+"""The mutants of a module: each possible small change, and where it is."""
 
 import ast
 import re
@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-TURNED = {
+INVERTED = {
     ast.Lt: ("<", ">="),
     ast.GtE: (">=", "<"),
     ast.Gt: (">", "<="),
@@ -20,16 +20,16 @@ TURNED = {
     ast.And: ("and", "or"),
     ast.Or: ("or", "and"),
 }
-# Between two operands there are parentheses, comments and the one operator.
+# Between two operands there are only parentheses, comments and the operator.
 OPERATOR = re.compile(rb"#[^\n]*|[<>]=?|[!=]=|\b(?:not\s+in|is\s+not|in|is|and|or)\b")
-MODULE = 0  # the function of what runs at import: no function has its first line before line 1
+MODULE = 0  # stands for code that runs at import: no function begins at line 0
 
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """One change: these bytes of the file are replaced."""
+    """One change: ``text`` replaces the bytes from ``begin`` to ``end``."""
 
     file: str
     kind: str
@@ -39,7 +39,7 @@ class Mutant:
     function: int  # the line at which its function begins, decorators included; or MODULE
 
     def line(self, source: bytes) -> int:
-        """The number of the line where the change begins."""
+        """The line number at which the change begins."""
         return source.count(b"\n", 0, self.begin) + 1
 
     def apply(self, source: bytes) -> bytes:
@@ -47,7 +47,7 @@ class Mutant:
         return source[: self.begin] + self.text.encode() + source[self.end :]
 
     def compiles(self, source: bytes) -> bool:
-        """Whether what the change makes of the file is Python."""
+        """Whether the changed file is valid Python."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # such as `is` beside a number
             try:
@@ -57,7 +57,7 @@ class Mutant:
         return True
 
     def diff(self, source: bytes) -> list[str]:
-        """The lines that change, as a diff has them."""
+        """The changed lines, as in a diff."""
         begin = source.rfind(b"\n", 0, self.begin) + 1
         end = (source + b"\n").index(b"\n", self.end)
         before = source[begin:end].decode().splitlines()
@@ -66,7 +66,7 @@ class Mutant:
 
 
 def mutants(file: str, source: bytes) -> list[Mutant]:
-    """All mutants of a file, in the order of their places."""
+    """All mutants of a file, sorted by place."""
     return sorted(_Places(file, source).all(), key=lambda mutant: (mutant.begin, mutant.end))
 
 
@@ -81,10 +81,10 @@ class _Places:
         return self._inside(ast.parse(self._source), MODULE)
 
     def _inside(self, node: ast.AST, function: int) -> Iterator[Mutant]:
-        """The mutants of a node and of all below it; ``function`` is whose code it is."""
+        """The mutants of a node and its descendants; ``function`` is the one that runs them."""
         yield from self._at(node, function)
         for name, value in ast.iter_fields(node):
-            if name in ("annotation", "returns") or (_for_types_alone(node) and name == "body"):
+            if name in ("annotation", "returns") or (_is_type_checking(node) and name == "body"):
                 continue
             begins = function
             if isinstance(node, _Function) and name == "body":
@@ -100,22 +100,22 @@ class _Places:
                 for operator, left, right in zip(
                     node.ops, operands[:-1], operands[1:], strict=True
                 ):
-                    yield self._turned("comparison turned", operator, left, right, function)
+                    yield self._inverted("comparison inverted", operator, left, right, function)
             case ast.BoolOp():
                 for left, right in zip(node.values[:-1], node.values[1:], strict=True):
-                    yield self._turned("and for or", node.op, left, right, function)
+                    yield self._inverted("and/or swapped", node.op, left, right, function)
             case ast.Constant(value=int() | float() as number) if not isinstance(number, bool):
                 begin, end = self._span(node)
-                yield self._mutant("number moved by one", begin, end, repr(number + 1), function)
+                yield self._mutant("number increased", begin, end, repr(number + 1), function)
             case ast.Expr(value=ast.Call() | ast.Await(value=ast.Call())):
-                yield self._mutant("call dropped", *self._span(node), "pass", function)
+                yield self._mutant("call removed", *self._span(node), "pass", function)
 
-    def _turned(
+    def _inverted(
         self, kind: str, operator: ast.AST, left: ast.expr, right: ast.expr, function: int
     ) -> Mutant:
         gap = self._span(left)[1], self._span(right)[0]
         found = next(m for m in OPERATOR.finditer(self._source, *gap) if m[0][:1] != b"#")
-        expected, text = TURNED[type(operator)]
+        expected, text = INVERTED[type(operator)]
         assert found[0].decode().split() == expected.split(), (self._file, found)
         return self._mutant(kind, *found.span(), text, function)
 
@@ -131,5 +131,5 @@ class _Places:
         )
 
 
-def _for_types_alone(node: ast.AST) -> bool:
+def _is_type_checking(node: ast.AST) -> bool:
     return isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING")

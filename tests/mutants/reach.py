@@ -1,4 +1,4 @@
-"""Which test files reach a function of ``stream/``, themselves or in a process that they start."""
+"""Which test files run a function of ``stream/``, directly or in a process that they start."""
 
 import time
 from collections.abc import Callable, Iterable
@@ -13,14 +13,14 @@ from tests.tree_copy import Result, run_pytest
 AT_ONCE = 2
 QUICK = ("-m", "not kafka", "-p", "no:cacheprovider")
 NONE_CHOSEN = 5  # pytest's exit code for a file in which every test needs Kafka
-# The model knows nothing of stream/, and what tests it trains for minutes; so does a benchmark.
+# Tests of the model and of benchmarks train for minutes, and the model does not use stream/.
 LEFT_OUT = ("kafka", "mutants", "model", "benchmarks")
 TRACER = Path("tests", "mutants", "trace")
 
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """What a test file ran: functions as ``FILE:LINE``, and for how long."""
+    """The functions that a test file ran, as ``FILE:LINE``, and how long it took."""
 
     tests: str
     functions: frozenset[str]
@@ -28,16 +28,16 @@ class Reach:
 
 
 class BaselineError(Exception):
-    """A test fails on the tree as it is, so that its failing says nothing of a mutant."""
+    """A test fails without a mutant, so its failure would prove nothing."""
 
 
-def find_reach(tree: Path, tell: Callable[[int], None]) -> list[Reach]:
-    """Run each quick test file of a tree alone, and trace it; the quickest come first."""
+def find_reach(tree: Path, report: Callable[[int], None]) -> list[Reach]:
+    """Run each quick test file of a tree alone and traced; the quickest come first."""
     found: list[Reach] = []
     with ThreadPoolExecutor(AT_ONCE) as pool:
         for reach in pool.map(lambda tests: _trace(tree, tests), quick_tests(tree)):
             found.append(reach)
-            tell(len(found))
+            report(len(found))
     return sorted(found, key=lambda reach: reach.seconds)
 
 
@@ -48,7 +48,7 @@ def quick_tests(tree: Path) -> list[str]:
 
 
 def files_that_run(mutant: Mutant, reaches: Iterable[Reach]) -> list[Reach]:
-    """Those that run the mutant's function, the quickest first."""
+    """The test files that run the mutant's function, in the given order."""
     function = f"{mutant.file}:{mutant.function}"
     return [reach for reach in reaches if function in reach.functions]
 
@@ -75,7 +75,7 @@ def _trace(tree: Path, tests: str) -> Reach:
 
 
 def run_quick(tree: Path, chosen: list[Reach], seed: int) -> Result:
-    """Run test files up to the first failure; one that hangs is ended."""
+    """Run test files up to the first failure; kills them if they hang."""
     timeout_s = 60 + 5 * sum(reach.seconds for reach in chosen)
     arguments = [*QUICK, "-x", f"--hypothesis-seed={seed}", *(reach.tests for reach in chosen)]
     return run_pytest(tree, arguments, timeout_s, {"PYTHONDONTWRITEBYTECODE": "1"})

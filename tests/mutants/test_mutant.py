@@ -1,3 +1,5 @@
+"""Which mutants a source text has, and how they are drawn."""
+
 from pathlib import Path
 from textwrap import dedent
 
@@ -16,7 +18,7 @@ def changed(text: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("operator", "turned"),
+    ("operator", "inverse"),
     [
         ("<", ">="),
         (">", "<="),
@@ -25,32 +27,32 @@ def changed(text: str) -> list[str]:
         ("is", "is not"),
     ],
 )
-def test_a_comparison_is_turned_both_ways(operator: str, turned: str) -> None:
-    assert changed(f"a {operator} b\n") == [f"a {turned} b\n"]
-    assert changed(f"a {turned} b\n") == [f"a {operator} b\n"]
+def test_comparison_is_inverted_both_ways(operator: str, inverse: str) -> None:
+    assert changed(f"a {operator} b\n") == [f"a {inverse} b\n"]
+    assert changed(f"a {inverse} b\n") == [f"a {operator} b\n"]
 
 
-def test_of_a_chain_one_comparison_is_turned_at_a_time() -> None:
+def test_chained_comparisons_are_inverted_one_at_a_time() -> None:
     assert changed("a < b <= c\n") == ["a >= b <= c\n", "a < b > c\n"]
 
 
-def test_and_is_or_one_at_a_time() -> None:
+def test_and_and_or_are_swapped_one_at_a_time() -> None:
     assert changed("a and b and c\n") == ["a or b and c\n", "a and b or c\n"]
     assert changed("a or b\n") == ["a and b\n"]
 
 
-def test_a_number_is_moved_up_by_one_and_the_rest_stays_as_it_is_written() -> None:
+def test_number_is_increased_by_one_and_nothing_else_changes() -> None:
     assert changed("f = [1_000, 0.5]  # two\n") == [
         "f = [1001, 0.5]  # two\n",
         "f = [1_000, 1.5]  # two\n",
     ]
 
 
-def test_neither_a_bool_nor_a_text_is_a_number() -> None:
+def test_bool_text_and_none_are_no_numbers() -> None:
     assert changed("f = True, 'two', None\n") == []
 
 
-def test_a_call_that_stands_alone_is_dropped_with_all_its_lines() -> None:
+def test_call_with_unused_result_is_removed_with_all_its_lines() -> None:
     text = dedent(
         """\
         async def f():
@@ -68,13 +70,13 @@ def test_a_call_that_stands_alone_is_dropped_with_all_its_lines() -> None:
     ]
 
 
-def test_an_operator_is_found_past_parentheses_comments_and_letters_of_several_bytes() -> None:
+def test_operator_is_found_beside_parentheses_comments_and_multibyte_characters() -> None:
     assert changed("('…') in (  # in or out\n    a)\n") == ["('…') not in (  # in or out\n    a)\n"]
     assert changed("((a)  # and so on\n  and (b))\n") == ["((a)  # and so on\n  or (b))\n"]
     assert changed("a not  in b\n") == ["a in b\n"]
 
 
-def test_docstrings_annotations_and_blocks_for_the_type_checker_stay_as_they_are() -> None:
+def test_docstrings_annotations_and_type_checking_blocks_have_no_mutants() -> None:
     text = dedent(
         '''\
         """Says 1 < 2."""
@@ -89,7 +91,7 @@ def test_docstrings_annotations_and_blocks_for_the_type_checker_stay_as_they_are
     assert changed(text) == []
 
 
-def test_what_does_not_compile_is_never_drawn(tmp_path: Path) -> None:
+def test_mutant_that_does_not_compile_is_never_drawn(tmp_path: Path) -> None:
     module = tmp_path / "stream" / "a.py"
     module.parent.mkdir()
     # In a pattern the keys of a mapping must differ.
@@ -98,7 +100,7 @@ def test_what_does_not_compile_is_never_drawn(tmp_path: Path) -> None:
     assert [mutant.text for mutant in draw(tmp_path, 1, 10)] == ["3"]
 
 
-def test_a_mutant_belongs_to_the_function_that_runs_it() -> None:
+def test_mutant_belongs_to_the_function_that_runs_it() -> None:
     text = dedent(
         """\
         A = 1
@@ -114,20 +116,20 @@ def test_a_mutant_belongs_to_the_function_that_runs_it() -> None:
     found = mutants("a.py", text.encode())
 
     numbers = {mutant.text: mutant.function for mutant in found}
-    # Each number is moved by one; a default is computed where the function is defined.
+    # Each number is increased by one; a default is computed where the function is defined.
     assert numbers == {"2": MODULE, "3": MODULE, "4": 2, "5": MODULE, "6": 7}
 
 
-def test_a_diff_shows_whole_lines() -> None:
+def test_diff_shows_whole_lines() -> None:
     source = b"a\nif b(\n    c) < d:\n    e(\n        f)"
-    turned, dropped = mutants("a.py", source)
+    inverted, removed = mutants("a.py", source)
 
-    assert turned.line(source) == 3
-    assert turned.diff(source) == ["-     c) < d:", "+     c) >= d:"]
-    assert dropped.diff(source) == ["-     e(", "-         f)", "+     pass"]
+    assert inverted.line(source) == 3
+    assert inverted.diff(source) == ["-     c) < d:", "+     c) >= d:"]
+    assert removed.diff(source) == ["-     e(", "-         f)", "+     pass"]
 
 
-def test_the_same_seed_draws_the_same_places_and_another_seed_others() -> None:
+def test_same_seed_draws_the_same_places_and_another_seed_draws_others() -> None:
     drawn = draw(ROOT, 1, 20)
 
     assert len(set(drawn)) == 20

@@ -1,4 +1,4 @@
-"""A small tree of its own: which tests reach what, and which mutants they notice."""
+"""Which tests run which functions of a small tree, and which mutants they detect."""
 
 import shutil
 from pathlib import Path
@@ -6,7 +6,7 @@ from textwrap import dedent
 
 import pytest
 
-from tests.mutants.__main__ import draw, noticed_by
+from tests.mutants.__main__ import detected_by, draw
 from tests.mutants.mutant import MODULE
 from tests.mutants.reach import TRACER, BaselineError, files_that_run, find_reach
 
@@ -40,7 +40,7 @@ def test_process():
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
-    """A module, a test that calls one of its functions, and one that starts it as a process."""
+    """A module, a test that calls a function of it, and one that runs it in a process."""
     (tmp_path / "stream").mkdir()
     (tmp_path / "stream" / "a.py").write_text(CODE)
     (tmp_path / "stream" / "__init__.py").touch()
@@ -60,29 +60,29 @@ def tree(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_mutant_is_tried_by_those_who_run_its_function_and_noticed_by_those_who_look(
+def test_mutant_is_tested_by_the_files_that_run_its_function(
     tree: Path,
 ) -> None:
-    told: list[int] = []
-    reaches = find_reach(tree, told.append)
+    reported: list[int] = []
+    reaches = find_reach(tree, reported.append)
     every = {(mutant.kind, mutant.function): mutant for mutant in draw(tree, 0, 100)}
 
     def tried(kind: str, function: int) -> list[str]:
         return sorted(r.tests for r in files_that_run(every[kind, function], reaches))
 
-    def noticed(kind: str, function: int) -> str:
-        return noticed_by(every[kind, function], tree, reaches, seed=0)
+    def detected(kind: str, function: int) -> str:
+        return detected_by(every[kind, function], tree, reaches, seed=0)
 
-    assert told == [1, 2]
-    assert tried("comparison turned", 3) == ["tests/test_inside.py"]
-    assert tried("call dropped", 6) == ["tests/test_process.py"]
-    assert tried("number moved by one", MODULE) == ["tests/test_inside.py", "tests/test_process.py"]
-    assert noticed("comparison turned", 3) == "FAILED tests/test_inside.py::test_inside"
-    assert noticed("call dropped", 6) == ""  # nobody looks at what it prints
+    assert reported == [1, 2]
+    assert tried("comparison inverted", 3) == ["tests/test_inside.py"]
+    assert tried("call removed", 6) == ["tests/test_process.py"]
+    assert tried("number increased", MODULE) == ["tests/test_inside.py", "tests/test_process.py"]
+    assert detected("comparison inverted", 3) == "FAILED tests/test_inside.py::test_inside"
+    assert detected("call removed", 6) == ""  # no test checks what it prints
     assert (tree / "stream" / "a.py").read_text() == CODE
 
 
-def test_tests_that_fail_without_a_mutant_say_nothing_of_one(tree: Path) -> None:
+def test_failure_without_a_mutant_is_an_error(tree: Path) -> None:
     (tree / "tests" / "test_inside.py").write_text("def test_it():\n    assert False\n")
 
     with pytest.raises(BaselineError, match=r"tests/test_inside\.py fails on the tree as it is"):

@@ -129,7 +129,7 @@ def test_topic_names_must_differ(name: str) -> None:
         KafkaSettings.load(**{name: "shop-state-changelog", "group": "shop"})
 
 
-def test_oauthbearer_needs_a_token_file_and_no_password(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_oauthbearer_needs_a_token_file_and_no_password() -> None:
     token = {"security_protocol": "SASL_SSL", "sasl_mechanism": "OAUTHBEARER"}
 
     assert load(**token, sasl_token_file="token").sasl_token_file

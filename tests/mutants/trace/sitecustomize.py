@@ -1,7 +1,7 @@
-"""Writes down which functions of ``stream/`` this process runs; Python imports it at its start.
+"""Records which functions of ``stream/`` this process runs; Python imports it when it starts.
 
-Its folder stands in ``PYTHONPATH`` while the tests that reach a function are found, so that the
-processes which a test starts are traced as well.
+Its folder is in ``PYTHONPATH`` while test files are traced, so that the processes that a test
+starts are traced as well.
 """
 
 import os
@@ -9,10 +9,10 @@ import sys
 import threading
 from types import CodeType, FrameType
 
-# Not named as settings are: the demo takes those out of the environment of its worker.
+# Without the prefix LATELY_: the demo removes such names from its worker's environment.
 FOLDER = os.environ["TRACED_FOLDER"]
 FILE = os.open(os.environ["TRACED_TO"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-# By identity, as a code object is slow to hash; it is kept, or its identity might be given again.
+# By id(), since hashing a code object is slow; the object is kept so that its id is not reused.
 seen: dict[int, CodeType] = {}
 
 
@@ -22,7 +22,7 @@ def _trace(frame: FrameType, event: str, argument: object) -> None:
         seen[id(code)] = code
         if code.co_filename.startswith(FOLDER):
             line = 0 if code.co_name == "<module>" else code.co_firstlineno
-            # At once: a process that is killed writes nothing at its end.
+            # Unbuffered: a process that is killed flushes nothing.
             os.write(FILE, f"{code.co_filename}:{line}\n".encode())
 
 

@@ -75,15 +75,15 @@ def test_table_replaces_the_longest_silent_user_in_place(users: int) -> None:
     assert [row.split()[0] for row in rows] == [first, "u1", "u2"]
 
 
-def test_replaced_user_can_return_to_the_table() -> None:
-    table = LatestUsers("here", rows=1)
-    for at_ms, user in enumerate(["u1", "u2", "u1"]):
+def test_replaced_user_returns_in_the_row_of_the_longest_silent_user() -> None:
+    table = LatestUsers("here", rows=2)
+    for at_ms, user in enumerate(["u1", "u2", "u3", "u1"]):
         table.add(Scored(user, at_ms, score(n_events=at_ms)))
 
-    text = drawn(table.render(now_ms=0))
+    rows = drawn(table.render(now_ms=0)).splitlines()[3:]
 
-    assert "u2" not in text
-    assert [row.split()[0] for row in text.splitlines()[3:]] == ["u1"]
+    # u3 replaced u1 in the first row, then u1 replaced u2 in the second.
+    assert [row.split()[0] for row in rows] == ["u3", "u1"]
 
 
 def test_forgotten_user_is_marked_in_the_table() -> None:

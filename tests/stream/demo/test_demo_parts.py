@@ -56,9 +56,7 @@ def run(work: Coroutine[Any, Any, None]) -> None:
 
 
 @pytest.mark.parametrize("answer", [KafkaConnectionError("closed"), None])
-def test_rejected_event_remains_unscored(
-    answer: Exception | None,
-) -> None:
+def test_rejected_event_remains_unscored(answer: Exception | None) -> None:
     async def scenario() -> None:
         started = demo(Producer(0, answer))
         lost: list[dict[str, Any]] = []  # what asyncio would print on the terminal
@@ -75,7 +73,7 @@ def test_rejected_event_remains_unscored(
     run(scenario())
 
 
-def test_sent_event_is_keyed_by_shopper_and_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sent_event_is_keyed_by_shopper_and_shown() -> None:
     async def scenario() -> None:
         producer = Producer(0)
         started = demo(producer)

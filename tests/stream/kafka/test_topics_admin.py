@@ -201,12 +201,13 @@ def test_replication_can_be_given(settings: KafkaSettings, at: Any) -> None:
     assert {topic.replication for topic in broker.topics.values()} == {2}
 
 
+@pytest.mark.parametrize("partitions", [None, 7])
 def test_other_topics_get_the_partitions_of_the_events_topic(
-    settings: KafkaSettings, at: Any
+    settings: KafkaSettings, at: Any, partitions: int | None
 ) -> None:
     broker = Broker({EVENTS: FakeTopic(7, 1, KAFKAS_LIMIT)})
 
-    created = at(broker, create_topics(settings, partitions=7))
+    created = at(broker, create_topics(settings, partitions))
 
     assert created == [SCORES, DEAD, RECEIPTS, CHANGELOG]
     assert {topic.partitions for topic in broker.topics.values()} == {7}
