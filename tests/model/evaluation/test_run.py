@@ -173,6 +173,7 @@ def test_an_empty_log_is_said_to_be_so(artifact: Path, tmp_path: Path) -> None:
     assert "empty" in line_of(run(artifact, empty), DataError)
 
 
+@pytest.mark.usefixtures("artifact")  # for its scorer
 def test_an_artifact_that_does_not_tell_its_time_is_refused(new: Path, tmp_path: Path) -> None:
     folder = write(tmp_path / "timeless", events=0).folder
 
