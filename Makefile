@@ -28,7 +28,7 @@ test: $(SETUP) ## every test that needs no real Kafka
 
 .PHONY: test-kafka
 test-kafka: $(SETUP) ## the tests on a real Kafka: that of LATELY_TEST_BOOTSTRAP, or one from Maven
-	.venv/bin/pytest -m kafka -rs -n 4 --no-loadscope-reorder $(or $(ARGS),tests/kafka)
+	.venv/bin/pytest -m kafka -rs -n 4 $(or $(ARGS),tests/kafka)
 
 CHAOS := .chaos
 .PHONY: chaos

@@ -1,4 +1,7 @@
-"""The schedule: which tests on a real Kafka stay together in one process of ``pytest -n``."""
+"""The schedule: which tests on a real Kafka stay together in one process of ``pytest -n``.
+
+The largest group comes first, and of tests that stand alone those that may take longest.
+"""
 
 SECURE = {"test_acl_roles.py", "test_acls.py", "test_security.py"}
 
