@@ -184,7 +184,7 @@ def test_a_worker_that_lives_sees_a_late_score_and_mends_it(
 
     assert wait_until(mended, 60.0), worker.tail()
     said = worker.errors.read_text(encoding="utf-8")
-    assert f"{stage.scores}: somebody else wrote to partition {first.partition}" in said
+    assert f"{stage.scores}: another writer appended to partition {first.partition}" in said
     stage.feed([click(USER, item, NOW_MS + 2)])
     stage.wait_committed()
     worker.stop()
@@ -229,6 +229,6 @@ def test_two_groups_that_share_a_scores_topic_do_not_go_on_like_that(
     ended = next(worker for worker in workers if worker.exit_code is not None)
     said = ended.errors.read_text(encoding="utf-8").splitlines()[-1]
     assert ended.exit_code == 1
-    assert f"{stage.scores}: somebody else wrote to partition" in said
+    assert f"{stage.scores}: another writer appended to partition" in said
     assert "give each group its own topic" in said
     stage.client.delete_topics(f"{other}-state-changelog")
