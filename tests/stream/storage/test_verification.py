@@ -94,3 +94,10 @@ def test_a_damaged_partition_does_not_fit_and_says_why() -> None:
 
     assert not row.fits
     assert "block checksum mismatch" in row.line()
+
+
+def test_a_damaged_partition_counts_no_users() -> None:
+    row = Row(3, damage="Corruption: bad block").as_dict()
+
+    assert [row[name] for name in ("equal", "differ", "missing", "extra", "untold")] == [0] * 5
+    assert not row["fits"]
