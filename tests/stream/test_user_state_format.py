@@ -167,3 +167,9 @@ def test_an_applied_offset_of_any_width_is_read(offset: int) -> None:
 @pytest.mark.parametrize("value", [b"", b"\x01", b"\x01\x98", b"\x02\x98\x05", b"a"])
 def test_bytes_of_another_format_have_no_applied_offset(value: bytes) -> None:
     assert applied_offset_of(value) == -1
+
+
+@pytest.mark.parametrize(("value", "offset"), [(b"\1\x98\5", 5), (b"\1\x98", -1)])
+def test_the_applied_offset_is_read_as_soon_as_its_byte_is_there(value: bytes, offset: int) -> None:
+    # Version 1, a MessagePack array of eight, and a small number, which is its own byte.
+    assert applied_offset_of(value) == offset
