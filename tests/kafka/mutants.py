@@ -35,11 +35,15 @@ from stream.user_state import Outcome, Rules, UserState
 from tests.kafka.scorers import SCORERS
 
 
+def crash_record() -> Path:
+    """The file beside the state directory that exists once the mutant has crashed."""
+    return Path(sys.argv[sys.argv.index("--state-dir") + 1] + ".crashed")
+
+
 def crash_once() -> None:
-    """End as kill -9 does, the first time; a file beside the state directory remembers it."""
-    crashed = Path(sys.argv[sys.argv.index("--state-dir") + 1] + ".crashed")
-    if not crashed.exists():
-        crashed.touch()
+    """End as kill -9 does, the first time."""
+    if not crash_record().exists():
+        crash_record().touch()
         os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -86,8 +90,16 @@ def forgetful() -> None:
 
 
 def hasty() -> None:
-    """Commits what was read, before anything of it is acknowledged."""
-    position = Progress.position
+    """Commits what was read, before anything of it is acknowledged.
+
+    Until the crash no batch is sent: a batch that overtakes its commit would make it harmless.
+    """
+    position, send = Progress.position, DeliveryStage.send
+
+    async def send_after_crash(self: DeliveryStage, batch: Batch, scored: Scored) -> Sent:
+        if not crash_record().exists():
+            await asyncio.Event().wait()
+        return await send(self, batch, scored)
 
     def read_so_far(self: Progress, partition: Partition) -> int:
         return partition.next_offset
@@ -95,6 +107,7 @@ def hasty() -> None:
     def passes_position(pipeline: Pipeline, number: int, offset: int) -> bool:
         return offset > position(pipeline._progress, pipeline._partitions[number])
 
+    DeliveryStage.send = send_after_crash  # type: ignore[method-assign]
     Progress.position = read_so_far  # type: ignore[method-assign]
     crash_after_commit_past(passes_position)
 
