@@ -8,10 +8,11 @@ import fcntl
 import os
 import shutil
 import time
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
+from weakref import WeakSet
 
 import rocksdict
 
@@ -29,6 +30,7 @@ _STAMP_AFTER_MS = 60_000  # a partition written more recently needs no new time 
 _PROBE_BYTES = 1 << 20  # must fit on the disk at start; RocksDB's first write-ahead log is smaller
 
 Change = tuple[bytes, bytes | None]  # user id as bytes, new value; None deletes
+Pairs = Generator[tuple[bytes, bytes], None, None]
 
 
 class StateStore:
@@ -51,6 +53,7 @@ class StateStore:
         self._partitions: dict[int, rocksdict.Rdict] = {}
         self._current: set[int] = set()
         self._markers: dict[int, set[bytes]] = {}  # keys of _MARKER, to find them without a read
+        self._reading: dict[int, WeakSet[Pairs]] = {}  # what `users` returned
         self._lock: IO[bytes] | None = None
         self._cache = rocksdict.Cache(_BLOCK_CACHE_BYTES)
         self._buffers = rocksdict.WriteBufferManager(_WRITE_BUFFERS_BYTES, allow_stall=False)
@@ -83,7 +86,6 @@ class StateStore:
         with suppress(DamagedState), self._watched(partition, "open"):
             self._open(partition)
             return
-        # Only now: the traceback of the error held a cursor, and with it RocksDB's lock.
         self.wipe(partition, "corrupt")
 
     def close(self, partition: int) -> None:
@@ -94,6 +96,9 @@ class StateStore:
             with suppress(Exception):
                 if partition in self._current and self._is_stale(database):
                     database.put(_WRITTEN, self._stamp())
+            # RocksDB keeps its lock while a cursor is open, and a traceback may hold one.
+            for pairs in self._reading.pop(partition, ()):
+                pairs.close()
             with suppress(Exception):
                 database.close()
         self._current.discard(partition)
@@ -183,8 +188,10 @@ class StateStore:
         return frozenset(self._markers[partition])
 
     def users(self, partition: int) -> Iterator[tuple[bytes, bytes]]:
-        """Every user and value of a partition, by key."""
-        return _pairs(self._partitions[partition], _USER)
+        """Every user and value of a partition, by key; ends when the partition is closed."""
+        pairs = _pairs(self._partitions[partition], _USER)
+        self._reading.setdefault(partition, WeakSet()).add(pairs)
+        return pairs
 
     def _is_stale(self, database: rocksdict.Rdict) -> bool:
         return self._now_ms() - int(database.get(_WRITTEN) or 0) > _STAMP_AFTER_MS
@@ -275,18 +282,21 @@ def view(partition: Path) -> Iterator[PartitionView]:
         ) from error
 
 
-def _pairs(database: rocksdict.Rdict, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+def _pairs(database: rocksdict.Rdict, prefix: bytes) -> Pairs:
     """The pairs whose keys have this prefix; the keys are returned without it."""
     cursor = database.iter()
-    cursor.seek(prefix)
-    while cursor.valid():
-        key: Any = cursor.key()
-        if not key.startswith(prefix):
-            break
-        value: Any = cursor.value()
-        yield key[1:], value
-        cursor.next()
-    cursor.status()  # raises if damage ended the loop, which otherwise looks like the end
+    try:
+        cursor.seek(prefix)
+        while cursor.valid():
+            key: Any = cursor.key()
+            if not key.startswith(prefix):
+                break
+            value: Any = cursor.value()
+            yield key[1:], value
+            cursor.next()
+        cursor.status()  # raises if damage ended the loop, which otherwise looks like the end
+    finally:
+        del cursor  # closes it: the frame, and a traceback with it, may live on
 
 
 def _markers(database: rocksdict.Rdict) -> set[bytes]:

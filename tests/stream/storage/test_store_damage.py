@@ -225,3 +225,19 @@ def test_damage_that_shows_when_forget_markers_are_read_is_rebuilt(shop: Shop) -
 
     assert store.changelog_offset(0) is None
     assert shop.causes == ["corrupt", "corrupt"]
+
+
+@pytest.mark.parametrize("ended", [False, True])
+def test_a_partition_can_be_wiped_while_somebody_holds_on_to_its_users(
+    shop: Shop, ended: bool
+) -> None:
+    # RocksDB's lock lives as long as its last cursor, and a traceback may keep one alive.
+    store = shop.open()
+    users = store.users(0)
+    held = [next(users)] if not ended else list(users)
+
+    store.wipe(0, "corrupt")
+
+    assert held
+    assert list(users) == []
+    assert list(store.users(0)) == []
