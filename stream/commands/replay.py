@@ -19,7 +19,7 @@ import orjson
 from stream.commands.event_log import Entry, ReplayLog
 from stream.errors import LatelyError, SettingsError
 from stream.kafka.command_clients import TIMEOUT_S, open_producer
-from stream.settings import KafkaSettings
+from stream.settings import KafkaSettings, WorkerSettings
 
 MAX_IN_FLIGHT = 10_000  # events sent but not acknowledged
 STEP_S = 0.5
@@ -173,11 +173,25 @@ def replay(
     """
     factor = parse_speed(speed)
     log = ReplayLog.open(paths)
+    if not now and (hint := hint_if_old(log.last_ms, time.time_ns() // 1_000_000)):
+        print(hint, file=sys.stderr, flush=True)
     try:
         summary = asyncio.run(_replay(settings, log, Pace(factor, log.first_ms), now))
     except KeyboardInterrupt:
         raise LatelyError("stopped before every event was sent; replay the log again") from None
     print(json.dumps(asdict(summary)) if as_json else summary.line())
+
+
+def hint_if_old(last_ms: int, now_ms: int) -> str:
+    """What a worker does with a log that ends long before now; empty for a recent log."""
+    age_s = (now_ms - last_ms) // 1000
+    if age_s * 1000 <= WorkerSettings.model_fields["allowed_lateness_ms"].default:
+        return ""
+    return (
+        f"the log ends {age_s // 3600:,} hours ago: users who have newer events in a worker keep "
+        "those alone, and it counts the others as late, unless its --allowed-lateness-ms is larger "
+        "than that; --now moves the log to the present"
+    )
 
 
 def parse_speed(text: str) -> float:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from stream.events import DeadLetter, Event, Message, Validator
 from stream.metrics import Metrics
 from stream.pipeline.batcher import MicroBatcher
+from stream.pipeline.late_events import LateEvents
 from stream.pipeline.partition import Partition
 from stream.user_state import Outcome, Rules
 
@@ -28,6 +29,7 @@ class Ingest:
         self._batcher = batcher
         self._metrics = metrics
         self._clock = clock
+        self.late_events = LateEvents(rules.allowed_lateness_ms, clock)
 
     def add(self, partition: Partition, messages: Sequence[Message]) -> None:
         """Take messages of one partition in offset order; users with news wait for a score.
@@ -62,6 +64,7 @@ class Ingest:
 
     def _count(self, counts: Counter[Outcome], dead: Sequence[DeadLetter]) -> None:
         metrics = self._metrics
+        self.late_events.count(counts["late"], counts.total())
         for outcome, n in counts.items():
             metrics.events[outcome].inc(n)
             if outcome in ("replayed", "duplicate"):

@@ -290,6 +290,10 @@ class Pipeline:
         """Users who wait for a batch."""
         return len(self._batcher)
 
+    def report_late_events(self) -> None:
+        """Log the events that came too late, at most once a minute."""
+        self._ingest.late_events.report()
+
     def oldest_unscored_ms(self) -> int | None:
         """Record timestamp of the oldest event read but not safe; None when there is none."""
         return self._progress.oldest_unscored_ms()

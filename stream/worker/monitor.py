@@ -35,7 +35,10 @@ class Monitor:
             await asyncio.sleep(HEARTBEAT_S)
 
     async def update_gauges(self, pipeline: Pipeline, consumer: FaustConsumer) -> None:
-        """Set the gauges: lag, waiting users, age of the oldest event without a score."""
+        """Set the gauges: lag, waiting users, age of the oldest event without a score.
+
+        Also logs what the pipeline has to say about late events.
+        """
         while True:
             committed = consumer.assigned_offsets()
             pipeline.mark_committed(committed)
@@ -46,6 +49,7 @@ class Monitor:
             oldest_ms = pipeline.oldest_unscored_ms()
             age_s = 0.0 if oldest_ms is None else time.time() - oldest_ms / 1000
             self._metrics.oldest_unscored_age.set(max(0.0, age_s))
+            pipeline.report_late_events()
             await asyncio.sleep(GAUGES_EVERY_S)
 
     async def watch_idle_ends(

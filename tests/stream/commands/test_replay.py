@@ -13,7 +13,15 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from stream.commands import replay as module
 from stream.commands.event_log import Entry
-from stream.commands.replay import Pace, Sender, parse_speed, progress_lines, replay, shifted
+from stream.commands.replay import (
+    Pace,
+    Sender,
+    hint_if_old,
+    parse_speed,
+    progress_lines,
+    replay,
+    shifted,
+)
 from stream.demo.embedded_broker import EmbeddedBroker
 from stream.errors import BrokerError, SettingsError, TopicsError
 from stream.settings import KafkaSettings
@@ -251,3 +259,17 @@ def test_a_broker_that_is_not_there_is_said_in_one_line(log: Path) -> None:
     ) as caught:
         replay(KafkaSettings(bootstrap="127.0.0.1:9"), [log])
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("age_ms", "hinted"),
+    [
+        (-1_000, False),
+        (3_600_000, False),  # the default of --allowed-lateness-ms: not late yet
+        (3_601_000, True),
+    ],
+)
+def test_a_log_older_than_the_allowed_lateness_gets_a_hint(age_ms: int, hinted: bool) -> None:
+    now_ms = 1_790_000_000_000
+
+    assert bool(hint_if_old(now_ms - age_ms, now_ms)) is hinted

@@ -38,6 +38,18 @@ def test_summary_is_one_line_with_the_event_times(shop: Shop, log: Path) -> None
     assert "event time 2020-09-13 12:26:40+00:00 to 2020-09-13 13:26:40+00:00" in result.out
 
 
+def test_a_log_that_ends_years_ago_is_said_to_come_late_before_it_is_sent(
+    shop: Shop, log: Path
+) -> None:
+    shop.create()
+
+    old = shop.lately("replay", str(log), "--speed", "max")
+    moved = shop.lately("replay", str(log), "--speed", "max", "--now")
+
+    assert re.fullmatch(r"the log ends .* hours ago: .*--allowed-lateness-ms.*--now .*\n", old.err)
+    assert moved.err == ""
+
+
 def test_rate_is_events_per_second(shop: Shop, log: Path) -> None:
     shop.create()
 
@@ -90,7 +102,9 @@ def test_ctrl_c_ends_the_replay_with_one_line(
     result = shop.lately("replay", str(log), "--speed", "max")
 
     assert (result.code, result.out) == (1, "")
-    assert re.fullmatch(r"lately: stopped before every event was sent.*\n", result.err)
+    assert re.fullmatch(
+        r"the log ends .*\nlately: stopped before every event was sent.*\n", result.err
+    )
 
 
 @pytest.mark.parametrize("speed", ["-1", "fast"])
