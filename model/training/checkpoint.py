@@ -2,11 +2,17 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from model.errors import DataError
+from model.training.fingerprint import Fingerprint, difference, fingerprint
+
+if TYPE_CHECKING:
+    from model.networks.network import Network
+    from model.training.plan import Plan
+    from model.training.training_data import TrainingData
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,15 +20,22 @@ class Checkpoint:
     """A file that training writes after every round, with the fingerprint of the run."""
 
     path: Path
-    fingerprint: str  # of the data and the settings
+    fingerprint: Fingerprint
 
     @classmethod
-    def of(cls, folder: Path | None, name: str, fingerprint: str) -> "Checkpoint | None":
-        """The checkpoint of this name in the folder; None without a folder."""
-        return None if folder is None else cls(folder / f"{name}.pt", fingerprint)
+    def of(
+        cls, name: str, data: "TrainingData", plan: "Plan", network: "Network", processes: int = 1
+    ) -> "Checkpoint | None":
+        """The checkpoint of this name in the plan's folder; None without a folder."""
+        if plan.checkpoints is None:
+            return None
+        return cls(plan.checkpoints / f"{name}.pt", fingerprint(data, plan, network, processes))
 
     def load(self) -> dict[str, Any] | None:
-        """The saved state, or None; raises ``DataError`` if it belongs to another run."""
+        """The saved state, or None; raises ``DataError`` if it belongs to another run.
+
+        Starting over instead would replace hours of work because of a mistyped option.
+        """
         if not self.path.exists():
             return None
         try:
@@ -32,9 +45,12 @@ class Checkpoint:
             raise DataError(
                 f"{self.path}: cannot be read ({why}); remove it to start over"
             ) from None
-        if found["fingerprint"] != self.fingerprint:
+        theirs = found.get("fingerprint") if isinstance(found, dict) else None
+        # Older versions wrote a text here.
+        if other := difference(theirs if isinstance(theirs, dict) else {}, self.fingerprint):
             raise DataError(
-                f"{self.path}: belongs to another log or other settings; remove it to start over"
+                f"{self.path}: belongs to a training with {other}; train as then to resume it, or "
+                "remove it to start over"
             )
         return found
 
@@ -42,5 +58,5 @@ class Checkpoint:
         """Replace the file atomically: a crash while writing leaves the previous one."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         draft = self.path.with_suffix(".draft")
-        torch.save(state | {"fingerprint": self.fingerprint}, draft)
+        torch.save(state | {"fingerprint": dict(self.fingerprint)}, draft)
         draft.replace(self.path)

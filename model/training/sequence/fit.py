@@ -119,7 +119,8 @@ class Run:
     ) -> Trainer:
         recipe = self.plan.recipe
         minutes = recipe.minutes and recipe.minutes * share
-        checkpoint = Checkpoint.of(self.plan.checkpoints, name, self.data.fingerprint)
+        processes = self.accelerator.num_processes
+        checkpoint = Checkpoint.of(name, self.data, self.plan, objective.network, processes)
         return Trainer(objective, batches, recipe, report, self.accelerator, minutes, checkpoint)
 
 

@@ -76,7 +76,7 @@ class _Training(Epochs):
             batch=BATCH,
             epoch_events=EPOCH_EVENTS,
             most_epochs=MOST_EPOCHS,
-            checkpoint=Checkpoint.of(plan.checkpoints, plan.config.network, data.fingerprint),
+            checkpoint=Checkpoint.of(plan.config.network, data, plan, network),
         )
         self.data, self.plan = data, plan
         followed = np.flatnonzero(data.held_out_labels.next_items != NO_NEXT)

@@ -160,7 +160,7 @@ def test_a_checkpoint_of_another_log_is_refused(small: Shopping, tmp_path: Path)
     plan = replace(small.plan, recipe=Recipe(epochs=1), checkpoints=tmp_path, refit=False)
     fit(small.data, plan, lambda _: None)
 
-    with pytest.raises(DataError, match=r"search\.pt: belongs to another log or other settings"):
+    with pytest.raises(DataError, match=r"search\.pt: belongs to a training with another log;"):
         fit(small.data._replace(fingerprint="other"), plan, lambda _: None)
 
 

@@ -181,7 +181,7 @@ def test_a_checkpoint_of_another_log_is_refused(
     plan = replace(plan, recipe=Recipe(epochs=1), checkpoints=tmp_path)
     fit(data, plan, lambda _: None)
 
-    with pytest.raises(DataError, match=r"bert\.pt: belongs to another log or other settings"):
+    with pytest.raises(DataError, match=r"bert\.pt: belongs to a training with another log;"):
         fit(data._replace(fingerprint="other"), plan, lambda _: None)
 
 
