@@ -8,7 +8,8 @@ SETUP := .venv/.complete
 # The demo needs a fiftieth of what development does, so alone it gets a small environment.
 DEMO_SETUP := $(if $(wildcard $(SETUP)),$(SETUP),.venv-demo/.complete)
 DEMO_BIN := $(dir $(DEMO_SETUP))bin
-PINS := requirements/install.sh requirements/uv.txt pyproject.toml
+INSTALL := requirements/install.sh requirements/network.py requirements/uv.txt
+PINS := $(INSTALL) pyproject.toml
 
 .PHONY: help
 help: ## show this list
@@ -95,8 +96,9 @@ demo-artifact: $(SETUP) ## train the demo's model again, on its made-up shop: so
 
 # Versions agree because all.txt, which holds them all, constrains the others. The peer asks for some
 # that differ, so there they are what it starts from.
-COMPILE := .venv/bin/uv --no-config pip compile --quiet --universal --python-version 3.11 \
-	--generate-hashes --no-emit-index-url --custom-compile-command 'make pins' $(ARGS)
+COMPILE := .venv/bin/python requirements/network.py uv --no-config pip compile --quiet --universal \
+	--python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command 'make pins' \
+	$(ARGS)
 
 .PHONY: pins
 pins: $(SETUP) ## choose versions anew after a change of pyproject.toml; ARGS=--upgrade for newer ones
@@ -119,10 +121,10 @@ pins: $(SETUP) ## choose versions anew after a change of pyproject.toml; ARGS=--
 	@requirements/install.sh .venv-demo requirements/demo.txt
 	@touch $@
 
-.venv-audit/.complete: requirements/audit.txt requirements/install.sh requirements/uv.txt
+.venv-audit/.complete: requirements/audit.txt $(INSTALL)
 	@requirements/install.sh .venv-audit requirements/audit.txt bare
 	@touch $@
 
-.venv-rectools/.complete: requirements/rectools.txt requirements/install.sh requirements/uv.txt
+.venv-rectools/.complete: requirements/rectools.txt $(INSTALL)
 	@requirements/install.sh .venv-rectools requirements/rectools.txt bare
 	@touch $@

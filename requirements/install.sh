@@ -38,18 +38,15 @@ if ! fits "$folder/bin/python"; then
 fi
 python=$folder/bin/python
 
-# uv takes seconds where pip takes minutes; it looks where pip is told to look.
+# uv takes seconds where pip takes minutes; network.py tells it what pip is told.
 "$python" -c "import pip" 2>/dev/null || "$python" -m ensurepip >/dev/null
-"$python" -m pip install --quiet --disable-pip-version-check --require-hashes \
-    -r "$here/uv.txt"
-index=${PIP_INDEX_URL:-$("$python" -m pip config get global.index-url 2>/dev/null || true)}
-if [ -n "$index" ] && [ -z "${UV_DEFAULT_INDEX:-}" ]; then
-    export UV_DEFAULT_INDEX="$index"
-fi
-
-uv() {
-    "$python" -m uv --no-config pip install --quiet --python "$python" "$@"
+fetch() {
+    "$python" "$here/network.py" "$@"
 }
+uv() {
+    fetch uv --no-config pip install --quiet --python "$python" "$@"
+}
+fetch pip install --quiet --disable-pip-version-check --require-hashes -r "$here/uv.txt"
 uv --require-hashes -r "$pins"
 [ "$kind" != bare ] || exit 0
 # The plain kind of editable install: new modules are there at once.
