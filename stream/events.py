@@ -11,10 +11,9 @@ from typing import Annotated, Literal, NamedTuple, Protocol
 
 import msgspec
 
-from model.times import NoZoneError, parse_iso_ms
+from model.times import FIRST_TS_MS, LAST_TS_MS, NoZoneError, fault_of, parse_iso_ms
 
 FORGET = "forget"
-MAX_TS_MS = 253_402_300_799_999  # the last millisecond of the year 9999
 MAX_DEPTH = 8  # nested objects and arrays, the message itself counted
 # ISO 8601 date, time of day and zone; `fromisoformat` alone accepts more formats.
 _ISO_8601 = re.compile(
@@ -137,7 +136,7 @@ class Validator:
             if (
                 message.headers
                 or type(ts) is not int
-                or not 0 <= ts <= MAX_TS_MS
+                or not FIRST_TS_MS <= ts <= LAST_TS_MS
                 or payload.item_id is msgspec.UNSET
                 or payload.action not in actions
                 or key != payload.user_id.encode()
@@ -262,18 +261,28 @@ def _check_syntax(value: bytes, text: str) -> None:
         raise Invalid("not_json", str(error)) from error
 
 
-def _time(ts: int | str | None, ce_time: bytes | None) -> int:
+def _time(ts: int | str | msgspec.Raw | None, ce_time: bytes | None) -> int:
     """Milliseconds since the epoch; a CloudEvents time wins over the body's."""
     if ce_time is not None:
         return _iso_ms(ce_time.decode("utf-8", "replace"))
-    if type(ts) is int:
-        if not 0 <= ts <= MAX_TS_MS:
-            raise Invalid("bad_time", f"ts is outside 0..{MAX_TS_MS} ms")
-        return ts
     if isinstance(ts, str):
         return _iso_ms(ts)
-    found = "is missing" if ts is None else "is neither an integer nor a text"
-    raise Invalid("bad_time", f"ts {found}; send milliseconds since the epoch")
+    if type(ts) is int:
+        if (fault := fault_of(ts)) is None:
+            return ts
+    elif ts is None:
+        fault = "is missing"
+    else:
+        fault = _fault_of_json(bytes(ts))
+    raise Invalid("bad_time", f"ts {fault}; send milliseconds since the epoch")
+
+
+def _fault_of_json(value: bytes) -> str:
+    """Why this JSON, which is neither an integer nor a text, is no time."""
+    try:
+        return fault_of(float(value)) or "is no integer"
+    except ValueError:
+        return "is neither an integer nor a text"
 
 
 def _iso_ms(text: str) -> int:
@@ -287,8 +296,8 @@ def _iso_ms(text: str) -> int:
         ) from None
     except (ValueError, OverflowError) as error:
         raise Invalid("bad_time", "not an ISO 8601 time") from error
-    if not 0 <= ts_ms <= MAX_TS_MS:
-        raise Invalid("bad_time", f"ts is outside 0..{MAX_TS_MS} ms")
+    if not 0 <= ts_ms <= LAST_TS_MS:
+        raise Invalid("bad_time", "ts is before the year 1970 or after the year 9999")
     return ts_ms
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from model.errors import DataError
-from model.times import parse_iso_ms
+from model.times import FIRST_TS_MS, LAST_TS_MS, fault_of, parse_iso_ms
 
 if TYPE_CHECKING:
     import polars as pl
@@ -18,7 +18,7 @@ NUMBERS = ("price", "quantity")
 COLUMNS = (*REQUIRED, "event_id", "session_id", "category", *NUMBERS)
 SUFFIXES = (".jsonl", ".ndjson", ".csv", ".parquet")
 FORGET = "forget"
-LAST_TS_MS = 253_402_300_799_999  # the end of the year 9999
+WANTED_TIME = "expected integer milliseconds since 1970, or ISO 8601 with a zone"
 
 
 class LogFile(NamedTuple):
@@ -78,7 +78,7 @@ def _columns(path: Path, schema: "pl.Schema") -> "list[pl.Expr]":
     found_ts = pl.col("ts").cast(pl.String).alias("found_ts")
     texts = {name: column(name).cast(pl.String) for name in TEXTS}
     numbers = {name: column(name).cast(pl.Float64, strict=False).fill_nan(None) for name in NUMBERS}
-    columns = {**texts, **numbers, "ts": _ts(path, schema["ts"])}
+    columns = {**texts, **numbers, "ts": _ts(path, schema["ts"]).alias("ts")}
     return [*(columns[name] for name in COLUMNS), found_ts]
 
 
@@ -90,13 +90,20 @@ def _ts(path: Path, dtype: "pl.DataType") -> "pl.Expr":
     if isinstance(dtype, pl.Datetime):
         if dtype.time_zone is None:
             raise DataError(f"{path}: the times in ts have no zone; write them with one, or as ms")
-        ts = ts.dt.epoch("ms")
-    elif dtype == pl.String:
-        iso = ts.map_batches(_iso_ms, return_dtype=pl.Int64)
-        ts = ts.cast(pl.Int64, strict=False).fill_null(iso)
-    elif not dtype.is_integer():
+        return _within(ts.dt.epoch("ms"), 0)
+    if dtype == pl.String:
+        number = ts.cast(pl.Int64, strict=False)
+        iso = _within(ts.map_batches(_iso_ms, return_dtype=pl.Int64), 0)
+        return pl.when(number.is_null()).then(iso).otherwise(_within(number, FIRST_TS_MS))
+    if not dtype.is_integer():
         raise DataError(f"{path}: ts is {dtype}; expected integer milliseconds or ISO 8601")
-    return pl.when(ts.is_between(0, LAST_TS_MS)).then(ts).cast(pl.Int64).alias("ts")
+    return _within(ts, FIRST_TS_MS)
+
+
+def _within(ts: "pl.Expr", first_ms: int) -> "pl.Expr":
+    import polars as pl
+
+    return pl.when(ts.is_between(first_ms, LAST_TS_MS)).then(ts).cast(pl.Int64)
 
 
 def _iso_ms(texts: "pl.Series") -> "pl.Series":
@@ -145,16 +152,22 @@ def _check(path: Path, frame: "pl.LazyFrame") -> tuple[int, int]:
 
 def _bad_rows(path: Path, name: str, summary: dict[str, Any]) -> str:
     count, row = summary[f"{name}_count"], summary[f"{name}_row"] + 1
-    if count == summary["rows"] and (name != "ts" or summary["found"] is None):
+    found = summary["found"]
+    if count == summary["rows"] and (name != "ts" or found is None):
         return f"{path}: no row has {name}; expected {', '.join(REQUIRED)}"
-    if name == "ts" and summary["found"] is not None:
-        problem = (
-            f"no readable time in ts: {summary['found']!r}; "
-            "expected integer milliseconds since 1970, or ISO 8601 with a zone"
-        )
+    if name == "ts" and found is not None:
+        problem = f"no readable time in ts: {found!r}{_fault(found)}; {WANTED_TIME}"
     else:
         problem = f"no {name}; fill it in or remove the rows"
     return f"{path}: {count} of {summary['rows']} rows, first row {row}, have {problem}"
+
+
+def _fault(found_ts: str) -> str:
+    try:
+        fault = fault_of(float(found_ts))
+    except ValueError:
+        return ""
+    return f", which {fault}" if fault else ""
 
 
 @contextmanager

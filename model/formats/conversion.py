@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from model.data.log import Item
-from model.data.log_files import LAST_TS_MS
 from model.errors import DataError
 from model.formats.report import ConversionReport
 from model.formats.table import Event, Format, Row, RowError, Table, opened
+from model.times import FIRST_TS_MS, LAST_TS_MS
 
 REPORT_EVERY_ROWS = 20_000
 IDS = re.compile(r"[^\N{REPLACEMENT CHARACTER}]{1,256}\Z", re.DOTALL)
@@ -140,6 +140,6 @@ def _checked(event: Event) -> Event:
         raise RowError("no user id of 1 to 256 characters")
     if not IDS.match(event["item_id"]):
         raise RowError("no item id of 1 to 256 characters")
-    if not 0 <= event["ts"] <= LAST_TS_MS:
+    if not FIRST_TS_MS <= event["ts"] <= LAST_TS_MS:
         raise RowError("the time is out of range")
     return event

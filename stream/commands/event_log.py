@@ -14,9 +14,8 @@ import msgspec
 import orjson
 
 from model.data.external_sort import in_time_order
-from model.times import parse_iso_ms
+from model.times import LAST_TS_MS, fault_of, parse_iso_ms
 from stream.errors import LatelyError
-from stream.events import MAX_TS_MS
 
 SUFFIXES = (".jsonl", ".ndjson", ".csv", ".parquet")
 _NUMBERS = {"price", "quantity"}
@@ -61,7 +60,7 @@ class ReplayLog:
         Raises EventLogError for a file that cannot be read, an event without a user, a first event
         without a time, and a log without events.
         """
-        in_order, events, first_ms, last_ms = [], 0, MAX_TS_MS, 0
+        in_order, events, first_ms, last_ms = [], 0, LAST_TS_MS, 0
         for path in paths:
             ordered, before_ms = True, 0
             for entry in _entries(path):
@@ -123,11 +122,14 @@ _head = msgspec.json.Decoder(_Head).decode
 
 
 def _ts_ms(ts: int | str) -> int:
-    if isinstance(ts, str):
-        ts = parse_iso_ms(ts)
-    if not 0 <= ts <= MAX_TS_MS:
+    if isinstance(ts, int):
+        if fault := fault_of(ts):
+            raise ValueError(f"the ts {ts} {fault}")
+        return ts
+    ts_ms = parse_iso_ms(ts)
+    if not 0 <= ts_ms <= LAST_TS_MS:
         raise ValueError(f"the time {ts} is out of range")
-    return ts
+    return ts_ms
 
 
 def _values(path: Path) -> Iterator[tuple[str, bytes]]:

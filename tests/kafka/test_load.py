@@ -65,7 +65,7 @@ KINDS = [
 @pytest.mark.parametrize(("make", "reason"), KINDS)
 def test_bad_message_dies_of_its_reason(make: MakeBad, reason: str) -> None:
     load = Load(0, ITEMS, n_events=0)
-    body = {"user_id": "u1", "item_id": "i1", "action": "click", "ts": 1}
+    body = {"user_id": "u1", "item_id": "i1", "action": "click", "ts": 1_700_000_000_000}
     bad = make(load._record("u1", body), body, 4)
 
     with pytest.raises(Dead) as dead:
@@ -75,7 +75,7 @@ def test_bad_message_dies_of_its_reason(make: MakeBad, reason: str) -> None:
 
 def test_message_of_just_the_largest_size_lives() -> None:
     load = Load(0, ITEMS, n_events=0)
-    body = {"user_id": "u1", "item_id": "i1", "action": "click", "ts": 1}
+    body = {"user_id": "u1", "item_id": "i1", "action": "click", "ts": 1_700_000_000_000}
     largest = _padded(MAX_BYTES)(load._record("u1", body), body, 4)
 
     assert len(largest.value or b"") == 65_536

@@ -186,21 +186,21 @@ def test_an_artifact_is_not_overwritten_by_default(trained: Path, log: Path) -> 
     ("rows", "message"),
     [
         ("", "is empty"),
-        ('{"user_id": "u", "action": "click", "ts": 1}\n', "item_id"),
+        ('{"user_id": "u", "action": "click", "ts": 1700000000000}\n', "item_id"),
         (
-            '{"user_id": "u", "item_id": "i", "action": "click", "ts": 1}\n',
+            '{"user_id": "u", "item_id": "i", "action": "click", "ts": 1700000000000}\n',
             "cannot be split by time",
         ),
         (
             "".join(
-                f'{{"user_id": "u{k}", "item_id": "i", "action": "click", "ts": {k}}}\n'
+                f'{{"user_id": "u{k}", "item_id": "i", "action": "click", "ts": {START_MS + k}}}\n'
                 for k in range(30)
             ),
             "give a log in which users act more than once",
         ),
         (
             "".join(
-                f'{{"user_id": "u", "item_id": "i", "action": "view", "ts": {k}}}\n'
+                f'{{"user_id": "u", "item_id": "i", "action": "view", "ts": {START_MS + k}}}\n'
                 for k in range(30)
             ),
             "--actions",
@@ -222,7 +222,7 @@ def test_a_log_that_cannot_be_trained_on_is_rejected_in_one_line(
 def test_a_log_of_one_user_or_one_item_can_be_trained_on(column: str, tmp_path: Path) -> None:
     users, items = (1, 5) if column == "user" else (5, 1)
     path = tmp_path / "events.csv"
-    rows = [f"u{k % users},i{k % items},click,{k * 1000}" for k in range(60)]
+    rows = [f"u{k % users},i{k % items},click,{START_MS + k * 1000}" for k in range(60)]
     path.write_text("user_id,item_id,action,ts\n" + "\n".join(rows) + "\n")
     out = tmp_path / "out"
 

@@ -1,8 +1,8 @@
-from datetime import timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from model.times import NoZoneError, parse_iso_ms
+from model.times import FIRST_TS_MS, LAST_TS_MS, NoZoneError, fault_of, parse_iso_ms, unit_of
 
 
 @pytest.mark.parametrize(
@@ -30,3 +30,35 @@ def test_a_text_without_a_zone_or_without_a_time_is_rejected() -> None:
         parse_iso_ms("2026-01-31T12:00:00")
     with pytest.raises(ValueError, match="isoformat"):
         parse_iso_ms("today")
+
+
+def since_1970(year: int) -> int:
+    """The seconds from 1970 to the first of February of the year."""
+    return int(datetime(year, 2, 1, tzinfo=UTC).timestamp())
+
+
+@pytest.mark.parametrize("year", [1980, 2026, 2100, 5000])
+def test_a_moment_is_told_in_each_unit(year: int) -> None:
+    units = ("seconds", "milliseconds", "microseconds", "nanoseconds")
+
+    assert [unit_of(since_1970(year) * 1000**power) for power in range(4)] == list(units)
+
+
+@pytest.mark.parametrize("number", [-1, 0, 99_999_999, FIRST_TS_MS * 10**9, 10**400, float("inf")])
+def test_a_number_that_is_no_moment_in_any_unit_has_none(number: float) -> None:
+    assert unit_of(number) is None
+    assert fault_of(number) == "is outside 100000000000..253402300799999 ms"
+
+
+@pytest.mark.parametrize(
+    ("number", "fault"),
+    [
+        (FIRST_TS_MS - 1, "looks like seconds"),
+        (FIRST_TS_MS, None),  # 3 March 1973
+        (LAST_TS_MS, None),
+        (LAST_TS_MS + 1, "looks like microseconds"),
+        (1_790_000_000_000.5, "has a fraction"),
+    ],
+)
+def test_a_time_lies_between_the_two_bounds(number: float, fault: str | None) -> None:
+    assert fault_of(number) == fault

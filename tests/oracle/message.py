@@ -23,6 +23,7 @@ Reason = Literal[
 ]
 
 FORGET = "forget"
+MIN_TS = 100_000_000_000  # smaller numbers are seconds
 MAX_TS = 253_402_300_799_999  # 9999-12-31T23:59:59.999Z
 MAX_DEPTH = 8  # the object of the message is the first
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -152,7 +153,7 @@ def _time(header: bytes | None, field: object) -> int:
         return _iso_ms(header.decode(errors="replace"))
     if isinstance(field, str):
         return _iso_ms(field)
-    if isinstance(field, bool) or not isinstance(field, int) or not 0 <= field <= MAX_TS:
+    if isinstance(field, bool) or not isinstance(field, int) or not MIN_TS <= field <= MAX_TS:
         raise Dead("bad_time")
     return field
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from stream.events import MAX_TS_MS
+from model.times import FIRST_TS_MS, LAST_TS_MS
 from tests.stream.fakes import NOW_MS, FakeMessage, click, forget
 from tests.stream.verdicts import HOME, MAX_BYTES, VALIDATOR
 
@@ -117,7 +117,7 @@ def test_what_is_taken_fits_the_schema(message: FakeMessage) -> None:
 # A day from either end, so that no zone moves a time out of the range.
 zoned_times = st.builds(
     lambda ms, minutes: datetime.fromtimestamp(ms / 1000, timezone(timedelta(minutes=minutes))),
-    st.integers(86_400_000, MAX_TS_MS - 86_400_000),
+    st.integers(86_400_000, LAST_TS_MS - 86_400_000),
     st.integers(-1439, 1439),
 )
 good_bodies = st.fixed_dictionaries(
@@ -125,7 +125,7 @@ good_bodies = st.fixed_dictionaries(
         "user_id": st.just("u1"),
         "item_id": st.text(st.characters(codec="utf-8"), min_size=1, max_size=20),
         "action": st.sampled_from(["click", "cart", "buy"]),
-        "ts": st.integers(0, MAX_TS_MS) | zoned_times.map(datetime.isoformat),
+        "ts": st.integers(FIRST_TS_MS, LAST_TS_MS) | zoned_times.map(datetime.isoformat),
     },
     optional={
         "event_id": st.none() | texts.filter(bool),

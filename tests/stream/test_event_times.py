@@ -2,25 +2,52 @@
 
 import pytest
 
-from stream.events import MAX_TS_MS
+from model.times import FIRST_TS_MS, LAST_TS_MS
 from tests.stream.fakes import NOW_MS, FakeMessage, click, forget
 from tests.stream.verdicts import only_dead, only_event, with_text
 
 
-@pytest.mark.parametrize("ts", [0, 1, NOW_MS, MAX_TS_MS])
-def test_milliseconds_from_the_epoch_to_the_year_9999_are_times(ts: int) -> None:
+@pytest.mark.parametrize("ts", [FIRST_TS_MS, NOW_MS, LAST_TS_MS])
+def test_milliseconds_from_1973_to_the_year_9999_are_times(ts: int) -> None:
     assert only_event(click(ts=ts)).ts_ms == ts
 
 
 @pytest.mark.parametrize(
     "text",
     [
-        *("-1", str(MAX_TS_MS + 1), "9" * 30, "1790000000000.0", "1.79e12", "1.5"),
+        *(
+            "-1",
+            "0",
+            str(FIRST_TS_MS - 1),
+            str(LAST_TS_MS + 1),
+            "9" * 30,
+            "1790000000000.0",
+            "1.79e12",
+            "1.5",
+        ),
         *("true", "false", "null", "[]", "{}", '""', '"1790000000000"', '"yesterday"'),
     ],
 )
 def test_what_is_no_time_is_bad_time(text: str) -> None:
     assert only_dead(with_text("ts", text)).reason == "bad_time"
+
+
+@pytest.mark.parametrize(
+    ("text", "unit"),
+    [
+        ("1788001910", "seconds"),  # `date +%s`
+        ("1788001910.25", "seconds"),  # Python's time.time()
+        ("1788001910348000", "microseconds"),
+        ("1788001910348000000", "nanoseconds"),  # time.time_ns()
+    ],
+)
+def test_a_time_in_another_unit_is_bad_time_and_the_letter_names_the_unit(
+    text: str, unit: str
+) -> None:
+    letter = only_dead(with_text("ts", text))
+
+    assert letter.reason == "bad_time"
+    assert letter.text == f"ts looks like {unit}; send milliseconds since the epoch"
 
 
 def test_a_time_that_is_not_there_is_bad_time() -> None:
@@ -39,7 +66,7 @@ DAY_MS = 86_400_000
         ("1970-01-01T23:30:00-00:30", DAY_MS),
         ("1970-01-02T00:00:00.5Z", DAY_MS + 500),
         ("1970-01-02T00:00:00.123999Z", DAY_MS + 123),  # cut, not rounded
-        ("9999-12-31T23:59:59.999Z", MAX_TS_MS),
+        ("9999-12-31T23:59:59.999Z", LAST_TS_MS),
     ],
 )
 def test_a_zoned_time_of_iso_8601_is_milliseconds(text: str, ts_ms: int) -> None:

@@ -22,12 +22,18 @@ from model.errors import DataError
 EVER = Period(-1, 1 << 60)
 HORIZON = ArtifactConfig(horizon_s=10)
 NOTHING = -2
+T0 = 1_700_000_000_000
 
 
 def log(folder: Path, rows: list[tuple[str, str, str, int]]) -> pl.LazyFrame:
+    """A log of rows whose times are milliseconds after ``T0``."""
     path = folder / "events.jsonl"
-    names = ("user_id", "item_id", "action", "ts")
-    path.write_text("".join(json.dumps(dict(zip(names, r, strict=True))) + "\n" for r in rows))
+    path.write_text(
+        "".join(
+            json.dumps({"user_id": user, "item_id": item, "action": action, "ts": T0 + ts}) + "\n"
+            for user, item, action, ts in rows
+        )
+    )
     return EventLog.open([path]).frame
 
 
@@ -59,7 +65,7 @@ def test_events_are_sorted_by_user_and_time(tmp_path: Path) -> None:
 
     assert read.items.tolist() == [0, 1, -1, 1]  # c is not in the catalogue
     assert read.actions.tolist() == [0, 1, 0, 2]
-    assert read.times_ms.tolist() == [2, 3, 1, 5]
+    assert (read.times_ms - T0).tolist() == [2, 3, 1, 5]
     assert read.offsets.tolist() == [0, 2, 4]
 
 
@@ -73,7 +79,7 @@ def test_an_unknown_action_is_rejected(tmp_path: Path) -> None:
 def test_the_cut_holds_out_the_newest_share(tmp_path: Path) -> None:
     frame = log(tmp_path, [("u", "a", "click", ts) for ts in range(100, 110)])
 
-    assert cut_ms(frame, 0.2) == Period(108, 110)
+    assert cut_ms(frame, 0.2) == Period(T0 + 108, T0 + 110)
 
 
 def test_a_log_of_a_single_time_cannot_be_split(tmp_path: Path) -> None:
@@ -86,7 +92,7 @@ def test_a_log_of_a_single_time_cannot_be_split(tmp_path: Path) -> None:
 def test_counts_halve_with_every_half_life(tmp_path: Path) -> None:
     rows = [("u", "new", "click", 20_000), ("u", "old", "click", 10_000), ("v", "old", "click", 0)]
 
-    counts = decayed_counts(log(tmp_path, rows), 20_000, half_life_s=10).collect()
+    counts = decayed_counts(log(tmp_path, rows), T0 + 20_000, half_life_s=10).collect()
 
     assert dict(counts.iter_rows()) == {"new": 1000, "old": 1000 * (1 / 2 + 1 / 4)}
 
@@ -97,11 +103,12 @@ def test_the_item_files_category_comes_before_the_most_frequent_one(
     path = tmp_path / "events.csv"
     path.write_text(
         "user_id,item_id,action,ts,category\n"
-        "u,b,click,1,hats\nu,b,click,2,shoes\nu,b,click,3,shoes\nu,a,click,3,\nu,c,click,3,hats\n"
+        f"u,b,click,{T0 + 1},hats\nu,b,click,{T0 + 2},shoes\nu,b,click,{T0 + 3},shoes\n"
+        f"u,a,click,{T0 + 3},\nu,c,click,{T0 + 3},hats\n"
     )
     extra = {"c": Item("c", "bags", None), "d": Item("d", "hats", None)}
 
-    catalogue = build_catalogue(EventLog.open([path]).frame, 3, 1e9, extra)
+    catalogue = build_catalogue(EventLog.open([path]).frame, T0 + 3, 1e9, extra)
 
     assert catalogue.items == ("a", "b", "c", "d")
     assert catalogue.categories == ("bags", "hats", "shoes")

@@ -20,11 +20,12 @@ from model.errors import DataError, ModelError
 from stream.commands.read_sequence import read_sequence
 
 KEY = b"0123456789abcdef"
+T0 = 1_700_000_000_000
 ANN, BOB = "ann@example.com", "bob@example.com"
 EVENTS: list[dict[str, Any]] = [
-    {"user_id": ANN, "item_id": "i1", "action": "click", "ts": 1_000, "event_id": f"{ANN}-1"},
-    {"user_id": BOB, "item_id": "i2", "action": "buy", "ts": 2_000, "price": 1.5, "category": "c"},
-    {"user_id": ANN, "item_id": "i1", "action": "cart", "ts": 3_000, "session_id": BOB},
+    {"user_id": ANN, "item_id": "i1", "action": "click", "ts": T0, "event_id": f"{ANN}-1"},
+    {"user_id": BOB, "item_id": "i2", "action": "buy", "ts": T0 + 1, "price": 1.5, "category": "c"},
+    {"user_id": ANN, "item_id": "i1", "action": "cart", "ts": T0 + 2, "session_id": BOB},
     {"user_id": BOB, "action": "forget"},
 ]
 

@@ -19,8 +19,9 @@ from tests.model.shop_log import CATALOGUE, CONFIG, Spy
 
 pytestmark = pytest.mark.timeout(400)  # libraries to load, one core shared
 
-TRAINED_MS, SELECTED_MS = 100_000, 200_000
-DATA = {"from_ms": 0, "trained_until_ms": TRAINED_MS, "selected_until_ms": SELECTED_MS}
+OLD_MS = 1_700_000_000_000
+TRAINED_MS, SELECTED_MS = OLD_MS + 100_000, OLD_MS + 200_000
+DATA = {"from_ms": OLD_MS, "trained_until_ms": TRAINED_MS, "selected_until_ms": SELECTED_MS}
 HELD_OUT = {"intents": {"buy": {"threshold": 0.4}, "cart": {"threshold": None}}}
 
 
@@ -74,7 +75,7 @@ def line_of(result: Result, error_type: type[ModelError]) -> str:
 
 @pytest.fixture
 def old(tmp_path: Path) -> Path:
-    return log(tmp_path, {"u": "abab", "v": "acac"}, 0, "old.jsonl")
+    return log(tmp_path, {"u": "abab", "v": "acac"}, OLD_MS, "old.jsonl")
 
 
 @pytest.fixture
@@ -134,7 +135,7 @@ def test_without_the_training_log_only_two_baselines_are_compared(
 def test_cold_items_are_those_absent_from_training(
     artifact: Path, new: Path, tmp_path: Path
 ) -> None:
-    old = log(tmp_path, {"u": "abab"}, 0, "old.jsonl")
+    old = log(tmp_path, {"u": "abab"}, OLD_MS, "old.jsonl")
     found, _ = figures(artifact, old, new)
 
     assert found["items"]["cold item (never trained on)"][CONFIG.name]["n"] == 4 + 1  # the c
@@ -165,7 +166,7 @@ def test_a_catalogue_of_one_item_is_evaluated(
 ) -> None:
     monkeypatch.setattr("model.serving.load_scorer", lambda _: Spy("a", CONFIG.name))
     single = write(tmp_path / "single", Catalogue.from_names(["a"], [None], [1])).folder
-    older = log(tmp_path, {"u": "aa"}, 0, "older.jsonl")
+    older = log(tmp_path, {"u": "aa"}, OLD_MS, "older.jsonl")
     found, _ = figures(single, older, log(tmp_path, {"u": "aaa"}, SELECTED_MS))
 
     assert {cells["recall@20"] for cells in found["items"]["1-4 actions"].values()} == {1.0}

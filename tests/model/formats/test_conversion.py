@@ -14,6 +14,7 @@ from model.errors import DataError
 from model.formats.report import ConversionReport
 from model.formats.span import Span, moment_ms
 
+T0 = 1_700_000_000_000  # 2023-11-14T22:13:20Z; all times are milliseconds after it
 HEADER = "timestamp,visitorid,event,itemid,transactionid\n"
 
 
@@ -22,8 +23,10 @@ def rocket(tmp_path: Path) -> Path:
     """Rows out of order, one of them repeated, one cut off, one with an unknown action."""
     path = tmp_path / "events.csv"
     path.write_text(
-        HEADER + "3000,u1,view,i1,\n1000,u1,view,i1,\n2000,u2,transaction,i2,9\n1000,u1,view,i1,\n"
-        "1000,u2,view,i1,\n4000,u1\n5000,u1,wish,i1,\n",
+        HEADER
+        + f"{T0 + 3000},u1,view,i1,\n{T0 + 1000},u1,view,i1,\n{T0 + 2000},u2,transaction,i2,9\n"
+        f"{T0 + 1000},u1,view,i1,\n{T0 + 1000},u2,view,i1,\n{T0 + 4000},u1\n"
+        f"{T0 + 5000},u1,wish,i1,\n",
         encoding="utf-8",
     )
     return path
@@ -44,10 +47,10 @@ def test_events_are_sorted_by_time_and_every_row_is_counted(rocket: Path, tmp_pa
 
     events = lines_of(tmp_path / "out.jsonl")
     assert [(e["ts"], e["user_id"]) for e in events] == [
-        (1000, "u1"),
-        (1000, "u2"),
-        (2000, "u2"),
-        (3000, "u1"),
+        (T0 + 1000, "u1"),
+        (T0 + 1000, "u2"),
+        (T0 + 2000, "u2"),
+        (T0 + 3000, "u1"),
     ]
     assert report.rows == 7 == report.events.total() + report.rejected.total()
     assert report.rejected == {
@@ -96,8 +99,9 @@ def test_items_are_written_for_training(rocket: Path, tmp_path: Path, kind: str)
 
 def test_ids_that_are_too_long_or_not_utf_8_are_rejected(tmp_path: Path) -> None:
     path = tmp_path / "events.csv"
-    rows = [f"1,{'u' * 256},view,i1,", f"1,{'u' * 257},view,i1,", "1,u,view,,", "-1,u,view,i,"]
-    path.write_bytes((HEADER + "\n".join(rows)).encode() + b"\n1,u\xff,view,i1,\n")
+    rows = [f"{T0},{'u' * 256},view,i1,", f"{T0},{'u' * 257},view,i1,"]
+    rows += [f"{T0},u,view,,", "1,u,view,i,"]
+    path.write_bytes((HEADER + "\n".join(rows)).encode() + b"\n%d,u\xff,view,i1,\n" % T0)
 
     report = run("retailrocket", [path], tmp_path / "out.jsonl")
 
@@ -112,12 +116,12 @@ def test_ids_that_are_too_long_or_not_utf_8_are_rejected(tmp_path: Path) -> None
 def test_adjacent_spans_split_the_log_without_overlap(rocket: Path, tmp_path: Path) -> None:
     run("retailrocket", [rocket], tmp_path / "whole.jsonl")
 
-    before = run("retailrocket", [rocket], tmp_path / "before.jsonl", span=Span(until_ms=2000))
-    after = run("retailrocket", [rocket], tmp_path / "after.jsonl", span=Span(since_ms=2000))
+    before = run("retailrocket", [rocket], tmp_path / "before.jsonl", span=Span(until_ms=T0 + 2000))
+    after = run("retailrocket", [rocket], tmp_path / "after.jsonl", span=Span(since_ms=T0 + 2000))
 
     first, second = lines_of(tmp_path / "before.jsonl"), lines_of(tmp_path / "after.jsonl")
-    assert [event["ts"] for event in first] == [1000, 1000]
-    assert [event["ts"] for event in second] == [2000, 3000]
+    assert [event["ts"] for event in first] == [T0 + 1000, T0 + 1000]
+    assert [event["ts"] for event in second] == [T0 + 2000, T0 + 3000]
     assert first + second == lines_of(tmp_path / "whole.jsonl")
     assert before.rejected["not before the time of --until"] == 2
     assert after.rejected["before the time of --since"] == 3  # one of them repeated
@@ -127,12 +131,12 @@ def test_adjacent_spans_split_the_log_without_overlap(rocket: Path, tmp_path: Pa
 
 def test_the_command_accepts_a_span_in_any_zone(rocket: Path, tmp_path: Path) -> None:
     out = tmp_path / "o.jsonl"
-    since, until = "1970-01-01T08:00:02+08:00", "1970-01-01T00:00:03Z"
+    since, until = "2023-11-15T06:13:22+08:00", "2023-11-14T22:13:23Z"
 
     result = command("retailrocket", rocket, "--out", out, "--since", since, "--until", until)
 
     assert result.exit_code == 0
-    assert [event["ts"] for event in lines_of(out)] == [2000]
+    assert [event["ts"] for event in lines_of(out)] == [T0 + 2000]
 
 
 @pytest.mark.parametrize("time", ["2018-03-03T10:00:00", "2018-03-03", "yesterday", "1520042400"])
@@ -149,7 +153,7 @@ def test_a_span_without_events_fails_with_the_number_of_rows_outside_it(
     rocket: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(DataError, match="5 rows: before the time of --since"):
-        run("retailrocket", [rocket], tmp_path / "o.jsonl", span=Span(since_ms=9000))
+        run("retailrocket", [rocket], tmp_path / "o.jsonl", span=Span(since_ms=T0 + 9000))
 
 
 def test_the_report_is_aligned() -> None:

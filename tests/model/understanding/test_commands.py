@@ -41,7 +41,10 @@ def log(tmp_path: Path) -> Path:
     bought = [(user, item) for user in range(6) for item in ("a", "b")]
     path.write_text(
         "".join(
-            json.dumps({"user_id": f"u{user}", "item_id": item, "action": "buy", "ts": 5}) + "\n"
+            json.dumps(
+                {"user_id": f"u{user}", "item_id": item, "action": "buy", "ts": 1_790_000_000_000}
+            )
+            + "\n"
             for user, item in bought
         )
     )

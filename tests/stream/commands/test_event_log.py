@@ -8,7 +8,8 @@ import pytest
 
 from stream.commands.event_log import EventLogError, ReplayLog
 
-EVENT = {"user_id": "u1", "item_id": "i1", "action": "click", "ts": 1000}
+T0 = 1_700_000_000_000  # most times are milliseconds after it
+EVENT = {"user_id": "u1", "item_id": "i1", "action": "click", "ts": T0}
 
 
 def written(path: Path, *events: dict[str, Any] | str) -> Path:
@@ -19,40 +20,40 @@ def written(path: Path, *events: dict[str, Any] | str) -> Path:
 
 def test_lines_go_out_as_they_stand(tmp_path: Path) -> None:
     line = '{"ts": "1970-01-01T00:00:01.5Z",  "user_id": "ü", "colour": "red"}'
-    path = written(tmp_path / "a.jsonl", line, "", EVENT | {"ts": 2000})
+    path = written(tmp_path / "a.jsonl", line, "", EVENT | {"ts": T0 + 2000})
 
     log = ReplayLog.open([path])
     entries = list(log.entries())
 
-    assert (log.events, log.first_ms, log.last_ms) == (2, 1500, 2000)
+    assert (log.events, log.first_ms, log.last_ms) == (2, 1500, T0 + 2000)
     assert entries[0] == (1500, "ü", line.encode())
-    assert json.loads(entries[1].value) == EVENT | {"ts": 2000}
+    assert json.loads(entries[1].value) == EVENT | {"ts": T0 + 2000}
 
 
 def test_files_out_of_order_are_put_in_order_and_merged(tmp_path: Path) -> None:
     first = written(
         tmp_path / "a.jsonl",
-        EVENT | {"ts": 30, "item_id": "a30"},
-        EVENT | {"ts": 10, "item_id": "a10"},
-        EVENT | {"ts": 20, "item_id": "a20"},
-        EVENT | {"ts": 10, "item_id": "a10, later in the file", "user_id": "u2"},
+        EVENT | {"ts": T0 + 30, "item_id": "a30"},
+        EVENT | {"ts": T0 + 10, "item_id": "a10"},
+        EVENT | {"ts": T0 + 20, "item_id": "a20"},
+        EVENT | {"ts": T0 + 10, "item_id": "a10, later in the file", "user_id": "u2"},
     )
     second = written(
         tmp_path / "b.jsonl",
-        EVENT | {"ts": 10, "item_id": "b10"},
-        EVENT | {"ts": 25, "item_id": "b25"},
+        EVENT | {"ts": T0 + 10, "item_id": "b10"},
+        EVENT | {"ts": T0 + 25, "item_id": "b25"},
     )
 
     log = ReplayLog.open([first, second])
 
     assert log.in_order == (False, True)
     assert [(e.ts_ms, e.user_id, json.loads(e.value)["item_id"]) for e in log.entries()] == [
-        (10, "u1", "a10"),
-        (10, "u2", "a10, later in the file"),
-        (10, "u1", "b10"),
-        (20, "u1", "a20"),
-        (25, "u1", "b25"),
-        (30, "u1", "a30"),
+        (T0 + 10, "u1", "a10"),
+        (T0 + 10, "u2", "a10, later in the file"),
+        (T0 + 10, "u1", "b10"),
+        (T0 + 20, "u1", "a20"),
+        (T0 + 25, "u1", "b25"),
+        (T0 + 30, "u1", "a30"),
     ]
 
 
@@ -60,45 +61,47 @@ def test_csv_rows_become_events_of_the_wire_contract(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text(
         "event_id,user_id,item_id,action,ts,session_id,category,price,quantity\n"
-        "e1,u1,007,buy,1000,,,2.5,2\n"
-        "e2,u1,i1,click,1970-01-01T00:00:02Z,s,shoes,free\n",
+        f"e1,u1,007,buy,{T0},,,2.5,2\n"
+        "e2,u1,i1,click,2026-01-01T00:00:02Z,s,shoes,free\n",
         encoding="utf-8",
     )
 
     values = [json.loads(entry.value) for entry in ReplayLog.open([path]).entries()]
 
     assert values == [
-        {"event_id": "e1", "user_id": "u1", "item_id": "007", "action": "buy", "ts": 1000}
+        {"event_id": "e1", "user_id": "u1", "item_id": "007", "action": "buy", "ts": T0}
         | {"price": 2.5, "quantity": 2.0},
         {"event_id": "e2", "user_id": "u1", "item_id": "i1", "action": "click"}
-        | {"ts": "1970-01-01T00:00:02Z", "session_id": "s", "category": "shoes"},
+        | {"ts": "2026-01-01T00:00:02Z", "session_id": "s", "category": "shoes"},
     ]
 
 
 def test_parquet_rows_become_events_without_their_empty_fields(tmp_path: Path) -> None:
     pl = pytest.importorskip("polars", reason="the extra `train` is not installed")
     path = tmp_path / "a.parquet"
-    pl.DataFrame([EVENT | {"price": None}, EVENT | {"price": 2.5, "ts": 10}]).write_parquet(path)
+    pl.DataFrame([EVENT | {"price": None}, EVENT | {"price": 2.5, "ts": T0 + 10}]).write_parquet(
+        path
+    )
 
     values = [json.loads(entry.value) for entry in ReplayLog.open([path]).entries()]
 
-    assert values == [EVENT | {"price": 2.5, "ts": 10}, EVENT]
+    assert values == [EVENT, EVENT | {"price": 2.5, "ts": T0 + 10}]
 
 
 def test_a_wish_to_be_forgotten_without_a_time_keeps_its_place(tmp_path: Path) -> None:
     path = written(
         tmp_path / "a.jsonl",
-        EVENT | {"ts": 20},
+        EVENT | {"ts": T0 + 20},
         {"user_id": "u1", "action": "forget"},
-        EVENT | {"ts": 10},
+        EVENT | {"ts": T0 + 10},
     )
 
     entries = ReplayLog.open([path]).entries()
 
     assert [(e.ts_ms, json.loads(e.value)["action"]) for e in entries] == [
-        (10, "click"),
-        (20, "click"),
-        (20, "forget"),
+        (T0 + 10, "click"),
+        (T0 + 20, "click"),
+        (T0 + 20, "forget"),
     ]
 
 
@@ -111,7 +114,9 @@ def test_a_wish_to_be_forgotten_without_a_time_keeps_its_place(tmp_path: Path) -
         ("a.jsonl", '{"user_id": 7, "ts": 1}\n', "line 1: .*Expected `str`"),
         ("a.jsonl", '{"user_id": "u"}\n', "line 1: no ts, and no event before it has one"),
         ("a.jsonl", '{"user_id": "u", "ts": 1.5}\n', "line 1: "),
-        ("a.jsonl", '{"user_id": "u", "ts": -1}\n', "line 1: the time -1 is out of range"),
+        ("a.jsonl", '{"user_id": "u", "ts": -1}\n', "line 1: the ts -1 is outside "),
+        ("a.jsonl", '{"user_id": "u", "ts": 1788001910}\n', "line 1: .* looks like seconds; each"),
+        ("a.csv", "user_id,ts\nu,1788001910\n", "row 1: the ts 1788001910 looks like seconds"),
         ("a.jsonl", '{"user_id": "u", "ts": "1970-01-01T00:00:00"}\n', "has no zone"),
         ("a.csv", "user_id,ts\n", "the log is empty"),
         ("a.csv", "user_id,ts\nu,soon\n", "row 1: "),

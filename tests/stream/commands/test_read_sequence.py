@@ -80,13 +80,13 @@ def test_who_asked_to_be_forgotten_begins_anew(tmp_path: Path) -> None:
 
 
 def test_a_file_of_two_users_is_refused(tmp_path: Path) -> None:
-    source = written(tmp_path / "events.jsonl", event("a", 1), event("a", 2, user="u2"))
+    source = written(tmp_path / "events.jsonl", event("a", NOW_MS), event("a", NOW_MS, user="u2"))
 
     assert "2 users, u1 and u2" in refusal(source)
 
 
 def test_an_event_that_breaks_the_contract_is_named(tmp_path: Path) -> None:
-    source = written(tmp_path / "events.jsonl", event("a", 1), event("", 2))
+    source = written(tmp_path / "events.jsonl", event("a", NOW_MS), event("", NOW_MS))
 
     assert "event 2: " in refusal(source)
     assert "cannot be read" in refusal(str(tmp_path / "gone.jsonl"))

@@ -26,6 +26,8 @@ from stream.demo.embedded_broker import EmbeddedBroker
 from stream.errors import BrokerError, SettingsError, TopicsError
 from stream.settings import KafkaSettings
 
+T0 = 1_700_000_000_000
+
 
 class Clock:
     """Time that passes only by sleeping."""
@@ -199,7 +201,7 @@ def log(tmp_path: Path) -> Path:
     path = tmp_path / "events.jsonl"
     with path.open("w", encoding="utf-8") as file:
         for n in range(2_000):
-            event = {"user_id": f"u{n % 50}", "item_id": f"i{n}", "action": "click", "ts": n}
+            event = {"user_id": f"u{n % 50}", "item_id": f"i{n}", "action": "click", "ts": T0 + n}
             print(json.dumps(event), file=file)
     return path
 
@@ -236,7 +238,7 @@ def test_a_whole_log_arrives_in_order_of_each_user(
     replay(settings, [log], speed="max", as_json=True)
 
     summary = json.loads(capsys.readouterr().out)
-    assert (summary["events"], summary["first_ms"], summary["last_ms"]) == (2_000, 0, 1_999)
+    assert (summary["events"], summary["first_ms"], summary["last_ms"]) == (2_000, T0, T0 + 1_999)
     records = asyncio.run(records_of(broker.bootstrap, "replayed", 2_000))
     assert sorted(record.value for record in records) == sorted(log.read_bytes().splitlines())
     assert all(json.loads(record.value)["user_id"].encode() == record.key for record in records)
