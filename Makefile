@@ -1,4 +1,4 @@
-# Every target sets up what it needs. On the machine: Python 3.11, 3.12 or 3.13, and make.
+# Every target sets up what it needs. On the machine: Python 3.11 to 3.14, and make.
 
 .DEFAULT_GOAL := help
 SHELL := /bin/sh

@@ -4,8 +4,8 @@
 #   requirements/install.sh FOLDER PINS      e.g. requirements/install.sh .venv requirements/all.txt
 #   requirements/install.sh FOLDER PINS bare                leaves Lately out: for a peer's library
 #
-# Needs a Python 3.11, 3.12 or 3.13 (PYTHON names one) and nothing else. Every file that is fetched
-# is checked against its hash. An environment that is there already is brought up to date.
+# Needs a Python 3.11 to 3.14 (PYTHON names one) and nothing else. Every file that is fetched is
+# checked against its hash. An environment that is there already is brought up to date.
 set -eu
 
 folder=$1
@@ -14,17 +14,17 @@ kind=${3:-}
 here=$(dirname "$0")
 
 fits() {
-    "$1" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' 2>/dev/null
+    "$1" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 15))' 2>/dev/null
 }
 
 find_python() {
-    for candidate in ${PYTHON:-python3.11 python3.12 python3.13 python3 python}; do
+    for candidate in ${PYTHON:-python3.11 python3.12 python3.13 python3.14 python3 python}; do
         if fits "$candidate"; then
             echo "$candidate"
             return
         fi
     done
-    echo "found no Python 3.11, 3.12 or 3.13 (${PYTHON:-on PATH}); install one, or set PYTHON" >&2
+    echo "found no Python 3.11 to 3.14 (${PYTHON:-on PATH}); install one, or set PYTHON" >&2
     exit 1
 }
 

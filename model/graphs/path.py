@@ -14,6 +14,7 @@ from model.outputs import Outputs
 from model.visits import OUTPUTS, RELATIONS
 
 RECENCY_DECAY = 0.8  # of an item's weight among those of the session, per step back
+NEARLY = 0.1  # nats per action: a session that is less surprising by less counts in part
 
 
 class PathGraph(Servable):
@@ -54,10 +55,20 @@ class PathGraph(Servable):
         stages = belief.stages[:, : len(self.network.start) - 1]
         since = gaps.gather(1, (lengths.long() - 1).clamp(min=0)[:, None])[:, 0]
         ends = ends.masked_fill(since >= OVER_FROM, 1.0)
-        unusual = (belief.surprise[:, None] > self.network.surprises).float().mean(dim=1)
+        unusual = self._unusual(belief.surprise)
         intents = self.network.intent(features)
         visit = torch.stack([ends, unusual], dim=1)
         return top_items, top_probs, categories, intents, whole, features, stages, steps, visit
+
+    def _unusual(self, surprise: Tensor) -> Tensor:
+        """The share of the training sessions that were less surprising (B,), without a jump.
+
+        Short sessions are alike, so that many quantiles are one number; compared exactly with it,
+        the last bit of the surprise, which engines round differently, would move the share by all
+        of them.
+        """
+        below = ((surprise[:, None] - self.network.surprises) / NEARLY).clamp(0.0, 1.0)
+        return below.cumsum(dim=1)[:, -1] / below.shape[1]  # a running sum: see _weights
 
     def _weights(self, items: Tensor, lengths: Tensor, newest: Tensor) -> Tensor:
         """Each position's share of the "same item" step (B, L); a row sums to 1, or is all 0."""

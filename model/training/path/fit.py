@@ -13,7 +13,8 @@ from model.errors import DataError
 from model.features import CENSORED, Padded
 from model.graphs.path import PathGraph
 from model.networks.path import END, OVER_FROM, QUANTILES, STATES, PathConfig, PathModel
-from model.training.path.hmm import STARTS, Chances, Sessions, named, search
+from model.training.path.forward_backward import Chances, Sessions
+from model.training.path.hmm import STARTS, named, search
 from model.training.plan import Plan, Progress
 from model.training.prediction import predict_events, ranks_of, tensors
 from model.training.registry import Fitted

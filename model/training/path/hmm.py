@@ -1,42 +1,17 @@
 """The hidden Markov model of sessions: fitted by expectation maximisation, with named states."""
 
-import logging
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable
 
 import numpy as np
-import numpy.typing as npt
 
 from model.errors import DataError
 from model.networks.path import END, OTHER, PACES, STATES
+from model.training.path.forward_backward import Chances, Floats, Sessions, expect
 from model.visits import RELATIONS, STAGES
-
-if TYPE_CHECKING:
-    from hmmlearn.hmm import CategoricalHMM
-
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
 
 STARTS = 3  # random restarts, since a search may end in a local optimum
 STEPS = 40  # per search, at most
 GAIN = 0.01  # nats over all sessions: a smaller gain ends the search
-
-
-class Sessions(NamedTuple):
-    """Concatenated sessions: the symbols of each, with the end symbol if it is known to be over."""
-
-    symbols: Ints  # (N,)
-    lengths: Ints  # (B,)
-
-
-class Chances(NamedTuple):
-    """A hidden Markov model; the last state is ``END``, the last symbol is the one it emits."""
-
-    start: Floats  # (S + 1,)
-    transition: Floats  # (S + 1, S + 1)
-    emission: Floats  # (S + 1, N + 1)
 
 
 def search(
@@ -47,35 +22,39 @@ def search(
     ``tell`` is called with the searches done, and the −log likelihood of the last one in nats per
     symbol. Raises ``DataError`` if no search reaches a finite likelihood.
     """
-    filled = sessions.lengths > 0
-    column, lengths = sessions.symbols[:, None], sessions.lengths[filled]
+    filled = Sessions(sessions.symbols, sessions.lengths[sessions.lengths > 0])
     rng = np.random.default_rng(seed)
     best, likeliest = None, -np.inf
     for number in range(STARTS):
-        with _quiet():
-            drawn = _drawn(symbols, rng)
-            hmm = model_of(drawn)
-            hmm.fit(column, lengths)
-            hmm.transmat_ = _kept(hmm.transmat_, drawn.transition)
-            hmm.emissionprob_ = _kept(hmm.emissionprob_, drawn.emission)
-            likelihood = float(hmm.score(column, lengths))
-        tell(number + 1, -likelihood / len(column))
+        found = maximise(_drawn(symbols, rng), filled)
+        likelihood = expect(found, filled).likelihood
+        tell(number + 1, -likelihood / len(filled.symbols))
         if likelihood > likeliest:
-            best, likeliest = hmm, likelihood
+            best, likeliest = found, likelihood
     if best is None:
         raise DataError("no search reached a finite likelihood; give a longer log")
-    return Chances(best.startprob_, best.transmat_, best.emissionprob_)
+    return best
 
 
-def model_of(chances: Chances) -> "CategoricalHMM":
-    """The model in hmmlearn; fitting it starts from exactly these parameters."""
-    from hmmlearn.hmm import CategoricalHMM
+def maximise(chances: Chances, sessions: Sessions) -> Chances:
+    """Expectation maximisation (Baum and Welch) from these parameters; zeros in them stay zeros.
 
-    hmm = CategoricalHMM(
-        STATES, n_features=chances.emission.shape[1], n_iter=STEPS, tol=GAIN, init_params=""
+    A row about which the sessions say nothing keeps its values.
+    """
+    found, before = chances, -np.inf
+    for _ in range(STEPS):
+        expected = expect(found, sessions)
+        counts = (expected.starts[None], expected.moves, expected.emitted)
+        start, transition, emission = map(_normalised, counts)
+        found = Chances(start[0], transition, emission)
+        if expected.likelihood - before < GAIN:
+            break
+        before = expected.likelihood
+    return Chances(
+        found.start,
+        _kept(found.transition, chances.transition),
+        _kept(found.emission, chances.emission),
     )
-    hmm.startprob_, hmm.transmat_, hmm.emissionprob_ = chances
-    return hmm
 
 
 def named(chances: Chances, bought: list[int]) -> Chances:
@@ -111,20 +90,13 @@ def _drawn(symbols: int, rng: np.random.Generator) -> Chances:
     return Chances(start, transition, emission)
 
 
+def _normalised(counts: Floats) -> Floats:
+    """Rows of counts as probabilities; a row without counts stays 0."""
+    totals = counts.sum(axis=1, keepdims=True)
+    rows: Floats = counts / np.where(totals > 0, totals, 1.0)
+    return rows
+
+
 def _kept(found: Floats, drawn: Floats) -> Floats:
     """The fitted rows; a row that sums to 0, of a state without data, keeps its drawn values."""
     return np.where(found.sum(axis=1, keepdims=True) > 0, found, drawn)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence hmmlearn's warnings that nothing follows the end, which is intended."""
-    logger = logging.getLogger("hmmlearn")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)
