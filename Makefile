@@ -113,6 +113,16 @@ pins: $(SETUP) ## choose versions anew after a change of pyproject.toml; ARGS=--
 	cp requirements/all.txt requirements/rectools.txt
 	$(COMPILE) requirements/rectools.in -o requirements/rectools.txt
 
+# For a Python that nobody here may have: nothing is installed, and only what a wheel is for counts.
+RESOLVE := .venv/bin/python requirements/network.py uv --no-config pip install --quiet --dry-run \
+	--python-platform x86_64-manylinux_2_28 --only-binary :all: --require-hashes --target .venv/resolved
+NEWEST := 3.14
+.PHONY: resolve
+resolve: $(SETUP) ## see that all pins have wheels for Python 3.14 on Linux (x86)
+	@for pins in all base demo gpu; do \
+		$(RESOLVE) --python-version $(NEWEST) -r requirements/$$pins.txt || exit 1; done
+	@echo "every pin has a wheel for Python $(NEWEST)"
+
 .venv/.complete: requirements/all.txt $(PINS)
 	@requirements/install.sh .venv requirements/all.txt
 	@touch $@

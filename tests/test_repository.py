@@ -164,6 +164,20 @@ def test_the_worker_imports_neither_torch_nor_transformers_nor_polars() -> None:
     assert printed == "[]\n"
 
 
+def test_the_installer_takes_the_versions_of_python_that_the_project_names() -> None:
+    named = [c.rpartition(" ")[2] for c in PROJECT["classifiers"] if ":: Python ::" in c]
+    script = (ROOT / "requirements" / "install.sh").read_text()
+    tried = re.findall(r"\bpython(3\.\d+)\b", script)
+    low, high = (f"3.{minor}" for minor in re.findall(r"\(3, (\d+)\)", script))
+
+    assert tried == named
+    assert PROJECT["requires-python"] == f">={low},<{high}"
+    assert low == named[0]
+    assert high == f"3.{int(named[-1].removeprefix('3.')) + 1}"
+    newest = re.findall(r"^NEWEST := (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert newest == named[-1:]  # of which `make resolve` sees that there are wheels
+
+
 def test_scripts_can_be_run() -> None:
     scripts = tracked(".ci/run", "requirements/install.sh")
 
