@@ -1,5 +1,6 @@
 """The scorer protocol: the interface between the stream and any model."""
 
+from collections.abc import Container
 from collections.abc import Sequence as Batch
 from typing import Any, Literal, NamedTuple, Protocol
 
@@ -15,6 +16,16 @@ class ModelInfo(NamedTuple):
     version: str
     device: str
     horizon_s: int
+
+
+class Vocabulary(NamedTuple):
+    """The action names and item ids that a model knows; None: it takes any."""
+
+    actions: frozenset[str] | None
+    items: Container[str] | None
+
+
+ANYTHING = Vocabulary(None, None)
 
 
 class Score(NamedTuple):
@@ -42,6 +53,11 @@ class Scorer(Protocol):
     @property
     def info(self) -> ModelInfo:
         """The identity of the model."""
+        ...
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The actions and items that the model knows."""
         ...
 
     def score(self, sequences: Batch[Sequence]) -> list[Score]:

@@ -25,6 +25,7 @@ QUALITIES: tuple[str, ...] = get_args(Quality)
 REASONS: tuple[str, ...] = get_args(Reason)
 COMMIT_RESULTS = ("ok", "failed")
 REBUILD_CAUSES = ("corrupt", "ahead", "old")
+KNOWN = ("yes", "no")
 RELOAD_RESULTS = ("ok", "refused")
 
 # From 1 ms to 10 min: at rest a score takes milliseconds, after an outage minutes.
@@ -103,6 +104,12 @@ class Metrics:
         )
         self.scores = self._counters(
             "lately_scores_total", "Scores the broker has acknowledged.", "quality", QUALITIES
+        )
+        self.scored_items = self._counters(
+            "lately_scored_items_total",
+            "Scored users, by whether the model knows the item of their newest action.",
+            "known",
+            KNOWN,
         )
         self.dead_letters = self._counters(
             "lately_dead_letters_total", "Messages set aside, by reason.", "reason", REASONS

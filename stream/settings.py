@@ -9,7 +9,14 @@ import os
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
 from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
@@ -23,7 +30,7 @@ from stream.errors import SettingsError
 from stream.user_state import Rules
 
 ENV_PREFIX = "LATELY_"
-_SET_ACTIONS = "set --actions or LATELY_ACTIONS"
+DEFAULT_ACTIONS = ("click", "cart", "buy")
 
 
 class SecretFiles(PydanticBaseSettingsSource):
@@ -193,6 +200,19 @@ def _check_address(text: str) -> str:
     return text
 
 
+def _check_actions(names: Any) -> Any:
+    if isinstance(names, str):
+        names = tuple(name.strip() for name in names.split(","))
+    if not names or "" in names or len(set(names)) < len(names):
+        raise ValueError("names must be non-empty and different")
+    if "forget" in names:
+        raise ValueError("forget is reserved for erasure")
+    if len(names) > 255:
+        raise ValueError("at most 255 names")
+    return names
+
+
+Actions = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_check_actions)]
 HttpAddress = Annotated[str, AfterValidator(_check_address)]
 
 
@@ -202,6 +222,7 @@ class DoctorSettings(KafkaSettings):
     artifact: Path | None = Field(None, description="folder of the model")
     state_dir: Path | None = Field(None, description="folder for RocksDB")
     http: HttpAddress = Field("127.0.0.1:8090", description="where the worker serves HTTP")
+    actions: Actions = Field(DEFAULT_ACTIONS, description="accepted actions, comma separated")
 
 
 class StateSettings(KafkaSettings):
@@ -231,9 +252,7 @@ class WorkerSettings(StateSettings):
         description="static group membership: an id that this worker keeps over restarts; "
         "default: generated once and kept in the state directory",
     )
-    actions: Annotated[tuple[str, ...], NoDecode] = Field(
-        ("click", "cart", "buy"), description="accepted actions, comma separated"
-    )
+    actions: Actions = Field(DEFAULT_ACTIONS, description="accepted actions, comma separated")
 
     exclude_seen: bool = Field(False, description="leave out items that are in the sequence")
     allowed_items: Path | None = Field(
@@ -319,24 +338,6 @@ class WorkerSettings(StateSettings):
             self.max_future_ms,
             self.ttl_s * 1000,
         )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _split_actions(cls, values: Any) -> Any:
-        actions = values.get("actions")
-        if isinstance(actions, str):
-            values = {**values, "actions": tuple(a.strip() for a in actions.split(","))}
-        return values
-
-    @model_validator(mode="after")
-    def _actions_make_sense(self) -> Self:
-        if not self.actions or "" in self.actions or len(set(self.actions)) < len(self.actions):
-            raise ValueError(f"actions: names must be non-empty and different; {_SET_ACTIONS}")
-        if "forget" in self.actions:
-            raise ValueError(f"actions: forget is reserved for erasure; {_SET_ACTIONS}")
-        if len(self.actions) > 255:
-            raise ValueError(f"actions: at most 255 names; {_SET_ACTIONS}")
-        return self
 
     @model_validator(mode="after")
     def _shedding_leaves_time_to_close(self) -> Self:

@@ -41,6 +41,12 @@ def _total(counter: str) -> str:
     return f"sum(rate({counter}{HERE}[$__rate_interval]))"
 
 
+def _share(counter: str, match: str) -> str:
+    """The share of a counter's increase that has these labels, over five minutes."""
+    part = f"sum(increase({counter}{HERE[:-1]}, {match}}}[5m]))"
+    return f"{part} / sum(increase({counter}{HERE}[5m]))"
+
+
 def _quantile(quantile: float, histogram: str) -> str:
     return (
         f"histogram_quantile({quantile}, "
@@ -170,6 +176,15 @@ SCORING = Row(
             "cold: too little is known about the shopper; degraded: shortened under overload.",
             {"{{quality}}": _rate("lately_scores_total", "quality")},
             unit="reqps",
+        ),
+        Panel(
+            "Unknown and cold",
+            "Shares of scores: the model does not know the newest item, or nothing of the shopper.",
+            {
+                "newest item unknown": _share("lately_scored_items_total", 'known="no"'),
+                "cold": _share("lately_scores_total", 'quality="cold"'),
+            },
+            unit="percentunit",
         ),
     ),
 )

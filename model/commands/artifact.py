@@ -31,7 +31,7 @@ def verify(folder: Folder, as_json: Json = False) -> None:
     """Check every byte of an artifact, and that it can be served."""
     from model.serving.verify import verify
 
-    fields = verify(folder)
+    fields = verify(folder).manifest
     if as_json:
         typer.echo(json.dumps(fields))
     else:

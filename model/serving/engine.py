@@ -17,7 +17,7 @@ from model.catalogue import Catalogue
 from model.errors import ArtifactError, ScorerError
 from model.features import Padded, Ragged, flatten, pad
 from model.outputs import Outputs, Reals
-from model.scorer import ModelInfo, Score
+from model.scorer import ModelInfo, Score, Vocabulary
 from model.sequence import Sequence
 from model.serving.answers import Answers
 from model.serving.options import NO_OPTIONS, ScoringOptions
@@ -67,6 +67,11 @@ class ArtifactScorer(ABC):
     def info(self) -> ModelInfo:
         """The model, its version and its device."""
         return self._info
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The actions of the manifest, and the items of the catalogue."""
+        return Vocabulary(frozenset(self._config.actions), self.catalogue.index)
 
     @property
     def window(self) -> int:

@@ -1,17 +1,21 @@
 """The verification of an artifact: all checks that a worker makes before it serves one."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from model.artifact.artifact import Artifact
+from model.scorer import Vocabulary
 from model.serving.onnx import OnnxScorer
 
 
-def verify(folder: Path | str) -> dict[str, Any]:
-    """Run a worker's checks on an artifact; returns the manifest's fields.
+class Verified(NamedTuple):
+    """What a verified artifact says of itself: the manifest's fields, and what it knows."""
 
-    Raises ``ArtifactError`` for the first check that fails.
-    """
+    manifest: dict[str, Any]
+    vocabulary: Vocabulary
+
+
+def verify(folder: Path | str) -> Verified:
+    """Run a worker's checks on an artifact; raises ``ArtifactError`` for the first that fails."""
     artifact = Artifact.open(folder)
-    OnnxScorer(artifact)
-    return artifact.manifest.to_json()
+    return Verified(artifact.manifest.to_json(), OnnxScorer(artifact).vocabulary)

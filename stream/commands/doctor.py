@@ -3,8 +3,10 @@
 import asyncio
 import json
 
+from model.scorer import Vocabulary
 from stream.addresses import Address
 from stream.commands.doctor_broker import check_broker
+from stream.commands.doctor_events import check_events
 from stream.commands.doctor_machine import Check, check_artifact, check_http, check_state_dir
 from stream.kafka.connection_errors import quiet_client
 from stream.settings import DoctorSettings
@@ -16,7 +18,13 @@ def doctor(settings: DoctorSettings, *, as_json: bool = False) -> int:
     Changes nothing, neither on this machine nor at the broker.
     """
     with quiet_client():
-        checks = [*asyncio.run(_check_broker(settings)), *_check_machine(settings)]
+        artifact, vocabulary = check_artifact(settings.artifact)
+        checks = [
+            *asyncio.run(_check_broker(settings, vocabulary)),
+            artifact,
+            *check_state_dir(settings.state_dir, settings.group),
+            check_http(Address.parse(settings.http)),
+        ]
     failed = any(check.status == "FAIL" for check in checks)
     if as_json:
         print(json.dumps({"fit": not failed, "checks": [check.as_dict() for check in checks]}))
@@ -25,13 +33,8 @@ def doctor(settings: DoctorSettings, *, as_json: bool = False) -> int:
     return 1 if failed else 0
 
 
-async def _check_broker(settings: DoctorSettings) -> list[Check]:
-    return [check async for check in check_broker(settings)]
-
-
-def _check_machine(settings: DoctorSettings) -> list[Check]:
-    return [
-        check_artifact(settings.artifact),
-        *check_state_dir(settings.state_dir, settings.group),
-        check_http(Address.parse(settings.http)),
-    ]
+async def _check_broker(settings: DoctorSettings, vocabulary: Vocabulary | None) -> list[Check]:
+    checks = [check async for check in check_broker(settings)]
+    if not any(check.status == "FAIL" and check.what in ("broker", "topics") for check in checks):
+        checks += await check_events(settings, vocabulary)
+    return checks

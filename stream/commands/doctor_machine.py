@@ -11,6 +11,7 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
 
+from model.scorer import Vocabulary
 from stream.addresses import Address
 from stream.kafka.topic_checks import Status
 
@@ -39,20 +40,23 @@ class Check:
         return asdict(self)
 
 
-def check_artifact(artifact: Path | None) -> Check:
-    """Whether a worker would load it: every hash is right, and the engine opens it."""
+def check_artifact(artifact: Path | None) -> tuple[Check, Vocabulary | None]:
+    """Whether a worker would load it: every hash is right, and the engine opens it.
+
+    Also returns what the model knows, None if it cannot be loaded.
+    """
     from model.errors import ModelError
     from model.serving.verify import verify  # late: loads the engine
 
     if artifact is None:
-        return Check("SKIP", "artifact", "not checked: give --artifact")
+        return Check("SKIP", "artifact", "not checked: give --artifact"), None
     try:
-        fields = verify(artifact)
+        fields, vocabulary = verify(artifact)
     except ModelError as error:
         found, _, fix = str(error).partition("; ")
-        return Check("FAIL", "artifact", found, fix or "train or copy it again")
+        return Check("FAIL", "artifact", found, fix or "train or copy it again"), None
     found = f"{fields['name']} {fields['version']} is whole, and opens with --scorer onnx"
-    return Check("PASS", "artifact", found)
+    return Check("PASS", "artifact", found), vocabulary
 
 
 def check_state_dir(state_dir: Path | None, group: str) -> Iterator[Check]:

@@ -16,6 +16,7 @@ from stream.settings import KafkaSettings
 
 TIMEOUT_S = 60.0  # for the acknowledgement of a record, or the next records of a topic
 STOP_TIMEOUT_S = 5.0
+QUIET_S = 5.0  # without a record, when a sample is enough
 # The embedded broker answers a waiting fetch only after half of this, whatever arrives meanwhile.
 _FETCH_WAIT_MS = 20
 
@@ -113,6 +114,26 @@ class TopicReader:
                 progress_s = time.monotonic()
             elif time.monotonic() - progress_s > TIMEOUT_S:
                 raise TimeoutError(f"nothing came for {TIMEOUT_S:g} s")
+
+    async def read_newest(self, count: int) -> AsyncIterator[tuple[int, list[Any]]]:
+        """About this many of the newest records, spread over the partitions, each with its number.
+
+        Ends early when nothing comes for ``QUIET_S``.
+        """
+        self._consumer.assign(self._all)
+        ends = await self._consumer.end_offsets(self._all)
+        starts = await self._consumer.beginning_offsets(self._all)
+        share = -(-count // len(self._all))
+        for tp in self._all:
+            self._consumer.seek(tp, max(starts[tp], ends[tp] - share))
+        unread = {tp for tp in self._all if starts[tp] < ends[tp]}
+        progress_s = time.monotonic()
+        while unread and time.monotonic() - progress_s < QUIET_S:
+            fetched = await self._consumer.getmany(*unread, timeout_ms=200)
+            for tp, records in fetched.items():
+                progress_s = time.monotonic()
+                yield tp.partition, [r for r in records if r.offset < ends[tp]]
+            unread = {tp for tp in unread if await self._consumer.position(tp) < ends[tp]}
 
     def end(self, number: int) -> int:
         """The end offset of a partition, as of the last read of it."""

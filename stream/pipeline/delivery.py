@@ -109,7 +109,7 @@ class DeliveryStage:
         hit("acknowledged")
         for topic, deliveries in await self._send_receipts(batch):
             await await_acks(topic, deliveries)
-        self._observe(batch, scored.scores)
+        self._observe(batch, scored)
 
     async def _send_receipts(self, batch: Batch) -> Sent:
         """Send the receipts of withdrawn scores; only now, when the broker has the tombstones."""
@@ -163,9 +163,12 @@ class DeliveryStage:
             self._store.write(part.number, part.changes.items(), changelog_offset)
             hit("state_put")
 
-    def _observe(self, batch: Batch, scores: Sequence[Score | Exception]) -> None:
+    def _observe(self, batch: Batch, scored: Scored) -> None:
+        scores = scored.scores
         for quality, n in Counter(s.quality for s in scores if isinstance(s, Score)).items():
             self._metrics.scores[quality].inc(n)
+        self._metrics.scored_items["no"].inc(scored.unknown_items)
+        self._metrics.scored_items["yes"].inc(len(scores) - scored.unknown_items)
         reasons = Counter(dead.reason for part in batch.parts.values() for dead in part.dead)
         for reason, n in reasons.items():
             self._metrics.dead_letters[reason].inc(n)

@@ -16,11 +16,16 @@ MAX_FAILURES = 16
 
 
 class Scored(NamedTuple):
-    """The predictions of one model for a batch, with an error for each user it could not score."""
+    """The predictions of one model for a batch, with an error for each user it could not score.
+
+    ``unknown_items`` counts the users whose newest action is on an item that the model does not
+    know.
+    """
 
     model: ModelInfo
     level: Level
     scores: list[Score | Exception]
+    unknown_items: int = 0
 
 
 class Device:
@@ -59,7 +64,7 @@ class Device:
                 "users; look at the device, or raise --scoring-timeout-s"
             ) from None
         self._watch(scores)
-        return Scored(scorer.info, level, scores)
+        return Scored(scorer.info, level, scores, count_unknown_items(scorer, sequences))
 
     def _watch(self, scores: list[Score | Exception]) -> None:
         errors = [score for score in scores if isinstance(score, Exception)]
@@ -73,6 +78,14 @@ class Device:
     def close(self) -> None:
         """Abandon the thread without waiting for it."""
         self._thread.shutdown(wait=False, cancel_futures=True)
+
+
+def count_unknown_items(scorer: Scorer, sequences: Batch[Sequence]) -> int:
+    """How many sequences end with an item that the scorer does not know."""
+    known = scorer.vocabulary.items
+    if known is None:
+        return 0
+    return sum(1 for sequence in sequences if sequence.items and sequence.items[-1] not in known)
 
 
 def _predict(scorer: Scorer, sequences: Batch[Sequence], level: Level) -> list[Score | Exception]:

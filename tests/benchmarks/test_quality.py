@@ -8,7 +8,7 @@ import pytest
 from benchmarks.quality.asking import ask_baselines, ask_scorer, figures
 from benchmarks.quality.folder import Question, read_s3rec, read_sessions
 from model.errors import DataError
-from model.scorer import ModelInfo, Score
+from model.scorer import ANYTHING, ModelInfo, Score
 from model.sequence import Sequence
 
 
@@ -72,6 +72,7 @@ class Fixed:
     """A scorer that always answers a, then b."""
 
     info = ModelInfo("fixed", "1", "cpu", 60)
+    vocabulary = ANYTHING
 
     def score(self, sequences: Batch[Sequence]) -> list[Score]:
         return [Score([("a", 0.5), ("b", 0.3)], [], {}, "full") for _ in sequences]

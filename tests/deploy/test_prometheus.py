@@ -60,6 +60,7 @@ class BusyWorker:
         for counters in (
             metrics.events,
             metrics.scores,
+            metrics.scored_items,
             metrics.dead_letters,
             metrics.commits,
             metrics.rebuilds,

@@ -7,7 +7,7 @@ import numpy as np
 from model.catalogue import Catalogue
 from model.config import ArtifactConfig
 from model.data.dataset import Histories, Period
-from model.scorer import ModelInfo, Score
+from model.scorer import ANYTHING, ModelInfo, Score
 from model.sequence import Sequence
 
 CATALOGUE = Catalogue.from_names(["a", "b", "c"], ["x", "x", "y"], [4, 2, 2])
@@ -17,6 +17,8 @@ EVER = Period(-1, 1 << 60)
 
 class Spy:
     """A scorer that gives every sequence the same score and records the sequences."""
+
+    vocabulary = ANYTHING
 
     def __init__(self, items: str, name: str = "spy") -> None:
         self.info = ModelInfo(name, "1", "cpu", CONFIG.horizon_s)

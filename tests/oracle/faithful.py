@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from model.scorer import ModelInfo, Score
+from model.scorer import ANYTHING, ModelInfo, Score
 from model.sequence import Sequence
 from tests.oracle.answers import Answers
 from tests.oracle.evidence import Evidence
@@ -26,6 +26,7 @@ class CountingScorer:
     """Answers with the sequence's length and last item, so that any change of it shows."""
 
     info = ModelInfo(name="counting", version="0123456789ab", device="cpu", horizon_s=1800)
+    vocabulary = ANYTHING
 
     def score(self, sequences: Batch[Sequence]) -> list[Score]:
         """Score each sequence by itself."""

@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 
 from aiokafka.structs import RecordMetadata, TopicPartition
 
-from model.scorer import ModelInfo, Score
+from model.scorer import ANYTHING, ModelInfo, Score
 from model.sequence import Sequence as Actions
 from stream.events import Event, Message
 from stream.kafka.producer import Delivery, Publisher, Record
-from stream.pipeline.scoring import Device, Scored, _predict
+from stream.pipeline.scoring import Device, Scored, _predict, count_unknown_items
 from stream.pipeline.shedding import Level
 
 NOW_MS = 1_790_000_000_000
@@ -71,6 +71,7 @@ class EchoScorer:
     """Scores a sequence by its last item, and fails for whoever has a poisoned one."""
 
     info = ModelInfo("echo", "cafe00000000", "cpu", horizon_s=1800)
+    vocabulary = ANYTHING
 
     def __init__(self, poison: Iterable[str] = ()) -> None:
         self.poison = frozenset(poison)
@@ -108,7 +109,8 @@ class ManualDevice(Device):
         await self._free.wait()
         if self.error is not None:
             raise self.error
-        return Scored(scorer.info, level, _predict(scorer, sequences, level))
+        scores = _predict(scorer, sequences, level)
+        return Scored(scorer.info, level, scores, count_unknown_items(scorer, sequences))
 
 
 class Sent(NamedTuple):

@@ -19,6 +19,7 @@ BUCKET = re.compile(r'^(\w+)_bucket\{le="([^"]+)"\} ', re.MULTILINE)
 FIXED_NAMES = {
     "lately_events_total": {"outcome"},
     "lately_scores_total": {"quality"},
+    "lately_scored_items_total": {"known"},
     "lately_dead_letters_total": {"reason"},
     "lately_duplicates_skipped_total": set(),
     "lately_event_to_score_seconds_count": set(),
@@ -61,7 +62,7 @@ def test_every_fixed_name_is_exported_with_its_labels(registry: CollectorRegistr
 
 def test_no_label_has_a_value_that_a_message_brings(registry: CollectorRegistry) -> None:
     # Each label's values are ours: words of the code, numbers of partitions, the model.
-    ours = {"outcome", "quality", "reason", "result", "cause", "partition", "le"}
+    ours = {"outcome", "quality", "reason", "result", "cause", "known", "partition", "le"}
     text = busy_metrics(registry).render().decode()
 
     labels = {

@@ -84,7 +84,7 @@ def test_inspect_shows_the_manifest(plain: Path) -> None:
 
 
 def test_verify_runs_the_checks_of_a_worker(copy: Path, plain: Path) -> None:
-    assert verify(copy)["name"] == "tiny"
+    assert verify(copy).manifest["name"] == "tiny"
     with pytest.raises(ArtifactError, match=r"calibration\.json"):
         verify(plain)
 

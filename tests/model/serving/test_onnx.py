@@ -32,6 +32,13 @@ def test_info_names_the_model(scorer: Scorer, tiny_artifact: Artifact) -> None:
     assert scorer.info == ("tiny", tiny_artifact.version, "cpu", 1800)
 
 
+def test_the_vocabulary_has_the_actions_and_items_of_the_artifact(scorer: Scorer) -> None:
+    actions, items = scorer.vocabulary
+
+    assert actions == frozenset({"click", "cart", "buy"})
+    assert items is not None and "i59" in items and "gone" not in items
+
+
 def test_a_full_score_has_the_best_items_first(scorer: Scorer) -> None:
     (score,) = scorer.score([clicks("i1", "i2", "i1")])
     chances = [chance for _, chance in score.items]

@@ -4,7 +4,7 @@ from collections.abc import Sequence as Batch
 
 import pytest
 
-from model.scorer import ModelInfo, Score
+from model.scorer import ANYTHING, ModelInfo, Score
 from model.sequence import Sequence
 from model.serving import Service, choose_cap, measure_service_curve
 
@@ -13,6 +13,7 @@ class SlowScorer:
     """Takes a + b·B seconds on its own clock to score B users."""
 
     info = ModelInfo("slow", "0" * 12, "cpu", 1)
+    vocabulary = ANYTHING
 
     def __init__(self, a: float, b: float) -> None:
         self.a, self.b, self.now = a, b, 0.0

@@ -33,17 +33,19 @@ def by_name(checks: list[Check]) -> dict[str, Check]:
 
 
 def test_an_artifact_that_is_whole_passes_with_its_name_and_engine() -> None:
-    check = check_artifact(ARTIFACT)
+    check, vocabulary = check_artifact(ARTIFACT)
 
     assert check.status == "PASS"
     assert "demo" in check.found and "--scorer onnx" in check.found
+    assert vocabulary is not None and vocabulary.actions == frozenset({"click", "cart", "buy"})
 
 
 def test_an_artifact_that_is_none_fails_with_its_fix(tmp_path: Path) -> None:
-    check = check_artifact(tmp_path)
+    check, vocabulary = check_artifact(tmp_path)
 
     assert (check.status, str(tmp_path) in check.found) == ("FAIL", True)
     assert check.fix
+    assert vocabulary is None
 
 
 def test_a_state_directory_in_use_is_held_and_else_free(tmp_path: Path) -> None:

@@ -55,6 +55,9 @@ class Consumer:
     async def beginning_offsets(self, partitions: list[TopicPartition]) -> dict[Any, int]:
         return {tp: self.logs[tp.partition].start for tp in partitions}
 
+    async def end_offsets(self, partitions: list[TopicPartition]) -> dict[Any, int]:
+        return {tp: self.logs[tp.partition].end for tp in partitions}
+
     async def position(self, tp: TopicPartition) -> int:
         return self._positions[tp]
 
@@ -95,6 +98,30 @@ def read_all(consumer: Consumer, *numbers: int) -> list[tuple[int, int]]:
 
 def record_at(consumer: Consumer, number: int, offset: int) -> Any:
     return asyncio.run(reader(consumer).record_at(number, offset))
+
+
+def newest(consumer: Consumer, count: int, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    monkeypatch.setattr(time, "monotonic", lambda: consumer.now_s)
+
+    async def read() -> list[tuple[int, int]]:
+        batches = reader(consumer).read_newest(count)
+        return [(number, r.offset) async for number, records in batches for r in records]
+
+    return sorted(asyncio.run(read()))
+
+
+def test_newest_records_are_spread_over_the_partitions(monkeypatch: pytest.MonkeyPatch) -> None:
+    logs = {0: Log([0, 1, 2, 3], end=4), 1: Log([7], start=5, end=8), 2: Log([], end=0)}
+
+    # Four over three partitions are two of each, rounded up; partition 1 has one left of two.
+    assert newest(Consumer(logs), 4, monkeypatch) == [(0, 2), (0, 3), (1, 7)]
+
+
+def test_newest_records_end_when_nothing_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    consumer = Consumer({0: Log([0], end=1)})
+    consumer.silent = True
+
+    assert newest(consumer, 4, monkeypatch) == []
 
 
 def test_read_to_end_returns_all_records_of_the_given_partitions_only() -> None:

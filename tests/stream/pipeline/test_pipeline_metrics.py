@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from model.scorer import Vocabulary
 from stream.metrics import Metrics
 from tests.stream.fakes import EchoScorer, FakeMessage, click, click_with, forget
 from tests.stream.world import on_a_loop, world
@@ -37,6 +38,20 @@ async def test_dead_letters_are_counted_by_reason_once_acknowledged(tmp_path: Pa
             "unscorable": 1,
         }
         assert counted(w.metrics, "lately_scores_total") == {"full": 1}
+
+
+@on_a_loop
+async def test_a_score_counts_by_whether_its_newest_item_is_known(tmp_path: Path) -> None:
+    scorer = EchoScorer()
+    scorer.vocabulary = Vocabulary(None, {"i0", "i1"})
+    async with world(tmp_path, scorer=scorer) as w:
+        # The newest of u1 is unknown, that of u2 known; a forgotten user has no score.
+        await w.feed(click("u1", 0), click("u1", 2), click("u2", 1), forget("u3", 3))
+        before = counted(w.metrics, "lately_scored_items_total")
+        await w.acknowledge_all()
+
+        assert before == {}
+        assert counted(w.metrics, "lately_scored_items_total") == {"yes": 1, "no": 1}
 
 
 @on_a_loop

@@ -8,11 +8,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model.scorer import Score
+from model.scorer import Score, Vocabulary
 from model.sequence import Sequence
 from model.serving.null import NullScorer
 from stream.errors import ScoringError
-from stream.pipeline.scoring import Device, Scored, score_or_isolate, try_out
+from stream.pipeline.scoring import (
+    Device,
+    Scored,
+    count_unknown_items,
+    score_or_isolate,
+    try_out,
+)
 from tests.stream.fakes import EchoScorer
 
 
@@ -32,6 +38,21 @@ def test_a_good_batch_is_scored_in_one_call_in_order() -> None:
 
     assert [item(score) for score in scores] == ["i0", "i1", "i2", "i3", "i4"]
     assert scorer.batches == [5]
+
+
+@pytest.mark.parametrize(
+    ("known", "unknown"),
+    [(None, 0), (frozenset[str](), 3), (frozenset({"i0", "i2"}), 1), ({"old"}, 3)],
+)
+def test_a_newest_item_that_the_model_does_not_know_is_counted_once_a_user(
+    known: frozenset[str] | None, unknown: int
+) -> None:
+    scorer = EchoScorer()
+    scorer.vocabulary = Vocabulary(None, known)
+    longer = Sequence(("old", "i0"), ("click", "click"), (0, 1), 1)
+    empty = Sequence((), (), (), 0)
+
+    assert count_unknown_items(scorer, [longer, *sequences(3)[1:], empty]) == unknown
 
 
 def test_nobody_to_score_costs_no_call() -> None:
@@ -196,7 +217,7 @@ class Welcoming:
 
     def __init__(self, scorer: EchoScorer) -> None:
         self._scorer = scorer
-        self.info = scorer.info
+        self.info, self.vocabulary = scorer.info, scorer.vocabulary
 
     def score(self, sequences: Batch[Sequence]) -> list[Score]:
         return [*self._scorer.score([s for s in sequences if s.items]), GOOD]

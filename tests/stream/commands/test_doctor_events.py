@@ -1,0 +1,140 @@
+"""The doctor on recent events: how many are dead letters, and what the model does not know."""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from model.scorer import ANYTHING, Vocabulary
+from stream.commands.doctor_events import NEWEST, assess_dead_letters, assess_vocabulary
+from stream.events import DeadLetter, Event, Reason
+from tests.stream.commands.shop import PARTITIONS, Record, Shop
+from tests.stream.fakes import click, event, forget
+
+DEMO = Path(__file__).parents[3] / "model" / "demo_artifact"
+ACCEPTED = ("click", "cart", "buy")
+SHOP = Vocabulary(frozenset({"click", "buy"}), {"i1", "i2"})
+
+
+def letter(reason: Reason = "not_json", **fields: Any) -> DeadLetter:
+    return DeadLetter(click(**fields), reason, "Invalid", "")
+
+
+def actions(*items: str, action: str = "click") -> list[Event]:
+    return [event(offset, item=item, action=action) for offset, item in enumerate(items)]
+
+
+@pytest.mark.parametrize(
+    ("valid", "dead", "status"),
+    [
+        (1000, 0, "PASS"),
+        (990, 10, "PASS"),  # one in a hundred, where the alert begins, is not yet above it
+        (989, 11, "WARN"),
+        (0, 11, "FAIL"),
+    ],
+)
+def test_more_than_one_dead_letter_in_a_hundred_is_a_warning_and_nothing_else_a_failure(
+    valid: int, dead: int, status: str
+) -> None:
+    assert assess_dead_letters(valid, [letter()] * dead).status == status
+
+
+def test_the_reasons_and_the_unknown_actions_are_named_by_number() -> None:
+    dead = [
+        letter("unknown_action", action="purchase"),
+        letter("unknown_action", action="view"),
+        letter("unknown_action", action="view\n"),
+        letter("unknown_action", action="view"),
+        letter("bad_time", ts="yesterday"),
+    ]
+
+    check = assess_dead_letters(5, dead)
+
+    assert check.found == "50.0% of the newest 10 are dead letters (4 unknown_action, 1 bad_time)"
+    assert r"view, purchase, view\n: name those that you want by --actions" in check.fix
+
+
+@pytest.mark.parametrize(
+    ("events", "shares", "status"),
+    [
+        (actions("i1", "i2"), ("0.0%", "0.0%"), "PASS"),
+        (actions("i1", "new"), ("0.0%", "50.0%"), "PASS"),
+        (actions("i1", "new", "newer"), ("0.0%", "66.7%"), "WARN"),
+        (actions("i1") + actions("i2", action="cart"), ("50.0%", "0.0%"), "WARN"),
+    ],
+)
+def test_what_the_model_does_not_know_is_a_share_of_the_actions(
+    events: list[Event], shares: tuple[str, str], status: str
+) -> None:
+    check = assess_vocabulary(events, ACCEPTED, SHOP)
+
+    assert check.status == status
+    assert f"the action of {shares[0]}, and the item of {shares[1]}" in check.found
+
+
+def test_no_action_in_common_fails_whatever_the_events_are() -> None:
+    check = assess_vocabulary([], ACCEPTED, Vocabulary(frozenset({"view"}), {"i1"}))
+
+    assert (check.status, "--actions" in check.fix) == ("FAIL", True)
+
+
+def test_forgets_are_no_actions_and_a_model_that_takes_anything_knows_all() -> None:
+    gone = [event(0, item="", action="forget")]
+
+    assert assess_vocabulary(gone, ACCEPTED, SHOP).status == "SKIP"
+    assert assess_vocabulary(gone + actions("new"), ACCEPTED, ANYTHING).status == "PASS"
+
+
+def found(shop: Shop, *words: str) -> dict[str, tuple[str, str]]:
+    result = shop.lately("doctor", "--json", "--http", "127.0.0.1:0", *words)
+    return {c["what"]: (c["status"], c["found"]) for c in result.json["checks"]}
+
+
+def test_the_newest_events_of_every_partition_are_judged_as_by_a_worker(shop: Shop) -> None:
+    shop.create()
+    item = json.loads((DEMO / "catalogue.json").read_text())["items"][0]
+    now_ms = int(time.time() * 1000)
+    messages = [
+        click("ann", item_id=item, ts=now_ms),
+        click("ann", item_id="new", ts=now_ms),
+        click("ann", action="purchase", ts=now_ms),
+        forget("ann"),
+    ]
+    records = [
+        Record(message.key, message.value, partition)
+        for partition in range(PARTITIONS)
+        for message in messages
+    ]
+    shop.write(shop.settings.events_topic, *records)
+
+    default = found(shop, "--artifact", str(DEMO))
+    wider = found(shop, "--artifact", str(DEMO), "--actions", "click,purchase")
+    foreign = found(shop, "--artifact", str(DEMO), "--actions", "purchase")
+
+    assert default["events"] == (
+        "WARN",
+        "25.0% of the newest 12 are dead letters (3 unknown_action)",
+    )
+    assert default["fit"][0] == "PASS"
+    assert "the newest 6 actions" in default["fit"][1] and "item of 50.0%" in default["fit"][1]
+    assert wider["events"] == ("PASS", "a worker takes each of the newest 12")
+    assert "action of 33.3%" in wider["fit"][1]
+    assert foreign["fit"][0] == "FAIL"
+
+
+def test_a_topic_without_events_is_left_out(shop: Shop) -> None:
+    shop.create()
+
+    assert found(shop, "--artifact", str(DEMO))["events"][0] == "SKIP"
+
+
+def test_only_the_newest_are_read(shop: Shop) -> None:
+    shop.create()
+    now_ms = int(time.time() * 1000)
+    old = [Record(b"ann", b"no JSON")] * 40
+    new = [Record(b"ann", click("ann", ts=now_ms).value)] * (-(-NEWEST // PARTITIONS))
+    shop.write(shop.settings.events_topic, *old, *new)
+
+    assert found(shop)["events"] == ("PASS", f"a worker takes each of the newest {len(new)}")
