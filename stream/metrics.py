@@ -23,6 +23,7 @@ from stream.user_state import Outcome
 OUTCOMES: tuple[str, ...] = (*get_args(Outcome), "dead")
 QUALITIES: tuple[str, ...] = get_args(Quality)
 REASONS: tuple[str, ...] = get_args(Reason)
+PLACEMENTS = ("murmur2", "other")  # murmur2 is Kafka's default partitioner
 COMMIT_RESULTS = ("ok", "failed")
 REBUILD_CAUSES = ("corrupt", "ahead", "old")
 KNOWN = ("yes", "no")
@@ -118,6 +119,12 @@ class Metrics:
             "lately_duplicates_skipped_total",
             "Events skipped because the state held them already: replays and producer duplicates.",
             registry=self._registry,
+        )
+        self.checked_keys = self._counters(
+            "lately_checked_keys_total",
+            "Keys by the partitioner that placed them; a sample, one per partition and batch.",
+            "partitioner",
+            PLACEMENTS,
         )
         self.commits = self._counters(
             "lately_commits_total", "Commits of source offsets.", "result", COMMIT_RESULTS

@@ -70,6 +70,7 @@ class UserState:
         "event_ids",
         "forgotten",
         "items",
+        "removed",
         "times_ms",
     )
 
@@ -82,6 +83,7 @@ class UserState:
         self.actions = bytearray()
         self.event_ids: list[bytes] = []
         self.forgotten = False
+        self.removed = False  # whether the last ``forget`` removed anything; not stored
 
     def apply(self, event: Event, rules: Rules) -> Outcome:
         """Fold one event into the state.
@@ -151,6 +153,7 @@ class UserState:
         self.actions, self.event_ids = bytearray(), []
 
     def _forget(self, offset: int) -> None:
+        self.removed = self.applied_offset >= 0 and not self.forgotten
         self._clear()
         self.applied_offset, self.as_of_ms, self.forgotten = offset, 0, True
 

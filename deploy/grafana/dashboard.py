@@ -137,6 +137,12 @@ EVENTS = Row(
             {"skipped": _total("lately_duplicates_skipped_total")},
             unit="reqps",
         ),
+        Panel(
+            "Keys by partitioner",
+            "A sample. other: a producer does not use Kafka's default partitioner.",
+            {"{{partitioner}}": _rate("lately_checked_keys_total", "partitioner")},
+            unit="reqps",
+        ),
     ),
 )
 

@@ -17,9 +17,10 @@ from aiokafka.errors import (
 from stream.commands.doctor_machine import Check
 from stream.errors import LatelyError
 from stream.kafka.command_clients import partitions_of
+from stream.kafka.placement import check_recent_keys
 from stream.kafka.protocol import api_versions
 from stream.kafka.security import client_options
-from stream.kafka.topic_checks import Finding, Status
+from stream.kafka.topic_checks import Finding, Status, exists
 from stream.kafka.topics import check_topics
 from stream.settings import KafkaSettings
 
@@ -40,6 +41,8 @@ async def check_broker(settings: KafkaSettings) -> AsyncIterator[Check]:
         yield Check("FAIL", "broker", found, fix)
         yield Check("SKIP", "topics", "topics, access, clock and group need a broker")
         return
+    if exists(settings.events_topic, findings):
+        findings.append(await check_recent_keys(settings))
     yield await _check_version(settings)
     for check in assess_topics(findings):
         yield check
@@ -84,7 +87,7 @@ def assess_topics(findings: Iterable[Finding]) -> list[Check]:
     found = list(findings)
     passed = sum(f.status == "PASS" for f in found)
     return [
-        Check("PASS", "topics", f"{passed} checks of partitions, compaction and sizes pass"),
+        Check("PASS", "topics", f"{passed} checks of partitions, compaction, sizes and keys pass"),
         *(
             Check(f.status, "topics", f"{f.topic}: {f.check}: {f.found}, not {f.expected}", f.fix)
             for f in found

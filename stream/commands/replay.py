@@ -19,6 +19,7 @@ import orjson
 from stream.commands.event_log import Entry, ReplayLog
 from stream.errors import LatelyError, SettingsError
 from stream.kafka.command_clients import TIMEOUT_S, open_producer
+from stream.kafka.placement import SETTING, check_recent_keys
 from stream.settings import KafkaSettings, WorkerSettings
 
 MAX_IN_FLIGHT = 10_000  # events sent but not acknowledged
@@ -207,6 +208,7 @@ def parse_speed(text: str) -> float:
 
 async def _replay(settings: KafkaSettings, log: ReplayLog, pace: Pace, now: bool) -> Summary:
     async with open_producer(settings) as producer:
+        await _warn_of_split_histories(settings)
         now_ms, started_s = time.time_ns() // 1_000_000, time.monotonic()
         shift_ms = pace.shift_ms(now_ms, log.last_ms) if now else 0
         with _progress(log.events) as report:
@@ -221,6 +223,16 @@ async def _replay(settings: KafkaSettings, log: ReplayLog, pace: Pace, now: bool
         first_ms=log.first_ms + shift_ms,
         last_ms=log.last_ms + shift_ms,
     )
+
+
+async def _warn_of_split_histories(settings: KafkaSettings) -> None:
+    keys = await check_recent_keys(settings)
+    if keys.status == "WARN":
+        print(
+            f"lately: {keys.topic}: {keys.found}: a user who is sent both there and by this replay "
+            f"has two histories; {SETTING}",
+            file=sys.stderr,
+        )
 
 
 @contextmanager

@@ -27,43 +27,61 @@ def get_user(settings: StateSettings, user: str, *, as_json: bool = False) -> No
 
     Raises StateError when there is none, or it cannot be read.
     """
-    partition, state = _find(settings, user)
-    age_s = max(0, int(time.time() - state.as_of_ms / 1000))
+    found = _find(settings, user)
+    now_s = time.time()
     if as_json:
-        print(json.dumps(_as_json(partition, state, age_s)))
+        first, *others = [_as_json(partition, state, now_s) for partition, state in found]
+        print(json.dumps({**first, "others": others}))
         return
+    for partition, state in found:
+        _print(partition, state, now_s)
+
+
+def _print(partition: int, state: UserState, now_s: float) -> None:
     where = f"partition {partition}, events up to offset {state.applied_offset}"
     if state.forgotten:
         print(
             f"forgotten: {where}; the marker is removed some minutes after that offset is committed"
         )
         return
+    age_s = _age_s(state, now_s)
     print(f"{len(state.items)} actions in {where}; the last event is {age_s:,} s old")
     for item, ts_ms, kind in zip(state.items, state.times_ms, state.actions, strict=True):
         moment = datetime.fromtimestamp(ts_ms / 1000, UTC).isoformat(" ", "milliseconds")
         print(f"{moment}  {state.action_types[kind]:<8}  {item}")
 
 
-def _find(settings: StateSettings, user: str) -> tuple[int, UserState]:
+def _find(settings: StateSettings, user: str) -> list[tuple[int, UserState]]:
+    """What every partition on disk has of the user: actions before markers, the latest first.
+
+    Several have something if the producers do not agree on the partition of a key.
+    """
     folder = settings.state_dir / settings.group
+    found = []
     for partition in _partitions_on_disk(folder):
         with view(_path(folder, partition)) as stored:
             value = stored.get(user.encode(errors="surrogateescape"))
         if value is not None:
-            return partition, UserState.from_bytes(value)
-    raise StateError(
-        f"{folder}: holds no state of this user; another worker may, or the user is new or "
-        "forgotten: name the --state-dir of the worker that has the user's partition"
-    )
+            found.append((partition, UserState.from_bytes(value)))
+    if not found:
+        raise StateError(
+            f"{folder}: holds no state of this user; another worker may, or the user is new or "
+            "forgotten: name the --state-dir of the worker that has the user's partition"
+        )
+    return sorted(found, key=lambda pair: (pair[1].forgotten, -pair[1].as_of_ms))
 
 
-def _as_json(partition: int, state: UserState, age_s: int) -> dict[str, Any]:
+def _age_s(state: UserState, now_s: float) -> int:
+    return max(0, int(now_s - state.as_of_ms / 1000))
+
+
+def _as_json(partition: int, state: UserState, now_s: float) -> dict[str, Any]:
     return {
         "partition": partition,
         "applied_offset": state.applied_offset,
         "forgotten": state.forgotten,
         "as_of": state.as_of_ms,
-        "age_s": None if state.forgotten else age_s,
+        "age_s": None if state.forgotten else _age_s(state, now_s),
         "n_events": len(state.items),
         "events": [
             {"item_id": item, "action": state.action_types[kind], "ts": ts_ms}

@@ -5,7 +5,8 @@ import json
 from collections.abc import Iterator, Sequence
 
 from stream.errors import SettingsError
-from stream.kafka.topic_checks import Finding
+from stream.kafka.placement import check_recent_keys
+from stream.kafka.topic_checks import Finding, exists
 from stream.kafka.topics import check_topics, create_topics
 from stream.settings import KafkaSettings
 
@@ -36,6 +37,8 @@ async def _topics(
 ) -> int:
     created = await create_topics(settings, partitions, replication) if create_missing else []
     findings = await check_topics(settings)
+    if exists(settings.events_topic, findings):
+        findings.append(await check_recent_keys(settings))
     fit = all(finding.status != "FAIL" for finding in findings)
     if as_json:
         found = [finding.as_dict() for finding in findings]

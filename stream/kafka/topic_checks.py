@@ -1,6 +1,6 @@
 """The checks of our topics: what they must be like; asks no broker."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Literal
 
@@ -32,7 +32,7 @@ class Finding:
 
     status: Status
     topic: str
-    check: Literal["exists", "partitions", "cleanup.policy", "max.message.bytes"]
+    check: Literal["exists", "partitions", "cleanup.policy", "max.message.bytes", "keys"]
     found: str
     expected: str
     fix: str = ""
@@ -63,6 +63,14 @@ def assess(settings: KafkaSettings, topics: Mapping[str, Topic]) -> list[Finding
     findings += _policy(settings.receipts_topic, topics, settings, {"delete"})
     findings += _dead_letters_fit(topics, settings)
     return findings
+
+
+def exists(topic: str, findings: Iterable[Finding]) -> bool:
+    """Whether the findings say that the topic exists."""
+    return any(
+        finding.topic == topic and finding.check == "exists" and finding.status == "PASS"
+        for finding in findings
+    )
 
 
 def _exists(name: str, topics: Mapping[str, Topic], settings: KafkaSettings) -> Finding:

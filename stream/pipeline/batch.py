@@ -3,11 +3,11 @@
 from typing import NamedTuple
 
 from model.sequence import Sequence
-from stream.events import DeadLetter, Event
+from stream.events import DeadLetter
 from stream.kafka.producer import Headers
 from stream.pipeline.batcher import Taken, Waiting
 from stream.pipeline.encoding import AsOf
-from stream.pipeline.partition import Partition
+from stream.pipeline.partition import Forget, Partition
 from stream.pipeline.shedding import Level
 from stream.storage.applied_offset import tombstone_headers
 
@@ -31,7 +31,7 @@ class PartitionBatch:
         self.rows: list[Row] = []
         self.sequences: list[Sequence] = []  # one per row
         self.forgotten: dict[bytes, int] = {}  # key → offset of the forget
-        self.forgets: list[Event] = []  # each needs a receipt
+        self.forgets: list[Forget] = []  # each needs a receipt
         self.dead: list[DeadLetter] = []
         self.changes: dict[bytes, bytes | None] = {}
         self.headers: dict[bytes, Headers] = {}  # of the changes that are tombstones

@@ -118,7 +118,7 @@ class DeliveryStage:
         for part in batch.parts.values():
             if part.forgets:
                 target = part.number % topics.receipt_partitions
-                receipts = [self._receipts.encode(part.number, e, now_ms) for e in part.forgets]
+                receipts = [self._receipts.encode(part.number, f, now_ms) for f in part.forgets]
                 deliveries = await self._publisher.send(topics.receipts, target, receipts)
                 sent.append((topics.receipts, deliveries))
                 hit("receipts_sent")

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 import orjson
 
 from model.scorer import ModelInfo, Score
-from stream.events import Event
 from stream.kafka.producer import NO_HEADERS, Record
+from stream.pipeline.partition import Forget
 from stream.pipeline.shedding import Level
 
 
@@ -91,9 +91,10 @@ class ReceiptEncoder:
         self._topic = events_topic
         self._group = group
 
-    def encode(self, partition: int, event: Event, now_ms: int) -> Record:
+    def encode(self, partition: int, forget: Forget, now_ms: int) -> Record:
         """The receipt for one event of this partition; a resent receipt keeps its id."""
-        forget = {
+        event = forget.event
+        position = {
             "topic": self._topic,
             "partition": partition,
             "offset": event.offset,
@@ -101,9 +102,10 @@ class ReceiptEncoder:
         }
         receipt = {
             "receipt_id": self._receipt_id(partition, event.offset),
-            "forget": forget,
+            "forget": position,
             "forgotten_at": now_ms,
             "group": self._group,
+            "removed": forget.removed,
         }
         return b"%d-%d" % (partition, event.offset), orjson.dumps(receipt), NO_HEADERS
 

@@ -7,10 +7,10 @@ from stream.events import DeadLetter, Event, Message, Validator
 from stream.metrics import Metrics
 from stream.pipeline.batcher import MicroBatcher
 from stream.pipeline.late_events import LateEvents
-from stream.pipeline.partition import Partition
+from stream.pipeline.partition import Forget, Partition
 from stream.user_state import Outcome, Rules
 
-_SCORABLE = frozenset({"applied", "late", "future", "forgotten"})
+_SCORABLE = frozenset({"applied", "late", "future"})
 
 
 class Ingest:
@@ -43,12 +43,7 @@ class Ingest:
             partition.dead += dead
             self._batcher.request_flush(now_s)
         partition.next_offset = messages[-1].offset + 1
-        counts = Counter(outcomes)
-        if counts["forgotten"]:
-            for event, outcome in zip(events, outcomes, strict=True):
-                if outcome == "forgotten":
-                    partition.forgets.setdefault(event.key, []).append(event)
-        self._count(counts, dead)
+        self._count(Counter(outcomes), dead)
 
     def _fold(self, partition: Partition, events: Sequence[Event], now_s: float) -> list[Outcome]:
         # Bound once: this loop runs for every event.
@@ -56,10 +51,14 @@ class Ingest:
         number = partition.number
         outcomes = []
         for event in events:
-            outcome = get(event.key).apply(event, rules)
+            user = get(event.key)
+            outcome = user.apply(event, rules)
             outcomes.append(outcome)
             if outcome in _SCORABLE:
                 add(now_s, number, event)
+            elif outcome == "forgotten":
+                add(now_s, number, event)
+                partition.forgets.setdefault(event.key, []).append(Forget(event, user.removed))
         return outcomes
 
     def _count(self, counts: Counter[Outcome], dead: Sequence[DeadLetter]) -> None:

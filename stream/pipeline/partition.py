@@ -3,9 +3,17 @@
 import math
 from collections.abc import Container, Iterable
 from itertools import takewhile
+from typing import NamedTuple
 
 from stream.events import DeadLetter, Event
 from stream.pipeline.user_cache import UserCache
+
+
+class Forget(NamedTuple):
+    """A ``forget`` event that was applied, and whether its user had anything to remove."""
+
+    event: Event
+    removed: bool
 
 
 class Partition:
@@ -24,7 +32,7 @@ class Partition:
         self.users = users
         self.next_offset = -1  # of the source: everything below it was read; -1: nothing was
         self.dead: list[DeadLetter] = []
-        self.forgets: dict[bytes, list[Event]] = {}
+        self.forgets: dict[bytes, list[Forget]] = {}
         self.markers = {key: users.get(key).applied_offset for key in markers}
         self.passed: dict[bytes, float] = {}
 

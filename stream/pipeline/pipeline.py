@@ -14,6 +14,7 @@ from model.scorer import Scorer
 from stream.errors import FencedError, StateError
 from stream.events import Message, Validator
 from stream.kafka.lease import POLL_S
+from stream.kafka.placement import PlacementCheck
 from stream.kafka.producer import Publisher
 from stream.kafka.write_fence import WriteFence
 from stream.metrics import Metrics
@@ -73,6 +74,7 @@ class Pipeline:
         self._in_flight = InFlight(limits.in_flight)
         self._progress = Progress(self._partitions, batcher, self._in_flight)
         self._ingest = Ingest(validator, rules, batcher, metrics, clock)
+        self._placement = PlacementCheck(validator.partition_of, metrics.checked_keys)
         self._epoch = 0  # of the assignment; a batch of an earlier one must not finish anything
         self._sending = Lock()  # first come, first served: batches are sent in their order
         self._wake = asyncio.Event()
@@ -195,6 +197,9 @@ class Pipeline:
             batch.level = shed_level(waited_s, self._limits.shed_after_s)
             self._metrics.batch_wait.observe(waited_s)
             self._metrics.batch_users.observe(len(batch.rows))
+            # One user of each partition: the hash is too slow to compute for every user.
+            parts = batch.parts.values()
+            self._placement.check((p.number, p.rows[0].key) for p in parts if p.rows)
         self._room.set()
         return batch
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import structlog
 from aiokafka import AIOKafkaProducer
-from aiokafka.partitioner import DefaultPartitioner
 from prometheus_client import CollectorRegistry
 
 from stream.addresses import Address
@@ -17,6 +16,7 @@ from stream.group.faust_app import build_app, instance_id_of
 from stream.group.member import GroupMember
 from stream.health import Health
 from stream.kafka.lease import Lease
+from stream.kafka.placement import default_partitioner
 from stream.kafka.producer import Publisher, start_producer
 from stream.kafka.security import client_options
 from stream.kafka.topics import TopicParameters, ensure_topics
@@ -212,11 +212,8 @@ def _limits_of(settings: WorkerSettings) -> Limits:
 
 
 def _validator_of(settings: WorkerSettings, partitions: int) -> Validator:
-    numbers, partitioner = list(range(partitions)), DefaultPartitioner()
     return Validator(
-        frozenset(settings.actions),
-        settings.max_message_bytes,
-        lambda key: int(partitioner(key, numbers, numbers)),
+        frozenset(settings.actions), settings.max_message_bytes, default_partitioner(partitions)
     )
 
 

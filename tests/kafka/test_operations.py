@@ -3,6 +3,7 @@
 import json
 import shutil
 import subprocess
+import zlib
 from typing import Any, NamedTuple
 
 import pytest
@@ -66,29 +67,40 @@ def test_who_is_forgotten_by_command_is_gone_with_a_receipt(
     open_stage: OpenStage, answers: Answers
 ) -> None:
     stage = open_stage()
+    # A shop with two producers: ours, and one of librdkafka's kind, which places keys by CRC32.
+    others = [f"shopper{n}" for n in range(12)]
+    places = {user: zlib.crc32(user.encode()) % 4 for user in others}
     clicks = [click(user, n) for user in ("ann", "bob", "zoe") for n in range(3)]
+    clicks += [click(user, n)._replace(partition=places[user]) for user in others for n in range(3)]
     home = partition_of(b"zoe", 4)
     end = sum(message.partition == home for message in clicks)
     stage.feed(clicks)
     sent = lately(stage, "forget", "zoe", "--timeout-s", "1")
-    # No worker runs: the command says so and ends, and the event stays for whoever comes.
-    assert (sent.code, sent.out) == (1, f"user 1: sent, event {home}-{end}\n")
-    assert sent.err.count("\n") == 1 and "1 of 1 receipts did not come" in sent.err
+    # No worker runs: the command says so and ends, and the events stay for whoever comes.
+    assert (sent.code, sent.out) == (1, f"user 1: sent, event {home}-{end} and 3 more\n")
+    assert sent.err.count("\n") == 1 and "4 of 4 receipts did not come" in sent.err
     assert "zoe" not in sent.err
 
     worker = stage.start().wait_ready()
     file = stage.folder / "users"
-    file.write_text("bob\nnobody-knows-me\n")
+    file.write_bytes(b"\xef\xbb\xbfbob\r\nnobody-knows-me\r\n" + "\r\n".join(others).encode())
     done = lately(stage, "forget", "ann", "--file", str(file), "--json", "--timeout-s", "60")
 
     assert done.code == 0, done.err
     forgets = done.json["forgets"]
-    assert [wish["user"] for wish in forgets] == [1, 2, 3]
-    assert forgets[0]["partition"] == partition_of(b"ann", 4)
-    assert not [name for name in ("ann", "bob", "nobody") if name in done.out]
+    assert [wish["user"] for wish in forgets] == list(range(1, 16))
+    assert not [name for name in ("ann", "bob", "nobody", "shopper") if name in done.out]
+    events = [[wish, *wish["others"]] for wish in forgets]
+    removed = [[event["partition"] for event in found if event["removed"]] for found in events]
+    by_murmur2 = [[partition_of(user, 4)] for user in (b"ann", b"bob")]
+    assert removed == [*by_murmur2, [], *([places[user]] for user in others)]
+    last = {(score.key, score.partition): score.value for score in stage.client.read(stage.scores)}
+    assert {key for key, _ in last} >= {user.encode() for user in ("ann", "bob", "zoe", *others)}
+    assert set(last.values()) == {None}  # nobody has a score in any partition
     stage.wait_quiet()
     keys = {record.key for record in stage.client.read(stage.receipts)}
-    assert {f"{wish['partition']}-{wish['offset']}".encode() for wish in forgets} < keys
+    assert {f"{e['partition']}-{e['offset']}".encode() for found in events for e in found} < keys
+    assert "placed by another partitioner" in lately(stage, "topics").out
     worker.stop()
     assert_nothing_differs(stage, answers)  # O9: a receipt for each, that of zoe as well
 

@@ -174,8 +174,9 @@ def receipts(ledger: Ledger, events: Batch[Record]) -> list[Record]:
                     },
                     "forgotten_at": 1_700_000_000_000,
                     "group": GROUP,
+                    "removed": removed,
                 }
             ).encode(),
         )
-        for number, (partition, offset) in enumerate(ledger.forgets)
+        for number, ((partition, offset), removed) in enumerate(ledger.removed.items())
     ]

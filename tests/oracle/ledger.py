@@ -28,14 +28,17 @@ class Ledger(NamedTuple):
     outcomes: Counter[str]
 
     @property
-    def forgets(self) -> list[tuple[int, int]]:
-        """Where the wishes to be forgotten stand: (partition, offset)."""
-        return [
-            (partition, step.offset)
-            for (partition, _), steps in self.steps.items()
-            for step in steps
-            if step.outcome == "forgotten"
-        ]
+    def removed(self) -> dict[tuple[int, int], bool]:
+        """Of each wish, by (partition, offset), whether there was anybody to forget."""
+        found = {}
+        for (partition, _), steps in self.steps.items():
+            before: State | None = None
+            for step in steps:
+                if step.outcome == "forgotten":
+                    held = before is not None and not before.forgotten
+                    found[partition, step.offset] = held
+                before = step.state
+        return found
 
 
 def keep(events: Iterable[Record], n_partitions: int, rules: Rules) -> Ledger:

@@ -21,11 +21,11 @@ def check_receipts(evidence: Evidence, ledger: Ledger) -> Iterator[Difference]:
     receipts: dict[bytes | None, list[Record]] = defaultdict(list)
     for record in evidence.receipts:
         receipts[record.key].append(record)
-    wishes = set(ledger.forgets)
+    removed = ledger.removed
     expected = {
         f"{event.partition}-{event.offset}".encode(): event
         for event in evidence.events
-        if (event.partition, event.offset) in wishes
+        if (event.partition, event.offset) in removed
     }
     for key in receipts.keys() - expected.keys():
         yield Difference("O9 receipts", _name(key), f"{len(receipts[key])} receipts", "none")
@@ -35,10 +35,13 @@ def check_receipts(evidence: Evidence, ledger: Ledger) -> Iterator[Difference]:
             wanted = f"one ({evidence.interruptions} interruptions)"
             yield Difference("O9 receipts", _name(key), f"{len(found)} receipts", wanted)
         for receipt in found:
-            yield from _check_receipt(evidence, event, receipt)
+            had = removed[event.partition, event.offset]
+            yield from _check_receipt(evidence, event, receipt, had)
 
 
-def _check_receipt(evidence: Evidence, event: Record, receipt: Record) -> Iterator[Difference]:
+def _check_receipt(
+    evidence: Evidence, event: Record, receipt: Record, removed: bool
+) -> Iterator[Difference]:
     where = _name(receipt.key)
     home = event.partition % evidence.n_receipt_partitions
     if receipt.partition != home:
@@ -63,10 +66,11 @@ def _check_receipt(evidence: Evidence, event: Record, receipt: Record) -> Iterat
             "ts": event.timestamp_ms,
         },
         "group": evidence.group,
+        "removed": removed,
     }
     for field, value in wanted.items():
-        if document[field] != value:
-            yield Difference("O9 receipts", f"{where}, {field}", document[field], value)
+        if document.get(field) != value:
+            yield Difference("O9 receipts", f"{where}, {field}", document.get(field), value)
 
 
 def _name(key: bytes | None) -> str:

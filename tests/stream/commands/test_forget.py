@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from stream.commands.forget import ForgetRequest, forget
+from stream.commands.forget import ForgetEvent, ForgetRequest, forget
 from stream.errors import SettingsError
 from stream.settings import KafkaSettings
 
@@ -40,9 +40,68 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
         forget(KafkaSettings(), [], tmp_path / "nowhere")
 
 
-def test_a_line_tells_the_event_and_the_receipt() -> None:
-    request = ForgetRequest(user=2, partition=3, offset=9)
-    assert (request.key, request.line()) == (b"3-9", "user 2: sent, event 3-9")
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\xef\xbb\xbf" + b"y" * 257 + b"\r\n",  # as Windows saves UTF-8
+        b"\xef\xbb\xbf\n\xef\xbb\xbf" + b"y" * 257,  # two files put together
+    ],
+)
+def test_a_byte_order_mark_is_no_part_of_an_id(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "users"
+    file.write_bytes(content)  # the error would tell 258 characters with a mark
 
-    request.receipt_id = "cafe"
-    assert request.line() == "user 2: forgotten, event 3-9, receipt cafe"
+    with pytest.raises(SettingsError, match="the id has 257 characters"):
+        forget(KafkaSettings(), [], file)
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        ("ann\n".encode("utf-16"), "is not UTF-8"),  # its byte order mark is no UTF-8
+        ("ann\n".encode("utf-16-le"), "holds NUL, as UTF-16 does"),  # but this is
+        ("käthe\n".encode("cp1252"), "is not UTF-8"),
+    ],
+)
+def test_a_file_in_another_encoding_is_refused(tmp_path: Path, content: bytes, why: str) -> None:
+    file = tmp_path / "users"
+    file.write_bytes(content)
+
+    with pytest.raises(SettingsError, match=why):
+        forget(KafkaSettings(), [], file)
+
+
+def receipt(partition: int, offset: int, *, removed: bool | None) -> ForgetEvent:
+    return ForgetEvent(partition, offset, f"id-{partition}", 1, removed)
+
+
+@pytest.mark.parametrize(
+    ("events", "line"),
+    [
+        ([ForgetEvent(3, 9)], "sent, event 3-9"),
+        ([ForgetEvent(3, 9), ForgetEvent(0, 1)], "sent, event 3-9 and 1 more"),
+        (
+            [receipt(3, 9, removed=True), ForgetEvent(0, 1)],
+            "sent, event 3-9 and 1 more; 1 of 2 receipts came",
+        ),
+        # Of a worker that does not say yet whether it removed anything.
+        ([receipt(3, 9, removed=None)], "forgotten, event 3-9, receipt id-3"),
+        (
+            [receipt(3, 9, removed=False), receipt(0, 1, removed=True)],
+            "forgotten, event 3-9, receipt id-3, removed from partition 0",
+        ),
+        (
+            [receipt(3, 9, removed=True), receipt(0, 1, removed=True)],
+            "forgotten, event 3-9, receipt id-3, removed from partitions 3, 0",
+        ),
+        (
+            [receipt(3, 9, removed=False), receipt(0, 1, removed=False)],
+            "not held in any of 2 partitions, event 3-9, receipt id-3",
+        ),
+        ([receipt(0, 9, removed=False)], "not held in the partition, event 0-9, receipt id-0"),
+    ],
+)
+def test_a_line_tells_the_event_the_receipt_and_what_was_removed(
+    events: list[ForgetEvent], line: str
+) -> None:
+    assert ForgetRequest(2, events).line() == f"user 2: {line}"

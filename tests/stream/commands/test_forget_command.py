@@ -63,24 +63,24 @@ def receipt(shop: Shop, event: Any, **changes: Any) -> Record:
     return Record(key, json.dumps(value).encode(), event.offset % PARTITIONS)
 
 
-def test_forget_event_has_user_and_time_and_goes_to_the_users_partition(shop: Shop) -> None:
+def test_forget_event_has_user_and_time_and_goes_to_every_partition(shop: Shop) -> None:
     shop.create()
 
     result = shop.lately("forget", "ann", "käthe", "--no-wait")
 
-    events = {event.key: event for event in shop.read(shop.settings.events_topic, 2)}
+    events = shop.read(shop.settings.events_topic, 2 * PARTITIONS)
     assert result.code == 0
-    places = []
-    for user in ("ann", "käthe"):
-        event = events[user.encode()]
-        body = json.loads(event.value)
-        assert (body["user_id"], body["action"]) == (user, "forget")
-        assert abs(body["ts"] / 1000 - time.time()) < 600
-        assert event.partition == partition_of(user.encode(), PARTITIONS)
-        places.append(f"{event.partition}-{event.offset}")
-    assert result.out == (
-        f"user 1: sent, event {places[0]}\nuser 2: sent, event {places[1]}\n"  # without their names
-    )
+    lines = []
+    for number, user in enumerate(("ann", "käthe"), start=1):
+        theirs = {event.partition: event for event in events if event.key == user.encode()}
+        assert sorted(theirs) == list(range(PARTITIONS))
+        for event in theirs.values():
+            body = json.loads(event.value)
+            assert (body["user_id"], body["action"]) == (user, "forget")
+            assert abs(body["ts"] / 1000 - time.time()) < 600
+        home = partition_of(user.encode(), PARTITIONS)
+        lines.append(f"user {number}: sent, event {home}-{theirs[home].offset} and 2 more\n")
+    assert result.out == "".join(lines)  # without their names
 
 
 def test_each_user_gets_their_own_receipt(shop: Shop, tmp_path: Path) -> None:
@@ -88,22 +88,51 @@ def test_each_user_gets_their_own_receipt(shop: Shop, tmp_path: Path) -> None:
     file = tmp_path / "users"
     file.write_text("bob\nzoe\n")
 
-    with worker(shop, 3, lambda event: [receipt(shop, event)]):
+    def answer(event: Any) -> list[Record]:
+        return [receipt(shop, event, removed=event.partition == 2)]
+
+    with worker(shop, 3 * PARTITIONS, answer):
         result = shop.lately("forget", "ann", "--file", str(file), "--timeout-s", "60", "--json")
 
     assert result.code == 0, result.err
-    events = {e.key: (e.partition, e.offset) for e in shop.read(shop.settings.events_topic, 3)}
-    assert result.json["topic"] == shop.settings.events_topic
-    assert result.json["forgets"] == [
-        {
-            "user": number,
-            "partition": events[user][0],
-            "offset": events[user][1],
-            "receipt_id": f"id-{events[user][0]}-{events[user][1]}",
+    events = shop.read(shop.settings.events_topic, 3 * PARTITIONS)
+    offsets = {(event.key, event.partition): event.offset for event in events}
+
+    def said(user: bytes, partition: int) -> dict[str, Any]:
+        offset = offsets[user, partition]
+        return {
+            "partition": partition,
+            "offset": offset,
+            "receipt_id": f"id-{partition}-{offset}",
             "forgotten_at": 1_790_000_000_000,
+            "removed": partition == 2,
         }
-        for number, user in enumerate((b"ann", b"bob", b"zoe"), start=1)
-    ]
+
+    assert result.json["topic"] == shop.settings.events_topic
+    for number, (user, found) in enumerate(
+        zip((b"ann", b"bob", b"zoe"), result.json["forgets"], strict=True), start=1
+    ):
+        home = partition_of(user, PARTITIONS)
+        others = [said(user, partition) for partition in range(PARTITIONS) if partition != home]
+        assert found == {"user": number, **said(user, home), "others": others}
+
+
+def test_a_user_whom_another_partitioner_placed_is_forgotten_where_they_are(shop: Shop) -> None:
+    shop.create()
+    home = partition_of(b"ann", PARTITIONS)
+    elsewhere = (home + 1) % PARTITIONS
+
+    def answer(event: Any) -> list[Record]:
+        return [receipt(shop, event, removed=event.partition == elsewhere)]
+
+    with worker(shop, PARTITIONS, answer):
+        result = shop.lately("forget", "ann", "--timeout-s", "60")
+
+    place = f"{home}-0"
+    assert result.out == (
+        f"user 1: forgotten, event {place}, receipt id-{place}, "
+        f"removed from partition {elsewhere}\n"
+    )
 
 
 def test_foreign_and_malformed_receipts_are_ignored(shop: Shop) -> None:
@@ -123,12 +152,11 @@ def test_foreign_and_malformed_receipts_are_ignored(shop: Shop) -> None:
             ours,
         ]
 
-    with worker(shop, 1, answer):
+    with worker(shop, PARTITIONS, answer):
         result = shop.lately("forget", "ann", "--timeout-s", "60")
 
     assert (result.code, result.err) == (0, "")
-    (event,) = shop.read(shop.settings.events_topic, 1)
-    place = f"{event.partition}-{event.offset}"
+    place = f"{partition_of(b'ann', PARTITIONS)}-0"
     assert result.out == f"user 1: forgotten, event {place}, receipt id-{place}\n"
 
 
@@ -146,7 +174,7 @@ def test_receipt_older_than_the_forget_event_is_ignored(shop: Shop) -> None:
 
     result = shop.lately("forget", "ann", "--timeout-s", "0.3")
 
-    assert (result.code, result.out) == (1, f"user 1: sent, event {home}-0\n")
+    assert (result.code, result.out) == (1, f"user 1: sent, event {home}-0 and 2 more\n")
 
 
 def test_missing_receipts_are_counted_without_naming_users(shop: Shop) -> None:
@@ -155,7 +183,7 @@ def test_missing_receipts_are_counted_without_naming_users(shop: Shop) -> None:
     def answer(event: Any) -> list[Record]:
         return [receipt(shop, event)] if event.key == b"ann" else []
 
-    with worker(shop, 3, answer):
+    with worker(shop, 3 * PARTITIONS, answer):
         result = shop.lately("forget", "ann", "bob", "zoe", "--timeout-s", "3")
 
     assert result.code == 1
@@ -165,7 +193,7 @@ def test_missing_receipts_are_counted_without_naming_users(shop: Shop) -> None:
         "user 3: sent",
     ]
     assert result.err.count("\n") == 1
-    assert "2 of 3 receipts did not come within 3 s, the first for user 2" in result.err
+    assert "6 of 9 receipts did not come within 3 s, the first for user 2" in result.err
     assert not [name for name in ("ann", "bob", "zoe") if name in result.err + result.out]
 
 
@@ -180,9 +208,24 @@ def test_users_are_numbered_consecutively_across_batches(
 
     forgets = result.json["forgets"]
     assert [forget["user"] for forget in forgets] == list(range(1, 2_002))
-    sent = shop.read(shop.settings.events_topic, 2_001)
+    sent = shop.read(shop.settings.events_topic, 2_001 * PARTITIONS)
     keys = {(event.partition, event.offset): event.key.decode() for event in sent}
-    assert [keys[forget["partition"], forget["offset"]] for forget in forgets] == users
+    for user, forget in zip(users, forgets, strict=True):
+        events = [forget, *forget["others"]]
+        assert {keys[event["partition"], event["offset"]] for event in events} == {user}
+        assert sorted(event["partition"] for event in events) == list(range(PARTITIONS))
+
+
+def test_standard_input_of_windows_names_the_user_without_its_byte_order_mark(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.create()
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"\xef\xbb\xbfann\r\nbob\r\n")))
+
+    assert shop.lately("forget", "--file", "-", "--no-wait").code == 0
+
+    events = shop.read(shop.settings.events_topic, 2 * PARTITIONS)
+    assert {event.key for event in events} == {b"ann", b"bob"}
 
 
 def test_nothing_is_sent_without_a_receipts_topic(shop: Shop) -> None:

@@ -122,6 +122,32 @@ def test_get_of_a_forgotten_user_shows_the_marker_without_an_age(
     assert (answer["forgotten"], answer["age_s"], answer["events"]) == (True, None, [])
 
 
+def test_get_shows_every_partition_that_holds_the_user_the_latest_actions_first(
+    shop: Shop, state_dir: Path
+) -> None:
+    # Producers with different partitioners, and a forget that reached one partition alone.
+    earlier = UserState()
+    earlier.apply(event(3, AS_OF_MS - 60_000, item="i1"), RULES)
+    on_disk(state_dir, 0, [(b"ann", marker(12))], 5)
+    on_disk(state_dir, 1, [(b"ann", earlier.to_bytes())], 5)
+    on_disk(state_dir, 2, [(b"ann", state("i7", "i8"))], 5)
+
+    result = shop.lately("state", "get", "ann")
+    answer = shop.lately("state", "get", "ann", "--json").json
+
+    heads = [line.split(",")[0] for line in result.out.splitlines() if "partition" in line]
+    assert heads == [
+        "2 actions in partition 2",
+        "1 actions in partition 1",
+        "forgotten: partition 0",
+    ]
+    assert (answer["partition"], answer["n_events"]) == (2, 2)
+    assert [(other["partition"], other["forgotten"]) for other in answer["others"]] == [
+        (1, False),
+        (0, True),
+    ]
+
+
 def test_get_of_an_unknown_user_fails_in_one_line(shop: Shop, state_dir: Path) -> None:
     on_disk(state_dir, 0, [(b"ann", state("i1"))], 0)
 

@@ -215,7 +215,7 @@ async def test_a_receipt_tells_the_event_the_group_and_no_user(tmp_path: Path) -
         assert key == "1-7"
         assert receipt["forget"] == {"topic": "events", "partition": 1, "offset": 7, "ts": NOW_MS}
         assert receipt["group"] == "shop"
-        assert set(receipt) == {"receipt_id", "forget", "forgotten_at", "group"}
+        assert set(receipt) == {"receipt_id", "forget", "forgotten_at", "group", "removed"}
 
 
 @on_a_loop
@@ -300,3 +300,38 @@ async def test_a_receipt_lost_with_its_worker_comes_again_with_the_same_id(tmp_p
         first, second = [v for _, v in w.publisher.log("receipts")]
         assert first is not None and second is not None
         assert json.loads(first)["receipt_id"] == json.loads(second)["receipt_id"]
+
+
+@on_a_loop
+async def test_a_receipt_says_whether_there_was_anybody_to_forget(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        await w.feed(click("u1", 0))
+        await w.acknowledge_all()
+        # u1 has state on disk, u2 only in memory, u3 nothing; u1 is forgotten already at 4, and
+        # has come back by 6.
+        await w.feed(forget("u1", 1), click("u2", 2), forget("u2", 3), forget("u1", 4))
+        await w.feed(click("u1", 5), forget("u1", 6), forget("u3", 7))
+        await w.acknowledge_all()
+
+        assert {key: receipt["removed"] for key, receipt in receipts(w).items()} == {
+            "0-1": True,
+            "0-3": True,
+            "0-4": False,
+            "0-6": True,
+            "0-7": False,
+        }
+
+
+@on_a_loop
+async def test_a_forget_removes_the_user_from_the_partition_it_lies_in_and_from_no_other(
+    tmp_path: Path,
+) -> None:
+    async with world(tmp_path) as w:
+        for partition in (0, 1):
+            await w.feed(click("u1", 0), partition=partition)
+        await w.feed(forget("u1", 1), partition=1)
+        await w.acknowledge_all()
+
+        here, there = w.stored(partition=0), w.stored(partition=1)
+        assert here is not None and here.items == ["i0"]
+        assert there is not None and there.forgotten
