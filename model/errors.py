@@ -5,6 +5,7 @@ ModelError
 ├── ArtifactError    the operator: an artifact that must not be loaded
 ├── OptionsError     the operator: a scoring option that cannot be applied; exit code 2
 └── ScorerError      the model's owner: an engine that is missing, or an invalid output
+    └── OutOfResourcesError   the operator: memory, or the device; no sequence is to blame
 """
 
 
@@ -26,3 +27,7 @@ class OptionsError(ModelError):
 
 class ScorerError(ModelError):
     """A scorer that cannot start, or whose output is invalid."""
+
+
+class OutOfResourcesError(ScorerError, MemoryError):
+    """An engine that lacks memory or its device: the same sequences may succeed elsewhere."""

@@ -64,6 +64,7 @@ class Scorer(Protocol):
         """Score each sequence; the result has the same length and order.
 
         A score depends on its own sequence alone, never on the others in the batch. The score of
-        a sequence that is empty, or has no item of the catalogue, is ``cold``.
+        a sequence that is empty, or has no item of the catalogue, is ``cold``. Raises MemoryError
+        (or one of its subclasses) when no sequence is to blame: fewer at a time may succeed.
         """
         ...

@@ -3,11 +3,11 @@
 from typing import TYPE_CHECKING
 
 from model.artifact.artifact import GRAPH, Artifact
-from model.errors import ScorerError
 from model.features import Padded
 from model.onnx_session import session_of
 from model.outputs import Outputs, Reals
 from model.serving.engine import CHUNK_ROWS, ArtifactScorer
+from model.serving.failures import failure
 from model.serving.options import NO_OPTIONS, ScoringOptions
 
 if TYPE_CHECKING:
@@ -43,10 +43,8 @@ class OnnxScorer(ArtifactScorer):
             known = len(Outputs._fields)
             return Outputs(*found[:known]), dict(zip(names, found[known:], strict=True))
         except Exception as error:
-            raise ScorerError(
-                f"ONNX Runtime failed on {len(padded.lengths)} sequences ({error}); "
-                "export the artifact again"
-            ) from error
+            rows = len(padded.lengths)
+            raise failure("ONNX Runtime", error, rows, "export the artifact again") from error
 
     def _need(self, names: tuple[str, ...]) -> None:
         for name in names:

@@ -17,6 +17,7 @@ from model.graphs.build import graph_of
 from model.graphs.servable import Servable
 from model.outputs import Outputs, Reals
 from model.serving.engine import CHUNK_ROWS, ArtifactScorer
+from model.serving.failures import failure
 from model.serving.options import NO_OPTIONS, ScoringOptions
 
 Arrays = list[npt.NDArray[Any]]
@@ -64,10 +65,9 @@ class TorchScorer(ArtifactScorer):
         try:
             found = dict(zip(self._names, self._runner.run(padded), strict=True))
             return Outputs(*(found[name] for name in Outputs._fields)), found
-        except RuntimeError as error:  # torch's own errors, including out of memory
-            raise ScorerError(
-                f"torch failed on {len(padded.lengths)} sequences on {self.info.device} ({error})"
-            ) from error
+        except (RuntimeError, MemoryError) as error:  # RuntimeError: torch's own, also for memory
+            engine, rows = f"torch on {self.info.device}", len(padded.lengths)
+            raise failure(engine, error, rows, "look at the device, and the log") from error
 
 
 class Runner(Protocol):

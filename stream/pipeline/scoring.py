@@ -97,7 +97,8 @@ def score_or_isolate(scorer: Scorer, sequences: Batch[Sequence]) -> list[Score |
 
     One poison user among n costs about 2·log2(n) more calls; the others get their scores. A user
     with an invalid score, such as one that is not a number, is scored once more, alone. Raises
-    ScoringError when memory does not suffice for a single user, which is not that user's fault.
+    ScoringError when memory or the device does not suffice for a single user, which is not that
+    user's fault.
     """
     if not sequences:
         return []
@@ -107,8 +108,8 @@ def score_or_isolate(scorer: Scorer, sequences: Batch[Sequence]) -> list[Score |
         if len(sequences) == 1:
             if isinstance(error, MemoryError):
                 raise ScoringError(
-                    "the scorer has no memory left for a single user; give the worker more, or "
-                    "lower --cache-users"
+                    f"the scorer has no memory left for a single user ({error}); give the worker "
+                    "more, or lower --cache-users"
                 ) from error
             return [error]
         middle = len(sequences) // 2

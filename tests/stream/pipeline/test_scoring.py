@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from model.errors import OutOfResourcesError
 from model.scorer import Score, Vocabulary
 from model.sequence import Sequence
 from model.serving.null import NullScorer
@@ -185,6 +186,26 @@ def test_a_batch_too_large_for_the_memory_is_halved_until_it_fits() -> None:
     scores = score_or_isolate(Greedy(most=2), sequences(7))
 
     assert [item(score) for score in scores] == [f"i{n}" for n in range(7)]
+
+
+class Exhausted(Greedy):
+    """Says it as an engine does."""
+
+    def score(self, sequences: Batch[Sequence]) -> list[Score]:
+        try:
+            return super().score(sequences)
+        except MemoryError as error:
+            raise OutOfResourcesError("no memory for them") from error
+
+
+def test_an_engines_own_error_of_memory_makes_nobody_a_poison_user() -> None:
+    assert [item(score) for score in score_or_isolate(Exhausted(most=1), sequences(3))] == [
+        "i0",
+        "i1",
+        "i2",
+    ]
+    with pytest.raises(ScoringError, match=r"single user \(no memory for them\)"):
+        score_or_isolate(Exhausted(most=0), sequences(3))
 
 
 def test_no_memory_for_a_single_user_is_not_their_fault() -> None:

@@ -1,0 +1,142 @@
+"""An engine that lacks memory is told from a sequence that it cannot score, by real errors."""
+
+import errno
+import os
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from onnx import TensorProto, helper
+
+from model.artifact.artifact import Artifact
+from model.errors import OutOfResourcesError, ScorerError
+from model.features import Padded
+from model.outputs import Outputs
+from model.serving.failures import is_resource
+from model.serving.onnx import OnnxScorer
+from model.serving.torch import TorchScorer
+
+EXBIBYTE = 2**60  # no machine has it
+
+
+def session(op: str, arena: bool, **inputs: int) -> Any:
+    """A graph of one operator."""
+    puts = [helper.make_tensor_value_info(name, kind, [None]) for name, kind in inputs.items()]
+    output = helper.make_tensor_value_info("y", TensorProto.FLOAT, None)
+    node = helper.make_node(op, list(inputs), ["y"])
+    graph = helper.make_graph([node], "graph", puts, [output])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+    model.ir_version = 8
+    options = onnxruntime.SessionOptions()
+    options.enable_cpu_mem_arena = arena
+    options.log_severity_level = 4
+    return onnxruntime.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+
+
+def fill_by_onnx(arena: bool) -> None:
+    run = session("ConstantOfShape", arena, n=TensorProto.INT64).run
+    run(None, {"n": np.array([EXBIBYTE // 2**15])})  # times four bytes: 128 TiB
+
+
+def gather_beyond_the_end() -> None:
+    run = session("Gather", True, x=TensorProto.FLOAT, n=TensorProto.INT64).run
+    run(None, {"x": np.zeros(3, np.float32), "n": np.array([7])})
+
+
+def error_of(act: Callable[[], Any]) -> Exception:
+    with pytest.raises(Exception) as raised:  # noqa: PT011 - any engine's own
+        act()
+    assert isinstance(raised.value, Exception)
+    return raised.value
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda: fill_by_onnx(arena=True),
+        lambda: fill_by_onnx(arena=False),
+        lambda: torch.empty(EXBIBYTE, dtype=torch.uint8),
+        lambda: np.zeros(EXBIBYTE, np.uint8),
+    ],
+    ids=["onnx-arena", "onnx", "torch", "numpy"],
+)
+def test_an_allocation_that_fails_is_no_sequences_fault(act: Callable[[], Any]) -> None:
+    assert is_resource(error_of(act))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has …"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+        RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+        RuntimeError("CUDA error: an illegal memory access was encountered"),
+        RuntimeError("can't start new thread"),
+        OSError(errno.EMFILE, os.strerror(errno.EMFILE)),
+        OSError(errno.EAGAIN, os.strerror(errno.EAGAIN)),
+    ],
+)
+def test_what_a_device_or_the_system_lacks_is_no_sequences_fault(error: Exception) -> None:
+    assert is_resource(error)
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        gather_beyond_the_end,
+        lambda: torch.zeros(3)[torch.tensor([7])],
+        lambda: torch.zeros(2, 3) @ torch.zeros(2, 3),
+        lambda: np.zeros(3)[7],
+    ],
+    ids=["onnx", "torch", "torch-shapes", "numpy"],
+)
+def test_an_input_that_an_engine_cannot_take_is_a_sequences_fault(act: Callable[[], Any]) -> None:
+    assert not is_resource(error_of(act))
+
+
+def test_onnx_engine_tells_memory_from_data(
+    tiny_artifact: Artifact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scorer = OnnxScorer(tiny_artifact)
+
+    class Session:
+        def __init__(self, act: Callable[[], None]) -> None:
+            self._act = act
+
+        def run(self, *_: Any) -> list[Any]:
+            self._act()
+            return []
+
+    monkeypatch.setattr(scorer, "_session", Session(lambda: fill_by_onnx(arena=True)))
+    with pytest.raises(OutOfResourcesError, match="more memory"):
+        scorer.score(scorer.sample(3))
+    monkeypatch.setattr(scorer, "_session", Session(gather_beyond_the_end))
+    with pytest.raises(ScorerError, match="export the artifact again") as raised:
+        scorer.score(scorer.sample(3))
+    assert not isinstance(raised.value, MemoryError)
+
+
+def test_torch_engine_tells_memory_from_data(
+    tiny_artifact: Artifact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scorer = TorchScorer(tiny_artifact)
+
+    class Runner:
+        def __init__(self, act: Callable[[], Any]) -> None:
+            self._act = act
+
+        def run(self, _: Padded) -> list[Any]:
+            return [self._act()] * len(Outputs._fields)
+
+    monkeypatch.setattr(scorer, "_runner", Runner(lambda: torch.empty(EXBIBYTE)))
+    with pytest.raises(OutOfResourcesError, match="torch on cpu failed on 3 sequences"):
+        scorer.score(scorer.sample(3))
+    monkeypatch.setattr(scorer, "_runner", Runner(lambda: torch.zeros(2, 3) @ torch.zeros(2, 3)))
+    with pytest.raises(ScorerError) as raised:
+        scorer.score(scorer.sample(3))
+    assert not isinstance(raised.value, MemoryError)
