@@ -37,6 +37,10 @@ class Health:
         """Record that a condition is met."""
         self._reasons.pop(condition, None)
 
+    def is_ok(self, condition: Condition) -> bool:
+        """Whether a condition is met."""
+        return condition not in self._reasons
+
     def set_failed(self, condition: Condition, reason: str) -> None:
         """Record that a condition is not met; ``reason`` is shown by /readyz."""
         self._reasons[condition] = reason

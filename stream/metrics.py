@@ -83,6 +83,22 @@ class BatchHistogram(Collector):
         )
 
 
+class PartitionGauge:
+    """A gauge with a series for each partition whose value is known."""
+
+    def __init__(self, gauge: Gauge) -> None:
+        self._gauge = gauge
+        self._partitions: set[int] = set()
+
+    def set(self, values: Mapping[int, float]) -> None:
+        """Set the value of each partition, and drop the series of any other."""
+        for partition in self._partitions.difference(values):
+            self._gauge.remove(str(partition))
+        for partition, value in values.items():
+            self._gauge.labels(str(partition)).set(value)
+        self._partitions = set(values)
+
+
 class Metrics:
     """The metrics of one worker, on one registry.
 
@@ -97,7 +113,6 @@ class Metrics:
         self._create_counters()
         self._create_histograms()
         self._create_gauges()
-        self._partitions_with_lag: set[int] = set()
 
     def _create_counters(self) -> None:
         self.events = self._counters(
@@ -174,10 +189,20 @@ class Metrics:
             "Age of the oldest event that is read but not yet scored; 0 when there is none.",
         )
         self.ready = self._gauge("lately_ready", "1 when /readyz says ready, else 0.")
-        self._lag = self._gauge(
+        self.lag = self._by_partition(
             "lately_consumer_lag_records",
-            "Records between the committed offset and the end of the partition.",
-            "partition",
+            "Records of the partition that are not safe yet: unread, or read and not yet on disk. "
+            "Absent while the broker does not answer.",
+        )
+        self.committed_lag = self._by_partition(
+            "lately_committed_lag_records",
+            "Records between the group's committed offset and the end of the partition: what other "
+            "tools call lag. Absent while the broker does not answer.",
+        )
+        self.lag_seconds = self._by_partition(
+            "lately_consumer_lag_seconds",
+            "Age of the oldest record that is not safe yet, 0 if there is none; while that one is "
+            "unread, the age of the last one read. Absent while either is unknown.",
         )
         self._model = self._gauge(
             "lately_model_info", "The model that scores; always 1.", "name", "version", "device"
@@ -192,16 +217,11 @@ class Metrics:
     def _histogram(self, name: str, documentation: str, bounds: Sequence[float]) -> BatchHistogram:
         return BatchHistogram(name, documentation, bounds, self._registry)
 
+    def _by_partition(self, name: str, documentation: str) -> PartitionGauge:
+        return PartitionGauge(self._gauge(name, documentation, "partition"))
+
     def _gauge(self, name: str, documentation: str, *labels: str) -> Gauge:
         return Gauge(name, documentation, labels, registry=self._registry)
-
-    def set_lag(self, lag: Mapping[int, int]) -> None:
-        """Set the lag in records by partition, and drop the series of any other partition."""
-        for partition in self._partitions_with_lag.difference(lag):
-            self._lag.remove(str(partition))
-        for partition, records in lag.items():
-            self._lag.labels(str(partition)).set(records)
-        self._partitions_with_lag = set(lag)
 
     def set_model(self, name: str, version: str, device: str) -> None:
         """Set which model scores, and on which device (``cpu``, ``cuda``)."""

@@ -107,8 +107,9 @@ NOW = Row(
         ),
         Panel(
             "Lag",
-            "Records in the events topic that are not yet processed.",
-            {"records": f"sum(lately_consumer_lag_records{HERE})"},
+            "Age of the oldest record in the events topic that is not yet processed.",
+            {"lag": f"max(lately_consumer_lag_seconds{HERE})"},
+            unit="s",
             kind="stat",
             width=4,
             height=5,
@@ -202,6 +203,20 @@ KAFKA = Row(
             "Lag by partition",
             "If only one partition grows, one of its users has a flood of events.",
             {"{{partition}}": f"lately_consumer_lag_records{HERE}"},
+        ),
+        Panel(
+            "Lag in seconds",
+            "Age of the oldest record that is not yet safe, by partition; a gap is an outage.",
+            {"{{partition}}": f"lately_consumer_lag_seconds{HERE}"},
+            unit="s",
+        ),
+        Panel(
+            "Lag, processed and committed",
+            "Records not yet safe, and those not yet committed, which other tools call lag.",
+            {
+                "not processed": f"sum(lately_consumer_lag_records{HERE})",
+                "not committed": f"sum(lately_committed_lag_records{HERE})",
+            },
         ),
         Panel(
             "Commits",

@@ -27,12 +27,18 @@ class Committer:
         self._handler = handler
         self._consumer = consumer
         self._results = results
+        self._sent: dict[int, int] = {}  # by us since the assignment
         self._committed: dict[int, int] = {}
         self._turn = asyncio.Lock()
 
-    def reset(self) -> None:
-        """Forget what was committed before this assignment."""
-        self._committed = {}
+    def reset(self, committed: Mapping[int, OffsetMetadata | None]) -> None:
+        """Begin an assignment, of which the group has these commits."""
+        self._sent = {}
+        self._committed = {p: found.offset for p, found in committed.items() if found is not None}
+
+    def committed(self) -> Mapping[int, int]:
+        """The group's offset of each assigned partition, as far as we know; none without one."""
+        return self._committed
 
     async def run(self, interval_s: float) -> None:
         """Commit at this interval until cancelled."""
@@ -44,12 +50,13 @@ class Committer:
         """Commit what is new, and tell the handler; do nothing once the handler has failed."""
         async with self._turn:
             offsets = self._handler.offsets()
-            changed = {p: o for p, o in offsets.items() if self._committed.get(p) != o.offset}
+            changed = {p: o for p, o in offsets.items() if self._sent.get(p) != o.offset}
             if self._handler.failed.done():
                 return
             if changed and not await self._try_commit(changed):
                 changed = {}
             committed = {partition: o.offset for partition, o in changed.items()}
+            self._sent.update(committed)
             self._committed.update(committed)
             self._handler.mark_committed(committed)
 

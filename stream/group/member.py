@@ -79,6 +79,10 @@ class GroupMember:
             async with asyncio.timeout(timeout_s):
                 await self.consumer.stop()
 
+    def committed(self) -> Mapping[int, int]:
+        """The group's offset of each assigned partition, as of its last commit."""
+        return self._committer.committed()
+
     # --- called by the consumer ---------------------------------------------------------------
 
     async def on_assigned(self, partitions: frozenset[int]) -> None:
@@ -88,7 +92,8 @@ class GroupMember:
         else:
             self._health.set_failed("partitions", "the group has more workers than partitions")
         try:
-            await self._handler.recover(await self.consumer.fetch_committed(partitions))
+            committed = await self.consumer.fetch_committed(partitions)
+            await self._handler.recover(committed)
         except AUTHORIZATION_ERRORS as error:
             # Not raised here: Faust would log it as a crash of its own.
             self._handler.fail(BrokerError(authorization_message(error)))
@@ -97,7 +102,7 @@ class GroupMember:
         except LatelyError as error:
             self._handler.fail(error)
         else:
-            self._committer.reset()
+            self._committer.reset(committed)
             self._health.set_ok("state")
 
     async def on_records(self, partition: int, messages: Sequence[Message]) -> None:

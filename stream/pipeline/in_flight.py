@@ -67,6 +67,7 @@ class InFlight:
         parts = (batch.parts.get(partition) for batch in self._batches)
         return [part.start for part in parts if part is not None and part.start is not None]
 
-    def oldest_timestamps_ms(self) -> list[int]:
-        """The record timestamp of each user's first event."""
-        return [row.waiting.first.timestamp_ms for batch in self._batches for row in batch.rows]
+    def timestamps_ms(self, partition: int) -> list[int]:
+        """The record timestamp of the first event of each of the partition's users."""
+        parts = (batch.parts.get(partition) for batch in self._batches)
+        return [row.waiting.first.timestamp_ms for part in parts if part for row in part.rows]

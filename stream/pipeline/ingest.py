@@ -43,6 +43,7 @@ class Ingest:
             partition.dead += dead
             self._batcher.request_flush(now_s)
         partition.next_offset = messages[-1].offset + 1
+        partition.last_read_ms = messages[-1].timestamp
         self._count(Counter(outcomes), dead)
 
     def _fold(self, partition: Partition, events: Sequence[Event], now_s: float) -> list[Outcome]:

@@ -31,6 +31,7 @@ class Partition:
         self.number = number
         self.users = users
         self.next_offset = -1  # of the source: everything below it was read; -1: nothing was
+        self.last_read_ms = -1  # record timestamp of the last message read; -1: unknown
         self.dead: list[DeadLetter] = []
         self.forgets: dict[bytes, list[Forget]] = {}
         self.markers = {key: users.get(key).applied_offset for key in markers}

@@ -302,3 +302,7 @@ class Pipeline:
     def oldest_unscored_ms(self) -> int | None:
         """Record timestamp of the oldest event read but not safe; None when there is none."""
         return self._progress.oldest_unscored_ms()
+
+    def oldest_unsafe_ms(self) -> dict[int, int]:
+        """Per partition, the same, or else the timestamp of the last message read, if any."""
+        return self._progress.oldest_unsafe_ms()

@@ -33,8 +33,25 @@ class Progress:
 
     def oldest_unscored_ms(self) -> int | None:
         """Record timestamp of the oldest event read but not safe; None when there is none."""
-        waiting = [entry.first.timestamp_ms for entry in self._batcher.oldest(*self._partitions)]
-        return min(waiting + self._in_flight.oldest_timestamps_ms(), default=None)
+        oldest = (self._oldest_unscored_ms(number) for number in self._partitions)
+        return min((ms for ms in oldest if ms is not None), default=None)
+
+    def oldest_unsafe_ms(self) -> dict[int, int]:
+        """Per partition, the record timestamp of the oldest event that is read but not safe.
+
+        Where there is none it is that of the last message read: one that is unread is younger.
+        """
+        found = {}
+        for number, partition in self._partitions.items():
+            oldest_ms = self._oldest_unscored_ms(number)
+            oldest_ms = partition.last_read_ms if oldest_ms is None else oldest_ms
+            if oldest_ms >= 0:
+                found[number] = oldest_ms
+        return found
+
+    def _oldest_unscored_ms(self, number: int) -> int | None:
+        waiting = [entry.first.timestamp_ms for entry in self._batcher.oldest(number)]
+        return min(waiting + self._in_flight.timestamps_ms(number), default=None)
 
     def is_busy(self) -> bool:
         """Whether a user or a dead letter waits, or a batch is in flight."""

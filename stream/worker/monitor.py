@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
@@ -12,6 +12,7 @@ from stream.health import Health
 from stream.kafka.write_fence import WriteFence, foreign_write
 from stream.metrics import Metrics
 from stream.pipeline.pipeline import Pipeline
+from stream.worker.lag import UNKNOWN, lag_of
 from stream.worker.memory import trim
 
 HEARTBEAT_S = 0.5
@@ -34,17 +35,31 @@ class Monitor:
             self._health.beat(time.monotonic())
             await asyncio.sleep(HEARTBEAT_S)
 
-    async def update_gauges(self, pipeline: Pipeline, consumer: FaustConsumer) -> None:
+    async def update_gauges(
+        self,
+        pipeline: Pipeline,
+        consumer: FaustConsumer,
+        committed: Callable[[], Mapping[int, int]],
+    ) -> None:
         """Set the gauges: lag, waiting users, age of the oldest event without a score.
 
-        Also logs what the pipeline has to say about late events.
+        ``committed`` returns the group's offsets as of its last commit. Also logs late events.
         """
         while True:
-            committed = consumer.assigned_offsets()
-            pipeline.mark_committed(committed)
-            safe = committed | pipeline.positions()
-            ends = consumer.ends()
-            self._metrics.set_lag({p: max(0, end - safe.get(p, 0)) for p, end in ends.items()})
+            assigned_at = consumer.assigned_offsets()
+            pipeline.mark_committed(assigned_at)
+            lag = UNKNOWN
+            if self._health.is_ok("broker"):  # else the ends are those before it went away
+                lag = lag_of(
+                    consumer.ends(),
+                    assigned_at | pipeline.positions(),
+                    committed(),
+                    pipeline.oldest_unsafe_ms(),
+                    time.time() * 1000,
+                )
+            self._metrics.lag.set(lag.records)
+            self._metrics.committed_lag.set(lag.committed)
+            self._metrics.lag_seconds.set(lag.seconds)
             self._metrics.pending_users.set(pipeline.waiting_users)
             oldest_ms = pipeline.oldest_unscored_ms()
             age_s = 0.0 if oldest_ms is None else time.time() - oldest_ms / 1000

@@ -170,7 +170,7 @@ class Wiring:
             pipeline.run(),
             *member.services(settings.commit_interval_s),
             reloader.run(settings.artifact_poll_s, self.reload),
-            monitor.update_gauges(pipeline, member.consumer),
+            monitor.update_gauges(pipeline, member.consumer, member.committed),
             monitor.watch_broker(producer),
             monitor.watch_idle_ends(pipeline, member.consumer, self._fence, self._lease.is_held),
             monitor.trim_heap(),

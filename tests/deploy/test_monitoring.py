@@ -27,7 +27,8 @@ def alerts() -> list[dict[str, Any]]:
 
 def exported() -> set[str]:
     metrics = Metrics(CollectorRegistry())
-    metrics.set_lag({0: 0})
+    for gauge in (metrics.lag, metrics.committed_lag, metrics.lag_seconds):
+        gauge.set({0: 0})
     metrics.set_model("demo", "1", "cpu")
     families = text_string_to_metric_families(metrics.render().decode())
     return {sample.name for family in families for sample in family.samples}

@@ -76,7 +76,8 @@ class BusyWorker:
         ):
             histogram.observe_many([0.01, 0.2, 3.0])
         metrics.duplicates_skipped.inc()
-        metrics.set_lag({0: 7})
+        for gauge in (metrics.lag, metrics.committed_lag, metrics.lag_seconds):
+            gauge.set({0: 7})
         metrics.set_model("demo", "1", "cpu")
         self._loop.call_later(0.05, self._work)
 

@@ -28,6 +28,8 @@ FIXED_NAMES = {
     "lately_batch_users_count": set(),
     "lately_pending_users": set(),
     "lately_consumer_lag_records": {"partition"},
+    "lately_committed_lag_records": {"partition"},
+    "lately_consumer_lag_seconds": {"partition"},
     "lately_oldest_unscored_event_age_seconds": set(),
     "lately_commits_total": {"result"},
     "lately_recovery_seconds_count": set(),
@@ -44,7 +46,8 @@ def registry() -> CollectorRegistry:
 
 def busy_metrics(registry: CollectorRegistry) -> Metrics:
     metrics = Metrics(registry)
-    metrics.set_lag({0: 5, 3: 0})
+    for gauge in (metrics.lag, metrics.committed_lag, metrics.lag_seconds):
+        gauge.set({0: 5, 3: 0})
     metrics.set_model("demo", "0123456789ab", "cpu")
     metrics.event_to_score.observe_many([0.01, 0.2])
     return metrics
@@ -163,9 +166,9 @@ def test_every_histogram_of_seconds_has_bounds() -> None:
 
 def test_lag_of_a_partition_given_away_disappears(registry: CollectorRegistry) -> None:
     metrics = Metrics(registry)
-    metrics.set_lag({0: 10, 1: 20})
+    metrics.lag.set({0: 10, 1: 20})
 
-    metrics.set_lag({1: 15})
+    metrics.lag.set({1: 15})
 
     assert registry.get_sample_value("lately_consumer_lag_records", {"partition": "0"}) is None
     assert registry.get_sample_value("lately_consumer_lag_records", {"partition": "1"}) == 15

@@ -132,7 +132,26 @@ async def test_after_a_new_assignment_everything_is_committed_again(tmp_path: Pa
         subject, consumer = committer(w)
         await safe(w, 0)
         await subject.commit()
-        subject.reset()
+        subject.reset({0: OffsetMetadata(1), 1: None})
         await subject.commit()
 
         assert consumer.committed == [{0: 1}, {0: 1}]
+
+
+@on_a_loop
+async def test_the_offsets_of_the_group_are_those_of_the_assignment_and_then_our_commits(
+    tmp_path: Path,
+) -> None:
+    async with world(tmp_path) as w:
+        subject, consumer = committer(w)
+        subject.reset({0: None, 1: OffsetMetadata(4)})
+        await safe(w, 0)
+        before = dict(subject.committed())
+        consumer.accepted = False  # the group has moved on
+        await subject.commit()
+        refused = dict(subject.committed())
+        consumer.accepted = True
+        await subject.commit()
+
+        assert (before, refused) == ({1: 4}, {1: 4})
+        assert subject.committed() == {0: 1, 1: 4}

@@ -65,6 +65,16 @@ def gauges(metrics: Metrics) -> dict[str, float]:
     return {name: float(value) for name, _, value in lines if not name.startswith("#")}
 
 
+def by_partition(metrics: Metrics, name: str) -> dict[int, float]:
+    """The series of a gauge."""
+    found = gauges(metrics).items()
+    return {
+        int(series.split('"')[1]): value
+        for series, value in found
+        if series.startswith(f"{name}{{")
+    }
+
+
 def monitored(metrics: Metrics | None = None) -> tuple[Monitor, Health]:
     health = Health(0.0)
     return Monitor(health, metrics or Metrics(CollectorRegistry())), health
@@ -95,18 +105,95 @@ def test_lag_counts_from_the_offset_that_could_be_committed_now(
     async def scenario() -> None:
         async with world(tmp_path) as w:
             rounds = Rounds(monkeypatch)
-            monitor, _ = monitored(w.metrics)
+            monitor, health = monitored(w.metrics)
+            health.set_ok("broker")
             await w.feed(click("u1", 0), click("u2", 1))
             await w.acknowledge_all()
             consumer = Partitions(committed={1: 4}, ends={0: 5, 1: 9, 7: 3})
-            await rounds.run(
-                monitor.update_gauges(w.pipeline, consumer), lambda: len(rounds.pauses_s) == 2
-            )
+            watch = monitor.update_gauges(w.pipeline, consumer, lambda: {0: 1, 1: 4})
+            await rounds.run(watch, lambda: len(rounds.pauses_s) == 2)
 
-            found = gauges(w.metrics)
-            lags = {name: n for name, n in found.items() if name.startswith("lately_consumer_lag")}
-            # The first two of partition 0 are done; of partition 7 only the end is known.
-            assert sorted(lags.values()) == [5 - 2, 3 - 0, 9 - 4]
+            # The first two of partition 0 are on disk, and one is committed; of partition 7 only
+            # the end is known.
+            assert by_partition(w.metrics, "lately_consumer_lag_records") == {
+                0: 5 - 2,
+                1: 9 - 4,
+                7: 3 - 0,
+            }
+            assert by_partition(w.metrics, "lately_committed_lag_records") == {
+                0: 5 - 1,
+                1: 9 - 4,
+                7: 3 - 0,
+            }
+
+    scenario()
+
+
+def test_lag_is_unknown_while_the_broker_does_not_answer(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    @on_a_loop
+    async def scenario() -> None:
+        async with world(tmp_path) as w:
+            rounds = Rounds(monkeypatch)
+            monitor, health = monitored(w.metrics)
+            consumer = Partitions(committed={}, ends={0: 5})
+            names = (
+                "lately_consumer_lag_records",
+                "lately_committed_lag_records",
+                "lately_consumer_lag_seconds",
+            )
+            await w.feed(click("u1", 0))
+            seen: list[list[dict[int, float]]] = []
+
+            def look() -> bool:
+                if len(rounds.pauses_s) > len(seen):
+                    seen.append([by_partition(w.metrics, name) for name in names])
+                    if len(seen) % 2:
+                        health.set_ok("broker")
+                    else:
+                        health.set_failed("broker", "the broker does not answer")
+                return len(seen) == 4
+
+            await rounds.run(monitor.update_gauges(w.pipeline, consumer, lambda: {0: 2}), look)
+
+            # Not yet an answer; there; away again, whose last end says nothing of now; there.
+            known = [bool(lag) for lags in seen for lag in lags]
+            assert known == [False] * 3 + [True] * 3 + [False] * 3 + [True] * 3
+
+    scenario()
+
+
+def test_lag_in_seconds_is_the_age_of_the_oldest_record_that_is_not_on_disk(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    @on_a_loop
+    async def scenario() -> None:
+        async with world(tmp_path, policy=LATER) as w:
+            rounds = Rounds(monkeypatch)
+            monitor, health = monitored(w.metrics)
+            health.set_ok("broker")
+            monkeypatch.setattr(module, "time", SimpleNamespace(time=lambda: NOW_MS / 1000 + 12.0))
+            old, new = click("u1", 0), click("u2", 1)
+            old.timestamp, new.timestamp = NOW_MS - 5_000, NOW_MS
+
+            async def seconds(ends: dict[int, int]) -> dict[int, float]:
+                before = len(rounds.pauses_s)
+                watch = monitor.update_gauges(w.pipeline, Partitions({}, ends), dict)
+                await rounds.run(watch, lambda: len(rounds.pauses_s) > before)
+                return by_partition(w.metrics, "lately_consumer_lag_seconds")
+
+            # Nothing of partition 0 is read; partition 1 is empty.
+            assert await seconds({0: 2, 1: 0}) == {1: 0.0}
+            await w.feed(old, new)
+            assert await seconds({0: 2, 1: 0}) == {0: 12.0 + 5.0, 1: 0.0}
+            w.pipeline._batcher.draining = True
+            w.pipeline._wake.set()
+            await settle()
+            await w.acknowledge_all()
+            assert await seconds({0: 2, 1: 0}) == {0: 0.0, 1: 0.0}
+            # One more is there, unread: it is no older than the last that was read.
+            assert await seconds({0: 3, 1: 0}) == {0: 12.0, 1: 0.0}
 
     scenario()
 
@@ -122,12 +209,12 @@ def test_gauges_show_waiting_users_and_the_oldest_unscored_age(
             monkeypatch.setattr(module, "time", SimpleNamespace(time=lambda: NOW_MS / 1000 + 12.0))
             consumer = Partitions({}, {})
             await rounds.run(
-                monitor.update_gauges(w.pipeline, consumer), lambda: len(rounds.pauses_s) == 1
+                monitor.update_gauges(w.pipeline, consumer, dict), lambda: len(rounds.pauses_s) == 1
             )
             before = gauges(w.metrics)
             await w.feed(click("u1", 0), click("u2", 1))
             await rounds.run(
-                monitor.update_gauges(w.pipeline, consumer), lambda: len(rounds.pauses_s) == 2
+                monitor.update_gauges(w.pipeline, consumer, dict), lambda: len(rounds.pauses_s) == 2
             )
             after = gauges(w.metrics)
 
