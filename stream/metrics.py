@@ -29,15 +29,20 @@ REBUILD_CAUSES = ("corrupt", "ahead", "old")
 KNOWN = ("yes", "no")
 RELOAD_RESULTS = ("ok", "refused")
 
-# From 1 ms to 10 min: at rest a score takes milliseconds, after an outage minutes.
+# From 1 ms to an hour: at rest a score takes milliseconds, after an outage minutes. A quantile is
+# read off between two bounds, so these are close wherever one is looked at: in an outage, too.
 EVENT_TO_SCORE_S = (
     *(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.75),
-    *(1, 2.5, 5, 10, 30, 60, 300, 600),
+    *(1, 1.5, 2, 2.5, 3.5, 5, 7.5, 10, 15, 20, 25, 30, 40, 50, 60, 75, 90, 120, 150, 180, 240),
+    *(300, 400, 500, 600, 900, 1200, 1800, 2700, 3600),
 )
-BATCH_WAIT_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.5, 1, 2.5, 10)
+BATCH_WAIT_S = (
+    *(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.5, 1, 2.5, 5, 10),
+    *(20, 30, 45, 60, 90, 120, 180, 300, 600),
+)
 INFERENCE_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 BATCH_USERS = tuple(2**power for power in range(15))  # 1 … 16,384
-RECOVERY_S = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800)
+RECOVERY_S = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 90, 120, 180, 300, 450, 600, 900, 1800)
 
 
 class BatchHistogram(Collector):

@@ -9,7 +9,7 @@ from importlib.resources import files
 
 import numpy as np
 import pytest
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from stream.metrics import QUALITIES, REASONS, BatchHistogram, Metrics
@@ -153,6 +153,47 @@ def test_histogram_bounds_rise_from_above_zero_to_infinity(name: str) -> None:
     assert bounds == sorted(set(bounds))
     assert bounds[0] > 0
     assert bounds[-1] == math.inf
+
+
+def quantile(name: str, q: float, registry: CollectorRegistry) -> float:
+    """As Prometheus reads it off a histogram: linear between the bounds of its bucket."""
+    text = generate_latest(registry).decode()
+    buckets = [
+        (float(bound), float(count))
+        for series, bound, count in re.findall(
+            r'^(\w+)_bucket\{le="(.+)"\} (.+)$', text, re.MULTILINE
+        )
+        if series == name
+    ]
+    rank = q * buckets[-1][1]
+    low, below = 0.0, 0.0
+    for bound, count in buckets:
+        if count >= rank:
+            return (
+                low if math.isinf(bound) else low + (bound - low) * (rank - below) / (count - below)
+            )
+        low, below = bound, count
+    raise AssertionError("the last bucket holds everything")
+
+
+@pytest.mark.parametrize("oldest_s", [1.3, 4, 12, 33, 68, 100, 200, 293, 550, 1_000, 3_300])
+def test_p99_in_an_outage_is_near_what_it_was(oldest_s: float, registry: CollectorRegistry) -> None:
+    metrics = Metrics(registry)
+
+    # An outage of this length: events arrive evenly meanwhile, and all are scored at its end.
+    metrics.event_to_score.observe_many(np.linspace(0.01, oldest_s, 5_000))
+
+    # Uniform, so the 99th percentile is at 99 % of the oldest. With bounds at 60 and 300 alone it
+    # was 293 s where the oldest was 68.
+    shown_s = quantile("lately_event_to_score_seconds", 0.99, registry)
+    assert shown_s == pytest.approx(0.99 * oldest_s, rel=0.35)
+
+
+def test_p99_where_the_oldest_event_was_68_s_old(registry: CollectorRegistry) -> None:
+    metrics = Metrics(registry)
+    metrics.event_to_score.observe_many([68.0] * 1_000)
+
+    assert quantile("lately_event_to_score_seconds", 0.99, registry) <= 75
 
 
 def test_every_histogram_of_seconds_has_bounds() -> None:
