@@ -44,7 +44,7 @@ class Message(Protocol):
     """A Kafka record: the fields of aiokafka's ConsumerRecord that we read."""
 
     offset: int
-    timestamp: int  # milliseconds since the epoch
+    timestamp: int  # milliseconds since the epoch; -1 if the producer gave none
     key: bytes | None
     value: bytes | None
     headers: Sequence[tuple[str, bytes | None]]
@@ -75,7 +75,7 @@ class Event(msgspec.Struct, frozen=True, gc=False):
 
     key: bytes
     offset: int
-    timestamp_ms: int  # of the Kafka record; a later event time is in the future
+    timestamp_ms: int  # of the Kafka record, -1 without; a later event time is in the future
     item: str
     action: str
     ts_ms: int

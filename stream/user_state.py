@@ -91,7 +91,7 @@ class UserState:
         1. At or below the applied offset it is a replay, and changes nothing.
         2. ``forget`` leaves a marker that keeps only the offset, so that replays are recognized.
         3. An ``event_id`` in the window is a producer's duplicate, and changes nothing.
-        4. A time too far ahead of the record's own timestamp is clamped to it.
+        4. A time too far ahead of the record's own timestamp is clamped to it, if it has one.
         5. After a silence longer than the time to live the user starts over.
         6. An action older than the newest by more than the allowed lateness counts as applied, but
            is not placed; any other is placed by event time, after those of the same time.
@@ -109,7 +109,7 @@ class UserState:
 
         outcome: Outcome = "applied"
         ts_ms = event.ts_ms
-        if ts_ms > event.timestamp_ms + rules.max_future_ms:
+        if ts_ms > event.timestamp_ms + rules.max_future_ms and event.timestamp_ms >= 0:
             ts_ms = event.timestamp_ms
             outcome = "future"
         times_ms = self.times_ms

@@ -200,8 +200,8 @@ async def _first_timestamps_ms(
 ) -> dict[TopicPartition, int | None]:
     """The timestamp of the first record at or after each offset.
 
-    None if it cannot be read. A partition without such a record is left out: after the last record
-    of a transaction there is only its end marker.
+    None if it cannot be read, or has none. A partition without such a record is left out: after
+    the last record of a transaction there is only its end marker.
     """
     consumer.assign(list(starts))
     for tp, offset in starts.items():
@@ -213,7 +213,8 @@ async def _first_timestamps_ms(
             while unread:
                 fetched = await consumer.getmany(timeout_ms=200, max_records=100)
                 for tp, records in fetched.items():
-                    firsts.setdefault(tp, records[0].timestamp)
+                    first_ms = records[0].timestamp
+                    firsts.setdefault(tp, first_ms if first_ms >= 0 else None)
                     consumer.pause(tp)
                 unread -= firsts.keys()
                 unread -= {tp for tp in unread if await consumer.position(tp) >= ends[tp]}

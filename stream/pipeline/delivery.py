@@ -173,8 +173,8 @@ class DeliveryStage:
         for reason, n in reasons.items():
             self._metrics.dead_letters[reason].inc(n)
         now_ms = time.time() * 1000
-        waited_s = [
-            max(0.0, (now_ms - row.waiting.first.timestamp_ms) / 1000) for row in batch.rows
-        ]
+        # A record without a timestamp (-1) does not say when it was sent.
+        sent_ms = [ms for row in batch.rows if (ms := row.waiting.first.timestamp_ms) >= 0]
+        waited_s = [max(0.0, (now_ms - ms) / 1000) for ms in sent_ms]
         if waited_s:
             self._metrics.event_to_score.observe_many(waited_s)

@@ -68,6 +68,6 @@ class InFlight:
         return [part.start for part in parts if part is not None and part.start is not None]
 
     def timestamps_ms(self, partition: int) -> list[int]:
-        """The record timestamp of the first event of each of the partition's users."""
+        """The record timestamp of the first event of each of the partition's users, -1 if none."""
         parts = (batch.parts.get(partition) for batch in self._batches)
         return [row.waiting.first.timestamp_ms for part in parts if part for row in part.rows]

@@ -32,7 +32,10 @@ class Progress:
         return min([*self._in_flight.starts(number), *waiting, partition.oldest_unsafe])
 
     def oldest_unscored_ms(self) -> int | None:
-        """Record timestamp of the oldest event read but not safe; None when there is none."""
+        """Record timestamp of the oldest event read but not safe; None when there is none.
+
+        Events without a timestamp do not count.
+        """
         oldest = (self._oldest_unscored_ms(number) for number in self._partitions)
         return min((ms for ms in oldest if ms is not None), default=None)
 
@@ -51,7 +54,8 @@ class Progress:
 
     def _oldest_unscored_ms(self, number: int) -> int | None:
         waiting = [entry.first.timestamp_ms for entry in self._batcher.oldest(number)]
-        return min(waiting + self._in_flight.timestamps_ms(number), default=None)
+        stamped = (ms for ms in waiting + self._in_flight.timestamps_ms(number) if ms >= 0)
+        return min(stamped, default=None)
 
     def is_busy(self) -> bool:
         """Whether a user or a dead letter waits, or a batch is in flight."""

@@ -91,6 +91,8 @@ class Load:
         if self._random.random() < 0.2:
             body |= {"price": 9.5, "quantity": 2, "session_id": "s", "category": None, "new": [{}]}
         message = self._record(user, body, headers)
+        if self._random.random() < 0.02:
+            message = message._replace(timestamp_ms=-1)  # as mirrors and old producers send it
         if event_id:
             self._sent[user].append(message)
         return message

@@ -49,7 +49,7 @@ def fold(
         return state, "duplicate"
     outcome: Outcome = "applied"
     ts = event.ts
-    if ts > record_ms + rules.max_future_ms:
+    if 0 <= record_ms < ts - rules.max_future_ms:  # -1 is no clock
         ts, outcome = record_ms, "future"
     actions, event_ids = before.actions, before.event_ids
     if actions and ts - actions[-1].ts > rules.ttl_ms:

@@ -65,6 +65,14 @@ def test_time_too_far_ahead_is_clamped_to_the_record() -> None:
     assert clamped.actions == (Action(NOW, "i", "click"),)
 
 
+def test_record_without_a_timestamp_has_no_future() -> None:
+    before, _ = run(click(NOW))
+    after, outcome = fold(before, click(NOW + 300_001), 1, -1, DEFAULT_RULES)
+
+    assert outcome == "applied"
+    assert after is not None and [action.ts for action in after.actions] == [NOW, NOW + 300_001]
+
+
 def test_duplicate_changes_nothing_even_its_offset() -> None:
     before, _ = run(click(1, "e"))
     after, outcome = run(click(1, "e"), click(2, "e"))

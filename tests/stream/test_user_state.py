@@ -100,6 +100,14 @@ def test_a_time_too_far_ahead_of_the_record_is_set_back_to_the_records() -> None
     assert state.as_of_ms == 601
 
 
+def test_an_event_whose_record_has_no_timestamp_counts_by_its_own_time() -> None:
+    state = folded((0, 500))
+
+    assert state.apply(event(1, 700, timestamp_ms=-1), RULES) == "applied"
+    assert state.apply(event(2, 710), RULES) == "applied"  # and the history is still there
+    assert state.times_ms == [500, 700, 710]
+
+
 def test_a_time_set_back_may_still_be_late() -> None:
     state = folded((0, 500))
 

@@ -36,7 +36,7 @@ def logs(draw: st.DrawFn, max_size: int = 10) -> list[Event]:
                 ts_ms,
                 action=draw(st.sampled_from(["click", "click", "cart", "buy", "forget"])),
                 event_id=draw(st.none() | st.sampled_from("abcd")),
-                timestamp_ms=ts_ms + draw(st.integers(-100, 100)),
+                timestamp_ms=draw(st.just(-1) | st.integers(-100, 100).map(ts_ms.__add__)),
             )
         )
     return log

@@ -263,6 +263,13 @@ def test_lag_age_of_a_future_event_is_zero(look: Any) -> None:
     assert lag(look(broker))[1].endswith("the oldest 0 s old")
 
 
+def test_lag_age_of_an_event_without_a_timestamp_is_unknown(look: Any) -> None:
+    log = Log((0, 0))
+    log.records = [(0, -1)]
+
+    assert lag(look(Broker(log, committed={(EVENTS, 0): 0})))[1].endswith("of unknown age")
+
+
 # --- the group -----------------------------------------------------------------------------------
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from model.scorer import Vocabulary
 from stream.metrics import Metrics
-from tests.stream.fakes import EchoScorer, FakeMessage, click, click_with, forget
+from tests.stream.fakes import NOW_MS, EchoScorer, FakeMessage, click, click_with, forget
 from tests.stream.world import on_a_loop, world
 
 
@@ -61,6 +61,19 @@ async def test_event_to_score_time_is_observed_once_per_score(tmp_path: Path) ->
         await w.acknowledge_all()
 
         assert counted(w.metrics, "lately_event_to_score_seconds_count") == {"": 2}
+
+
+@on_a_loop
+async def test_an_event_without_a_record_timestamp_has_no_latency(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        timeless = click("u2", 1)
+        timeless.timestamp = -1
+        await w.feed(click("u1", 0), timeless)
+        assert w.pipeline.oldest_unscored_ms() == NOW_MS
+        await w.acknowledge_all()
+
+        assert counted(w.metrics, "lately_scores_total") == {"full": 2}
+        assert counted(w.metrics, "lately_event_to_score_seconds_count") == {"": 1}
 
 
 @on_a_loop
