@@ -8,8 +8,10 @@ WORKDIR /src
 COPY requirements/ requirements/
 # The pins come before the code, so that a change of code fetches nothing again.
 RUN python -m venv /opt/lately \
-    && /opt/lately/bin/python -m pip install --no-cache-dir --require-hashes -r requirements/uv.txt \
-    && /opt/lately/bin/python -m uv pip install --no-cache --compile-bytecode \
+    && /opt/lately/bin/python requirements/network.py \
+        pip install --no-cache-dir --require-hashes -r requirements/uv.txt \
+    && /opt/lately/bin/python requirements/network.py \
+        uv pip install --no-cache --compile-bytecode \
         --python /opt/lately/bin/python --require-hashes -r "requirements/${ENGINE}.txt"
 COPY pyproject.toml README.md LICENSE ./
 COPY model/ model/

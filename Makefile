@@ -9,7 +9,10 @@ SETUP := .venv/.complete
 DEMO_SETUP := $(if $(wildcard $(SETUP)),$(SETUP),.venv-demo/.complete)
 DEMO_BIN := $(dir $(DEMO_SETUP))bin
 INSTALL := requirements/install.sh requirements/network.py requirements/uv.txt
+TORCH := requirements/cpu_torch.py requirements/cuda.in
 PINS := $(INSTALL) pyproject.toml
+# What a worker needs is in the environment with everything, too.
+WORKER_SETUP := $(if $(wildcard $(SETUP)),$(SETUP),.venv/.worker)
 
 .PHONY: help
 help: ## show this list
@@ -17,7 +20,10 @@ help: ## show this list
 		printf '%-20s %s\n' "$$name" "$$what"; done
 
 .PHONY: setup
-setup: $(SETUP) ## make .venv with everything: .venv/bin/lately is there
+setup: $(SETUP) ## make .venv with everything, 2.5 GB; GPU=1 with CUDA, 6.5 GB, even if no GPU is seen
+
+.PHONY: setup-worker
+setup-worker: $(WORKER_SETUP) ## make .venv with what the worker needs, 300 MB: .venv/bin/lately is there
 
 .PHONY: demo
 demo: $(DEMO_SETUP) ## broker, shoppers, worker and scores, live; SECONDS=20 ends it by itself
@@ -123,8 +129,16 @@ resolve: $(SETUP) ## see that all pins have wheels for Python 3.14 on Linux (x86
 		$(RESOLVE) --python-version $(NEWEST) -r requirements/$$pins.txt || exit 1; done
 	@echo "every pin has a wheel for Python $(NEWEST)"
 
-.venv/.complete: requirements/all.txt $(PINS)
+# With another GPU=… it is made anew.
+GPU_MARK := $(if $(GPU),.venv/.gpu-$(GPU))
+.venv/.complete: requirements/all.txt $(PINS) $(TORCH) $(GPU_MARK)
 	@requirements/install.sh .venv requirements/all.txt
+	@touch $@ $(GPU_MARK)
+
+.venv/.gpu-%: ;
+
+.venv/.worker: requirements/base.txt $(PINS)
+	@requirements/install.sh .venv requirements/base.txt
 	@touch $@
 
 .venv-demo/.complete: requirements/demo.txt $(PINS)
@@ -135,6 +149,6 @@ resolve: $(SETUP) ## see that all pins have wheels for Python 3.14 on Linux (x86
 	@requirements/install.sh .venv-audit requirements/audit.txt bare
 	@touch $@
 
-.venv-rectools/.complete: requirements/rectools.txt $(INSTALL)
+.venv-rectools/.complete: requirements/rectools.txt $(INSTALL) $(TORCH)
 	@requirements/install.sh .venv-rectools requirements/rectools.txt bare
 	@touch $@

@@ -8,6 +8,8 @@ ModelError
     └── OutOfResourcesError   the operator: memory, or the device; no sequence is to blame
 """
 
+from pathlib import Path
+
 
 class ModelError(Exception):
     """Base of the model's errors; one line: what was found, what was expected, what to do."""
@@ -31,3 +33,11 @@ class ScorerError(ModelError):
 
 class OutOfResourcesError(ScorerError, MemoryError):
     """An engine that lacks memory or its device: the same sequences may succeed elsewhere."""
+
+
+def how_to_install(target: str = "setup") -> str:
+    """What to run for packages that are missing, from where the user stands."""
+    here = Path(__file__).resolve().parents[1]
+    if not (here / "Makefile").is_file():
+        return f"run `make {target}` in a clone of Lately"  # an image has no Makefile
+    return f"run `make {target}`" if here == Path.cwd() else f"run `make {target}` in {here}"

@@ -47,7 +47,7 @@ def extend(
     encoder: Annotated[
         Path | None,
         typer.Option(
-            help="The folder of the text encoder used in training, if not the one of lately[text]."
+            help="The folder of the text encoder used in training, if not the one installed."
         ),
     ] = None,
     overwrite: Overwrite = False,

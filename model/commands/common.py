@@ -26,21 +26,21 @@ def need_training() -> None:
     """Raise ``ModelError`` with what to install if the extra ``train`` is missing."""
     from importlib.util import find_spec
 
-    from model.errors import ModelError
+    from model.errors import ModelError, how_to_install
 
     for module in ("torch", "transformers", "polars", "sklearn"):
         if find_spec(module) is None:
-            raise ModelError(f"{module} is not installed; pip install 'lately[train]'")
+            raise ModelError(f"{module} is not installed; {how_to_install()}")
 
 
 def need_privacy() -> None:
     """Raise ``ModelError`` with what to install if the extra ``private`` is missing."""
     from importlib.util import find_spec
 
-    from model.errors import ModelError
+    from model.errors import ModelError, how_to_install
 
     if find_spec("opacus") is None:
-        raise ModelError("opacus is not installed; pip install 'lately[train,private]'")
+        raise ModelError(f"opacus is not installed; {how_to_install()}")
 
 
 def processes() -> int:

@@ -31,13 +31,13 @@ def together(
     """Show what the same users buy on the same day, ranked by lift over chance."""
     from importlib.util import find_spec
 
-    from model.errors import ModelError
+    from model.errors import ModelError, how_to_install
     from model.understanding.together import By
 
     if by not in get_args(By):
         raise typer.BadParameter(f"--by {by}: expected one of {', '.join(get_args(By))}")
     if find_spec("polars") is None:
-        raise ModelError("polars is not installed; pip install 'lately[train]'")
+        raise ModelError(f"polars is not installed; {how_to_install()}")
     found = _count(events, by, item, top, action, window_h, min_count)
     if found.left_out:
         say(f"note: {found.left_out:,} baskets are too large for a shopper and were left out")

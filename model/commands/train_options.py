@@ -52,7 +52,9 @@ class TrainOptions:
     ] = "top"
     encoder: Annotated[
         Path | None,
-        typer.Option(help="A folder with a BERT-family text encoder, to replace lately[text]'s."),
+        typer.Option(
+            help="A folder with a BERT-family text encoder, to replace the one installed."
+        ),
     ] = None
     refit: Annotated[
         bool, typer.Option(help="In the end, train again with the newest share included.")

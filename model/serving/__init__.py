@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
-from model.errors import OptionsError, ScorerError
+from model.errors import OptionsError, ScorerError, how_to_install
 from model.serving.options import NO_OPTIONS, ScoringOptions
 from model.serving.throughput import Measurable, Service, choose_cap, measure_service_curve
 
@@ -48,7 +48,7 @@ def load_scorer(
     except ModuleNotFoundError as error:
         raise ScorerError(
             f"the torch engine needs {error.name}, which is not installed; "
-            "pip install 'lately[gpu]', or use the onnx engine"
+            f"{how_to_install()}, or use the onnx engine"
         ) from None
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     if device == "cpu":

@@ -188,6 +188,6 @@ def _device(name: str) -> torch.device:
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise ScorerError(
             f"device is {name!r}, but torch {torch.__version__} sees {torch.cuda.device_count()} "
-            "GPUs; install a torch built for CUDA and its driver, or use the device cpu"
+            "GPUs; run `make setup GPU=1` and install the GPU's driver, or use the device cpu"
         )
     return device

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from model.artifact.artifact import WEIGHTS, Artifact
 from model.catalogue import NO_CATEGORY, Catalogue
-from model.errors import ArtifactError, DataError, ScorerError
+from model.errors import ArtifactError, DataError, ScorerError, how_to_install
 from model.features import FIRST_ITEM
 
 Vectors = npt.NDArray[np.float32]
@@ -49,9 +49,7 @@ def behaviour_vectors(artifact: Artifact, catalogue: Catalogue) -> Vectors:
 
         from model.artifact.network import load_network
     except ModuleNotFoundError as error:
-        raise ScorerError(
-            f"vectors by behaviour need {error.name}; pip install 'lately[train]'"
-        ) from None
+        raise ScorerError(f"vectors by behaviour need {error.name}; {how_to_install()}") from None
     network: Any = load_network(artifact)
     if not hasattr(network, "item_vectors"):
         raise artifact.error(
@@ -68,7 +66,7 @@ def text_vectors(artifact: Artifact, catalogue: Catalogue) -> Vectors:
     try:
         from safetensors.numpy import load_file
     except ModuleNotFoundError:
-        raise ScorerError("vectors by text need safetensors; pip install 'lately[train]'") from None
+        raise ScorerError(f"vectors by text need safetensors; {how_to_install()}") from None
     tensors = load_file(artifact.path(WEIGHTS))
     names = [name for name in tensors if name.rpartition(".")[2] == TEXTS]
     if not names:

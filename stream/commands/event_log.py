@@ -14,6 +14,7 @@ import msgspec
 import orjson
 
 from model.data.external_sort import in_time_order
+from model.errors import how_to_install
 from model.times import LAST_TS_MS, fault_of, parse_iso_ms
 from stream.errors import LatelyError
 
@@ -182,7 +183,7 @@ def _parquet_rows(path: Path) -> Iterator[tuple[str, bytes]]:
         import polars as pl
     except ImportError:
         raise EventLogError(
-            f"{path}: Parquet needs polars; install lately[train], or replay JSON lines"
+            f"{path}: Parquet needs polars; {how_to_install()}, or replay JSON lines"
         ) from None
     number = 0
     try:

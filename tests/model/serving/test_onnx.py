@@ -124,7 +124,7 @@ except Exception as error:
     scored, refused = done.stdout.splitlines()
 
     assert scored in ("full 1", "full 2")
-    assert refused.startswith("the torch engine needs torch, which is not installed; pip install")
+    assert refused.startswith("the torch engine needs torch, which is not installed; run `make")
 
 
 def test_the_null_engine_needs_no_artifact() -> None:

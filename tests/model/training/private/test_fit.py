@@ -299,5 +299,5 @@ def test_without_opacus_one_line_names_the_extra(monkeypatch: pytest.MonkeyPatch
 
     need_privacy()
     monkeypatch.setitem(sys.modules, "opacus", None)
-    with pytest.raises(ModelError, match=r"^opacus is not installed; pip install 'lately\[train,"):
+    with pytest.raises(ModelError, match=r"^opacus is not installed; run `make setup`"):
         need_privacy()
