@@ -1,9 +1,8 @@
 """The artifact: the folder that holds a model, verified when it is opened."""
 
 import os
-import shutil
-import tempfile
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -14,6 +13,7 @@ from model.catalogue import Catalogue
 from model.config import ArtifactConfig
 from model.errors import ArtifactError
 from model.scorer import ModelInfo
+from model.scratch import removed_in_the_end, scratch_folder
 
 MANIFEST = "manifest.json"
 CATALOGUE = "catalogue.json"
@@ -135,13 +135,15 @@ class ArtifactWriter:
         """Raises ``ArtifactError`` if the folder exists and may not be overwritten."""
         self.folder = Path(folder)
         self._overwrite = overwrite
+        self._scratch = ExitStack()
         self._refuse_to_overwrite()
 
     def __enter__(self) -> Self:
         parent = self.folder.absolute().parent
         try:
             parent.mkdir(parents=True, exist_ok=True)
-            self.draft = Path(tempfile.mkdtemp(prefix=f".{self.folder.name}-", dir=parent))
+            made = scratch_folder(prefix=f".{self.folder.name}-", beside=parent)
+            self.draft = self._scratch.enter_context(made)
         except OSError as error:
             raise ArtifactError(
                 f"{self.folder}: cannot be written ({error.strerror}); name a writable folder"
@@ -154,7 +156,7 @@ class ArtifactWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        shutil.rmtree(self.draft, ignore_errors=True)
+        self._scratch.close()
 
     def write_object(self, name: str, value: Mapping[str, Any]) -> None:
         """Write a JSON object into the draft."""
@@ -205,9 +207,17 @@ class ArtifactWriter:
             self.draft.rename(self.folder)
             return
         old = self.draft.with_name(self.draft.name + "-old")
-        self.folder.rename(old)
-        self.draft.rename(self.folder)
-        shutil.rmtree(old)
+        with removed_in_the_end(old):
+            self._replace(old)
+
+    def _replace(self, old: Path) -> None:
+        try:
+            self.folder.rename(old)
+            self.draft.rename(self.folder)
+        except BaseException:  # also one that a signal raises between the two
+            if old.exists() and not self.folder.exists():
+                old.rename(self.folder)
+            raise
 
     def _refuse_to_overwrite(self) -> None:
         if not self._taken():

@@ -6,10 +6,11 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 
 import typer
+
+from model.scratch import scratch_folder, whole_file
 
 Events = Annotated[
     list[Path], typer.Argument(metavar="EVENTS...", help="Logs: .jsonl, .csv or .parquet.")
@@ -57,8 +58,8 @@ def output_folder(folder: Path) -> Iterator[Path]:
     if int(os.environ.get("RANK", "0")) == 0:
         yield folder
         return
-    with TemporaryDirectory() as scratch:
-        yield Path(scratch) / folder.name
+    with scratch_folder() as scratch:
+        yield scratch / folder.name
 
 
 def write_json(path: Path | None, figures: dict[str, Any]) -> None:
@@ -68,7 +69,8 @@ def write_json(path: Path | None, figures: dict[str, Any]) -> None:
     from model.errors import ModelError
 
     try:
-        path.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+        with whole_file(path) as part:
+            part.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
     except OSError as error:
         raise ModelError(f"{path}: cannot be written ({error.strerror}); choose another") from None
 

@@ -2,8 +2,8 @@
 
 import json
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import orjson
@@ -18,6 +18,7 @@ from model.formats.report import ConversionReport
 from model.formats.span import ALL_TIMES, Span, describe_event, moment_ms
 from model.formats.table import Event
 from model.progress import progress
+from model.scratch import scratch_folder
 
 NAMES = ", ".join(FORMATS)
 
@@ -75,7 +76,7 @@ def run(
         progress(f"converting {name}", conversion.size_bytes) as conversion.on_bytes,
         _scratch_beside(out) as scratch,
     ):
-        ordered = _ordered(span.of(conversion.events(), report), Path(scratch))
+        ordered = _ordered(span.of(conversion.events(), report), scratch)
         write_events(_not_empty(_counted(ordered, report), report), out)
     if items is not None:
         write_items(conversion.items.values(), items)
@@ -87,12 +88,17 @@ def _check_suffix(path: Path, suffixes: tuple[str, ...], option: str) -> None:
         raise typer.BadParameter(f"{option} {path}: expected a name with {' or '.join(suffixes)}")
 
 
-def _scratch_beside(out: Path) -> "TemporaryDirectory[str]":
+@contextmanager
+def _scratch_beside(out: Path) -> Iterator[Path]:
     # On the disk of the output, as it needs about the same space.
-    try:
-        return TemporaryDirectory(prefix=".lately-", dir=out.parent)
-    except OSError as error:
-        raise DataError(f"{out}: cannot be written: {error.strerror}; choose another") from error
+    with ExitStack() as stack:
+        try:
+            folder = stack.enter_context(scratch_folder(".lately-", out.parent))
+        except OSError as error:
+            raise DataError(
+                f"{out}: cannot be written: {error.strerror}; choose another"
+            ) from error
+        yield folder
 
 
 def _ordered(events: Iterable[Event], scratch: Path) -> Iterator[Event]:

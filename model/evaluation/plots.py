@@ -9,6 +9,7 @@ import numpy as np
 
 from model.errors import DataError
 from model.evaluation.curves import Delayed, Ints, Line, Reliability
+from model.scratch import whole_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -150,8 +151,8 @@ def write(figures: Mapping[str, Callable[[], "Figure"]], folder: Path) -> list[P
         folder.mkdir(parents=True, exist_ok=True)
         for name, draw in figures.items():
             paths.append(folder / f"{name}.svg")
-            with mpl.rc_context(STYLE):
-                draw().savefig(paths[-1], metadata={"Date": None})
+            with mpl.rc_context(STYLE), whole_file(paths[-1]) as part:
+                draw().savefig(part, format="svg", metadata={"Date": None})
     except OSError as error:
         raise DataError(
             f"{folder}: plots cannot be written ({error.strerror}); name another folder"

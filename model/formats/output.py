@@ -11,6 +11,7 @@ from model.data.log import Item
 from model.data.log_files import COLUMNS, NUMBERS
 from model.errors import DataError, how_to_install
 from model.formats.table import Event
+from model.scratch import removed_in_the_end, whole_file
 
 EVENT_SUFFIXES = (".jsonl", ".csv", ".parquet")
 ITEM_SUFFIXES = (".jsonl", ".csv", ".tsv")
@@ -43,14 +44,11 @@ def write_items(items: Iterable[Item], path: Path) -> None:
 @contextmanager
 def _whole(path: Path) -> Iterator[Path]:
     """A temporary file beside ``path``, renamed to it when written completely."""
-    part = path.with_name(f"{path.name}.part")
     try:
-        yield part
-        part.replace(path)
+        with whole_file(path) as part:
+            yield part
     except OSError as error:
         raise DataError(f"{path}: cannot be written: {error.strerror}; choose another") from error
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _write_lines(rows: Iterable[Event], path: Path) -> None:
@@ -76,9 +74,7 @@ def _write_parquet(events: Iterable[Event], path: Path) -> None:
     # By way of JSON lines, which Polars reads in pieces.
     lines = path.with_name(f"{path.name}.jsonl")
     types = {name: pl.Float64() if name in NUMBERS else pl.String() for name in COLUMNS}
-    try:
+    with removed_in_the_end(lines):
         _write_lines(events, lines)
         schema = types | {"ts": pl.Int64()}
         pl.scan_ndjson(lines, schema=schema).sink_parquet(path, compression="zstd")
-    finally:
-        lines.unlink(missing_ok=True)

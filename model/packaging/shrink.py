@@ -8,7 +8,6 @@ import shutil
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from model.artifact.artifact import (
@@ -29,6 +28,7 @@ from model.graphs.sequence_int8 import SmallGraph
 from model.networks.sequence import SequenceModel
 from model.packaging.export import export_onnx
 from model.progress import running_total
+from model.scratch import scratch_folder
 from model.serving.onnx import OnnxScorer
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def size_bytes(artifact: Artifact) -> int:
 
 def _measure_draft(artifact: Artifact, writer: ArtifactWriter, trial: Trial) -> Figures:
     """Measure a sealed copy of the draft, since only a sealed artifact can be served."""
-    with TemporaryDirectory() as scratch, ArtifactWriter(Path(scratch) / "draft") as copy:
+    with scratch_folder() as scratch, ArtifactWriter(scratch / "draft") as copy:
         shutil.copytree(writer.draft, copy.draft, dirs_exist_ok=True)
         return measure(_seal(artifact, copy, {}), trial)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from model.errors import DataError
+from model.scratch import whole_file
 from model.training.fingerprint import Fingerprint, difference, fingerprint
 
 if TYPE_CHECKING:
@@ -57,6 +58,5 @@ class Checkpoint:
     def save(self, state: dict[str, Any]) -> None:
         """Replace the file atomically: a crash while writing leaves the previous one."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        draft = self.path.with_suffix(".draft")
-        torch.save(state | {"fingerprint": dict(self.fingerprint)}, draft)
-        draft.replace(self.path)
+        with whole_file(self.path) as draft:
+            torch.save(state | {"fingerprint": dict(self.fingerprint)}, draft)

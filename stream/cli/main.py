@@ -1,6 +1,7 @@
 """The command `lately`: its start, error line and exit code.
 
-Exit codes: 0 done, 2 bad usage or settings, 1 any other error. An error is one line on stderr.
+Exit codes: 0 done, 2 bad usage or settings, 143 stopped by SIGTERM, 1 any other error. An error is
+one line on stderr. A worker ends on SIGTERM in its own way, and with 0.
 Imports are late, so that each command loads only what it needs.
 """
 
@@ -8,12 +9,21 @@ import os
 import signal
 import sys
 
+from stream.cli.termination import unwinding_on_sigterm
+
 
 def main() -> None:
     """Run the command line; raises SystemExit."""
-    # Before any slow import: SIGTERM during the start is a normal end.
-    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+    if sys.argv[1:2] == ["worker"]:
+        # Before any slow import: until it handles the signal itself, there is nothing to stop.
+        signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+        _run()
+    else:
+        with unwinding_on_sigterm():
+            _run()
 
+
+def _run() -> None:
     from model.errors import ModelError
     from stream.cli.app import app
     from stream.errors import LatelyError

@@ -7,7 +7,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import msgspec
@@ -15,6 +14,7 @@ import orjson
 
 from model.data.external_sort import in_time_order
 from model.errors import how_to_install
+from model.scratch import scratch_folder
 from model.times import LAST_TS_MS, fault_of, parse_iso_ms
 from stream.errors import LatelyError
 
@@ -90,7 +90,7 @@ class ReplayLog:
 
 
 def _scratch_folder(stack: ExitStack) -> Path:
-    return Path(stack.enter_context(TemporaryDirectory(prefix="lately-replay-")))
+    return stack.enter_context(scratch_folder("lately-replay-"))
 
 
 def _sorted(entries: Iterable[Entry], folder: Path) -> Iterator[Entry]:

@@ -1,5 +1,6 @@
 """The artifact: writing, verification, and the messages of refusals."""
 
+import itertools
 import json
 import shutil
 from pathlib import Path
@@ -264,6 +265,26 @@ def test_an_artifact_is_not_overwritten_unless_asked(plain: Path) -> None:
 
     second = write_plain(plain, config=ArtifactConfig(horizon_s=60), overwrite=True)
     assert second.config.horizon_s == 60
+    assert [path.name for path in plain.parent.iterdir()] == ["v7"]
+
+
+@pytest.mark.parametrize("broken_off", [1, 2], ids=["before", "between"])
+def test_an_interrupted_replacement_leaves_the_older_artifact(
+    plain: Path, monkeypatch: pytest.MonkeyPatch, broken_off: int
+) -> None:
+    """The folder is moved away before the new one takes its name."""
+    rename, renamed = Path.rename, itertools.count(1)
+
+    def interrupted(self: Path, target: Path) -> Path:
+        if next(renamed) == broken_off:
+            raise KeyboardInterrupt
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write_plain(plain, config=ArtifactConfig(horizon_s=60), overwrite=True)
+
+    assert Artifact.open(plain).config == CONFIG
     assert [path.name for path in plain.parent.iterdir()] == ["v7"]
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from stream.commands.event_log import Entry, ReplayLog
 from tests.stream.commands.shop import Shop
+from tests.stream.killed_command import has_ended_cleanly, lately
 
 FIRST_MS = 1_600_000_000_000  # a Sunday in September 2020
 HOUR_MS = 3_600_000
@@ -105,6 +106,20 @@ def test_ctrl_c_ends_the_replay_with_one_line(
     assert re.fullmatch(
         r"the log ends .*\nlately: stopped before every event was sent.*\n", result.err
     )
+
+
+def test_sigterm_ends_a_replay_that_waits_for_its_next_event(
+    shop: Shop, log: Path, tmp_path: Path
+) -> None:
+    """What it sent stays sent; the folder in which it sorted the log is gone."""
+    shop.create()
+    log.write_text("".join(log.read_text().splitlines(keepends=True)[1::-1]))  # not in order
+    with lately(tmp_path, "replay", log) as command:
+        sent = shop.read(shop.settings.events_topic, 1)
+        assert [path.name[:14] for path in command.left()] == ["lately-replay-"]
+        has_ended_cleanly(command)
+
+    assert [json.loads(event.value)["ts"] for event in sent] == [FIRST_MS]
 
 
 @pytest.mark.parametrize("speed", ["-1", "fast"])

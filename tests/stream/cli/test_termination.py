@@ -1,0 +1,175 @@
+"""SIGTERM: exit code 143, one line, no temporary folder left, nothing half-written.
+
+The commands run as processes of their own, and are killed in the middle of their work.
+"""
+
+import itertools
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from model.artifact.artifact import Artifact
+from model.synthetic.shop import Shop
+from stream.cli.termination import EXIT_CODE
+from tests.stream.killed_command import ROOT, has_ended_cleanly, lately, running
+
+START_MS = 1_790_000_000_000
+
+pytestmark = pytest.mark.timeout(400)  # libraries to load and a model to train, one core shared
+
+
+@pytest.fixture(scope="module")
+def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("log") / "events.jsonl"
+    events = itertools.islice(Shop(4).events(80, START_MS), 3_000)
+    path.write_text("".join(json.dumps(event) + "\n" for event in events))
+    return path
+
+
+@pytest.fixture(scope="module")
+def artifact(log: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("artifact") / "shop"
+    small = ("--epochs", "1", "--dim", "8", "--no-refit", "--no-texts")
+    command = [sys.executable, "-m", "stream", "train", str(log), "--out", str(folder), *small]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    return folder
+
+
+@pytest.mark.parametrize("moment", ["reading", "training"])
+def test_train_leaves_the_older_artifact_and_no_draft(
+    moment: str, log: Path, artifact: Path, tmp_path: Path
+) -> None:
+    """Of the checkpoints it leaves the last whole one."""
+    out, checkpoints = tmp_path / "out" / "shop", tmp_path / "checkpoints"
+    shutil.copytree(artifact, out)
+    where = ("--out", out, "--overwrite", "--checkpoints", checkpoints)
+    with lately(tmp_path, "train", log, *where, "--dim", "8", "--no-texts") as command:
+        if moment == "reading":
+            command.wait_until(lambda: len(list(out.parent.iterdir())) > 1)
+        else:
+            command.wait_until(lambda: "held out Recall@20" in command.said)
+            command.wait_until((checkpoints / "search.pt").exists)
+        has_ended_cleanly(command)
+
+    assert list(out.parent.iterdir()) == [out]
+    assert Artifact.open(out).version == Artifact.open(artifact).version
+    assert moment == "reading" or {path.suffix for path in checkpoints.iterdir()} == {".pt"}
+
+
+def test_evaluate_leaves_only_whole_plots(log: Path, artifact: Path, tmp_path: Path) -> None:
+    plots = tmp_path / "plots"
+    words = ("evaluate", artifact, log, "--plots", plots, "--json", tmp_path / "figures.json")
+    with lately(tmp_path, *words) as command:
+        command.wait_until(lambda: plots.exists() and any(plots.iterdir()))
+        has_ended_cleanly(command)
+
+    for plot in plots.iterdir():
+        assert plot.suffix == ".svg"
+        assert plot.read_text().rstrip().endswith("</svg>")
+    assert not (tmp_path / "figures.json").exists()
+
+
+def test_convert_leaves_no_log_and_no_part_of_one(tmp_path: Path) -> None:
+    source, out = tmp_path / "yoochoose-clicks.dat", tmp_path / "out" / "events.csv"
+    out.parent.mkdir()
+    # So many that the signal comes while it reads.
+    source.write_bytes(b"1,2014-04-07T10:51:09.277Z,214536502,0\n" * 1_000_000)
+    with lately(tmp_path, "convert", "yoochoose", source, "--out", out) as command:
+        command.wait_until(lambda: list(out.parent.iterdir()))
+        has_ended_cleanly(command)
+
+    assert list(out.parent.iterdir()) == []
+
+
+# A command whose work is the text that follows; the signal comes once "working" is on stderr.
+STARTED = """
+import os, signal, sys, threading, time, types
+from pathlib import Path
+from model.scratch import removed_in_the_end, scratch_folder
+from stream.cli import main, termination
+termination.GRACE_S = 0.2
+def working():
+    print("working", file=sys.stderr, flush=True)
+    time.sleep(600)
+def work(**_):
+"""
+RUN = """
+fake = types.ModuleType("stream.cli.app")
+fake.app = work
+sys.modules["stream.cli.app"] = fake
+main.main()
+"""
+NATIVE_CODE = """
+    import hashlib
+    with scratch_folder():
+        print("working", file=sys.stderr, flush=True)
+        hashlib.pbkdf2_hmac("sha256", b"", b"", 2_000_000_000)
+"""
+LOST_EXCEPTION = """
+    class Lost:
+        def __del__(self):
+            working()
+    with scratch_folder():
+        lost = Lost()
+        del lost
+        time.sleep(600)
+"""
+THREAD_WITHOUT_END = """
+    threading.Thread(target=time.sleep, args=(600,)).start()
+    with scratch_folder():
+        working()
+"""
+CLEANING_THAT_TAKES_TIME = """
+    termination.GRACE_S = 600
+    with scratch_folder():
+        try:
+            working()
+        finally:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(0.1)
+"""
+AN_EVENT_LOOP = """
+    import asyncio
+    termination.GRACE_S = 600
+    async def serve():
+        with scratch_folder():
+            try:
+                print("working", file=sys.stderr, flush=True)
+                await asyncio.sleep(600)
+            finally:
+                await asyncio.sleep(0.01)  # such as the goodbye of a Kafka client
+                print("left", file=sys.stderr, flush=True)
+    asyncio.run(serve())
+"""
+
+
+@pytest.mark.parametrize(
+    "work",
+    [
+        NATIVE_CODE,
+        LOST_EXCEPTION,
+        THREAD_WITHOUT_END,
+        CLEANING_THAT_TAKES_TIME,
+        AN_EVENT_LOOP,
+    ],
+    ids=["native code", "lost exception", "thread without end", "second signal", "event loop"],
+)
+def test_it_ends_whatever_the_command_is_at(work: str, tmp_path: Path) -> None:
+    with running(tmp_path, "-c", STARTED + work + RUN, "nothing") as command:
+        command.wait_until(lambda: "working" in command.said)
+        assert command.end() == EXIT_CODE, command.said
+
+    assert command.said.count("lately: stopped by SIGTERM\n") == 1
+    assert command.left() == []
+    assert ("left" in command.said) == (work == AN_EVENT_LOOP)
+
+
+def test_a_worker_that_is_still_starting_ends_with_0(tmp_path: Path) -> None:
+    with running(tmp_path, "-c", STARTED + "    working()\n" + RUN, "worker") as command:
+        command.wait_until(lambda: "working" in command.said)
+
+        assert command.end() == 0
