@@ -45,7 +45,7 @@ def _print(partition: int, state: UserState, now_s: float) -> None:
         )
         return
     age_s = _age_s(state, now_s)
-    print(f"{len(state.items)} actions in {where}; the last event is {age_s:,} s old")
+    print(f"{len(state.items)} actions in {where}; the newest event is {age_s:,} s old")
     for item, ts_ms, kind in zip(state.items, state.times_ms, state.actions, strict=True):
         moment = datetime.fromtimestamp(ts_ms / 1000, UTC).isoformat(" ", "milliseconds")
         print(f"{moment}  {state.action_types[kind]:<8}  {item}")
@@ -68,11 +68,11 @@ def _find(settings: StateSettings, user: str) -> list[tuple[int, UserState]]:
             f"{folder}: holds no state of this user; another worker may, or the user is new or "
             "forgotten: name the --state-dir of the worker that has the user's partition"
         )
-    return sorted(found, key=lambda pair: (pair[1].forgotten, -pair[1].as_of_ms))
+    return sorted(found, key=lambda pair: (pair[1].forgotten, -pair[1].sequence().now_ms))
 
 
 def _age_s(state: UserState, now_s: float) -> int:
-    return max(0, int(now_s - state.as_of_ms / 1000))
+    return max(0, int(now_s - state.sequence().now_ms / 1000))
 
 
 def _as_json(partition: int, state: UserState, now_s: float) -> dict[str, Any]:
@@ -80,7 +80,7 @@ def _as_json(partition: int, state: UserState, now_s: float) -> dict[str, Any]:
         "partition": partition,
         "applied_offset": state.applied_offset,
         "forgotten": state.forgotten,
-        "as_of": state.as_of_ms,
+        "as_of": state.sequence().now_ms,
         "age_s": None if state.forgotten else _age_s(state, now_s),
         "n_events": len(state.items),
         "events": [

@@ -84,9 +84,10 @@ class Batch:
         if state.forgotten:
             part.forgotten[key] = partition.markers[key] = state.applied_offset
         else:
-            as_of = AsOf(partition.number, state.applied_offset, state.as_of_ms)
+            sequence = state.sequence()
+            as_of = AsOf(partition.number, state.applied_offset, sequence.now_ms)
             part.rows.append(Row(key, as_of, len(state.items), waiting))
-            part.sequences.append(state.sequence())
+            part.sequences.append(sequence)
 
     def _add_dead_letters(self, partition: Partition) -> None:
         if partition.dead:

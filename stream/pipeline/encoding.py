@@ -12,7 +12,10 @@ from stream.pipeline.shedding import Level
 
 
 class AsOf(NamedTuple):
-    """The last event in a score."""
+    """What a score covers: the events of its user up to this one.
+
+    ``ts_ms`` is the newest event time of the sequence, so a late event does not move it back.
+    """
 
     partition: int
     offset: int

@@ -152,13 +152,14 @@ class ScoreRepair:
                 records.append((key, None, tombstone_headers(offset)))
             else:
                 users[key] = UserState.from_bytes(value)
-        scored = await self._device.score([user.sequence() for user in users.values()])
+        sequences = [user.sequence() for user in users.values()]
+        scored = await self._device.score(sequences)
         encode = ScoreEncoder(self._topics.events, scored.model).encode
         now_ms = time.time_ns() // 1_000_000
-        for (key, user), score in zip(users.items(), scored.scores, strict=True):
+        for key, sequence, score in zip(users, sequences, scored.scores, strict=True):
             if not isinstance(score, Exception):  # else its dead letter was sent before
-                as_of = AsOf(number, user.applied_offset, user.as_of_ms)
-                value = encode(key, as_of, score, now_ms, len(user.items))
+                as_of = AsOf(number, users[key].applied_offset, sequence.now_ms)
+                value = encode(key, as_of, score, now_ms, len(sequence.items))
                 records.append((key, value, NO_HEADERS))
         return records
 

@@ -114,13 +114,14 @@ def tombstone(partition: int, offset: int, key: bytes, reach: int) -> Record:
 
 def score(answers: Answers, user: str, partition: int, offset: int, state: State) -> bytes:
     """A score as the wire contract has it."""
-    info, answer = answers.info, answers.of(state.sequence())
+    sequence = state.sequence()
+    info, answer = answers.info, answers.of(sequence)
     document = {
         "score_id": score_id(user, offset, info.version),
         "user_id": user,
-        "as_of": {"topic": TOPIC, "partition": partition, "offset": offset, "ts": state.as_of_ts},
+        "as_of": {"topic": TOPIC, "partition": partition, "offset": offset, "ts": sequence.now_ms},
         "scored_at": 1_700_000_000_000 + offset,
-        "valid_until": state.as_of_ts + info.horizon_s * 1000,
+        "valid_until": sequence.now_ms + info.horizon_s * 1000,
         "model": {"name": info.name, "version": info.version},
         "items": [{"item_id": item, "score": p} for item, p in answer.items],
         "categories": [],

@@ -97,7 +97,7 @@ class _Expectation(NamedTuple):
         self, user: User, step: Step, info: ModelInfo, name: str, score: Score
     ) -> dict[str, Any]:
         partition, user_id = user
-        as_of_ts = step.state.as_of_ts
+        as_of_ts = step.state.sequence().now_ms  # the newest event time, whatever came last
         return {
             "score_id": name,
             "user_id": user_id,

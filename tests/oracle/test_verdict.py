@@ -84,6 +84,14 @@ def test_score_with_a_wrong_field_is_found(change: Callable[[Any], Any], at: int
     assert found(edit_score(work(log()), change, at)) == {"O2 scores"}
 
 
+def test_score_of_a_late_event_is_as_of_the_newest_event_time() -> None:
+    late = [event(0, 0, A, NOW), event(0, 1, A, NOW - 1000)]
+    by_the_late_one = edit_score(work(late, merge=1), lambda d: d["as_of"].update(ts=NOW - 1000), 1)
+
+    assert found(work(late, merge=1)) == set()
+    assert found(by_the_late_one) == {"O2 scores"}
+
+
 def test_probability_may_differ_by_less_than_the_tolerance() -> None:
     near = edit_score(work(log()), lambda d: d["intent"].update(buy=d["intent"]["buy"] + 5e-6))
 

@@ -79,7 +79,7 @@ def test_get_shows_the_users_actions_with_their_times(shop: Shop, state_dir: Pat
 
     head, *lines = result.out.splitlines()
     assert result.code == 0
-    assert head.startswith("2 actions in partition 2, events up to offset 41; the last event is ")
+    assert head.startswith("2 actions in partition 2, events up to offset 41; the newest event is ")
     # 1 790 000 000 s after 1970 is the afternoon of 21 September 2026.
     assert lines == [
         "2026-09-21 14:13:19.000+00:00  click     i7",

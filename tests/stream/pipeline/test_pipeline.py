@@ -62,6 +62,24 @@ async def test_a_score_is_of_the_event_and_its_record_goes_to_the_same_partition
 
 
 @on_a_loop
+async def test_a_late_event_does_not_move_the_time_of_the_score_back(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        await w.feed(click("u1", 0))
+        await w.acknowledge_all()
+        for offset, late_by_ms in ((1, 60_000), (2, 2 * 3_600_000)):  # one is placed, one too late
+            await w.feed(click("u1", offset, ts=NOW_MS - late_by_ms))
+            await w.acknowledge_all()
+
+        documents = [
+            score for sent in w.publisher.sent if sent.topic == "scores" for score in scores(sent)
+        ]
+        assert [score["as_of"]["offset"] for score in documents] == [0, 1, 2]
+        assert [score["as_of"]["ts"] for score in documents] == [NOW_MS] * 3
+        horizon_ms = EchoScorer.info.horizon_s * 1000
+        assert {score["valid_until"] for score in documents} == {NOW_MS + horizon_ms}
+
+
+@on_a_loop
 async def test_what_is_written_is_what_was_scored_not_what_the_user_has_become(
     tmp_path: Path,
 ) -> None:

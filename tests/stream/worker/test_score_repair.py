@@ -11,14 +11,17 @@ from aiokafka import TopicPartition
 
 from stream.errors import FencedError
 from stream.group.offset_metadata import OffsetMetadata
+from stream.kafka.producer import Record
 from stream.kafka.write_fence import WriteFence
 from stream.storage.store import StateStore
+from stream.user_state import Rules, UserState
 from stream.worker import score_repair
 from stream.worker.score_repair import LastScore, ScoreRepair, ScoresTail, commit_metadata
-from tests.stream.fakes import EchoScorer, ManualDevice, ManualPublisher
+from tests.stream.fakes import NOW_MS, EchoScorer, ManualDevice, ManualPublisher, event
 from tests.stream.storage.test_recovery import Change, Changelog, FakeConsumer, marker, state
 from tests.stream.world import TOPICS, on_a_loop
 
+RULES = Rules(50, 64, 3_600_000, 300_000, 30 * 86_400_000)
 TOMBSTONE_OF_9 = (("lately.applied_offset", b"9"),)
 
 
@@ -74,6 +77,19 @@ def repaired(
     scorer: EchoScorer | None = None,
 ) -> list[tuple[bytes | None, int | None, Any]]:
     """What is appended after so many records of the topic: key, offset of the score, headers."""
+    return [
+        (key, None if value is None else json.loads(value)["as_of"]["offset"], headers)
+        for key, value, headers in appended(store, commits, written, scorer)
+    ]
+
+
+def appended(
+    store: StateStore,
+    commits: dict[int, OffsetMetadata | None],
+    written: int,
+    scorer: EchoScorer | None = None,
+) -> list[Record]:
+    """The records that are appended after so many of the topic."""
     publisher = ManualPublisher()
 
     async def main() -> None:
@@ -85,11 +101,7 @@ def repaired(
         await done(asyncio.create_task(repair.repair(tails)), publisher)
 
     asyncio.run(main())
-    return [
-        (key, None if value is None else json.loads(value)["as_of"]["offset"], headers)
-        for sent in publisher.sent
-        for key, value, headers in sent.records
-    ]
+    return [record for sent in publisher.sent for record in sent.records]
 
 
 @pytest.mark.parametrize("per_fetch", [1, 2, 5])
@@ -107,6 +119,24 @@ def test_a_user_whose_last_score_covers_less_than_their_state_is_scored_again(
 
     assert repaired(store, {0: committed(10, 5)}, written=9) == [(b"u1", 8, [])]
     assert scores.reads == [(0, 5)]
+
+
+def test_a_repaired_score_has_the_newest_event_time_though_the_last_event_came_late(
+    store: StateStore, scores: Changelog
+) -> None:
+    late = UserState()
+    for offset, ts_ms in ((7, NOW_MS), (8, NOW_MS - 60_000)):
+        late.apply(event(offset, ts_ms), RULES)
+    store.write(0, [(b"u1", late.to_bytes())], 1)
+    scores.write(0, Change(5, b"u1", score(3)))
+
+    ((_, value, _),) = appended(store, {0: committed(10, 5)}, written=6)
+
+    assert value is not None
+    repaired_score = json.loads(value)
+    horizon_ms = EchoScorer.info.horizon_s * 1000
+    assert (repaired_score["as_of"]["offset"], repaired_score["as_of"]["ts"]) == (8, NOW_MS)
+    assert repaired_score["valid_until"] == NOW_MS + horizon_ms
 
 
 def test_a_score_of_more_than_the_state_belongs_to_a_batch_that_comes_again(
