@@ -146,6 +146,11 @@ class Metrics:
             "partitioner",
             PLACEMENTS,
         )
+        self.expired_users = Counter(
+            "lately_expired_users_total",
+            "Users deleted because their last event is older than the time to live.",
+            registry=self._registry,
+        )
         self.commits = self._counters(
             "lately_commits_total", "Commits of source offsets.", "result", COMMIT_RESULTS
         )

@@ -153,7 +153,7 @@ class UserState:
         self.actions, self.event_ids = bytearray(), []
 
     def _forget(self, offset: int) -> None:
-        self.removed = self.applied_offset >= 0 and not self.forgotten
+        self.removed = bool(self.items)
         self._clear()
         self.applied_offset, self.as_of_ms, self.forgotten = offset, 0, True
 
@@ -167,6 +167,18 @@ class UserState:
             tuple(times_ms),
             max(self.as_of_ms, newest_ms),
         )
+
+    @property
+    def last_seen_ms(self) -> int:
+        """The time of the newest event; 0 without any."""
+        return max(self.as_of_ms, self.times_ms[-1]) if self.times_ms else self.as_of_ms
+
+    @classmethod
+    def expired(cls, applied_offset: int) -> "UserState":
+        """A user who was deleted after a silence longer than the time to live, and starts over."""
+        state = cls()
+        state.applied_offset = applied_offset
+        return state
 
     def to_bytes(self) -> bytes:
         """Encode in the newest format."""
@@ -252,3 +264,8 @@ def applied_offset_of(value: bytes) -> int:
 def is_forgotten(value: bytes) -> bool:
     """Whether it is a forget marker, without decoding: the flag is the last byte of the array."""
     return value[-1:] == b"\xc3"  # MessagePack true
+
+
+def last_seen_ms_of(value: bytes) -> int:
+    """The time of the newest event in these bytes; raises UnknownFormat as decoding does."""
+    return UserState.from_bytes(value).last_seen_ms

@@ -234,6 +234,12 @@ KAFKA = Row(
             unit="s",
         ),
         Panel(
+            "Users expired",
+            "Deleted because their last event is older than the time to live.",
+            {"expired": _total("lately_expired_users_total")},
+            unit="ops",
+        ),
+        Panel(
             "State rebuilt",
             "Total of state directories discarded and rebuilt.",
             {"{{cause}}": f"sum by (cause) (lately_rebuilds_total{HERE})"},

@@ -9,7 +9,7 @@ from stream.pipeline.batcher import Taken, Waiting
 from stream.pipeline.encoding import AsOf
 from stream.pipeline.partition import Forget, Partition
 from stream.pipeline.shedding import Level
-from stream.storage.applied_offset import tombstone_headers
+from stream.storage.applied_offset import expiry_headers, tombstone_headers
 
 
 class Row(NamedTuple):
@@ -31,6 +31,7 @@ class PartitionBatch:
         self.rows: list[Row] = []
         self.sequences: list[Sequence] = []  # one per row
         self.forgotten: dict[bytes, int] = {}  # key → offset of the forget
+        self.expired: dict[bytes, int] = {}  # key → applied offset
         self.forgets: list[Forget] = []  # each needs a receipt
         self.dead: list[DeadLetter] = []
         self.changes: dict[bytes, bytes | None] = {}
@@ -70,7 +71,15 @@ class Batch:
         if markers:
             part = self._part(partition.number)
             part.changes.update(dict.fromkeys(markers))
-            part.headers = {key: tombstone_headers(at) for key, at in markers.items()}
+            part.headers |= {key: tombstone_headers(at) for key, at in markers.items()}
+
+    def expire(self, partition: Partition, users: dict[bytes, int]) -> None:
+        """Delete these users, whose time to live is over; each value is an applied offset."""
+        if users:
+            part = self._part(partition.number)
+            part.expired = users
+            part.changes.update(dict.fromkeys(users))
+            part.headers |= {key: expiry_headers(at) for key, at in users.items()}
 
     def _add_user(self, partition: Partition, key: bytes, waiting: Waiting) -> None:
         part = self._part(partition.number)

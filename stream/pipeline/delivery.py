@@ -23,7 +23,7 @@ from stream.pipeline.encoding import AsOf, ReceiptEncoder, ScoreEncoder
 from stream.pipeline.scoring import Scored
 from stream.pipeline.shedding import Level
 from stream.pipeline.topics import Topics
-from stream.storage.applied_offset import tombstone_headers
+from stream.storage.applied_offset import expiry_headers, tombstone_headers
 from stream.storage.store import StateStore
 
 Sent = list[tuple[str, list[Delivery]]]  # topic, and what is in flight to it
@@ -89,6 +89,7 @@ class DeliveryStage:
     ) -> list[Record]:
         forgotten = part.forgotten.items()
         records: list[Record] = [(key, None, tombstone_headers(at)) for key, at in forgotten]
+        records += [(key, None, expiry_headers(at)) for key, at in part.expired.items()]
         for row, score in zip(part.rows, scores, strict=True):
             if isinstance(score, Exception):
                 message = row.waiting.last.message
@@ -169,6 +170,7 @@ class DeliveryStage:
             self._metrics.scores[quality].inc(n)
         self._metrics.scored_items["no"].inc(scored.unknown_items)
         self._metrics.scored_items["yes"].inc(len(scores) - scored.unknown_items)
+        self._metrics.expired_users.inc(sum(len(part.expired) for part in batch.parts.values()))
         reasons = Counter(dead.reason for part in batch.parts.values() for dead in part.dead)
         for reason, n in reasons.items():
             self._metrics.dead_letters[reason].inc(n)

@@ -36,6 +36,9 @@ class Partition:
         self.forgets: dict[bytes, list[Forget]] = {}
         self.markers = {key: users.get(key).applied_offset for key in markers}
         self.passed: dict[bytes, float] = {}
+        self.expiring: dict[bytes, int] = {}  # key → event time before which the user has expired
+        self._expired: set[bytes] = set()  # deleted, and in the cache until that is on disk
+        self._committed = -1
 
     @property
     def oldest_unsafe(self) -> int:
@@ -44,6 +47,7 @@ class Partition:
 
     def mark_committed(self, offset: int, now_s: float) -> None:
         """Everything below this offset is committed."""
+        self._committed = max(self._committed, offset)
         for key in [key for key, marker in self.markers.items() if marker < offset]:
             del self.markers[key]
             self.passed.pop(key, None)
@@ -69,4 +73,29 @@ class Partition:
             if state.forgotten and key not in self.markers:
                 self.users.drop(key)
                 expired[key] = state.applied_offset
+        return expired
+
+    def expired_users(self, busy: tuple[Container[bytes], ...]) -> dict[bytes, int]:
+        """Take the users to delete whose time to live is over, with their applied offsets.
+
+        Only users who have not come back since, are not in ``busy``, and whose last event is
+        committed: a replay of it would bring them back.
+        """
+        for key in [key for key in self._expired if not any(key in keys for keys in busy)]:
+            self._expired.discard(key)
+            if not self.users.get(key).items:
+                self.users.drop(key)
+        expiring, self.expiring = self.expiring, {}
+        expired = {}
+        for key, before_ms in expiring.items():
+            if any(key in keys for keys in busy):
+                continue
+            state = self.users.get(key)
+            if state.items and state.last_seen_ms < before_ms:
+                if state.applied_offset < self._committed:
+                    self.users.expire(key)
+                    expired[key] = state.applied_offset
+            elif not state.items and not state.forgotten:
+                self.users.drop(key)  # deleted meanwhile
+        self._expired |= expired.keys()
         return expired

@@ -189,9 +189,10 @@ class Pipeline:
         batch = Batch(self._batcher.take(), self._partitions)
         before_s = self._clock() - self._limits.forget_marker_s
         for partition in self._partitions.values():
-            if partition.has_expired_markers(before_s):
+            if partition.has_expired_markers(before_s) or partition.expiring:
                 busy = (*self._progress.busy_users(partition.number), batch.keys(partition.number))
                 batch.purge(partition, partition.expired_markers(before_s, busy))
+                batch.expire(partition, partition.expired_users(busy))
         if batch.oldest_s is not None:
             waited_s = max(0.0, self._clock() - batch.oldest_s)
             batch.level = shed_level(waited_s, self._limits.shed_after_s)
@@ -282,6 +283,22 @@ class Pipeline:
         if any(p.has_expired_markers(before_s) for p in self._partitions.values()):
             self._batcher.request_flush(now_s)
             self._wake.set()
+
+    def expire(self, number: int, users: Iterable[bytes], before_ms: int) -> None:
+        """Delete these users with the next batch, unless one has acted since ``before_ms``.
+
+        ``before_ms`` is an event time.
+        """
+        partition = self._partitions.get(number)
+        if partition is not None and (expiring := dict.fromkeys(users, before_ms)):
+            partition.expiring |= expiring
+            self._batcher.request_flush(self._clock())
+            self._wake.set()
+
+    def is_expiring(self, number: int) -> bool:
+        """Whether users of this partition wait for a batch that deletes them."""
+        partition = self._partitions.get(number)
+        return partition is not None and bool(partition.expiring)
 
     # --- what monitoring reads ----------------------------------------------------------------
 

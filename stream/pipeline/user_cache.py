@@ -40,6 +40,10 @@ class UserCache:
         """Remove a user who is deleted."""
         self._states.pop(key, None)
 
+    def expire(self, key: bytes) -> None:
+        """Let a user start over: they are being deleted from disk."""
+        self._states[key] = UserState.expired(self._states[key].applied_offset)
+
     def make_room(self, busy: tuple[Container[bytes], ...]) -> None:
         """Evict the users read longest ago if there are too many; never one in ``busy``."""
         excess = len(self._states) - self._limit

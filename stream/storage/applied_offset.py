@@ -13,6 +13,8 @@ from stream.kafka.producer import NO_HEADERS, Headers
 from stream.user_state import applied_offset_of
 
 _HEADER = "lately.applied_offset"
+_CAUSE = "lately.cause"
+_EXPIRED = b"expired"
 
 
 def tombstone_headers(applied_offset: int | None) -> Headers:
@@ -21,6 +23,16 @@ def tombstone_headers(applied_offset: int | None) -> Headers:
     Compaction may remove the records before it, so the tombstone must carry the offset itself.
     """
     return NO_HEADERS if applied_offset is None else [(_HEADER, b"%d" % applied_offset)]
+
+
+def expiry_headers(applied_offset: int) -> Headers:
+    """The headers of a tombstone of a user who expired after the event of this offset."""
+    return [*tombstone_headers(applied_offset), (_CAUSE, _EXPIRED)]
+
+
+def is_expiry(headers: Sequence[tuple[str, bytes | None]]) -> bool:
+    """Whether a tombstone is that of a user who expired, and not of one who was forgotten."""
+    return (_CAUSE, _EXPIRED) in headers
 
 
 def applied_offset_of_state(

@@ -7,9 +7,11 @@ Keys are prefixed, so that a user id may be any string: ``u`` + user id holds th
 import fcntl
 import os
 import shutil
+import threading
 import time
 from collections.abc import Callable, Container, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 from weakref import WeakSet
@@ -54,6 +56,7 @@ class StateStore:
         self._current: set[int] = set()
         self._markers: dict[int, set[bytes]] = {}  # keys of _MARKER, to find them without a read
         self._reading: dict[int, WeakSet[Pairs]] = {}  # what `users` returned
+        self._scanning = threading.Lock()  # while a thread reads, its partition is not closed
         self._lock: IO[bytes] | None = None
         self._cache = rocksdict.Cache(_BLOCK_CACHE_BYTES)
         self._buffers = rocksdict.WriteBufferManager(_WRITE_BUFFERS_BYTES, allow_stall=False)
@@ -90,6 +93,10 @@ class StateStore:
 
     def close(self, partition: int) -> None:
         """Close a partition; what it holds stays on disk."""
+        with self._scanning:
+            self._close(partition)
+
+    def _close(self, partition: int) -> None:
         database = self._partitions.pop(partition, None)
         if database is not None:
             # Fails on a full disk, for example; the changelog has what is missing.
@@ -193,6 +200,22 @@ class StateStore:
         self._reading.setdefault(partition, WeakSet()).add(pairs)
         return pairs
 
+    def users_after(self, partition: int, key: bytes, limit: int) -> list[tuple[bytes, bytes]]:
+        """The next users and values behind a key; none of a closed partition.
+
+        May be called on any thread, and leaves RocksDB's cache to the users who act.
+        """
+        with self._scanning:
+            database = self._partitions.get(partition)
+            if database is None:
+                return []
+            with self._watched(partition, "read"):
+                pairs = _pairs(database, _USER, after=key)
+                try:
+                    return list(islice(pairs, limit))
+                finally:
+                    pairs.close()
+
     def _is_stale(self, database: rocksdict.Rdict) -> bool:
         return self._now_ms() - int(database.get(_WRITTEN) or 0) > _STAMP_AFTER_MS
 
@@ -282,11 +305,16 @@ def view(partition: Path) -> Iterator[PartitionView]:
         ) from error
 
 
-def _pairs(database: rocksdict.Rdict, prefix: bytes) -> Pairs:
-    """The pairs whose keys have this prefix; the keys are returned without it."""
-    cursor = database.iter()
+def _pairs(database: rocksdict.Rdict, prefix: bytes, after: bytes | None = None) -> Pairs:
+    """The pairs whose keys have this prefix; the keys are returned without it.
+
+    With ``after`` only those behind this key.
+    """
+    options = rocksdict.ReadOptions()
+    options.fill_cache(False)  # type: ignore[call-arg]  # the stub lacks the argument
+    cursor = database.iter(options)
     try:
-        cursor.seek(prefix)
+        cursor.seek(prefix if after is None else prefix + after + b"\0")
         while cursor.valid():
             key: Any = cursor.key()
             if not key.startswith(prefix):

@@ -30,6 +30,7 @@ from stream.pipeline.topics import Topics
 from stream.settings import WorkerSettings
 from stream.storage.recovery import Recovery
 from stream.storage.store import StateStore
+from stream.worker.expiry import ExpirySweep
 from stream.worker.http import HealthServer
 from stream.worker.model_reload import Model, Reloader
 from stream.worker.monitor import Monitor
@@ -174,6 +175,7 @@ class Wiring:
             monitor.watch_broker(producer),
             monitor.watch_idle_ends(pipeline, member.consumer, self._fence, self._lease.is_held),
             monitor.trim_heap(),
+            ExpirySweep(pipeline, self._store, settings.ttl_s * 1000).run(),
         )
         return [asyncio.create_task(service) for service in services]
 

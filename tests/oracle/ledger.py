@@ -1,7 +1,7 @@
 """The ledger: what a log of events must have led to, worked out one record at a time."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Set
 from typing import NamedTuple
 
 from tests.oracle.fold import State, fold
@@ -26,24 +26,38 @@ class Ledger(NamedTuple):
     steps: dict[User, list[Step]]
     dead: dict[tuple[int, int], tuple[Reason, Record]]  # by (partition, offset)
     outcomes: Counter[str]
+    expired: Mapping[User, Set[int]] = {}  # the offsets after which a user was deleted
 
     @property
     def removed(self) -> dict[tuple[int, int], bool]:
         """Of each wish, by (partition, offset), whether there was anybody to forget."""
         found = {}
-        for (partition, _), steps in self.steps.items():
+        for user, steps in self.steps.items():
             before: State | None = None
             for step in steps:
                 if step.outcome == "forgotten":
                     held = before is not None and not before.forgotten
-                    found[partition, step.offset] = held
+                    gone = before is not None and self.has_expired(user, before)
+                    found[user[0], step.offset] = held and not gone
                 before = step.state
         return found
 
+    def has_expired(self, user: User, state: State) -> bool:
+        """Whether the user was deleted after this state, because nothing came for too long."""
+        return state.applied_offset in self.expired.get(user, ())
 
-def keep(events: Iterable[Record], n_partitions: int, rules: Rules) -> Ledger:
-    """Fold the log; records of one partition must come in offset order."""
-    ledger = Ledger({}, {}, Counter())
+
+def keep(
+    events: Iterable[Record],
+    n_partitions: int,
+    rules: Rules,
+    expired: Mapping[User, Set[int]] | None = None,
+) -> Ledger:
+    """Fold the log; records of one partition must come in offset order.
+
+    Who expired after an offset starts over with the next event.
+    """
+    ledger = Ledger({}, {}, Counter(), expired or {})
     for record in events:
         try:
             event = read(record, n_partitions, rules)
@@ -51,8 +65,11 @@ def keep(events: Iterable[Record], n_partitions: int, rules: Rules) -> Ledger:
             ledger.dead[record.partition, record.offset] = dead.reason, record
             ledger.outcomes["dead"] += 1
             continue
-        steps = ledger.steps.setdefault((record.partition, event.user_id), [])
+        user = record.partition, event.user_id
+        steps = ledger.steps.setdefault(user, [])
         before = steps[-1].state if steps else None
+        if before is not None and ledger.has_expired(user, before):
+            before = State(before.applied_offset, 0)
         state, outcome = fold(before, event, record.offset, record.timestamp_ms, rules)
         ledger.outcomes[outcome] += 1
         if state is not None and outcome != "duplicate":

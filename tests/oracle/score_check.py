@@ -3,7 +3,7 @@
 import json
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -40,7 +40,9 @@ def check_scores(
     _learn_all(documents, ledger, models)
     expect = _Expectation(evidence, models, may_degrade)
     for user, steps in ledger.steps.items():
-        yield from _check_user(expect, user, steps, documents.get(user, []))
+        yield from _check_user(
+            expect, user, steps, documents.get(user, []), ledger.expired.get(user, set())
+        )
 
 
 def _parse(record: Record) -> Any:
@@ -118,7 +120,11 @@ class _Expectation(NamedTuple):
 
 
 def _check_user(
-    expect: _Expectation, user: User, steps: list[Step], documents: list[Any]
+    expect: _Expectation,
+    user: User,
+    steps: list[Step],
+    documents: list[Any],
+    expired: Set[int],
 ) -> Iterator[Difference]:
     by_offset = {step.offset: step for step in steps}
     seen: dict[tuple[int, str], Any] = {}
@@ -137,8 +143,8 @@ def _check_user(
             yield Difference("O3 same score", where, document, again)
         elif again is document:
             yield from _check_content(where, expect.of(user, step, document), document)
-    yield from _check_order(expect.evidence, user, steps, documents)
-    yield from _check_last(user, steps[-1], documents)
+    yield from _check_order(expect.evidence, user, steps, documents, expired)
+    yield from _check_last(user, steps[-1], documents, expired)
 
 
 def _check_content(where: str, expected: dict[str, Any], document: Any) -> Iterator[Difference]:
@@ -170,10 +176,10 @@ def _same(found: Any, wanted: Any) -> bool:
 
 
 def _check_order(
-    evidence: Evidence, user: User, steps: list[Step], documents: list[Any]
+    evidence: Evidence, user: User, steps: list[Step], documents: list[Any], expired: Set[int]
 ) -> Iterator[Difference]:
     """Offsets go up, but for one step back at each interruption; so do the receipts of forgets."""
-    forgets = [step.offset for step in steps if step.state.forgotten]
+    forgets = sorted({step.offset for step in steps if step.state.forgotten} | expired)
     allowed = evidence.interruptions
     last, falls, receipts = -1, 0, 0
     for document in documents:
@@ -195,15 +201,17 @@ def _check_order(
         yield Difference("O3 order", _name(user), f"{receipts} null scores", f"{len(forgets)}")
 
 
-def _check_last(user: User, step: Step, documents: list[Any]) -> Iterator[Difference]:
+def _check_last(
+    user: User, step: Step, documents: list[Any], expired: Set[int]
+) -> Iterator[Difference]:
     where = f"{_name(user)}, last score"
     if not documents:
         yield Difference("O2 scores", where, "nothing", f"one as of offset {step.offset}")
         return
     last = documents[-1]
-    if step.state.forgotten:
+    if step.state.forgotten or step.offset in expired:
         if last is not None:
-            yield Difference("O2 scores", where, last, "null: the user is forgotten")
+            yield Difference("O2 scores", where, last, "null: the user is forgotten, or expired")
     elif _offset(last) != step.offset:
         yield Difference("O2 scores", where, last, f"a score as of offset {step.offset}")
     elif error := jsonschema.exceptions.best_match(_SCHEMA.iter_errors(last)):

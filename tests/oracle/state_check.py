@@ -1,9 +1,10 @@
 """The state check (O1): every changelog record, and each user's last one, is the fold's state."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 
 from tests.oracle.evidence import Difference, Evidence
+from tests.oracle.expiry import CAUSE
 from tests.oracle.fold import State
 from tests.oracle.ledger import Ledger, Step, User
 from tests.oracle.record import Record
@@ -22,11 +23,18 @@ def check_state(evidence: Evidence, ledger: Ledger) -> Iterator[Difference]:
         yield Difference("O1 state", _name(user), records[user][-1].value, "no state at all")
     for user, steps in ledger.steps.items():
         late_ones = evidence.interruptions > 0
-        yield from _check_user(user, steps, records.get(user, []), late_ones=late_ones)
+        yield from _check_user(
+            user, steps, records.get(user, []), ledger.expired.get(user, set()), late_ones=late_ones
+        )
 
 
 def _check_user(
-    user: User, steps: list[Step], records: list[Record], *, late_ones: bool
+    user: User,
+    steps: list[Step],
+    records: list[Record],
+    expired: Container[int],
+    *,
+    late_ones: bool,
 ) -> Iterator[Difference]:
     """With ``late_ones`` a worker that was cut off may have written once more, if it is mended."""
     by_offset = {step.offset: step.state for step in steps}
@@ -36,10 +44,9 @@ def _check_user(
     for record in records:
         where = f"{_name(user)}, changelog {_place(record)}"
         if record.value is None:
+            ends = set(by_offset) if CAUSE in record.headers else markers
             may_be_of = (
-                markers
-                if late_ones
-                else markers & {-1 if latest is None else latest.applied_offset}
+                ends if late_ones else ends & {-1 if latest is None else latest.applied_offset}
             )
             if (reach := _reach(record)) not in may_be_of:
                 expected_ones = sorted(may_be_of) or "none: not forgotten before it"
@@ -64,7 +71,13 @@ def _check_user(
             yield from _compare(where, latest, expected)
         if latest.forgotten:
             markers.add(latest.applied_offset)
-    yield from _check_last(user, steps[-1].state, latest, bool(records))
+    last = steps[-1].state
+    if last.applied_offset in expired:
+        if latest is not None and not late_ones:
+            found = f"state of offset {latest.applied_offset}"
+            yield Difference("O1 state", f"{_name(user)}, last state", found, "expired")
+        return
+    yield from _check_last(user, last, latest, bool(records))
 
 
 def _reach(record: Record) -> int | None:

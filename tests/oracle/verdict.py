@@ -7,6 +7,7 @@ from itertools import chain
 from tests.oracle.answers import Answers, by_version
 from tests.oracle.dead_check import check_dead_letters
 from tests.oracle.evidence import Difference, Evidence
+from tests.oracle.expiry import by_user, too_early
 from tests.oracle.ledger import keep
 from tests.oracle.receipt_check import check_receipts
 from tests.oracle.rules import DEFAULT_RULES, Rules
@@ -24,10 +25,12 @@ def examine(
     Where several models served, ``answers`` are those of each: a score must be that of the one
     whose version it names.
     """
-    ledger = keep(evidence.events, evidence.n_partitions, rules)
+    expired = by_user(evidence.changelog)
+    ledger = keep(evidence.events, evidence.n_partitions, rules, expired)
     return list(
         chain(
             check_commits(evidence),
+            check_expiry(evidence, rules),
             check_state(evidence, ledger),
             check_scores(evidence, ledger, by_version(answers), may_degrade=rules.sheds),
             check_dead_letters(evidence, ledger),
@@ -42,6 +45,14 @@ def check_commits(evidence: Evidence) -> Iterator[Difference]:
         committed = evidence.committed.get(partition)
         if (committed or 0) != end:
             yield Difference("O5 commits", f"partition {partition}", committed, end)
+
+
+def check_expiry(evidence: Evidence, rules: Rules) -> Iterator[Difference]:
+    """Nobody expires before their time to live is over."""
+    early = too_early(evidence.events, evidence.changelog, evidence.n_partitions, rules)
+    for expiry, left_ms in early:
+        where = f"user {expiry.user[1]!r} of partition {expiry.user[0]}, offset {expiry.offset}"
+        yield Difference("O1 state", where, "expired", f"{left_ms} ms to live")
 
 
 def report(differences: list[Difference]) -> str:

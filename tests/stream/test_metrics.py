@@ -22,6 +22,8 @@ FIXED_NAMES = {
     "lately_scored_items_total": {"known"},
     "lately_dead_letters_total": {"reason"},
     "lately_duplicates_skipped_total": set(),
+    "lately_checked_keys_total": {"partitioner"},
+    "lately_expired_users_total": set(),
     "lately_event_to_score_seconds_count": set(),
     "lately_batch_wait_seconds_count": set(),
     "lately_inference_seconds_count": set(),

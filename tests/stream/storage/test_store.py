@@ -1,5 +1,6 @@
 """The state on a real RocksDB: atomic offsets, prefixes, markers."""
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -171,3 +172,46 @@ def test_after_any_writes_the_store_is_what_a_dictionary_would_be(
         store.close_all()
         store = open_store(directory, 0)
     store.close_all()
+
+
+def test_users_are_read_in_steps_each_once_and_in_order(store: StateStore) -> None:
+    store.open(0)
+    # A key that is the beginning of another, one of bytes that sort last, and one like our own.
+    users = sorted([b"a", b"a\0", b"ab", b"\xff\xff", b"mchangelog_offset", "käthe".encode()])
+    store.write(0, [(user, value(n)) for n, user in enumerate(users)], 9)
+
+    for limit in (1, 2, 5, 100):
+        found: list[bytes] = []
+        while step := store.users_after(0, found[-1] if found else b"", limit):
+            assert len(step) <= limit
+            found += [user for user, _ in step]
+        assert found == users
+    assert store.users_after(0, b"", 1)[0][1] == value(users.index(users[0]))
+
+
+def test_a_partition_may_be_closed_and_opened_while_another_thread_reads_it(
+    store: StateStore,
+) -> None:
+    # RocksDB keeps its lock while a cursor is open, so the partition could not be opened again.
+    store.open(0)
+    store.write(0, [(b"u%d" % n, value(n)) for n in range(2_000)], 9)
+    stop = threading.Event()
+    failures: list[BaseException] = []
+
+    def read() -> None:
+        try:
+            while not stop.is_set():
+                assert len(store.users_after(0, b"", 1_000)) in (0, 1_000)
+        except BaseException as error:  # noqa: BLE001 - told below
+            failures.append(error)
+
+    thread = threading.Thread(target=read)
+    thread.start()
+    for _ in range(20):
+        store.close(0)
+        store.open(0)
+    stop.set()
+    thread.join()
+
+    assert failures == []
+    assert store.users_after(1, b"", 1) == []  # never opened
