@@ -5,6 +5,7 @@ from typing import Any
 
 PADDING_MULTIPLE = 4  # other padded lengths change the last bits of ONNX Runtime's results
 GAP_BUCKETS = 23  # the last one starts at 2^21 s, about 24 days
+HORIZON = "horizon_s"  # stands beside the intents in a score, so none can have this name
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,12 +19,15 @@ class ArtifactConfig:
     name: str = "lately"
     network: str = "transformer"
     actions: tuple[str, ...] = ("click", "cart", "buy")
-    intents: tuple[str, ...] = ("cart", "buy")  # actions predicted, in the order of intent_logits
+    intents: tuple[str, ...] = ("cart", "buy")  # what is predicted, in the order of intent_logits
     max_length: int = 50  # actions the network sees, the newest ones
     gap_buckets: int = GAP_BUCKETS
     horizon_s: int = 1800  # an intent is positive if its action happens within this time
     top_items: int = 20
     top_categories: int = 5
+    # The actions that each intent counts; empty where each is the action of its own name, as in
+    # every artifact from before intents had names of their own.
+    intent_actions: tuple[tuple[str, ...], ...] = ()
 
     def __post_init__(self) -> None:
         for field in ("max_length", "horizon_s", "top_items", "top_categories"):
@@ -33,12 +37,35 @@ class ArtifactConfig:
             raise ValueError(f"gap_buckets is {self.gap_buckets}, expected 2 to {GAP_BUCKETS}")
         if len(set(self.actions)) != len(self.actions) or not self.actions:
             raise ValueError(f"actions are {list(self.actions)}, expected distinct names")
-        unknown = [name for name in self.intents if name not in self.actions]
-        if unknown or len(set(self.intents)) != len(self.intents):
+        self._check_intents()
+
+    def _check_intents(self) -> None:
+        if len(set(self.intents)) != len(self.intents) or {"", HORIZON} & set(self.intents):
             raise ValueError(
-                f"intents are {list(self.intents)}, expected distinct names from the actions "
-                f"{list(self.actions)}"
+                f"intents are {list(self.intents)}, expected distinct names other than {HORIZON}"
             )
+        if len(self.counted_actions) != len(self.intents):
+            raise ValueError(
+                f"intent_actions are of {len(self.counted_actions)} intents, expected "
+                f"{len(self.intents)}"
+            )
+        for intent, actions in zip(self.intents, self.counted_actions, strict=True):
+            unknown = [name for name in actions if name not in self.actions]
+            if unknown or not actions or len(set(actions)) != len(actions):
+                raise ValueError(
+                    f"intents: {intent} counts {list(actions)}, expected distinct names from the "
+                    f"actions {list(self.actions)}"
+                )
+
+    @property
+    def counted_actions(self) -> tuple[tuple[str, ...], ...]:
+        """The actions that each intent counts, in the order of ``intents``."""
+        return self.intent_actions or tuple((name,) for name in self.intents)
+
+    @property
+    def counted_codes(self) -> tuple[tuple[int, ...], ...]:
+        """``counted_actions`` as positions in ``actions``."""
+        return tuple(tuple(map(self.actions.index, names)) for names in self.counted_actions)
 
     @property
     def padded_length(self) -> int:
@@ -61,8 +88,14 @@ class ArtifactConfig:
         return tuple(1000 << power for power in range(self.gap_buckets - 1))
 
     def to_json(self) -> dict[str, Any]:
-        """The fields as JSON types."""
-        return asdict(self) | {"actions": list(self.actions), "intents": list(self.intents)}
+        """The fields as JSON types.
+
+        ``intent_actions`` are left out where they say nothing, so that artifacts from before they
+        existed keep their bytes and their version.
+        """
+        fields = asdict(self) | {"actions": list(self.actions), "intents": list(self.intents)}
+        counted = [list(names) for names in fields.pop("intent_actions")]
+        return fields | ({"intent_actions": counted} if counted else {})
 
     @classmethod
     def from_json(cls, fields: dict[str, Any]) -> "ArtifactConfig":
@@ -70,6 +103,9 @@ class ArtifactConfig:
         values: dict[str, Any] = {}
         for field, default in asdict(cls()).items():
             value = fields.get(field)
+            if field == "intent_actions":
+                values[field] = _names_of_intents(value)
+                continue
             if isinstance(default, tuple) and isinstance(value, list):
                 if not all(isinstance(name, str) for name in value):
                     raise ValueError(f"{field} is {value!r}, expected a list of strings")
@@ -78,3 +114,11 @@ class ArtifactConfig:
                 raise ValueError(f"{field} is {value!r}, expected {type(default).__name__}")
             values[field] = value
         return cls(**values)
+
+
+def _names_of_intents(value: Any) -> tuple[tuple[str, ...], ...]:
+    lists: list[Any] = [] if value is None else value if isinstance(value, list) else [value]
+    for names in lists:
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise ValueError(f"intent_actions is {value!r}, expected lists of strings")
+    return tuple(map(tuple, lists))

@@ -32,10 +32,20 @@ def _model(fields: Mapping[str, Any]) -> Rows:
         ["network", str(fields["network"])],
         ["items", f"{fields['items']:,} in {fields['categories']:,} categories"],
         ["actions", ", ".join(fields["actions"])],
-        ["intents", f"{', '.join(fields['intents']) or 'none'} within {fields['horizon_s']:,} s"],
+        ["intents", f"{_counted(fields) or 'none'} within {fields['horizon_s']:,} s"],
         ["looks at", f"the newest {fields['max_length']:,} actions"],
         ["answers", f"{fields['top_items']} items and {fields['top_categories']} categories"],
     ]
+
+
+def _counted(fields: Mapping[str, Any]) -> str:
+    """The intents, each with the actions that it counts if they have other names."""
+    intents = fields["intents"]
+    actions = fields.get("intent_actions") or [[name] for name in intents]
+    return ", ".join(
+        name if names == [name] else f"{name} ({', '.join(names)})"
+        for name, names in zip(intents, actions, strict=True)
+    )
 
 
 def _made(fields: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

@@ -23,6 +23,11 @@ def train(**given: Any) -> None:
     if options.is_private:
         need_privacy()
     config = options.config()
+    if not config.intents:
+        say(
+            "note: no action is called cart or buy, so the model predicts no intents; say which "
+            "actions count, such as --intent buy=ACTION"
+        )
     need_training()
     _set_up_torch(options.device, options.threads)
     artifact, figures = _run(options, options.plan(config))

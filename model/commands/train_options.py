@@ -1,6 +1,6 @@
 """The options of ``lately train``: their table, their checks and the plan they give."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -40,9 +40,17 @@ class TrainOptions:
     name: Annotated[str, typer.Option(help="The model's name in the scores.")] = "lately"
     seed: Annotated[int, typer.Option(help="The same seed gives the same weights.")] = 0
     horizon_s: Annotated[
-        int, typer.Option(min=1, help="Seconds within which a cart or buy counts.")
+        int, typer.Option(min=1, help="Seconds within which an intent's action counts.")
     ] = 1_800
     actions: Annotated[str, typer.Option(help="All actions of the log.")] = "click,cart,buy"
+    intent: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=ACTION[,ACTION]",
+            help="What to predict, and the actions that count as it, such as buy=purchase,order; "
+            "may be repeated. Actions called cart and buy are intents by themselves.",
+        ),
+    ] = None
     dim: Annotated[int, typer.Option(min=2, help="Width of the vectors, even.")] = 96
     held_out: Annotated[
         float, typer.Option(min=0.01, max=0.5, help="The newest share of the log, to validate on.")
@@ -104,13 +112,39 @@ class TrainOptions:
                 f"--name {self.name} is the name of a baseline; choose another"
             )
         actions = tuple(action.strip() for action in self.actions.split(","))
-        intents = tuple(action for action in INTENTS if action in actions)
+        intents = self._intents(actions)
+        own_names = all(counted == (name,) for name, counted in intents.items())
         try:
             return ArtifactConfig(
-                self.name, self.network, actions, intents, horizon_s=self.horizon_s
+                self.name,
+                self.network,
+                actions,
+                tuple(intents),
+                horizon_s=self.horizon_s,
+                intent_actions=() if own_names else tuple(intents.values()),
             )
         except ValueError as error:
             raise typer.BadParameter(str(error)) from None
+
+    def _intents(self, actions: Sequence[str]) -> dict[str, tuple[str, ...]]:
+        """The actions that each intent counts; raises ``BadParameter``."""
+        own = {name: (name,) for name in INTENTS if name in actions}
+        given: dict[str, tuple[str, ...]] = {}
+        for text in self.intent or ():
+            name, is_pair, names = (part.strip() for part in text.partition("="))
+            counted = tuple(part.strip() for part in names.split(","))
+            if not is_pair or not name or "" in counted or name in given:
+                raise typer.BadParameter(
+                    f"--intent {text}: expected NAME=ACTION[,ACTION], such as buy=purchase,order, "
+                    "and each name once"
+                )
+            if unknown := [action for action in counted if action not in actions]:
+                raise typer.BadParameter(
+                    f"--intent {text}: {unknown[0]} is not among --actions {self.actions}"
+                )
+            given[name] = counted
+        both = {**own, **given}
+        return {name: both[name] for name in (*INTENTS, *both) if name in both}
 
     def plan(self, config: "ArtifactConfig") -> "Plan":
         """The plan of the training."""

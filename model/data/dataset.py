@@ -4,7 +4,7 @@ A log of N events becomes a few NumPy columns (13 bytes an event) and one offset
 event ever becomes a Python object.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -25,6 +25,7 @@ Ints = npt.NDArray[np.int64]
 
 NO_NEXT = -2  # below UNKNOWN: there is no next item to predict
 TRAINED_UNTIL = "trained_until_ms"  # in a manifest: no later event was trained on
+NAMED = 10  # unknown actions in a message, at most
 SELECTED_UNTIL = "selected_until_ms"  # nor was a later one used for model selection
 
 
@@ -146,9 +147,12 @@ def read_histories(
     ).collect(engine="streaming")
     unknown = columns["unknown"].drop_nulls().unique().sort()
     if len(unknown):
+        found = ", ".join(map(repr, unknown[:NAMED]))
+        more = f" and {len(unknown) - NAMED} more" if len(unknown) > NAMED else ""
         raise DataError(
-            f"the log has the action {unknown[0]!r}, expected {', '.join(config.actions)}; "
-            "name all of its actions with --actions"
+            f"the log has the {'action' if len(unknown) == 1 else 'actions'} {found}{more}, "
+            f"expected {', '.join(config.actions)}; name all of its actions with --actions, and "
+            "what counts as cart and buy with --intent"
         )
     starts = np.flatnonzero(columns["starts"].to_numpy())
     return Histories(
@@ -172,16 +176,19 @@ def label(histories: Histories, period: Period, config: ArtifactConfig) -> Label
     inside = (times_ms >= period.start_ms) & (times_ms + config.horizon_s * 1000 < period.end_ms)
     horizon_ms = config.horizon_s * 1000
     intents = np.empty((len(times_ms), len(config.intents)), dtype=np.int8)
-    for column, name in enumerate(config.intents):
-        intents[:, column] = _happens_within(histories, config.actions.index(name), horizon_ms)
+    for column, codes in enumerate(config.counted_codes):
+        intents[:, column] = _happens_within(histories, codes, horizon_ms)
     intents[~inside] = CENSORED
     return Labels(np.where(seen, following, NO_NEXT).astype(np.int32), intents)
 
 
-def _happens_within(histories: Histories, action: int, horizon_ms: int) -> npt.NDArray[np.bool_]:
-    """(N,) whether the same user performs the action later, within the horizon."""
+def _happens_within(
+    histories: Histories, actions: Sequence[int], horizon_ms: int
+) -> npt.NDArray[np.bool_]:
+    """(N,) whether the same user performs one of the actions later, within the horizon."""
     n_events = len(histories.items)
-    positions = np.where(histories.actions == action, np.arange(n_events), n_events)
+    counts = np.isin(histories.actions, np.array(actions, dtype=np.int8))
+    positions = np.where(counts, np.arange(n_events), n_events)
     # The next one after each event: the smallest position to its right.
     after = np.minimum.accumulate(np.append(positions[1:], n_events)[::-1])[::-1]
     ends = np.repeat(histories.offsets[1:], np.diff(histories.offsets))

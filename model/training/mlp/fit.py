@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from model.baselines.rules import STEPS
+from model.config import ArtifactConfig
 from model.data.co_occurrence import co_occurrences
 from model.data.dataset import NO_NEXT
 from model.features import FIRST_ITEM, Padded
@@ -137,7 +138,7 @@ class _Training(Epochs):
         self.data, self.plan = data, plan
         self.held_out = np.flatnonzero(data.held_out_labels.next_items != NO_NEXT)
         self.draws = Draws(network, data.counts)
-        self.intents = _intent_columns(plan)
+        self.counted = counted(plan.config)
 
     def rate(self, done: float) -> float:
         """Linear warm-up, then cosine decay to 0."""
@@ -153,7 +154,7 @@ class _Training(Epochs):
         drawn = self.draws.draw(windows[0], windows[3], targets + FIRST_ITEM)
         log_chances, intents = self.network(*windows, drawn.codes)
         actions = torch.from_numpy(learnt.actions[events + 1].astype(np.int64)).to(device)
-        loss = contrast(log_chances, drawn, actions, self.intents.to(device))
+        loss = contrast(log_chances, drawn, self.counted.to(device)[actions])
         happened = torch.from_numpy(labels.intents[events]).to(device)
         return loss + self.recipe.weights.intent * intent_loss(intents, happened)
 
@@ -164,16 +165,17 @@ class _Training(Epochs):
         return Validation.of(ranks)
 
 
-def contrast(log_chances: Tensor, drawn: Draw, actions: Tensor, intents: Tensor) -> Tensor:
+def contrast(log_chances: Tensor, drawn: Draw, happened: Tensor) -> Tensor:
     """``−log σ(s₀ − log m₀) − Σ log σ(log m − s)``, the mean over events, summed over the heads.
 
     ``log_chances`` (B, 1 + K, 1 + A) are s, with the next item in column 0. That item is positive
-    in head 0, and in head a only if its action (``actions``, (B,)) is ``intents[a]``, (A,).
+    in head 0, and in head 1 + a only if its action is one that intent a counts (``happened``,
+    (B, A)).
     """
     logits = log_chances - drawn.log_expected[..., None]
     right = torch.zeros_like(logits)
     right[:, 0, 0] = 1.0
-    right[:, 0, 1:] = (actions[:, None] == intents).to(right.dtype)
+    right[:, 0, 1:] = happened.to(right.dtype)
     losses = functional.binary_cross_entropy_with_logits(logits, right, reduction="none")
     return losses.masked_fill((drawn.codes == NOBODY)[..., None], 0.0).sum(dim=(1, 2)).mean()
 
@@ -204,7 +206,9 @@ def _ranks(codes: Tensor, shares: Tensor, targets: Tensor, items: int) -> Tensor
     return ranks.masked_fill(targets < 0, 0)
 
 
-def _intent_columns(plan: Plan) -> Tensor:
-    """The index of each intent's action among the actions, (A,)."""
-    indices = [plan.config.actions.index(name) for name in plan.config.intents]
-    return torch.tensor(indices, dtype=torch.int64)
+def counted(config: ArtifactConfig) -> Tensor:
+    """Whether each intent counts each action, (actions, A)."""
+    table = torch.zeros(len(config.actions), len(config.intents), dtype=torch.bool)
+    for column, codes in enumerate(config.counted_codes):
+        table[list(codes), column] = True
+    return table

@@ -44,7 +44,7 @@ def fit(data: TrainingData, plan: Plan, report: Callable[[Progress], None]) -> F
     ends = sample(session_ends(data.learnt, config), SESSIONS, plan.recipe.seed)
     is_over = over(data.learnt, ends, data.held_out.start_ms, config)
     sessions = read_sessions(network, data.learnt, ends, is_over, config)
-    bought = [config.actions.index(name) for name in config.intents]
+    bought = sorted({code for codes in config.counted_codes for code in codes})
 
     def tell(searches: int, surprise: float) -> None:
         report(Progress(searches, searches / STARTS, surprise, None))

@@ -19,6 +19,12 @@ from model.data.dataset import (
 from model.data.log import EventLog, Item
 from model.errors import DataError
 
+ANY_PURCHASE = ArtifactConfig(
+    actions=("view", "purchase", "order"),
+    intents=("buy",),
+    intent_actions=(("purchase", "order"),),
+    horizon_s=10,
+)
 EVER = Period(-1, 1 << 60)
 HORIZON = ArtifactConfig(horizon_s=10)
 NOTHING = -2
@@ -162,3 +168,19 @@ def test_until_keeps_only_earlier_events() -> None:
     assert learnt.items.tolist() == [1, 4]
     assert learnt.offsets.tolist() == [0, 1, 2]
     assert label(learnt, Period(-1, 5_000), HORIZON).next_items.tolist() == [NOTHING, NOTHING]
+
+
+def test_an_intent_happens_with_any_of_the_actions_that_it_counts() -> None:
+    """View at 0, purchase at 5, view at 6, order at 16 and view at 20, in a horizon of 10 s."""
+    user = [(1, 0, 0), (1, 1, 5), (1, 0, 6), (1, 2, 16), (1, 0, 20), (1, 0, 31)]
+
+    labels = label(histories(user), EVER, ANY_PURCHASE)
+
+    assert labels.intents[:, 0].tolist() == [1, 0, 1, 0, 0, 0]
+
+
+def test_every_unknown_action_is_named_at_once(tmp_path: Path) -> None:
+    frame = log(tmp_path, [("u", "a", "View", 1), ("u", "a", "AddToCart", 2), ("u", "b", "buy", 3)])
+
+    with pytest.raises(DataError, match=r"has the actions 'AddToCart', 'View', expected click, ca"):
+        read_histories(frame, Catalogue.from_names(["a", "b"], [None, None], [1, 1]), HORIZON)

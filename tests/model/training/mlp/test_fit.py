@@ -19,7 +19,7 @@ from model.networks.candidates import Neighbours
 from model.networks.mlp import MlpConfig, MlpModel
 from model.serving.onnx import OnnxScorer
 from model.serving.torch import TorchScorer
-from model.training.mlp.fit import ANY, LIKELY, Draw, Draws, contrast
+from model.training.mlp.fit import ANY, LIKELY, Draw, Draws, contrast, counted
 from model.training.plan import Plan, Recipe
 from model.training.run import run
 
@@ -145,9 +145,24 @@ def test_contrast_of_one_event() -> None:
 
     right = log(1 + exp(1 + log(0.5))), log(1 + exp(2 + log(0.5)))  # −log σ(z) = log(1 + e^−z)
     never = wrong(-3 - log(0.5)), wrong(-4 - log(2)), wrong(-5 - log(2)), wrong(-6 - log(2))
-    loss = contrast(log_chances, drawn, torch.tensor([1]), torch.tensor([1, 2]))
+    loss = contrast(log_chances, drawn, counted(CONFIG)[[1]])
 
     assert float(loss) == pytest.approx(sum(right) + sum(never))
+
+
+def test_an_intent_counts_every_action_that_is_named() -> None:
+    config = ArtifactConfig(
+        actions=("view", "put", "pay", "order"),
+        intents=("cart", "buy"),
+        intent_actions=(("put",), ("pay", "order")),
+    )
+
+    assert counted(config).tolist() == [
+        [False, False],
+        [True, False],
+        [False, True],
+        [False, True],
+    ]
 
 
 def test_an_item_proposed_twice_is_expected_twice(network: MlpModel) -> None:
