@@ -50,6 +50,8 @@ def _lines(what: str, total: int, clock: Callable[[], float]) -> Callable[[int],
         now_s = clock()
         if now_s >= next_line_s:
             next_line_s = now_s + LINE_EVERY_S
-            print(f"{what}: {done / max(total, 1):.0%}", file=sys.stderr, flush=True)
+            # What was expected is an estimate; more than all of it is never done.
+            share = min(done / max(total, 1), 1.0)
+            print(f"{what}: {share:.0%}", file=sys.stderr, flush=True)
 
     return update

@@ -3,6 +3,7 @@
 from typing import NamedTuple, Self
 
 MAX_PORT = 65_535
+_PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 
 
 class Address(NamedTuple):
@@ -21,3 +22,25 @@ class Address(NamedTuple):
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def without_scheme(broker: str, protocol: str) -> str:
+    """HOST:PORT of ``kafka://HOST:PORT``, or of a scheme that is the security protocol in use.
+
+    Faust writes the one, the listeners of a broker the other. Raises ValueError for other schemes.
+    """
+    broker = broker.strip()
+    scheme, separator, address = broker.partition("://")
+    if not separator:
+        return broker
+    if scheme.lower() == "kafka" or scheme.upper() == protocol:
+        return address.rstrip("/")
+    if scheme.upper() in _PROTOCOLS:
+        raise ValueError(
+            f"bootstrap: {broker!r} names {scheme.upper()}, but security_protocol is {protocol}; "
+            f"set --security-protocol or LATELY_SECURITY_PROTOCOL to {scheme.upper()}"
+        )
+    raise ValueError(
+        f"bootstrap: {broker!r} is {scheme}, not Kafka; give a broker's HOST:PORT to "
+        "--bootstrap or LATELY_BOOTSTRAP"
+    )

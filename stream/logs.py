@@ -7,6 +7,7 @@ import logging
 import sys
 import time
 from collections.abc import Callable, MutableMapping
+from datetime import UTC, datetime
 from typing import Any, Literal, TextIO
 
 import orjson
@@ -113,6 +114,21 @@ def configure(
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
+
+
+def write_line(
+    text: str,
+    level: Literal["warning", "critical"],
+    log_format: Literal["plain", "json"],
+    stream: TextIO | None = None,
+) -> None:
+    """Write one line about the start or end of this process, before or after it logs."""
+    line = f"lately: {text}"
+    if log_format == "json":
+        now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+        fields = {"event": text, "level": level, "logger": "lately", "timestamp": now}
+        line = orjson.dumps(fields).decode()
+    print(line, file=stream or sys.stderr, flush=True)
 
 
 def _renderers(log_format: Literal["plain", "json"], colors: bool) -> list[Processor]:

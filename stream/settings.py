@@ -1,109 +1,16 @@
-"""Settings: every setting of the stream, with its default, unit and description.
+"""Settings: every setting of the stream, with its default, unit and description."""
 
-A field ``commit_interval_s`` is the flag ``--commit-interval-s`` and the environment variable
-``LATELY_COMMIT_INTERVAL_S``; a flag wins over the environment, the environment over the default.
-A secret may be in a file that ``LATELY_…_FILE`` names.
-"""
-
-import os
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import (
-    AfterValidator,
-    BeforeValidator,
-    Field,
-    SecretStr,
-    ValidationError,
-    model_validator,
-)
-from pydantic.fields import FieldInfo
-from pydantic_settings import (
-    BaseSettings,
-    NoDecode,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-)
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
+from pydantic_settings import NoDecode
 
-from stream.addresses import Address
-from stream.errors import SettingsError
+from stream.addresses import Address, without_scheme
+from stream.sources import Settings
 from stream.user_state import Rules
 
-ENV_PREFIX = "LATELY_"
 DEFAULT_ACTIONS = ("click", "cart", "buy")
-
-
-class SecretFiles(PydanticBaseSettingsSource):
-    """Reads a secret from the file that ``LATELY_<NAME>_FILE`` names."""
-
-    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
-        """The text of the file, without its last line break; None for a field that is no secret."""
-        if field.annotation != SecretStr | None:
-            return None, field_name, False
-        variable = f"{ENV_PREFIX}{field_name.upper()}_FILE"
-        path = os.environ.get(variable)
-        if path is None:
-            return None, field_name, False
-        try:
-            return Path(path).read_text(encoding="utf-8").rstrip("\n"), field_name, False
-        except OSError as error:
-            raise SettingsError(
-                f"{variable}: cannot read {path} ({error.strerror}); name a readable file"
-            ) from error
-        except UnicodeDecodeError:
-            raise SettingsError(f"{variable}: {path} is not UTF-8; name a text file") from None
-
-    def __call__(self) -> dict[str, Any]:
-        """Every secret that is in a file."""
-        values = {
-            name: self.get_field_value(field, name)[0]
-            for name, field in self.settings_cls.model_fields.items()
-        }
-        return {name: value for name, value in values.items() if value is not None}
-
-
-class Settings(BaseSettings):
-    """The base of all settings: a flag wins over the environment, that over the default."""
-
-    model_config = SettingsConfigDict(
-        env_prefix=ENV_PREFIX,
-        extra="forbid",
-        frozen=True,
-        hide_input_in_errors=True,
-        allow_inf_nan=False,
-    )
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        *_others: Any,
-        **_more: Any,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """The sources in order, the first wins: flags, environment, secret files."""
-        return init_settings, env_settings, SecretFiles(settings_cls)
-
-    @classmethod
-    def load(cls, **flags: Any) -> Self:
-        """Read the settings; None is a flag that was not given.
-
-        Raises SettingsError that names each bad field, what is wrong with it, and its flag.
-        """
-        try:
-            return cls(**{name: value for name, value in flags.items() if value is not None})
-        except ValidationError as error:
-            raise SettingsError("; ".join(map(_problem, error.errors()))) from None
-
-
-def _problem(error: Any) -> str:
-    message = str(error["msg"]).removeprefix("Value error, ")
-    if not error["loc"]:
-        return message
-    name = str(error["loc"][0])
-    flag = name.replace("_", "-")
-    return f"{name}: {message}; set --{flag} or {ENV_PREFIX}{name.upper()}"
 
 
 class KafkaSettings(Settings):
@@ -152,6 +59,16 @@ class KafkaSettings(Settings):
         """The topics of events, scores, dead letters and receipts, and the changelog."""
         own = (self.events_topic, self.scores_topic, self.dead_topic, self.receipts_topic)
         return (*own, self.changelog_topic)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _bootstrap_without_schemes(cls, values: Any) -> Any:
+        bootstrap = values.get("bootstrap")
+        if isinstance(bootstrap, str):
+            protocol = str(values.get("security_protocol", "PLAINTEXT"))
+            brokers = (without_scheme(broker, protocol) for broker in bootstrap.split(","))
+            values = {**values, "bootstrap": ",".join(brokers)}
+        return values
 
     @model_validator(mode="after")
     def _bootstrap_names_ports(self) -> Self:

@@ -17,6 +17,12 @@ from model.features import FIRST_ITEM
 Vectors = npt.NDArray[np.float32]
 By = Literal["behaviour", "text", "both"]
 
+_NO_VECTOR = {
+    "behaviour": "nobody had acted on the item when the model was trained, so it cannot be "
+    "compared by behaviour; use --by text",
+    "text": "the item had no title when the model was trained, so it cannot be compared by text; "
+    "use --by behaviour",
+}
 TEXTS = "texts"  # the buffer of a network that holds one text vector for each item
 
 
@@ -71,8 +77,7 @@ def text_vectors(artifact: Artifact, catalogue: Catalogue) -> Vectors:
     names = [name for name in tensors if name.rpartition(".")[2] == TEXTS]
     if not names:
         raise artifact.error(
-            "has no text vectors; train with --items that have titles and the extra text, or "
-            "use --by behaviour"
+            "has no text vectors; train with --items that have titles, or use --by behaviour"
         )
     return _rows(artifact, tensors[names[0]].astype(np.float32), catalogue)
 
@@ -92,7 +97,7 @@ def _cosines(vectors: Vectors, code: int, name: str) -> Vectors:
     """The cosine of each item to one, (V,); minus infinity for an item without a vector."""
     lengths = np.linalg.norm(vectors, axis=1)
     if lengths[code] == 0:
-        raise DataError(f"the item has no vector by {name}; choose the other with --by")
+        raise DataError(_NO_VECTOR[name])
     known = lengths > 0
     cosines = vectors @ vectors[code] / np.where(known, lengths * lengths[code], 1)
     return np.where(known, cosines, -np.inf).astype(np.float32)

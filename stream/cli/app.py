@@ -15,13 +15,31 @@ from stream.commands.config import ShownSettings, show
 from stream.settings import DoctorSettings, KafkaSettings, StateSettings, WorkerSettings
 
 app = typer.Typer(
-    help="What each shopper is into, lately: a streaming scorer for online shops.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"lately {version('lately')}")
+        raise typer.Exit
+
+
+Version = Annotated[
+    bool,
+    typer.Option("--version", help="Print the version.", is_eager=True, callback=_print_version),
+]
+
+
+@app.callback()
+def lately(version: Version = False) -> None:
+    """What each shopper is into, lately: a streaming scorer for online shops."""
 
 
 def _read_sequence(source: str, state_dir: Path | None) -> Sequence:

@@ -1,13 +1,14 @@
 """The command `lately`: its start, error line and exit code.
 
 Exit codes: 0 done, 2 bad usage or settings, 143 stopped by SIGTERM, 1 any other error. An error is
-one line on stderr. A worker ends on SIGTERM in its own way, and with 0.
+one line on stderr, in JSON if a worker logs JSON. A worker ends on SIGTERM in its own way, with 0.
 Imports are late, so that each command loads only what it needs.
 """
 
 import os
 import signal
 import sys
+from collections.abc import Mapping, Sequence
 
 from stream.cli.termination import unwinding_on_sigterm
 
@@ -24,19 +25,46 @@ def main() -> None:
 
 
 def _run() -> None:
+    from typer.exceptions import Abort, TyperException
+
     from model.errors import ModelError
     from stream.cli.app import app
     from stream.errors import LatelyError
 
+    as_json = logs_json(sys.argv[1:], os.environ)
     try:
-        app(prog_name="lately")
+        # Typer prints its own errors, with the usage, but not as JSON.
+        sys.exit(app(prog_name="lately", standalone_mode=not as_json))
+    except TyperException as error:
+        _print_error(error.format_message(), as_json)
+        sys.exit(error.exit_code)
+    except Abort:
+        sys.exit(1)
     except ModelError as error:
-        sys.exit(_print_error(error))
+        _print_error(str(error), as_json)
+        sys.exit(1)
     except LatelyError as error:
-        _print_error(error)
+        _print_error(str(error), as_json)
         sys.exit(error.exit_code)
 
 
-def _print_error(error: Exception) -> int:
-    print(f"lately: {error}", file=sys.stderr)
-    return 1
+def logs_json(arguments: Sequence[str], environment: Mapping[str, str]) -> bool:
+    """Whether this is a worker that logs JSON, even if its settings cannot be loaded."""
+    if arguments[:1] != ["worker"]:
+        return False
+    log_format = environment.get("LATELY_LOG_FORMAT", "")
+    for flag, value in zip(arguments, [*arguments[1:], ""], strict=True):
+        if flag == "--log-format":
+            log_format = value
+        elif flag.startswith("--log-format="):
+            log_format = flag.partition("=")[2]
+    return log_format == "json"
+
+
+def _print_error(text: str, as_json: bool) -> None:
+    if as_json:
+        from stream.logs import write_line
+
+        write_line(text, "critical", "json")
+    else:
+        print(f"lately: {text}", file=sys.stderr)

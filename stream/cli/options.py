@@ -1,6 +1,7 @@
 """Settings as command-line options, made from the definition of each setting."""
 
 import inspect
+import os
 from collections.abc import Callable
 from typing import Annotated, Any, TypeVar, get_args
 
@@ -8,7 +9,8 @@ import typer
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
-from stream.settings import ENV_PREFIX, Settings
+from stream.settings import WorkerSettings
+from stream.sources import ENV_PREFIX, Settings, unknown_variables
 
 S = TypeVar("S", bound=Settings)
 
@@ -28,7 +30,9 @@ def with_settings(kind: type[S]) -> Callable[[Callable[..., None]], Callable[...
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         def call(*arguments: Any, **options: Any) -> None:
             flags = {name: options.pop(name) for name in fields}
-            command(kind.load(**flags), *arguments, **options)
+            settings = kind.load(**flags)
+            _warn(settings)
+            command(settings, *arguments, **options)
 
         _, *own = inspect.signature(command).parameters.values()
         settings = [_parameter(name, field) for name, field in fields.items()]
@@ -37,6 +41,14 @@ def with_settings(kind: type[S]) -> Callable[[Callable[..., None]], Callable[...
         return call
 
     return decorate
+
+
+def _warn(settings: Settings) -> None:
+    if lines := list(unknown_variables(os.environ, WorkerSettings)):
+        from stream.logs import write_line  # takes as long to import as all of this
+
+        for line in lines:
+            write_line(line, "warning", getattr(settings, "log_format", "plain"))
 
 
 def _parameter(name: str, field: FieldInfo) -> inspect.Parameter:

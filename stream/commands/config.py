@@ -8,7 +8,8 @@ from typing import Any, NamedTuple, get_args
 
 from pydantic import Field, SecretStr
 
-from stream.settings import ENV_PREFIX, WorkerSettings
+from stream.settings import WorkerSettings
+from stream.sources import ENV_PREFIX
 
 HIDDEN = "********"
 
@@ -54,9 +55,9 @@ def _source(name: str, annotation: Any, flags: Collection[str]) -> str:
     variable = f"{ENV_PREFIX}{name.upper()}"
     if name in flags:
         return f"flag --{name.replace('_', '-')}"
-    if variable in os.environ:
+    if os.environ.get(variable):
         return f"environment {variable}"
-    if SecretStr in get_args(annotation) and f"{variable}_FILE" in os.environ:
+    if SecretStr in get_args(annotation) and os.environ.get(f"{variable}_FILE"):
         return f"file {os.environ[f'{variable}_FILE']} by {variable}_FILE"
     return "default"
 

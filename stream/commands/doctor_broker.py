@@ -15,6 +15,7 @@ from aiokafka.errors import (
 )
 
 from stream.commands.doctor_machine import Check
+from stream.commands.terminal import counted
 from stream.errors import LatelyError
 from stream.kafka.command_clients import partitions_of
 from stream.kafka.placement import check_recent_keys
@@ -125,8 +126,9 @@ async def _check_clock(consumer: AIOKafkaConsumer, topic: str) -> Check:
     now_ms = time.time_ns() // 1_000_000
     partitions = [TopicPartition(topic, p) for p in await partitions_of(consumer, topic)]
     later = await consumer.offsets_for_times(dict.fromkeys(partitions, now_ms + AHEAD_MS))
+    # The embedded broker answers with what is not ahead: with records of no time, or any.
     ahead_ms = max((found.timestamp - now_ms for found in later.values() if found), default=0)
-    if ahead_ms:
+    if ahead_ms >= AHEAD_MS:
         found = f"records of {topic} are stamped {ahead_ms / 1000:,.0f} s ahead of this clock"
         return Check("WARN", "clock", found, "set this clock, or the producers', by NTP")
     return Check(
@@ -165,7 +167,7 @@ def assess_group(name: str, groups: Sequence[Sequence[Any]]) -> Check:
     state = groups[0][2] if groups else "unknown"
     if not members:
         return Check("WARN", "group", f"{name} has no member", "start a worker")
-    found = f"{name} is {state}, with {members} members"
+    found = f"{name} is {state}, with {counted(members, 'member')}"
     if state != "Stable":
         return Check("WARN", "group", found, "wait until it is stable, and check again")
     return Check("PASS", "group", found)

@@ -1,5 +1,7 @@
 """Terminal formatting shared by the live views: probabilities, ages, bars and counts."""
 
+import math
+
 from rich.text import Text
 
 ACCENT = "cyan"
@@ -8,10 +10,11 @@ QUIET = "bright_black"
 
 
 def percent(probability: float) -> str:
-    """A probability in whole percents; a small one is <1 %, not 0 %."""
-    if 0 < probability < 0.005:
+    """A probability in whole percents, halves up; what is not certain is never 0 % or 100 %."""
+    whole = math.floor(100 * probability + 0.5)
+    if whole == 0 and probability > 0:
         return "<1 %"
-    return f"{100 * probability:.0f} %"
+    return ">99 %" if whole == 100 and probability < 1 else f"{whole} %"
 
 
 def age(elapsed_ms: float) -> str:

@@ -168,7 +168,8 @@ class TopicReader:
             for record in await self.poll(0.2):
                 return record if record.offset == offset else None
             end = self._consumer.highwater(tp)
-            if end is not None and offset >= end:
+            # A transaction's marker has an offset, but is no record: the reader moves past it.
+            if end is not None and (offset >= end or await self._consumer.position(tp) > offset):
                 return None
         raise TimeoutError(f"nothing came for {TIMEOUT_S:g} s")
 

@@ -5,7 +5,8 @@ import gc
 import logging
 import os
 import sys
-from typing import Any, NoReturn
+from functools import partial
+from typing import Any, Literal, NoReturn
 
 import structlog
 
@@ -13,6 +14,7 @@ from model.errors import ModelError
 from stream import failpoints
 from stream.errors import LatelyError
 from stream.kafka.connection_errors import AUTHORIZATION_ERRORS, authorization_message
+from stream.logs import write_line
 from stream.redaction import describe, location
 from stream.settings import WorkerSettings
 from stream.worker.memory import limit_arenas
@@ -34,19 +36,20 @@ async def _run(settings: WorkerSettings) -> None:
     # garbage every few hundred objects, and find none.
     gc.set_threshold(50_000, 50, 100)
     asyncio.get_running_loop().set_exception_handler(_on_lost_exception)
+    end = partial(_end, settings.log_format)
     try:
         failpoints.arm(os.environ)
         await Worker(Wiring(settings), settings.drain_timeout_s).run()
     except LatelyError as error:
-        _end(error.exit_code, str(error))
+        end(error.exit_code, str(error))
     except ModelError as error:
-        _end(1, str(error))
+        end(1, str(error))
     except AUTHORIZATION_ERRORS as error:
-        _end(1, authorization_message(error))
+        end(1, authorization_message(error))
     except Exception as error:  # noqa: BLE001 - any error ends the worker in one line
         _log.debug("the worker failed", exc_info=error)
-        _end(1, f"{describe(error)} at {location(error)}; this is a defect, see --log-level debug")
-    _end(0)
+        end(1, f"{describe(error)} at {location(error)}; this is a defect, see --log-level debug")
+    end(0)
 
 
 def _on_lost_exception(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
@@ -54,10 +57,10 @@ def _on_lost_exception(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]
     _log.error("nobody awaited a task that failed", exc_info=context.get("exception"))
 
 
-def _end(code: int, line: str = "") -> NoReturn:
+def _end(log_format: Literal["plain", "json"], code: int, line: str = "") -> NoReturn:
     """End now: everything safe is committed, and no library's thread may delay the exit."""
     if line:
-        print(f"lately: {line}", file=sys.stderr)
+        write_line(line, "critical", log_format)
     logging.shutdown()
     sys.stdout.flush()
     sys.stderr.flush()

@@ -17,3 +17,12 @@ def test_without_a_terminal_a_line_is_printed_every_ten_seconds(
         update(200)
 
     assert capsys.readouterr().err == "converting otto: 50%\nconverting otto: 100%\n"
+
+
+def test_more_than_was_expected_is_no_more_than_all(capsys: pytest.CaptureFixture[str]) -> None:
+    now_s = 0.0
+    with progress("training", total=100, clock=lambda: now_s) as update:
+        now_s = 10.0
+        update(160)
+
+    assert capsys.readouterr().err == "training: 100%\n"

@@ -159,7 +159,7 @@ def test_bad_settings_end_with_exit_code_2() -> None:
 
 
 def test_several_brokers_may_be_named() -> None:
-    assert load(bootstrap="a:1, b:2").bootstrap == "a:1, b:2"
+    assert load(bootstrap="a:1, b:2").bootstrap == "a:1,b:2"
 
 
 # --- secrets -------------------------------------------------------------------------------------

@@ -96,7 +96,7 @@ def test_missing_items_and_vectors_are_reported_in_one_line(shop: Artifact, tmp_
 
     with pytest.raises(DataError, match="'z' is not in the catalogue of 4 items"):
         similar(shop, "z", "text", 5)
-    with pytest.raises(DataError, match="no vector by text"):
+    with pytest.raises(DataError, match=r"no title when the model was trained.*use --by behaviour"):
         similar(shop, "d", "text", 5)
     with pytest.raises(ArtifactError, match="has no text vectors"):
         similar(bare, "a", "text", 5)

@@ -1,8 +1,11 @@
 """The command line: a fast --help, errors in one line, and the documented exit codes."""
 
+import json
+import os
 import signal
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -24,10 +27,11 @@ HEAVY = (
 )
 
 
-def lately(*arguments: str) -> subprocess.CompletedProcess[str]:
+def lately(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "stream", *arguments],
         cwd=Path(__file__).parents[3],
+        env={**os.environ, **variables},
         capture_output=True,
         text=True,
         check=False,
@@ -104,3 +108,56 @@ def test_an_error_of_ours_is_one_line_on_stderr_and_its_exit_code(
 
     assert end.value.code == code
     assert capsys.readouterr() == ("", f"lately: {error}\n")
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    result = lately("--version")
+
+    assert (result.returncode, result.stdout) == (0, f"lately {version('lately')}\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "expected"),
+    [
+        (["worker", "--log-format", "json"], {}, True),
+        (["worker", "--log-format=json", "--group", "g"], {}, True),
+        (["worker"], {"LATELY_LOG_FORMAT": "json"}, True),
+        (["worker", "--log-format", "plain"], {"LATELY_LOG_FORMAT": "json"}, False),
+        (["worker", "--log-format"], {}, False),
+        (["worker"], {}, False),
+        # People read these, also in a container that logs JSON.
+        (["doctor"], {"LATELY_LOG_FORMAT": "json"}, False),
+        ([], {"LATELY_LOG_FORMAT": "json"}, False),
+    ],
+)
+def test_a_worker_that_is_to_log_json_is_known_before_its_settings_are(
+    arguments: list[str], environment: dict[str, str], expected: bool
+) -> None:
+    assert cli.logs_json(arguments, environment) is expected
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--artifact", "model"], "state_dir: "),  # a setting
+        (["--nonsense"], "No such option: --nonsense"),  # the usage
+    ],
+)
+def test_a_worker_that_logs_json_is_refused_in_json(arguments: list[str], said: str) -> None:
+    result = lately("worker", "--log-format", "json", *arguments)
+
+    line = json.loads(one_line(result.stderr))
+    assert result.returncode == 2
+    assert line["event"].startswith(said)
+    assert line["level"] == "critical"
+    assert {"logger", "timestamp"} <= line.keys()
+
+
+def test_a_variable_that_is_no_setting_is_one_line_before_what_the_command_says() -> None:
+    result = lately("config", "show", LATELY_BATCH_DEADLINE="5")
+
+    assert result.returncode == 0
+    assert one_line(result.stderr) == (
+        "lately: LATELY_BATCH_DEADLINE is no setting, and has no effect; "
+        "did you mean LATELY_BATCH_DEADLINE_MS?\n"
+    )

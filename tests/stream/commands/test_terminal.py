@@ -10,8 +10,12 @@ from stream.commands.terminal import age, bar, counted, percent
     [
         (0.0, "0 %"),  # exactly zero
         (0.0049, "<1 %"),  # small, but not zero
+        (0.005, "1 %"),  # halves up
         (0.0051, "1 %"),
         (0.314, "31 %"),
+        (0.125, "13 %"),
+        (0.994, "99 %"),
+        (0.995, ">99 %"),  # large, but not certain
         (1.0, "100 %"),
     ],
 )

@@ -166,6 +166,7 @@ def test_record_at_returns_the_record_of_that_offset() -> None:
     [
         (1, 2),  # before the start: deleted by retention
         (1, 5),  # in a gap: compacted
+        (1, 11),  # the last one, and no record: a transaction's marker
         (1, 12),  # the end
         (1, 99),
         (2, 4),  # no such partition

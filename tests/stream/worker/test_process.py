@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import json
 import os
 from collections.abc import Iterator
 from typing import Any
@@ -24,12 +25,16 @@ def _garbage_collection_as_it_was() -> Iterator[None]:
     gc.set_threshold(*threshold)
 
 
-def exit_code(monkeypatch: pytest.MonkeyPatch, error: BaseException | None) -> int:
+def exit_code(
+    monkeypatch: pytest.MonkeyPatch,
+    error: BaseException | None,
+    settings: WorkerSettings = SETTINGS,
+) -> int:
     """Run a worker that raises this error, or ends without one; returns the exit code."""
 
     class Worker:
         def __init__(self, wiring: object, drain_timeout_s: float) -> None:
-            assert (wiring, drain_timeout_s) == (("wired", SETTINGS), SETTINGS.drain_timeout_s)
+            assert (wiring, drain_timeout_s) == (("wired", settings), settings.drain_timeout_s)
 
         async def run(self) -> None:
             await asyncio.sleep(0)
@@ -43,7 +48,7 @@ def exit_code(monkeypatch: pytest.MonkeyPatch, error: BaseException | None) -> i
     monkeypatch.setattr(process, "Worker", Worker)
     monkeypatch.setattr(os, "_exit", end)
     with pytest.raises(SystemExit) as caught:
-        process.run(SETTINGS)
+        process.run(settings)
     assert isinstance(caught.value.code, int)
     return caught.value.code
 
@@ -76,6 +81,16 @@ def test_expected_error_is_one_line_with_its_exit_code(
     said = capsys.readouterr().err
     assert said.startswith("lately: ") and said.count("\n") == 1
     assert line in said
+
+
+def test_a_worker_that_logs_json_ends_with_json(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = WorkerSettings.model_construct(log_format="json")
+
+    assert exit_code(monkeypatch, BrokerError("gone"), settings) == 1
+    line = json.loads(capsys.readouterr().err)
+    assert (line["event"], line["level"]) == ("gone", "critical")
 
 
 @pytest.mark.parametrize(
