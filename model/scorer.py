@@ -32,11 +32,12 @@ class Score(NamedTuple):
     """The model's prediction for one sequence.
 
     ``items`` and ``categories`` are best first, each with its probability over the whole
-    catalogue. ``intent`` gives, for each predicted action, the calibrated probability that it
-    happens within the model's horizon. Every probability is rounded to six significant digits, so
-    that equal scores are equal bytes; so is the user's ``vector``, which is present only if
-    requested, and never in a ``cold`` score. ``path`` is the path network's prediction for the
-    visit (``model.visits``), and None from any other network.
+    catalogue; items of the sequence that the catalogue lacks may be listed, too. ``intent`` gives,
+    for each predicted action, the calibrated probability that it happens within the model's
+    horizon. Every probability is rounded to six significant digits, so that equal scores are equal
+    bytes; so is the user's ``vector``, which is present only if requested, and never in a ``cold``
+    score. ``path`` is the path network's prediction for the visit (``model.visits``), and None
+    from any other network.
     """
 
     items: list[tuple[str, float]]
@@ -64,7 +65,8 @@ class Scorer(Protocol):
         """Score each sequence; the result has the same length and order.
 
         A score depends on its own sequence alone, never on the others in the batch. The score of
-        a sequence that is empty, or has no item of the catalogue, is ``cold``. Raises MemoryError
-        (or one of its subclasses) when no sequence is to blame: fewer at a time may succeed.
+        a sequence of which the model knows nothing is ``cold``: an empty one, or one of unknown
+        items alone if the artifact has no copy curve. Raises MemoryError (or one of its
+        subclasses) when no sequence is to blame: fewer at a time may succeed.
         """
         ...

@@ -10,6 +10,7 @@ from model.errors import ScorerError
 from model.outputs import Outputs, Reals
 from model.rounding import round_probabilities
 from model.scorer import Score
+from model.serving.newcomers import Mixture
 
 
 class Answers:
@@ -44,6 +45,15 @@ class Answers:
             )
             for row, chance in enumerate(chances)
         ]
+
+    def with_newcomers(
+        self, score: Score, mixture: Mixture, items: npt.NDArray[np.int64], chances: Reals
+    ) -> Score:
+        """The score with newcomers among its items; ``items`` and ``chances`` (K,) are the best."""
+        best, shares = mixture.best(items, chances.astype(np.float64), self._config.top_items)
+        names = [self._items[at] if at >= 0 else mixture.names[-1 - at] for at in best.tolist()]
+        rounded = round_probabilities(shares).tolist()
+        return score._replace(items=list(zip(names, rounded, strict=True)))
 
     def _best_categories(self, probs: Reals) -> npt.NDArray[np.int64]:
         """Columns of the likeliest categories, best first, the smaller index first on a tie."""

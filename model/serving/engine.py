@@ -10,16 +10,18 @@ import numpy as np
 import numpy.typing as npt
 
 from model import visits
-from model.artifact.artifact import CALIBRATION, CONTEXTS, MAX_TABLE_BYTES, Artifact
+from model.artifact.artifact import CALIBRATION, CONTEXTS, COPYING, MAX_TABLE_BYTES, Artifact
 from model.artifact.calibration import Calibration
+from model.artifact.copying import CopyCurve
 from model.artifact.day_parts import PARTS, DayPartCounts, part_of_day
 from model.catalogue import Catalogue
 from model.errors import ArtifactError, ScorerError
-from model.features import Padded, Ragged, flatten, pad
+from model.features import UNKNOWN_ITEM, Padded, Ragged, flatten, pad
 from model.outputs import Outputs, Reals
 from model.scorer import ModelInfo, Score, Vocabulary
 from model.sequence import Sequence
 from model.serving.answers import Answers
+from model.serving.newcomers import Mixture, Newcomers
 from model.serving.options import NO_OPTIONS, ScoringOptions
 from model.serving.refining import PROBABILITIES, Refiner
 
@@ -54,6 +56,10 @@ class ArtifactScorer(ABC):
         self._answers = Answers(self.catalogue, calibration, artifact.config)
         self._refiner = Refiner(options, self.catalogue, artifact.config.top_items)
         self._counts = _read_counts(artifact, self.catalogue)
+        curve = _read_curve(artifact)
+        self._newcomers = (
+            None if curve is None else Newcomers(curve, self.catalogue, artifact.config)
+        )
         self._cold = [
             self._refiner.refine_cold(
                 self._answers.cold_for(self.catalogue, counts), self.catalogue.shares(counts)
@@ -82,7 +88,7 @@ class ArtifactScorer(ABC):
         """Score each sequence; see ``Scorer.score``. Raises ``ScorerError``."""
         ragged = flatten(sequences, self.catalogue, self._config)
         scores = [self._cold[part_of_day(sequence.now_ms)] for sequence in sequences]
-        for rows in _chunks(ragged, self._chunk_rows):
+        for rows in self._chunks(ragged):
             answers = self._answer(pad(ragged, rows), rows, sequences)
             for row, answer in zip(rows.tolist(), answers, strict=True):
                 scores[row] = answer
@@ -97,9 +103,14 @@ class ArtifactScorer(ABC):
         shares = np.stack([self.catalogue.shares(counts) for counts in self._counts])
         parts = [part_of_day(sequence.now_ms) for sequence in sequences]
         result = shares.astype(np.float32)[parts]
-        for rows in _chunks(ragged, self._chunk_rows):
-            _, found = self._run_further(pad(ragged, rows), (PROBABILITIES,))
+        for rows in self._chunks(ragged):
+            padded = pad(ragged, rows)
+            outputs, found = self._run_further(padded, (PROBABILITIES,))
             result[rows] = found[PROBABILITIES]
+            scored = [sequences[row] for row in rows.tolist()]
+            for row, mixture in zip(rows, self._mix(padded, outputs, scored), strict=True):
+                if mixture is not None:
+                    result[row] = mixture.whole(result[row])[: len(self.catalogue)]
         return result
 
     def sample(self, count: int) -> list[Sequence]:
@@ -124,15 +135,47 @@ class ArtifactScorer(ABC):
         )
 
     def _answer(self, padded: Padded, rows: Ints, sequences: Batch[Sequence]) -> list[Score]:
-        if not self._needs:
-            return self._answers.full(self._run(padded))
-        outputs, found = self._run_further(padded, self._needs)
+        outputs, found = (
+            self._run_further(padded, self._needs) if self._needs else (self._run(padded), {})
+        )
+        scores = self._answers.full(outputs)
         scored = [sequences[row] for row in rows.tolist()]
-        scores = self._refiner.refine(self._answers.full(outputs), found, scored)
+        mixtures = self._mix(padded, outputs, scored)
+        for row, mixture in enumerate(mixtures):
+            if mixture is not None:
+                scores[row] = self._answers.with_newcomers(
+                    scores[row], mixture, outputs.top_items[row], outputs.top_probs[row]
+                )
+        if self._needs:
+            scores = self._refiner.refine(scores, found, scored, mixtures)
         if not self._has_path:
             return scores
         paths = visits.published(found, self._config.actions)
         return [score._replace(path=path) for score, path in zip(scores, paths, strict=True)]
+
+    def _mix(
+        self, padded: Padded, outputs: Outputs, sequences: Batch[Sequence]
+    ) -> list[Mixture | None]:
+        """What newcomers change in each of these sequences, the rows of ``padded``."""
+        mixtures: list[Mixture | None] = [None] * len(sequences)
+        if self._newcomers is None:
+            return mixtures
+        strange = np.flatnonzero((padded.items == UNKNOWN_ITEM).any(axis=1))
+        if len(strange):
+            own = [sequences[row] for row in strange.tolist()]
+            items, chances = outputs.top_items[strange], outputs.top_probs[strange]
+            for row, found in zip(
+                strange.tolist(), self._newcomers.mix(own, items, chances), strict=True
+            ):
+                mixtures[row] = found
+        return mixtures
+
+    def _chunks(self, ragged: Ragged) -> Iterator[Ints]:
+        """Chunks of the rows that the network can answer, sorted by length to pad little."""
+        rows = np.flatnonzero(ragged.known() if self._newcomers is None else ragged.lengths > 0)
+        rows = rows[np.argsort(ragged.lengths[rows], kind="stable")]
+        for start in range(0, len(rows), self._chunk_rows):
+            yield rows[start : start + self._chunk_rows]
 
     def _sample_sequence(self, draw: random.Random) -> Sequence:
         length = 1 + int(draw.expovariate(1 / (_SAMPLE_MEAN_LENGTH - 0.5)))
@@ -169,9 +212,11 @@ def _read_counts(artifact: Artifact, catalogue: Catalogue) -> Ints:
         raise artifact.error(f"{CONTEXTS} {error}; export the artifact again") from None
 
 
-def _chunks(ragged: Ragged, size: int) -> Iterator[Ints]:
-    """Chunks of the rows with a known item, sorted by length to keep padding small."""
-    rows = np.flatnonzero(ragged.known())
-    rows = rows[np.argsort(ragged.lengths[rows], kind="stable")]
-    for start in range(0, len(rows), size):
-        yield rows[start : start + size]
+def _read_curve(artifact: Artifact) -> CopyCurve | None:
+    """The copy curve; None for an artifact from before there was one, or a private one."""
+    if COPYING not in artifact.manifest.files:
+        return None
+    try:
+        return CopyCurve.from_json(artifact.read_object(COPYING), len(artifact.config.actions))
+    except ValueError as error:
+        raise artifact.error(f"{COPYING} {error}; export the artifact again") from None

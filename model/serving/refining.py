@@ -11,6 +11,7 @@ from model.rounding import round_probabilities
 from model.scorer import Score
 from model.sequence import Sequence
 from model.serving.answers import check_finite
+from model.serving.newcomers import Mixture
 from model.serving.options import ScoringOptions
 from model.serving.reranking import Pick, Picker, history
 
@@ -37,20 +38,30 @@ class Refiner:
         self.needs = tuple(name for name, needed in needs.items() if needed)
 
     def refine(
-        self, scores: list[Score], found: Mapping[str, Reals], sequences: Batch[Sequence]
+        self,
+        scores: list[Score],
+        found: Mapping[str, Reals],
+        sequences: Batch[Sequence],
+        mixtures: Batch[Mixture | None],
     ) -> list[Score]:
         """Refine the scores of these sequences; ``found`` holds the outputs in ``needs``.
+
+        ``mixtures`` holds what newcomers change in each.
 
         Raises ``ScorerError`` if one of them is not finite.
         """
         for name in self.needs:
             check_finite(name, found[name])
         if self._picker is not None:
-            histories = [history(sequence, self._catalogue) for sequence in sequences]
-            picks = self._picker.pick(found[PROBABILITIES], histories)
+            newcomers = [() if mixture is None else mixture.names for mixture in mixtures]
+            histories = [
+                history(sequence, self._catalogue, names)
+                for sequence, names in zip(sequences, newcomers, strict=True)
+            ]
+            picks = self._picker.pick(found[PROBABILITIES], histories, mixtures)
             scores = [
-                score._replace(items=self._items(pick))
-                for score, pick in zip(scores, picks, strict=True)
+                score._replace(items=self._items(pick, names))
+                for score, pick, names in zip(scores, picks, newcomers, strict=True)
             ]
         if USER_VECTORS in self.needs:
             vectors = rounded_vectors(found[USER_VECTORS])
@@ -67,9 +78,17 @@ class Refiner:
         pick = self._picker.pick(popularity[None], [nothing])[0]
         return score._replace(items=self._items(pick))
 
-    def _items(self, pick: Pick) -> list[tuple[str, float]]:
+    def _items(self, pick: Pick, newcomers: tuple[str, ...] = ()) -> list[tuple[str, float]]:
         shares = round_probabilities(pick.probabilities).tolist()
-        return list(zip(self._names[pick.items].tolist(), shares, strict=True))
+        known = pick.items < len(self._names)
+        if known.all():
+            names = self._names[pick.items].tolist()
+        else:
+            names = [
+                self._names[item] if item < len(self._names) else newcomers[item - len(self._names)]
+                for item in pick.items.tolist()
+            ]
+        return list(zip(names, shares, strict=True))
 
 
 def rounded_vectors(vectors: Reals) -> list[list[float]]:

@@ -1,14 +1,16 @@
 """The reranking: the best items under the options, found exactly and without a full sort."""
 
 from collections.abc import Sequence as Batch
+from itertools import repeat
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from model.catalogue import NO_CATEGORY, Catalogue
+from model.catalogue import NO_CATEGORY, UNKNOWN, Catalogue
 from model.errors import OptionsError
 from model.sequence import Sequence
+from model.serving.newcomers import Mixture
 from model.serving.options import ItemList, ScoringOptions
 
 Ints = npt.NDArray[np.int64]
@@ -22,7 +24,7 @@ _NEVER = -1.0  # marks the probability of an item that must not be picked
 class Pick(NamedTuple):
     """The items of one score, in order; fewer than requested where no more are left."""
 
-    items: Ints  # (K,) indices into the catalogue
+    items: Ints  # (K,) indices into the catalogue, and from its length on the newcomers
     probabilities: Floats  # (K,)
 
 
@@ -40,34 +42,59 @@ class Picker:
         self._categories = catalogue.item_categories
         self._excluded = _excluded(options, catalogue)
 
-    def pick(self, probabilities: npt.ArrayLike, histories: Batch[Ints]) -> list[Pick]:
+    def pick(
+        self,
+        probabilities: npt.ArrayLike,
+        histories: Batch[Ints],
+        mixtures: Batch[Mixture | None] | None = None,
+    ) -> list[Pick]:
         """One pick for each row of ``probabilities`` (B, V).
 
-        ``histories`` holds the ``history`` of each row's sequence.
+        ``histories`` holds the ``history`` of each row's sequence, ``mixtures`` what changes in a
+        row because of newcomers.
 
         1. Redistribute the probability of the history by recency.
         2. Exclude items that are not allowed, blocked, or seen.
         3. Pick from the likeliest left, one by one, by marginal relevance under the cap.
         """
         chances = np.array(probabilities, dtype=np.float64)
-        for row, seen in zip(chances, histories, strict=True):
-            row[seen] = reweigh(row[seen], self._options.recency_temperature)
-            row[self._excluded] = _NEVER
-            if self._options.exclude_seen:
-                row[seen] = _NEVER
-        return [self._pick(row) for row in chances]
+        return [
+            self._pick_row(row, seen, mixture)
+            for row, seen, mixture in zip(
+                chances, histories, mixtures or repeat(None, len(chances)), strict=True
+            )
+        ]
 
-    def _pick(self, chances: Floats) -> Pick:
+    def _pick_row(self, row: Floats, seen: Ints, mixture: Mixture | None) -> Pick:
+        categories, excluded = self._categories, self._excluded
+        if mixture is not None:
+            row = mixture.whole(row)
+            none = np.full(len(mixture.names), NO_CATEGORY)
+            categories = np.append(categories, none)
+            excluded = np.append(excluded, [self._excludes(name) for name in mixture.names])
+        row[seen] = reweigh(row[seen], self._options.recency_temperature)
+        row[excluded] = _NEVER
+        if self._options.exclude_seen:
+            row[seen] = _NEVER
+        return self._pick(row, categories)
+
+    def _excludes(self, name: str) -> bool:
+        """Whether a newcomer is blocked, or not among the allowed items."""
+        allowed, blocked = self._options.allowed_items, self._options.blocked_items
+        listed = allowed is None or name in allowed.ids
+        return not listed or (blocked is not None and name in blocked.ids)
+
+    def _pick(self, chances: Floats, categories: Ints) -> Pick:
         spread = self._options.diversity > 0 or self._options.max_per_category is not None
         size = self._count * (CANDIDATES if spread else 1)
         while True:
             candidates = largest(chances, size)
-            picked = self._spread(candidates, chances)
+            picked = self._spread(candidates, chances, categories)
             if len(picked) == self._count or len(candidates) < size:
                 return Pick(picked, chances[picked])
             size *= _WIDER
 
-    def _spread(self, candidates: Ints, chances: Floats) -> Ints:
+    def _spread(self, candidates: Ints, chances: Floats, categories: Ints) -> Ints:
         """Maximal marginal relevance (Carbonell and Goldstein, SIGIR 1998), under the cap.
 
         The next item is the one with the largest ``(1 − d)·p/p_max − d·s``, where d is the
@@ -78,7 +105,7 @@ class Picker:
             return candidates[: self._count]
         relevance = chances[candidates]
         worth = (1 - diversity) * relevance / max(relevance[0], np.finfo(np.float64).tiny)
-        categories = self._categories[candidates]
+        categories = categories[candidates]
         left = np.ones(len(candidates), dtype=np.bool_)
         picked: list[int] = []
         while len(picked) < self._count and left.any():
@@ -96,9 +123,16 @@ class Picker:
         return candidates[picked]
 
 
-def history(sequence: Sequence, catalogue: Catalogue) -> Ints:
-    """The distinct items of a sequence that are in the catalogue, newest first."""
+def history(sequence: Sequence, catalogue: Catalogue, newcomers: Batch[str] = ()) -> Ints:
+    """The distinct items of a sequence that are in the catalogue, newest first.
+
+    Its newcomers are numbered from the length of the catalogue on.
+    """
     codes = catalogue.codes(sequence.items[::-1])
+    if newcomers:
+        numbers = {name: len(catalogue) + place for place, name in enumerate(newcomers)}
+        extra = map(numbers.get, sequence.items[::-1], repeat(UNKNOWN))
+        codes = np.maximum(codes, np.fromiter(extra, np.int64, len(codes)))
     return np.array(list(dict.fromkeys(codes[codes >= 0].tolist())), dtype=np.int64)
 
 

@@ -17,6 +17,7 @@ from model.artifact.artifact import (
     CALIBRATION,
     CATALOGUE,
     CONTEXTS,
+    COPYING,
     METRICS,
     Artifact,
     ArtifactWriter,
@@ -29,6 +30,7 @@ from model.evaluation import metrics
 from model.features import CENSORED
 from model.networks.network import Network
 from model.packaging.export import export_onnx
+from model.training.copying import fit_curve
 from model.training.noisy_counts import LogCounts
 from model.training.plan import Plan, Progress
 from model.training.registry import Fitted, fit_of
@@ -93,6 +95,9 @@ def make(
     writer.write_object(CATALOGUE, catalogue.to_json())
     writer.write_object(CALIBRATION, calibration.to_json())
     writer.write_object(CONTEXTS, counted.day_parts.to_json())
+    if plan.privacy is None:
+        curve = fit_curve(data, plan.config, plan.recipe.seed)
+        writer.write_object(COPYING, curve.to_json())
     for name, content in fitted.files.items():
         writer.write_object(name, content)
     held_out = {} if plan.privacy else _figures(plan.config, found, calibration, data)
