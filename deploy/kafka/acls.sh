@@ -1,12 +1,12 @@
 #!/bin/sh
 # Grants each role the least permissions it needs in Kafka, as access control lists.
 #
-#   acls.sh ROLE PRINCIPAL      ROLE: worker, producer, consumer, eraser, mender, topics
+#   acls.sh ROLE PRINCIPAL      ROLE: worker, producer, consumer, eraser, mender, trainer, topics
 #   acls.sh worker User:lately
 #
 # `worker` is for `lately worker`; `producer` for senders of events, including `lately replay`;
 # `consumer` for readers of scores, including `lately watch`; `eraser` for `lately forget`; `mender` for
-# `lately dead`; `topics` for `lately topics --create`. Run it again for another principal. Granting
+# `lately dead`; `trainer` for `lately export`; `topics` for `lately topics --create`. Run it again for another principal. Granting
 # twice is harmless; nothing is revoked.
 #
 # BOOTSTRAP       broker to talk to (localhost:9092)
@@ -24,7 +24,7 @@ group=${LATELY_GROUP:-lately}
 changelog=$group-state-changelog
 
 usage() {
-    echo "acls.sh: $1; usage: acls.sh worker|producer|consumer|eraser|mender|topics User:NAME" >&2
+    echo "acls.sh: $1; usage: acls.sh worker|producer|consumer|eraser|mender|trainer|topics User:NAME" >&2
     exit 2
 }
 
@@ -61,6 +61,7 @@ mender)
     allow Write --topic "$events"
     allow Read --topic "$dead"
     ;;
+trainer) allow Read --topic "$events" ;;
 topics)
     set -- --topic "$events" --topic "$scores" --topic "$dead" --topic "$receipts"
     allow Create,Describe,DescribeConfigs "$@" --topic "$changelog"

@@ -12,6 +12,7 @@ from model.cli import commands as model_commands
 from model.sequence import Sequence
 from stream.cli.options import with_settings
 from stream.commands.config import ShownSettings, show
+from stream.export.settings import ExportSettings
 from stream.settings import DoctorSettings, KafkaSettings, StateSettings, WorkerSettings
 
 app = typer.Typer(
@@ -100,6 +101,25 @@ def replay(
     from stream.commands.replay import replay as send
 
     send(settings, events, speed=speed, now=now, as_json=as_json)
+
+
+@app.command()
+@with_settings(ExportSettings)
+def export(
+    settings: ExportSettings,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="A new folder for the log.")],
+    since: Annotated[
+        str, typer.Option(metavar="TIME", help="Events from then on: ISO 8601, or an age as 30d.")
+    ],
+    until: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Only events before then.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Write the events topic as a log to train on, without who was forgotten."""
+    from stream.export.export import export as write
+
+    write(settings, out, since, until, as_json=as_json)
 
 
 @app.command()

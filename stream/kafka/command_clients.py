@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -19,6 +19,7 @@ STOP_TIMEOUT_S = 5.0
 QUIET_S = 5.0  # without a record, when a sample is enough
 # The embedded broker answers a waiting fetch only after half of this, whatever arrives meanwhile.
 _FETCH_WAIT_MS = 20
+_AT_ONCE = 20_000  # records of a long topic
 
 
 @asynccontextmanager
@@ -150,6 +151,46 @@ class TopicReader:
                 yield tp.partition, [r for r in records if r.offset < ends[tp]]
             unread = {tp for tp in unread if await self._consumer.position(tp) < ends[tp]}
 
+    async def ranges_since(self, since_ms: int) -> dict[int, range]:
+        """The offsets of each partition from the first record of this time, or later, to the end.
+
+        All of them if none is as new, for then the records may have no time.
+        """
+        starts = await self._consumer.beginning_offsets(self._all)
+        found = await self._consumer.offsets_for_times(dict.fromkeys(self._all, since_ms))
+        starts |= {tp: at.offset for tp, at in found.items() if at is not None}
+        ends = await self._consumer.end_offsets(self._all)
+        return {tp.partition: range(starts[tp], max(starts[tp], ends[tp])) for tp in self._all}
+
+    async def read_ranges(
+        self, ranges: Mapping[int, range]
+    ) -> AsyncIterator[tuple[int, list[Any], int]]:
+        """The records of these offsets: a partition, its next records, and how far they reach.
+
+        Each partition comes in the order of its offsets. Raises TimeoutError after ``TIMEOUT_S``
+        without progress.
+        """
+        ends = {TopicPartition(self._all[0].topic, n): r.stop for n, r in ranges.items() if r}
+        self._consumer.assign([*ends])
+        for tp in ends:
+            self._consumer.seek(tp, ranges[tp.partition].start)
+        positions = {tp: ranges[tp.partition].start for tp in ends}
+        progress_s = time.monotonic()
+        while positions:
+            fetched = await self._consumer.getmany(*positions, timeout_ms=200, max_records=_AT_ONCE)
+            for tp, before in tuple(positions.items()):
+                # Beyond the last record, too: what is aborted, or no record, has offsets as well.
+                position = min(await self._consumer.position(tp), ends[tp])
+                if position > before:
+                    progress_s = time.monotonic()
+                    records = [r for r in fetched.get(tp, ()) if r.offset < ends[tp]]
+                    yield tp.partition, records, position
+                    positions[tp] = position
+                if position == ends[tp]:
+                    del positions[tp]
+            if time.monotonic() - progress_s > TIMEOUT_S:
+                raise TimeoutError(f"nothing came for {TIMEOUT_S:g} s")
+
     def end(self, number: int) -> int:
         """The end offset of a partition, as of the last read of it."""
         return int(self._consumer.highwater(TopicPartition(self._all[0].topic, number)) or 0)
@@ -175,8 +216,12 @@ class TopicReader:
 
 
 @asynccontextmanager
-async def open_reader(settings: KafkaSettings, topic: str, flag: str) -> AsyncIterator[TopicReader]:
+async def open_reader(
+    settings: KafkaSettings, topic: str, flag: str, *, committed: bool = False
+) -> AsyncIterator[TopicReader]:
     """A reader of one topic, which the option ``flag`` names.
+
+    If ``committed``, it returns no record of a transaction that was aborted or goes on.
 
     Raises TopicsError if it does not exist, and BrokerError for an error of Kafka's in this block.
     """
@@ -198,6 +243,7 @@ async def open_reader(settings: KafkaSettings, topic: str, flag: str) -> AsyncIt
             enable_auto_commit=False,
             fetch_max_wait_ms=_FETCH_WAIT_MS,
             max_partition_fetch_bytes=4 << 20,
+            isolation_level="read_committed" if committed else "read_uncommitted",
         )
         try:
             await consumer.start()

@@ -115,6 +115,22 @@ def test_an_eraser_forgets_and_sees_no_score(
     refused(stage, limited, "dead", "list")
 
 
+def test_a_trainer_exports_events_and_writes_nothing(
+    stage: SecureStage, limited: Settings, log: Path, tmp_path: Path
+) -> None:
+    stage.open()
+    stage.grant("trainer", LIMITED)
+    stage.feed([click("u1", "i1")])
+    out = tmp_path / "log"
+
+    exported = stage.command("sasl", limited, "export", "--since", "2020-01-01", "--out", str(out))
+
+    assert exported.returncode == 0, exported.stderr
+    assert len((out / "events-00000.jsonl").read_text().splitlines()) == 1
+    refused(stage, limited, "replay", str(log), "--speed", "max")
+    refused(stage, limited, "watch", "--json", "--from-beginning")
+
+
 def test_a_mender_replays_dead_letters_and_sees_no_score(
     stage: SecureStage, secure_broker: SecureBroker, limited: Settings, artifact: Path
 ) -> None:
