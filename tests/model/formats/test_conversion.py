@@ -228,5 +228,5 @@ def test_parquet_without_polars_names_the_extra(
 ) -> None:
     monkeypatch.setitem(sys.modules, "polars", None)
 
-    with pytest.raises(DataError, match=r"install lately\[train\], or write .jsonl"):
+    with pytest.raises(DataError, match=r"run `make setup`.*, or write .jsonl"):
         run("retailrocket", [rocket], tmp_path / "out.parquet")

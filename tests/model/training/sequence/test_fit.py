@@ -186,7 +186,7 @@ def test_progress_goes_from_0_to_1(small: Shopping) -> None:
 
 def test_a_log_without_intents_and_categories_trains(tmp_path: Path) -> None:
     path = tmp_path / "plain.csv"
-    rows = [f"u{k % 7},i{k % 11},view,{k}" for k in range(300)]
+    rows = [f"u{k % 7},i{k % 11},view,{START_MS + k}" for k in range(300)]
     path.write_text("user_id,item_id,action,ts\n" + "\n".join(rows))
     plan = Plan(ArtifactConfig(actions=("view",), intents=()), Recipe(epochs=1))
     plain = Shopping(read(EventLog.open([path]), plan, {}), plan)
@@ -200,8 +200,10 @@ def test_a_log_without_intents_and_categories_trains(tmp_path: Path) -> None:
 
 def test_users_with_one_event_train_the_intents_only(tmp_path: Path) -> None:
     path = tmp_path / "once.csv"
-    rows = [f"u{k},i{k % 11},click,{k}000" for k in range(2_000)]  # all other batches are empty
-    rows += [f"v,i{k},buy,{k}000" for k in range(11)]
+    rows = [
+        f"u{k},i{k % 11},click,{START_MS + 1000 * k}" for k in range(2_000)
+    ]  # all other batches are empty
+    rows += [f"v,i{k},buy,{START_MS + 1000 * k}" for k in range(11)]
     path.write_text("user_id,item_id,action,ts\n" + "\n".join(rows))
     plan = Plan(ArtifactConfig(horizon_s=10), Recipe(epochs=1))
     once = Shopping(read(EventLog.open([path]), plan, {}), plan)

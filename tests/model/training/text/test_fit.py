@@ -43,6 +43,9 @@ def plan(tmp_path_factory: pytest.TempPathFactory) -> Plan:
     return Plan(ArtifactConfig(network="bert", horizon_s=45), recipe, encoder=folder, tune="all")
 
 
+START_MS = 1_790_000_000_000
+
+
 @pytest.fixture(scope="module")
 def data(plan: Plan, tmp_path_factory: pytest.TempPathFactory) -> TrainingData:
     """Users stay with one noun and view its colours in turn; lipsticks are bought.
@@ -55,7 +58,7 @@ def data(plan: Plan, tmp_path_factory: pytest.TempPathFactory) -> TrainingData:
         noun = NOUNS[user % 2]
         action = "buy" if noun == "lipstick" and step % 2 else "click"
         item = f"{noun}-{COLOURS[(user // 2 + step) % 4]}"
-        rows.append(f"u{user},{item},{action},{user * 60_000 + step * 20_000}")
+        rows.append(f"u{user},{item},{action},{START_MS + user * 60_000 + step * 20_000}")
     path.write_text("\n".join(rows))
     return read(EventLog.open([path]), plan, ITEMS)
 
@@ -89,7 +92,9 @@ def test_a_new_item_is_scorable_from_its_text(plan: Plan, tmp_path: Path) -> Non
     path = tmp_path / "events.csv"
     path.write_text(
         "user_id,item_id,action,ts\n"
-        + "\n".join(f"u{k % 7},lamp-{COLOURS[k % 4]},click,{k * 1000}" for k in range(100))
+        + "\n".join(
+            f"u{k % 7},lamp-{COLOURS[k % 4]},click,{START_MS + k * 1000}" for k in range(100)
+        )
     )
     network = fresh(read(EventLog.open([path]), plan, ITEMS | new), plan)
 
