@@ -22,21 +22,28 @@ from stream.redaction import (
 )
 
 REPEAT_S = 10.0
+LIBRARY_REPEAT_S = 300.0
 _LIBRARIES = ("faust", "mode", "aiokafka", "asyncio", "aiohttp")
+_context: dict[str, str] = {}
 
 
 class RepeatLimit(logging.Filter):
-    """Passes a warning or error of one message template once in ``every_s``.
+    """Passes a warning or error of one kind once in ``every_s``, a library's in ``library_s``.
 
-    aiokafka logs an outage of a minute in some thousand lines of one template; the first of them
-    and a count say as much. Information is not limited, and critical lines always pass.
+    A kind is a message template with the types of the exceptions in it. aiokafka logs an outage of
+    a minute in some thousand lines of a few kinds; the first of each and a count say as much, and
+    how the worker is it says itself. Information is not limited, and critical lines always pass.
     """
 
     def __init__(
-        self, every_s: float = REPEAT_S, clock: Callable[[], float] = time.monotonic
+        self,
+        every_s: float = REPEAT_S,
+        library_s: float = LIBRARY_REPEAT_S,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__()
         self._every_s = every_s
+        self._library_s = library_s
         self._clock = clock
         self._shown: dict[tuple[object, ...], tuple[float, int]] = {}
 
@@ -45,9 +52,10 @@ class RepeatLimit(logging.Filter):
         if not logging.WARNING <= record.levelno < logging.CRITICAL:
             return True
         now_s = self._clock()
-        key = (record.name, record.levelno, _template(record), _exception_type(record))
-        shown_s, suppressed = self._shown.get(key, (-self._every_s, 0))
-        if now_s - shown_s < self._every_s:
+        every_s = self._library_s if _is_of_a_library(record) else self._every_s
+        key = (record.name, record.levelno, _template(record), _exception_types(record))
+        shown_s, suppressed = self._shown.get(key, (-every_s, 0))
+        if now_s - shown_s < every_s:
             self._shown[key] = (shown_s, suppressed + 1)
             return False
         self._shown[key] = (now_s, 0)
@@ -62,8 +70,25 @@ def _template(record: logging.LogRecord) -> str:
     return str(record.msg)
 
 
-def _exception_type(record: logging.LogRecord) -> object:
-    return record.exc_info[0] if record.exc_info else None
+def _exception_types(record: logging.LogRecord) -> tuple[object, ...]:
+    arguments = record.args if isinstance(record.args, tuple) else ()
+    found = [type(argument) for argument in arguments if isinstance(argument, BaseException)]
+    return (record.exc_info[0] if record.exc_info else None, *found)
+
+
+def _is_of_a_library(record: logging.LogRecord) -> bool:
+    return record.name.partition(".")[0] in _LIBRARIES
+
+
+def set_context(**fields: str) -> None:
+    """Add these fields to every line from now on, whoever writes it, on any thread."""
+    _context.update(fields)
+
+
+def _add_context(
+    _logger: object, _method: str, fields: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    return {**fields, **_context}
 
 
 def configure(
@@ -78,10 +103,12 @@ def configure(
     replaces the configuration.
     """
     stream = stream or sys.stderr
+    _context.clear()
     shared: list[Processor] = [
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _add_context,
         redact_fields,
     ]
     handler = logging.StreamHandler(stream)

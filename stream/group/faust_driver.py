@@ -16,9 +16,11 @@ from faust.types import TP
 
 from stream.events import Message
 from stream.kafka.consumer_internals import (
+    client_of,
     consumed_offsets,
     report_heartbeats,
     set_fetch_options,
+    space_reconnects,
 )
 from stream.kafka.lenient_headers import read_any_header
 
@@ -71,7 +73,9 @@ class _ConsumerThread(driver.AIOKafkaConsumerThread):
         """Start the consumer, and report its answered heartbeats."""
         await super().on_start()
         bulk: Any = self.consumer
-        report_heartbeats(self._ensure_consumer(), bulk.heartbeat_answered)
+        consumer: Any = self._ensure_consumer()
+        report_heartbeats(consumer, bulk.heartbeat_answered)
+        space_reconnects(client_of(consumer))
 
     def _create_worker_consumer(self, transport: Any) -> Any:
         read_any_header()

@@ -87,6 +87,7 @@ class GroupMember:
 
     async def on_assigned(self, partitions: frozenset[int]) -> None:
         """Let the handler take over these partitions, and say when they are ready."""
+        _log.info("partitions assigned", partitions=sorted(partitions))
         if partitions:
             self._health.set_ok("partitions")
         else:
@@ -114,6 +115,7 @@ class GroupMember:
         self._health.set_failed("partitions", "the group rebalances")
         self._health.set_failed("state", "the state is not recovered since the last rebalance")
         owned = self._lease.is_held()
+        _log.info("rebalance: partitions revoked", finishing=owned)
         budget_s = REVOKE_S if owned else LOST_S
         deadline_s = time.monotonic() + budget_s
         if owned:

@@ -1,16 +1,19 @@
-"""What we need of aiokafka's consumer that it keeps private.
+"""What we need of aiokafka's clients that they keep private.
 
 tests/stream/kafka/test_aiokafka_contract.py fails when aiokafka changes what is used here. Every
 function that awaits must run on the consumer's own event loop.
 """
 
+import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
 from aiokafka import TopicPartition
 from aiokafka.structs import OffsetAndMetadata
 
+MIN_RECONNECT_S = 0.1
+MAX_RECONNECT_S = 1.0
 Consumer = Any  # aiokafka has no types
 
 
@@ -36,6 +39,38 @@ def report_heartbeats(consumer: Consumer, answered: Callable[[float], None]) -> 
         return success
 
     coordinator._do_heartbeat = send_and_report
+
+
+def client_of(consumer: Consumer) -> Any:
+    """The client through which a started consumer talks to the brokers."""
+    return consumer._client
+
+
+def space_reconnects(
+    client: Any,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+) -> None:
+    """Let attempts to reach a broker that is gone wait ever longer, up to ``MAX_RECONNECT_S``.
+
+    aiokafka's tasks try 50 times a second, for as long as an outage lasts.
+    """
+    connect = client._get_conn
+    failures: dict[Any, tuple[int, float]] = {}  # how many in a row, and when to try again
+
+    async def connect_when_due(node: Any, **options: Any) -> Any:
+        count, due_s = failures.get(node, (0, 0.0))
+        if (wait_s := due_s - clock()) > 0:
+            await sleep(wait_s)
+        connection = await connect(node, **options)
+        if connection is not None:
+            failures.pop(node, None)
+        elif failures.get(node, (0, 0.0))[0] == count:  # else others failed at the same time
+            wait_s = min(MAX_RECONNECT_S, MIN_RECONNECT_S * 2**count)
+            failures[node] = (count + 1, clock() + wait_s)
+        return connection
+
+    client._get_conn = connect_when_due
 
 
 def consumed_offsets(consumer: Consumer) -> dict[TopicPartition, int]:

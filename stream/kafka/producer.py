@@ -10,6 +10,7 @@ from aiokafka.structs import RecordMetadata
 
 from stream.errors import BrokerError, DeliveryError
 from stream.kafka.connection_errors import AUTHORIZATION_ERRORS, authorization_message
+from stream.kafka.consumer_internals import space_reconnects
 from stream.kafka.lease import Lease, gate_requests
 from stream.kafka.security import client_options
 from stream.settings import WorkerSettings
@@ -49,6 +50,7 @@ async def start_producer(settings: WorkerSettings, lease: Lease) -> AIOKafkaProd
             f"{settings.bootstrap}: cannot start a producer ({error}); look at the broker"
         ) from error
     gate_requests(producer, lease.is_held)
+    space_reconnects(producer.client)
     return producer
 
 

@@ -31,6 +31,11 @@ class InFlight:
         """Whether no batch may start until one is done."""
         return len(self._batches) >= self._limit
 
+    @property
+    def rows(self) -> int:
+        """The users who are scored in them."""
+        return sum(len(batch.rows) for batch in self._batches)
+
     def start(self, batch: Batch, finish: Finish, done: Callable[["Task[None]"], None]) -> None:
         """Finish a batch in a task, which is given the task of the batch before it."""
         self._batches.append(batch)

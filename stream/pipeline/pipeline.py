@@ -10,7 +10,7 @@ from asyncio import Future, Lock, Task
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 
-from model.scorer import Scorer
+from model.scorer import ModelInfo, Scorer
 from stream.errors import FencedError, StateError
 from stream.events import Message, Validator
 from stream.kafka.lease import POLL_S
@@ -306,6 +306,16 @@ class Pipeline:
     def partitions(self) -> frozenset[int]:
         """The assigned partitions."""
         return frozenset(self._partitions)
+
+    @property
+    def model(self) -> ModelInfo:
+        """The model that scores the next batch."""
+        return self._device.info
+
+    @property
+    def unscored_users(self) -> int:
+        """Users who wait for a batch, or whose batch is not done."""
+        return len(self._batcher) + self._in_flight.rows
 
     @property
     def waiting_users(self) -> int:

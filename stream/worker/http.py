@@ -28,6 +28,11 @@ class HealthServer:
         self._runner: web.AppRunner | None = None
 
     @property
+    def url(self) -> str:
+        """Where it answers, once started."""
+        return f"http://{self._address._replace(port=self.port)}"
+
+    @property
     def port(self) -> int:
         """The port in use once started: the given one or, for 0, the one the system chose."""
         assert self._runner is not None, "the server is not started"

@@ -112,10 +112,10 @@ class Reloader:
     def _accept(self, model: Model) -> None:
         info = model.scorer.info
         if info == self._serving:
-            _log.info("the artifact holds the model that serves", model=_name(info))
+            _log.info("the artifact holds the model that serves", model=name_model(info))
             return
         self._serve(model)
-        _log.info("new model serves", model=_name(info), before=_name(self._serving))
+        _log.info("new model serves", model=name_model(info), before=name_model(self._serving))
         self._serving = info
         self._metrics.set_model(info.name, info.version, info.device)
         self._metrics.model_reloads["ok"].inc()
@@ -124,8 +124,9 @@ class Reloader:
         self._metrics.model_reloads["refused"].inc()
         # The reason is part of the message, because a repeated message is rate-limited.
         line = f"new model refused, the old one goes on: {' '.join(reason.split())}"
-        _log.warning(line, model=_name(self._serving))
+        _log.warning(line, model=name_model(self._serving))
 
 
-def _name(info: ModelInfo) -> str:
+def name_model(info: ModelInfo) -> str:
+    """The model as log lines name it."""
     return f"{info.name} {info.version} on {info.device}"

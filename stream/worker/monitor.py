@@ -14,6 +14,8 @@ from stream.metrics import Metrics
 from stream.pipeline.pipeline import Pipeline
 from stream.worker.lag import UNKNOWN, lag_of
 from stream.worker.memory import trim
+from stream.worker.model_reload import name_model
+from stream.worker.status_log import StatusLog
 
 HEARTBEAT_S = 0.5
 GAUGES_EVERY_S = 1.0
@@ -28,6 +30,7 @@ class Monitor:
     def __init__(self, health: Health, metrics: Metrics) -> None:
         self._health = health
         self._metrics = metrics
+        self._broker_answered_s = time.monotonic()
 
     async def beat(self) -> None:
         """Record that the event loop turns."""
@@ -65,6 +68,14 @@ class Monitor:
             age_s = 0.0 if oldest_ms is None else time.time() - oldest_ms / 1000
             self._metrics.oldest_unscored_age.set(max(0.0, age_s))
             pipeline.report_late_events()
+            await asyncio.sleep(GAUGES_EVERY_S)
+
+    async def log_status(self, status: StatusLog, pipeline: Pipeline) -> None:
+        """Log how the worker is whenever that changes."""
+        while True:
+            model = name_model(pipeline.model)
+            users = pipeline.unscored_users
+            status.report(pipeline.partitions, model, self._broker_answered_s, users)
             await asyncio.sleep(GAUGES_EVERY_S)
 
     async def watch_idle_ends(
@@ -109,6 +120,7 @@ class Monitor:
             except TimeoutError:
                 answered = False
             if answered:
+                self._broker_answered_s = time.monotonic()
                 self._health.set_ok("broker")
             else:
                 self._health.set_failed("broker", "the broker does not answer")

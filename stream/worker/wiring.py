@@ -10,6 +10,7 @@ import structlog
 from aiokafka import AIOKafkaProducer
 from prometheus_client import CollectorRegistry
 
+from stream import logs
 from stream.addresses import Address
 from stream.events import Validator
 from stream.group.faust_app import build_app, instance_id_of
@@ -30,12 +31,14 @@ from stream.pipeline.topics import Topics
 from stream.settings import WorkerSettings
 from stream.storage.recovery import Recovery
 from stream.storage.store import StateStore
+from stream.version import VERSION
 from stream.worker.expiry import ExpirySweep
 from stream.worker.http import HealthServer
-from stream.worker.model_reload import Model, Reloader
+from stream.worker.model_reload import Model, Reloader, name_model
 from stream.worker.monitor import Monitor
 from stream.worker.score_repair import ScoreRepair
 from stream.worker.scoring_handler import ScoringHandler
+from stream.worker.status_log import StatusLog
 
 _log = structlog.get_logger(__name__)
 
@@ -72,7 +75,9 @@ class Wiring:
         settings = self._settings
         self._store.lock()
         stack.callback(self._store.close_all)
-        await self._serve_http(stack)
+        instance_id = settings.instance_id or instance_id_of(settings.state_dir)
+        logs.set_context(group=settings.group, instance=instance_id, version=VERSION)
+        server = await self._serve_http(stack)
         reloader, model = await self._load_model()
         required = await ensure_topics(settings)
         producer = await start_producer(settings, self._lease)
@@ -80,7 +85,7 @@ class Wiring:
         device = Device(model.scorer, settings.scoring_timeout_s)
         stack.callback(device.close)
         handler = await self._build_handler(producer, device, model, required)
-        member = self._build_member(handler, required.partitions)
+        member = self._build_member(handler, required.partitions, instance_id)
         self._log_start(model, required.partitions)
         self._health.set_ok("worker")
         await member.start()
@@ -89,16 +94,17 @@ class Wiring:
             self._store,
             member,
             handler.failed,
-            self._start_services(member, producer, reloader),
+            self._start_services(member, producer, reloader, server.url),
         )
 
-    async def _serve_http(self, stack: AsyncExitStack) -> None:
+    async def _serve_http(self, stack: AsyncExitStack) -> HealthServer:
         address = Address.parse(self._settings.http)
         server = HealthServer(address, self._health, self._metrics)
         await server.start()
         stack.push_async_callback(server.stop)
         heartbeat = asyncio.create_task(self._monitor.beat())
         stack.callback(heartbeat.cancel)
+        return server
 
     async def _load_model(self) -> tuple[Reloader, Model]:
         settings = self._settings
@@ -151,9 +157,10 @@ class Wiring:
             self._pipeline, recovery, repair, self._store, self._fence, names.scores
         )
 
-    def _build_member(self, handler: ScoringHandler, partitions: int) -> GroupMember:
+    def _build_member(
+        self, handler: ScoringHandler, partitions: int, instance_id: str
+    ) -> GroupMember:
         settings = self._settings
-        instance_id = settings.instance_id or instance_id_of(settings.state_dir)
         return GroupMember(
             build_app(settings, partitions, instance_id),
             settings.events_topic,
@@ -164,14 +171,16 @@ class Wiring:
         )
 
     def _start_services(
-        self, member: GroupMember, producer: AIOKafkaProducer, reloader: Reloader
+        self, member: GroupMember, producer: AIOKafkaProducer, reloader: Reloader, url: str
     ) -> "list[Task[None]]":
         settings, monitor, pipeline = self._settings, self._monitor, self._pipeline
+        status = StatusLog(self._health, url, time.monotonic)
         services = (
             pipeline.run(),
             *member.services(settings.commit_interval_s),
             reloader.run(settings.artifact_poll_s, self.reload),
             monitor.update_gauges(pipeline, member.consumer, member.committed),
+            monitor.log_status(status, pipeline),
             monitor.watch_broker(producer),
             monitor.watch_idle_ends(pipeline, member.consumer, self._fence, self._lease.is_held),
             monitor.trim_heap(),
@@ -183,7 +192,7 @@ class Wiring:
         info, policy = model.scorer.info, model.policy
         _log.info(
             "worker starts",
-            model=f"{info.name} {info.version} on {info.device}",
+            model=name_model(info),
             partitions=partitions,
             batch_users=policy.close_users,
             batch_deadline_ms=self._settings.batch_deadline_ms,

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,6 +18,7 @@ from tests.kafka.message import Message
 from tests.kafka.mounts import mounted
 from tests.kafka.process import wait_until
 from tests.kafka.stage import Stage
+from tests.kafka.worker import Worker
 from tests.oracle.answers import Answers
 from tests.oracle.hashing import partition_of
 from tests.oracle.verdict import examine, report
@@ -168,11 +170,35 @@ def own_broker(tmp_path: Path) -> Iterator[Broker]:
     broker.stop()
 
 
+def lines_of(worker: Worker) -> list[dict[str, Any]]:
+    """The lines of its log, which must be JSON."""
+    return [json.loads(line) for line in worker.errors.read_text().splitlines()]
+
+
+def said(worker: Worker) -> list[str]:
+    """The lines in its own words on how it is."""
+    return [line["event"] for line in lines_of(worker) if "status_log" in line["logger"]]
+
+
+def says_how_long_the_broker_was_away(worker: Worker) -> bool:
+    """Whether the log of an outage is a few lines, and each says whose it is."""
+    lines = lines_of(worker)
+    (first, *_) = [line for line in lines if line["event"] == "ready"]
+    assert (first["http"], first["partitions"]) == (f"http://{worker.http}", [0, 1, 2, 3])
+    assert all({"group", "instance", "version"} <= set(line) for line in lines), lines
+    away = [line for line in lines if line["event"].startswith("the broker does not answer")]
+    back = [line for line in lines if line["event"] == "the broker answers again"]
+    assert away and len(back) in (1, 2), lines  # the frozen broker may not have been missed
+    of_libraries = [line for line in lines if not line["logger"].startswith("stream")]
+    assert len(of_libraries) < 40, of_libraries  # aiokafka says the same ten times a second
+    return bool(back[-1]["away_s"] > 0)
+
+
 def test_broker_that_freezes_and_crashes(
     own_broker: Broker, artifact: Path, load: MakeLoad, answers: Answers, tmp_path: Path
 ) -> None:
     client = Client(own_broker.bootstrap)
-    stage = Stage(client, "outage", tmp_path, artifact, {})
+    stage = Stage(client, "outage", tmp_path, artifact, {"log_format": "json"})
     stage.open()
     messages = load(0, n_events=9_000)
     try:
@@ -189,6 +215,8 @@ def test_broker_that_freezes_and_crashes(
         stage.feed(messages[6000:])
         stage.wait_quiet()
         worker.wait_ready()
+        assert wait_until(lambda: said(worker)[-1] == "ready", 10), worker.tail()
+        assert says_how_long_the_broker_was_away(worker)
         worker.stop()
         differences = examine(stage.evidence(), answers)
         assert not differences, report(differences)

@@ -3,14 +3,15 @@
 import io
 import json
 import logging
+import threading
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import structlog
-from aiokafka.errors import KafkaConnectionError
+from aiokafka.errors import KafkaConnectionError, NodeNotReadyError
 
-from stream.logs import RepeatLimit, configure
+from stream.logs import RepeatLimit, configure, set_context
 
 
 @pytest.fixture(autouse=True)
@@ -40,23 +41,48 @@ def json_lines(output: io.StringIO) -> list[dict[str, Any]]:
 
 
 def test_nine_hundred_lines_of_one_outage_are_one_line() -> None:
-    limit = RepeatLimit(every_s=10, clock=Clock())
+    limit = RepeatLimit(clock=Clock())
     template = "Unable connect to node with id %s: %s"
 
     assert sum(limit.filter(error(template, 1, attempt)) for attempt in range(900)) == 1
 
 
-def test_the_next_line_after_ten_seconds_counts_those_held_back() -> None:
+def test_a_librarys_next_line_after_its_interval_counts_those_held_back() -> None:
     clock = Clock()
-    limit = RepeatLimit(every_s=10, clock=clock)
+    limit = RepeatLimit(library_s=300, clock=clock)
     for attempt in range(900):
         limit.filter(error("Unable connect to node with id %s", attempt))
-    clock.now_s += 10
+    clock.now_s += 300
 
     late = error("Unable connect to node with id %s", 900)
 
     assert limit.filter(late)
     assert vars(late)["suppressed"] == 900 - 1
+
+
+def test_an_outage_of_four_minutes_is_a_line_of_each_kind_and_one_of_each_new_cause() -> None:
+    clock = Clock()
+    limit = RepeatLimit(clock=clock)
+    template = "Failed fetch messages from %s: %s"
+    shown = []
+    for tenth in range(240 * 10):
+        cause = NodeNotReadyError() if tenth else KafkaConnectionError()
+        shown += [cause] * limit.filter(error(template, 1, cause))
+        clock.now_s += 0.1
+
+    # What ended the connection, and that there is none since.
+    assert [type(cause) for cause in shown] == [KafkaConnectionError, NodeNotReadyError]
+
+
+def test_our_own_lines_come_again_sooner_than_those_of_libraries() -> None:
+    clock = Clock()
+    limit = RepeatLimit(every_s=10, library_s=300, clock=clock)
+    assert limit.filter(error("no broker", name="stream.worker"))
+    assert limit.filter(error("no broker", name="aiokafka.client"))
+    clock.now_s += 10
+
+    assert limit.filter(error("no broker", name="stream.worker"))
+    assert not limit.filter(error("no broker", name="aiokafka.client"))
 
 
 def test_another_template_another_logger_and_what_is_critical_pass() -> None:
@@ -101,12 +127,45 @@ def test_repeated_lines_are_limited_and_counted_whoever_writes_them(name: str) -
 
     for _ in range(50):
         log.error("no broker")
-    clock.now_s += 10
+    clock.now_s += 10 if name == "stream.worker" else 300
     log.error("no broker")
 
     assert [(line["event"], line.get("suppressed")) for line in json_lines(output)] == (
         [("no broker", None), ("no broker", 50 - 1)]
     )
+
+
+@pytest.mark.parametrize("log_format", ["plain", "json"])
+def test_every_line_of_every_thread_names_instance_group_and_version(log_format: Any) -> None:
+    output = io.StringIO()
+    configure(log_format, "info", output)
+    set_context(group="shop", instance="w1", version="1.2.3")
+
+    structlog.get_logger("stream.worker").info("ready")
+    library = logging.getLogger("aiokafka.client")
+    thread = threading.Thread(target=lambda: library.error("no broker at %s", 1))
+    thread.start()
+    thread.join()
+
+    lines = output.getvalue().splitlines()
+    assert len(lines) == 2
+    if log_format == "json":
+        said = [json.loads(line) for line in lines]
+        assert [(s["group"], s["instance"], s["version"]) for s in said] == (
+            [("shop", "w1", "1.2.3")] * 2
+        )
+    else:
+        assert all("group=shop instance=w1" in line and "version=1.2.3" in line for line in lines)
+
+
+def test_another_configuration_begins_without_the_context_of_the_last() -> None:
+    output = io.StringIO()
+    set_context(group="shop")
+    configure("json", "info", output)
+
+    structlog.get_logger("stream.worker").info("ready")
+
+    assert "group" not in json_lines(output)[0]
 
 
 def test_libraries_chatter_only_when_debugging() -> None:

@@ -471,10 +471,16 @@ def test_only_a_heartbeat_that_is_answered_counts_from_when_it_was_sent(
             times_s = iter([7.0, 100.0])
 
             async def start(thread: Any) -> None:
-                thread._consumer = SimpleNamespace(_coordinator=SimpleNamespace(_do_heartbeat=beat))
+                thread._consumer = SimpleNamespace(
+                    _coordinator=SimpleNamespace(_do_heartbeat=beat),
+                    _client=SimpleNamespace(_get_conn=connect),
+                )
 
             async def beat() -> bool:
                 return success
+
+            async def connect() -> None:
+                """Of aiokafka's client; its attempts are spaced."""
 
             monkeypatch.setattr(driver.AIOKafkaConsumerThread, "on_start", start)
             clock = SimpleNamespace(monotonic=lambda: next(times_s))
@@ -484,6 +490,7 @@ def test_only_a_heartbeat_that_is_answered_counts_from_when_it_was_sent(
 
             assert await thread._consumer._coordinator._do_heartbeat() == success
             assert r.answered == [7.0] * success
+            assert thread._consumer._client._get_conn is not connect
 
     scenario()
 

@@ -8,6 +8,7 @@ from typing import Any, get_args
 import pytest
 from aiokafka.errors import GroupAuthorizationFailedError, KafkaConnectionError
 from prometheus_client import CollectorRegistry
+from structlog.testing import capture_logs
 
 from stream.errors import BrokerError, FencedError, LatelyError, StateError
 from stream.events import Message
@@ -116,6 +117,18 @@ async def test_assigned_partitions_are_recovered_from_their_commits_and_then_rea
 
     assert j.handler.calls == [("recover", {0: OffsetMetadata(5), 1: OffsetMetadata(5)})]
     assert j.health.ready() == (True, {})
+
+
+@on_a_loop
+async def test_a_rebalance_is_a_line_when_partitions_go_and_when_they_come(tmp_path: Path) -> None:
+    j = Joined(tmp_path)
+    with capture_logs() as logs:
+        await j.member.on_revoked()
+        await j.member.on_assigned(frozenset({3, 1}))
+
+    revoked, assigned = logs
+    assert (revoked["event"], revoked["finishing"]) == ("rebalance: partitions revoked", True)
+    assert (assigned["event"], assigned["partitions"]) == ("partitions assigned", [1, 3])
 
 
 @on_a_loop

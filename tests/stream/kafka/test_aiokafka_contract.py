@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.client import AIOKafkaClient
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.consumer.subscription_state import Assignment
 
@@ -26,11 +27,19 @@ def source(function: Callable[..., Any]) -> str:
         GroupCoordinator._do_heartbeat,
         GroupCoordinator.fetch_committed_offsets,
         AIOKafkaConsumer.end_offsets,
+        AIOKafkaClient._get_conn,
     ],
     ids=lambda function: function.__qualname__,
 )
 def test_what_is_awaited_is_a_coroutine(function: Callable[..., Any]) -> None:
     assert inspect.iscoroutinefunction(function)
+
+
+def test_every_request_asks_for_its_connection_and_none_is_a_failure() -> None:
+    assert "await self._get_conn(node_id, group=group)" in source(AIOKafkaClient.ready)
+    assert "return conn is not None" in source(AIOKafkaClient.ready)
+    assert "return None" in source(AIOKafkaClient._get_conn)
+    assert "self._client = AIOKafkaClient(" in source(AIOKafkaConsumer.__init__)
 
 
 def test_heartbeats_go_through_the_one_method_that_the_adapter_wraps() -> None:

@@ -46,6 +46,21 @@ def test_readyz_is_503_with_reasons_until_all_is_well() -> None:
     assert (status, body) == (200, '{"ready": true, "reasons": {}}')
 
 
+@pytest.mark.parametrize(("host", "shown"), [("127.0.0.1", "127.0.0.1"), ("::1", "[::1]")])
+def test_the_url_has_the_port_that_the_system_chose(host: str, shown: str) -> None:
+    async def scenario() -> tuple[str, int]:
+        server = HealthServer(Address(host, 0), Health(0.0), Metrics(CollectorRegistry()))
+        await server.start()
+        try:
+            return server.url, server.port
+        finally:
+            await server.stop()
+
+    url, port = asyncio.run(scenario())
+    assert url == f"http://{shown}:{port}"
+    assert port > 0
+
+
 def test_livez_is_503_when_the_heartbeat_is_old() -> None:
     assert asyncio.run(ask("/livez", Health(now_s=0.0), now_s=1.0))[0] == 200
     assert asyncio.run(ask("/livez", Health(now_s=0.0), now_s=11.0))[0] == 503

@@ -1,10 +1,11 @@
 """A worker's life: it starts, serves until it is stopped or something fails, and drains."""
 
 import asyncio
+import logging
 import os
 import signal
 from asyncio import Future, Task
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -18,6 +19,13 @@ from tests.stream.fakes import settle
 from tests.stream.world import on_a_loop
 
 DRAIN_S = 6.0
+
+
+@pytest.fixture(autouse=True)
+def logging_goes_on() -> Iterator[None]:
+    """A worker that is stopped while it starts ends the log of its process; this one goes on."""
+    yield
+    logging.disable(logging.NOTSET)
 
 
 class FakeMember:
