@@ -1,5 +1,6 @@
 """Times: integer milliseconds since 1970, told apart from other units, and parsed from ISO 8601."""
 
+import re
 from datetime import UTC, datetime, timedelta, tzinfo
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -15,6 +16,12 @@ _UNITS = (  # the first number that is taken for a unit, down to that of the nex
     (LAST_TS_MS + 1, "microseconds"),
     (FIRST_TS_MS, "milliseconds"),
     (FIRST_TS_MS // 1000, "seconds"),
+)
+# ISO 8601 date, time of day and zone; `fromisoformat` alone accepts more formats.
+_ISO_8601 = re.compile(
+    r"\d{4}-?\d{2}-?\d{2}[Tt ]\d{2}:?\d{2}(:?\d{2}([.,]\d+)?)?"
+    r"([Zz]|[+-]([01]\d|2[0-3])(:?[0-5]\d)?)?",
+    re.ASCII,
 )
 
 
@@ -53,3 +60,21 @@ def fault_of(number: float) -> str | None:
     if unit != "milliseconds":
         return f"looks like {unit}"
     return None if number == int(number) else "has a fraction"
+
+
+def event_time_ms(text: str) -> int:
+    """An event's time given as text: ISO 8601 with a zone, from the year 1970 to 9999.
+
+    Every reader of events keeps to this rule. Raises ValueError, with a reason in one line.
+    """
+    if not _ISO_8601.fullmatch(text):
+        raise ValueError("not an ISO 8601 time")
+    try:
+        ts_ms = parse_iso_ms(text.upper())
+    except NoZoneError:
+        raise ValueError("an ISO 8601 time needs a zone, as in 2026-01-31T12:00:00Z") from None
+    except (ValueError, OverflowError):
+        raise ValueError("not an ISO 8601 time") from None
+    if not 0 <= ts_ms <= LAST_TS_MS:
+        raise ValueError("a time before the year 1970 or after the year 9999")
+    return ts_ms

@@ -48,8 +48,9 @@ def rewritten(path: Path, names: "Pseudonyms") -> Iterator[dict[str, Any]]:
     """The rows of a log with pseudonyms, in order, read in batches; raises ``DataError``."""
     import polars as pl
 
-    from model.data.log_files import COLUMNS, open_log_file, polars_errors
+    from model.data.log_files import open_log_file, polars_errors
     from model.data.pseudonyms import FIELDS
+    from model.data.row import COLUMNS
 
     def pseudonyms(ids: pl.Series) -> pl.Series:
         known = ids.drop_nulls().unique()

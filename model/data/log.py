@@ -7,14 +7,16 @@ duplicates and sorting hold all rows, so a log that does not fit is rejected bef
 import csv
 import hashlib
 import json
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from model.data.attributes import attribute_columns, attributes, extra_columns
-from model.data.log_files import COLUMNS, FORGET, open_log_file, polars_errors
+from model.data.log_files import open_log_file, polars_errors
 from model.data.memory import check_memory
+from model.data.row import COLUMNS, FORGET
 from model.errors import DataError
 
 if TYPE_CHECKING:
@@ -146,18 +148,21 @@ def read_items(path: Path, every_column: bool = False) -> dict[str, Item]:
 
 
 def _text(value: object) -> str | None:
-    return None if value is None or value == "" else str(value)
+    is_nan = isinstance(value, float) and math.isnan(value)  # a gap, as pandas writes it
+    return None if value is None or value == "" or is_nan else str(value)
 
 
 def _rows(path: Path) -> Iterator[dict[str, Any]]:
     try:
         match path.suffix:
             case ".jsonl" | ".ndjson":
-                with path.open(encoding="utf-8") as lines:
-                    yield from (_json_object(line) for line in lines if line.strip())
+                with path.open(encoding="utf-8-sig") as lines:
+                    for number, line in enumerate(lines, start=1):
+                        if line.strip():
+                            yield _json_object(line, number)
             case ".csv" | ".tsv":
                 delimiter = "\t" if path.suffix == ".tsv" else ","
-                with path.open(encoding="utf-8", newline="") as file:
+                with path.open(encoding="utf-8-sig", newline="") as file:
                     yield from csv.DictReader(file, delimiter=delimiter)
             case ".parquet":
                 import polars as pl
@@ -170,8 +175,11 @@ def _rows(path: Path) -> Iterator[dict[str, Any]]:
         raise DataError(f"{path}: cannot be read: {error}; give item_id,category,title") from error
 
 
-def _json_object(line: str) -> dict[str, Any]:
-    row = json.loads(line)
+def _json_object(line: str, number: int) -> dict[str, Any]:
+    try:
+        row = json.loads(line)
+    except ValueError as error:
+        raise ValueError(f"line {number}: {error}") from None
     if not isinstance(row, dict):
-        raise ValueError(f"{line[:40]!r} is not a JSON object")
+        raise ValueError(f"line {number}: {line[:40]!r} is not a JSON object")
     return row

@@ -8,7 +8,7 @@ from pathlib import Path
 import orjson
 
 from model.data.log import Item
-from model.data.log_files import COLUMNS, NUMBERS
+from model.data.row import COLUMNS, NUMBERS
 from model.errors import DataError, how_to_install
 from model.formats.table import Event
 from model.scratch import removed_in_the_end, whole_file

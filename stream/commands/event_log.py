@@ -2,24 +2,23 @@
 
 import csv
 import heapq
-from collections.abc import Iterable, Iterator, Sequence
+from codecs import BOM_UTF8
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import msgspec
-import orjson
-
 from model.data.external_sort import in_time_order
+from model.data.row import FORGET, RowFault, read_line, read_row
+from model.data.row import Entry as Row
 from model.errors import how_to_install
 from model.scratch import scratch_folder
-from model.times import LAST_TS_MS, fault_of, parse_iso_ms
+from model.times import LAST_TS_MS
 from stream.errors import LatelyError
 
 SUFFIXES = (".jsonl", ".ndjson", ".csv", ".parquet")
-_NUMBERS = {"price", "quantity"}
 
 
 class EventLogError(LatelyError):
@@ -34,16 +33,9 @@ class Entry(NamedTuple):
     value: bytes
 
 
-class _Head(msgspec.Struct):
-    """The fields of an event that replaying needs; the worker validates the others."""
-
-    user_id: str
-    ts: int | str | None = None
-
-
 @dataclass(frozen=True, slots=True)
 class ReplayLog:
-    """A log that was read once to check that every event has a user and a time.
+    """A log that was read once to check that a worker will take every event.
 
     ``in_order`` says for each file whether its events are in order of time.
     """
@@ -58,8 +50,8 @@ class ReplayLog:
     def open(cls, paths: Sequence[Path]) -> "ReplayLog":
         """Read all files once to check them and count their events.
 
-        Raises EventLogError for a file that cannot be read, an event without a user, a first event
-        without a time, and a log without events.
+        Raises EventLogError for a file that cannot be read, a row that a worker would not take, and
+        a log without events.
         """
         in_order, events, first_ms, last_ms = [], 0, LAST_TS_MS, 0
         for path in paths:
@@ -96,45 +88,24 @@ def _scratch_folder(stack: ExitStack) -> Path:
 def _sorted(entries: Iterable[Entry], folder: Path) -> Iterator[Entry]:
     timed = ((entry.ts_ms, entry.value) for entry in entries)
     for ts_ms, value in in_time_order(timed, folder):
-        yield Entry(ts_ms, _head(value).user_id, value)
+        yield Entry(ts_ms, read_line(value).user_id, value)
 
 
 def _entries(path: Path) -> Iterator[Entry]:
     """The events of one file in its order; one without a time takes that of the event before."""
     before_ms: int | None = None
-    for line, value in _values(path):
-        try:
-            head = _head(value)
-            ts_ms = before_ms if head.ts is None else _ts_ms(head.ts)
-        except (msgspec.DecodeError, ValueError, OverflowError) as error:
-            raise EventLogError(
-                f"{path} {line}: {error}; each needs user_id, and ts as integer milliseconds or "
-                "ISO 8601 with a zone"
-            ) from error
+    for row in _rows(path):
+        ts_ms = before_ms if row.ts_ms is None else row.ts_ms
         if ts_ms is None:
             raise EventLogError(
-                f"{path} {line}: no ts, and no event before it has one; give the first event a ts"
+                f"{path}: no ts in the {FORGET} that comes first; give the first event a ts"
             )
         before_ms = ts_ms
-        yield Entry(ts_ms, head.user_id, value)
+        yield Entry(ts_ms, row.user_id, row.value)
 
 
-_head = msgspec.json.Decoder(_Head).decode
-
-
-def _ts_ms(ts: int | str) -> int:
-    if isinstance(ts, int):
-        if fault := fault_of(ts):
-            raise ValueError(f"the ts {ts} {fault}")
-        return ts
-    ts_ms = parse_iso_ms(ts)
-    if not 0 <= ts_ms <= LAST_TS_MS:
-        raise ValueError(f"the time {ts} is out of range")
-    return ts_ms
-
-
-def _values(path: Path) -> Iterator[tuple[str, bytes]]:
-    """The events of a file as JSON, each with its line or row for error messages."""
+def _rows(path: Path) -> Iterator[Row]:
+    """The events of a file."""
     try:
         match path.suffix:
             case ".jsonl" | ".ndjson":
@@ -149,36 +120,28 @@ def _values(path: Path) -> Iterator[tuple[str, bytes]]:
         raise EventLogError(f"{path}: cannot be read: {error}; name another log") from error
 
 
-def _json_lines(path: Path) -> Iterator[tuple[str, bytes]]:
+def _json_lines(path: Path) -> Iterator[Row]:
     with path.open("rb") as lines:
         for number, line in enumerate(lines, start=1):
-            if value := line.strip():
-                yield f"line {number}", value
+            content = line.removeprefix(BOM_UTF8) if number == 1 else line
+            if value := content.strip():
+                try:
+                    yield read_line(value)
+                except RowFault as fault:
+                    raise EventLogError(f"{path}, line {number}: {fault}") from fault
 
 
-def _csv_rows(path: Path) -> Iterator[tuple[str, bytes]]:
-    with path.open(encoding="utf-8", newline="") as file:
+def _csv_rows(path: Path) -> Iterator[Row]:
+    with path.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.DictReader(file, restkey="")
         for number, row in enumerate(reader, start=1):
             if "" in row:
-                raise EventLogError(f"{path} row {number}: more fields than columns; fix it")
-            yield f"row {number}", orjson.dumps(_typed(row))
+                raise EventLogError(f"{path}, row {number}: more fields than columns; fix it")
+            if given := {name: text for name, text in row.items() if text}:
+                yield _row(path, number, given)
 
 
-def _typed(row: dict[str, str | None]) -> dict[str, Any]:
-    """The non-empty fields of a CSV row, with numbers converted."""
-    event: dict[str, Any] = {name: text for name, text in row.items() if text}
-    if event.get("ts", "").isdecimal():
-        event["ts"] = int(event["ts"])
-    for name in _NUMBERS & event.keys():
-        try:
-            event[name] = float(event[name])
-        except ValueError:
-            del event[name]  # as in training: a malformed price does not end the replay
-    return event
-
-
-def _parquet_rows(path: Path) -> Iterator[tuple[str, bytes]]:
+def _parquet_rows(path: Path) -> Iterator[Row]:
     try:
         import polars as pl
     except ImportError:
@@ -190,7 +153,14 @@ def _parquet_rows(path: Path) -> Iterator[tuple[str, bytes]]:
         for batch in pl.scan_parquet(path).collect_batches(maintain_order=True):
             for row in batch.iter_rows(named=True):
                 number += 1
-                event = {name: value for name, value in row.items() if value is not None}
-                yield f"row {number}", orjson.dumps(event)
+                given = {name: value for name, value in row.items() if value is not None}
+                yield _row(path, number, given)
     except pl.exceptions.PolarsError as error:
         raise EventLogError(f"{path}: cannot be read: {error}; name another log") from error
+
+
+def _row(path: Path, number: int, row: Mapping[str, Any]) -> Row:
+    try:
+        return read_row(row)
+    except RowFault as fault:
+        raise EventLogError(f"{path}, row {number}: {fault}") from fault

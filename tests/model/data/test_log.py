@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from model.data.log import EventLog, Item, fingerprint, read_items
-from model.data.log_files import COLUMNS
+from model.data.row import COLUMNS
 from model.errors import DataError
 from model.synthetic.shop import Shop
 
@@ -215,7 +215,7 @@ def test_the_first_bad_row_is_reported(jsonl: Path, broken: dict[str, Any], mess
         ("a.csv", "user,item_id,action\n1,1,1\n", "no column user_id, ts; .* `lately convert`"),
         ("a.jsonl", '{"user": 1}\n', "no row has action"),
         ("a.jsonl", '{"action": "forget", "user_id": "u"}\n', "every event of the log is to be"),
-        ("a.jsonl", f"{json.dumps(EVENT)}\nnot json\n", "line 2: cannot be read"),
+        ("a.jsonl", f"{json.dumps(EVENT)}\nnot json\n", ", line 2: cannot be read"),
         ("a.parquet", "PAR?", "cannot be read"),
         ("a.xlsx", "x", "expected one of .jsonl"),
         (None, "", "no such file"),
@@ -264,13 +264,39 @@ def test_items_are_read_in_order(tmp_path: Path, name: str, content: str) -> Non
 
 
 @pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("items.csv", "item_id,category,title\ni1,shoes,Red\n"),
+        ("items.jsonl", '{"item_id": "i1", "category": "shoes", "title": "Red"}\n'),
+    ],
+)
+def test_a_byte_order_mark_of_an_item_file_is_skipped(
+    tmp_path: Path, name: str, content: str
+) -> None:
+    path = tmp_path / name
+    path.write_text(content, encoding="utf-8-sig")
+
+    assert read_items(path) == {"i1": Item("i1", "shoes", "Red")}
+
+
+def test_a_gap_that_pandas_writes_as_nan_is_no_category(tmp_path: Path) -> None:
+    lines, table = tmp_path / "items.jsonl", tmp_path / "items.parquet"
+    lines.write_text('{"item_id": "i1", "category": NaN, "title": "Red"}\n', encoding="utf-8")
+    pl.DataFrame({"item_id": ["i1"], "category": [float("nan")], "title": ["Red"]}).write_parquet(
+        table
+    )
+
+    assert read_items(lines) == read_items(table) == {"i1": Item("i1", None, "Red")}
+
+
+@pytest.mark.parametrize(
     ("name", "content", "message"),
     [
         ("items.csv", "item_id,category,title\n,shoes,x\n", "row 1 has no item_id"),
         ("items.csv", "item_id\ni1\ni1\n", "row 2 repeats item i1"),
         ("items.csv", "", "no items"),
         ("items.jsonl", "[1]\n", "not a JSON object"),
-        ("items.jsonl", "{\n", "cannot be read"),
+        ("items.jsonl", '{"item_id": "i"}\n{\n', "cannot be read: line 2: "),
         ("items.parquet", "PAR?", "cannot be read"),
         ("items.txt", "i1", "is not one of"),
     ],

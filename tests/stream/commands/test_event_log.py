@@ -19,7 +19,9 @@ def written(path: Path, *events: dict[str, Any] | str) -> Path:
 
 
 def test_lines_go_out_as_they_stand(tmp_path: Path) -> None:
-    line = '{"ts": "1970-01-01T00:00:01.5Z",  "user_id": "ü", "colour": "red"}'
+    line = (
+        '{"ts": "1970-01-01T00:00:01.5Z",  "user_id": "ü", "action": "a", "item_id": "i", "x": "y"}'
+    )
     path = written(tmp_path / "a.jsonl", line, "", EVENT | {"ts": T0 + 2000})
 
     log = ReplayLog.open([path])
@@ -109,18 +111,35 @@ def test_a_wish_to_be_forgotten_without_a_time_keeps_its_place(tmp_path: Path) -
     ("name", "content", "message"),
     [
         ("a.jsonl", "\n", "the log is empty"),
-        ("a.jsonl", f"{json.dumps(EVENT)}\nnot json\n", "line 2: .*each needs user_id"),
-        ("a.jsonl", '{"ts": 1}\n', "line 1: .*user_id"),
-        ("a.jsonl", '{"user_id": 7, "ts": 1}\n', "line 1: .*Expected `str`"),
-        ("a.jsonl", '{"user_id": "u"}\n', "line 1: no ts, and no event before it has one"),
-        ("a.jsonl", '{"user_id": "u", "ts": 1.5}\n', "line 1: "),
-        ("a.jsonl", '{"user_id": "u", "ts": -1}\n', "line 1: the ts -1 is outside "),
-        ("a.jsonl", '{"user_id": "u", "ts": 1788001910}\n', "line 1: .* looks like seconds; each"),
-        ("a.csv", "user_id,ts\nu,1788001910\n", "row 1: the ts 1788001910 looks like seconds"),
-        ("a.jsonl", '{"user_id": "u", "ts": "1970-01-01T00:00:00"}\n', "has no zone"),
-        ("a.csv", "user_id,ts\n", "the log is empty"),
-        ("a.csv", "user_id,ts\nu,soon\n", "row 1: "),
-        ("a.csv", "user_id,ts\nu,1,2\n", "row 1: more fields than columns"),
+        (
+            "a.jsonl",
+            f"{json.dumps(EVENT)}\nnot json\n",
+            "line 2: cannot be read: .*; repair the line",
+        ),
+        ("a.jsonl", '{"ts": 1}\n', "line 1: no user_id; expected user_id, item_id, action, ts"),
+        ("a.jsonl", f"{json.dumps(EVENT | {'user_id': 7.5})}\n", "line 1: user_id is 7.5"),
+        (
+            "a.jsonl",
+            '{"user_id": "u", "action": "forget"}\n',
+            "no ts in the forget that comes first",
+        ),
+        ("a.jsonl", f"{json.dumps(EVENT | {'ts': None})}\n", "line 1: no ts; expected integer"),
+        (
+            "a.jsonl",
+            f"{json.dumps(EVENT | {'ts': 1.5})}\n",
+            "line 1: no readable time in ts: 1.5, which",
+        ),
+        ("a.jsonl", f"{json.dumps(EVENT | {'ts': -1})}\n", "ts: -1, which is outside"),
+        ("a.jsonl", f"{json.dumps(EVENT | {'ts': 1788001910})}\n", "line 1: .* looks like seconds"),
+        (
+            "a.csv",
+            "user_id,item_id,action,ts\nu,i,click,1788001910\n",
+            "row 1: .* 1788001910, which looks like seconds",
+        ),
+        ("a.jsonl", f"{json.dumps(EVENT | {'ts': '1970-01-01T00:00:00'})}\n", "needs a zone"),
+        ("a.csv", "user_id,item_id,action,ts\n", "the log is empty"),
+        ("a.csv", "user_id,item_id,action,ts\nu,i,click,soon\n", "row 1: "),
+        ("a.csv", "user_id,item_id,action,ts\nu,i,click,1,2\n", "row 1: more fields than columns"),
         ("a.parquet", "PAR?", "cannot be read"),
         ("a.xlsx", "x", "expected a name with one of"),
         (None, "", "cannot be read"),

@@ -88,7 +88,7 @@ def test_a_file_of_two_users_is_refused(tmp_path: Path) -> None:
 def test_an_event_that_breaks_the_contract_is_named(tmp_path: Path) -> None:
     source = written(tmp_path / "events.jsonl", event("a", NOW_MS), event("", NOW_MS))
 
-    assert "event 2: " in refusal(source)
+    assert "line 2: no item_id" in refusal(source)
     assert "cannot be read" in refusal(str(tmp_path / "gone.jsonl"))
 
 

@@ -82,7 +82,12 @@ def test_now_shifts_event_times_to_the_present(shop: Shop, log: Path) -> None:
 def test_original_speed_keeps_the_time_between_events(shop: Shop, tmp_path: Path) -> None:
     shop.create()
     path = tmp_path / "events.jsonl"
-    path.write_text('{"user_id":"ann","ts":1790000001000}\n{"user_id":"ann","ts":1790000001200}\n')
+    path.write_text(
+        "".join(
+            f'{{"user_id":"ann","item_id":"i","action":"click","ts":{ts}}}\n'
+            for ts in (1790000001000, 1790000001200)
+        )
+    )
 
     assert shop.lately("replay", str(path), "--json").json["seconds"] >= 0.2
     assert shop.lately("replay", str(path), "--speed", "100", "--json").json["seconds"] >= 0.002
