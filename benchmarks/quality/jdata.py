@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 
 from model.artifact.artifact import METRICS, Artifact
 from model.config import ArtifactConfig
-from model.data.dataset import read_histories
 from model.data.log import EventLog, Item
 from model.errors import DataError
 from model.evaluation.curves import learning_epochs, reliability
@@ -94,8 +93,7 @@ def _train_and_evaluate(
 
 def _evaluate(artifact: Artifact, logs: Logs) -> dict[str, Any]:
     frame = EventLog.open([logs.train, logs.test]).frame
-    histories = read_histories(frame, artifact.read_catalogue(), artifact.config)
-    exam = examine(artifact, histories, print)
+    exam = examine(artifact, frame, print)
     judged = run(artifact, OnnxScorer(artifact), exam, lambda _: None, print)
     print(table(judged.evaluation), flush=True)
     chances = judged.answers[CONFIG.name].chances

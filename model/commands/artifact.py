@@ -98,14 +98,12 @@ def shrink(
 
 
 def _trial(artifact: "Artifact", events: list[Path]) -> "Trial":
-    from model.data.dataset import read_histories
     from model.data.log import EventLog
     from model.evaluation.run import examine
     from model.packaging.shrink import Trial
 
     log = EventLog.open(events)
-    histories = read_histories(log.frame, artifact.read_catalogue(), artifact.config)
-    return Trial(examine(artifact, histories, say), log.fingerprint)
+    return Trial(examine(artifact, log.frame, say), log.fingerprint)
 
 
 def _before_and_after(found: Mapping[str, Any], intents: Iterable[str]) -> list[list[str]]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from model.catalogue import PER_EVENT, UNKNOWN, Catalogue
+from model.catalogue import NO_CATEGORY, PER_EVENT, UNKNOWN, Catalogue
 from model.config import ArtifactConfig
 from model.errors import DataError
 from model.features import CENSORED
@@ -121,6 +121,18 @@ def build_catalogue(
     items = sorted(counts.keys() | extra.keys())
     return Catalogue.from_names(
         items, [category_of.get(item) for item in items], [counts.get(item, 0) for item in items]
+    )
+
+
+def with_new_items(catalogue: Catalogue, frame: "pl.LazyFrame") -> Catalogue:
+    """The catalogue with the log's other items at its end: no category, and a count of 0."""
+    names = frame.select("item_id").unique().collect(engine="streaming")["item_id"]
+    new = sorted(set(names) - catalogue.index.keys())
+    return Catalogue(
+        (*catalogue.items, *new),
+        catalogue.categories,
+        np.append(catalogue.item_categories, np.full(len(new), NO_CATEGORY)),
+        np.append(catalogue.counts, np.zeros(len(new), dtype=np.int64)),
     )
 
 

@@ -1,43 +1,36 @@
-"""The plots of one evaluation: which ones to draw, and from which data."""
+"""The gallery: the plots of one evaluation, which ones to draw, and from which data."""
 
-from collections.abc import Callable
 from functools import partial
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from model.artifact.artifact import METRICS, Artifact
 from model.evaluation import curves, metrics, plots
 from model.evaluation.curves import Delayed
+from model.evaluation.plots import Draw
 from model.evaluation.run import Judged, Say
 from model.scorer import Scorer
 
 
-def write_plots(
-    artifact: Artifact, judged: Judged, scorer: Scorer, folder: Path, say: Say
-) -> list[Delayed]:
-    """Write every plot that has data; returns the recall by delay of the state.
-
-    Raises ``DataError`` if the folder cannot be written.
-    """
+def gallery(
+    artifact: Artifact, judged: Judged, scorer: Scorer, say: Say
+) -> tuple[dict[str, Draw], list[Delayed]]:
+    """Every plot that has data, by name, and the recall by delay of the state."""
     late = curves.recall_by_delay(judged.exam, scorer)
     figures = {**_learning(artifact), **_intents(judged, artifact.config.name)}
     if late:
         figures["recall_by_delay"] = partial(plots.recall_by_delay, late)
     if "learning_curve" not in figures:
         say("note: the artifact does not record its epochs, so there is no learning curve")
-    paths = plots.write(figures, folder)
-    say(f"plots: {', '.join(str(path) for path in paths)}")
-    return late
+    return figures, late
 
 
-def _learning(artifact: Artifact) -> dict[str, Callable[[], Any]]:
+def _learning(artifact: Artifact) -> dict[str, Draw]:
     epochs = curves.learning_epochs(artifact.read_object(METRICS))
     return {"learning_curve": partial(plots.learning_curve, epochs)} if epochs else {}
 
 
-def _intents(judged: Judged, model: str) -> dict[str, Callable[[], Any]]:
+def _intents(judged: Judged, model: str) -> dict[str, Draw]:
     """The plots of the intents with positives and negatives; others have nothing to draw."""
     chances = judged.answers[model].chances
     assert chances is not None

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,8 @@ from model.scratch import whole_file
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+Draw = Callable[[], "Figure"]
 
 BLUE, ORANGE, GREY = "#0072b2", "#d55e00", "#8a8a8a"  # safe for colour blindness (Okabe & Ito)
 PANEL_INCHES = 3.9
@@ -142,17 +145,25 @@ def recall_by_delay(points: Sequence[Delayed]) -> "Figure":
     return figure
 
 
-def write(figures: Mapping[str, Callable[[], "Figure"]], folder: Path) -> list[Path]:
-    """Draw each figure into ``folder/NAME.svg``; raises ``DataError`` if it cannot be written."""
+def svg(draw: Draw) -> str:
+    """Draw a figure as SVG; equal figures give equal texts."""
     import matplotlib as mpl
 
+    drawn = StringIO()
+    with mpl.rc_context(STYLE):
+        draw().savefig(drawn, format="svg", metadata={"Date": None})
+    return drawn.getvalue()
+
+
+def write(figures: Mapping[str, Draw], folder: Path) -> list[Path]:
+    """Draw each figure into ``folder/NAME.svg``; raises ``DataError`` if it cannot be written."""
     paths = []
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, draw in figures.items():
             paths.append(folder / f"{name}.svg")
-            with mpl.rc_context(STYLE), whole_file(paths[-1]) as part:
-                draw().savefig(part, format="svg", metadata={"Date": None})
+            with whole_file(paths[-1]) as part:
+                part.write_text(svg(draw), encoding="utf-8")
     except OSError as error:
         raise DataError(
             f"{folder}: plots cannot be written ({error.strerror}); name another folder"

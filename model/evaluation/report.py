@@ -1,6 +1,6 @@
 """The report of an evaluation: its figures as aligned text tables."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from model.evaluation.bootstrap import Interval
 from model.evaluation.figures import Evaluation
@@ -33,9 +33,14 @@ Cells = Mapping[str, float | Interval | None]
 
 
 def table(evaluation: Evaluation) -> str:
+    """All figures as text, wider than most terminals."""
+    return "\n\n".join(map(aligned, tables(evaluation)))
+
+
+def tables(evaluation: Evaluation) -> list[list[Row]]:
     """Next items by group, then intervals and variety, then intents; empty groups are left out."""
     parts = [_items(evaluation), _intervals(evaluation), _intents(evaluation)]
-    return "\n\n".join(_aligned(rows) for rows in parts if len(rows) > 1)
+    return [rows for rows in parts if len(rows) > 1]
 
 
 def _items(evaluation: Evaluation) -> list[Row]:
@@ -71,11 +76,13 @@ def _intents(evaluation: Evaluation) -> list[Row]:
 
 
 def _lines(group: str, figures: Mapping[str, Cells], columns: Mapping[str, str]) -> list[Row]:
-    lines = [
-        [f"  {who}", *(_cell(cells[column]) for column in columns)]
-        for who, cells in figures.items()
-    ]
+    lines = [[f"  {who}", *cells_of(cells, columns)] for who, cells in figures.items()]
     return [[group], *lines]
+
+
+def cells_of(figures: Cells, columns: Iterable[str]) -> Row:
+    """The figures of these columns as text."""
+    return [_cell(figures[column]) for column in columns]
 
 
 def _cell(value: float | Interval | None) -> str:
@@ -86,7 +93,8 @@ def _cell(value: float | Interval | None) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:.4f}"
 
 
-def _aligned(rows: list[Row]) -> str:
+def aligned(rows: list[Row]) -> str:
+    """The rows as text: the first column to the left, the others to the right."""
     widths = [
         max(len(row[column]) for row in rows if column < len(row) and len(row) > 1)
         for column in range(max(map(len, rows)))

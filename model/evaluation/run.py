@@ -11,7 +11,14 @@ from model.artifact.calibration import Calibration
 from model.baselines import BASELINES, Baseline
 from model.baselines.newest_first import NewestFirst
 from model.baselines.popularity import Popularity
-from model.data.dataset import SELECTED_UNTIL, TRAINED_UNTIL, Histories, Period
+from model.data.dataset import (
+    SELECTED_UNTIL,
+    TRAINED_UNTIL,
+    Histories,
+    Period,
+    read_histories,
+    with_new_items,
+)
 from model.errors import DataError
 from model.evaluation.exam import Answers, Exam, Tell
 from model.evaluation.figures import Evaluation, Threshold, judge
@@ -19,6 +26,8 @@ from model.evaluation.questions import Mask
 from model.progress import running_total
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from model.scorer import Scorer
 
 Say = Callable[[str], None]
@@ -33,15 +42,18 @@ class Judged:
     evaluation: Evaluation
 
 
-def examine(artifact: Artifact, histories: Histories, say: Say) -> Exam:
+def examine(artifact: Artifact, frame: "pl.LazyFrame", say: Say) -> Exam:
     """The questions on events that the artifact has not seen; ``say`` gets their limitations.
 
+    Items that the artifact lacks are told apart, since a scorer and a baseline may list them.
     Raises ``DataError`` for a log without newer events, ``ArtifactError`` for an artifact that
     does not record what it was trained on.
     """
-    catalogue = artifact.read_catalogue()
+    known = artifact.read_catalogue()
+    catalogue = with_new_items(known, frame)
+    histories = read_histories(frame, catalogue, artifact.config)
     period = unseen(artifact, histories, say)
-    if not (histories.items >= 0).any():
+    if not (histories.items < len(known)).any():
         say(
             f"note: none of the {len(histories.items):,} events has an item of the model's "
             "catalogue; is this the log of another shop?"

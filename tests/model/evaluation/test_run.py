@@ -141,6 +141,27 @@ def test_cold_items_are_those_absent_from_training(
     assert found["items"]["cold item (never trained on)"][CONFIG.name]["n"] == 4 + 1  # the c
 
 
+def test_items_that_the_model_lacks_are_told_apart(artifact: Path, tmp_path: Path) -> None:
+    """A scorer may list them, and so may a rule: newest first has each second look right."""
+    found, _ = figures(artifact, log(tmp_path, {"u": "zzxx"}, SELECTED_MS))
+
+    # The first z and the first x are in no window yet.
+    assert found["items"]["all"]["newest_first"]["recall@20"] == 2 / 4
+    assert found["items"]["cold item (never trained on)"]["newest_first"]["n"] == 4
+
+
+def test_the_verdict_comes_first_and_the_report_is_one_page(
+    artifact: Path, old: Path, new: Path, tmp_path: Path
+) -> None:
+    result = run(artifact, old, new, "--report", tmp_path / "report.html")
+
+    assert result.exit_code == 0, result.output
+    assert result.stdout.startswith(f"{CONFIG.name} lists the next item among its 20 for ")
+    assert max(map(len, result.stdout.splitlines())) < 80
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert page.count("<svg") == 6
+
+
 def test_order_and_duplicates_do_not_matter(artifact: Path, old: Path, new: Path) -> None:
     lines = new.read_text().splitlines(keepends=True)
     shuffled = new.with_name("shuffled.jsonl")

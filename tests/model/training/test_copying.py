@@ -89,3 +89,14 @@ def test_a_log_without_new_items_leaves_the_factor_at_one() -> None:
     )
 
     assert abs(fit_curve(data._replace(held_out_labels=known), CONFIG, seed=0).new - 1) < 1e-3
+
+
+def test_a_log_in_which_nobody_acts_twice_has_a_flat_curve() -> None:
+    data = training_data(0.3, 0.3)
+    nothing = data.whole_labels._replace(next_items=np.full_like(data.whole_labels.next_items, -2))
+    data = data._replace(whole_labels=nothing, held_out_labels=nothing)
+
+    curve = fit_curve(data, CONFIG, seed=0)
+
+    assert {factor for table in curve.tables for factor in table} == {1.0}
+    assert abs(curve.new - 1) < 1e-3
