@@ -179,9 +179,9 @@ def test_the_installer_takes_the_versions_of_python_that_the_project_names() -> 
 
 
 def test_scripts_can_be_run() -> None:
-    scripts = tracked(".ci/run", "requirements/install.sh")
+    scripts = tracked(".ci/run", "requirements/install.sh", "deploy/*.sh")
 
-    assert len(scripts) == 2
+    assert len(scripts) == 4
     assert all(os.access(script, os.X_OK) for script in scripts)
 
 

@@ -26,8 +26,24 @@ def items_of(artifact: Path) -> list[str]:
     return items
 
 
-def rewrite(source: Path, folder: Path, change: Callable[[Path], None], **config: Any) -> Path:
-    """A copy with other files and another configuration, and a manifest that fits them."""
+def write_older(source: Path, folder: Path) -> Path:
+    """The same model, as if it had been trained in 2020."""
+    until_ms = 1_600_000_000_000
+    data = {"from_ms": 1, "trained_until_ms": until_ms, "selected_until_ms": until_ms}
+    return rewrite(source, folder, lambda _draft: None, data)
+
+
+def rewrite(
+    source: Path,
+    folder: Path,
+    change: Callable[[Path], None],
+    data: dict[str, Any] | None = None,
+    **config: Any,
+) -> Path:
+    """A copy with other files and another configuration, and a manifest that fits them.
+
+    ``data`` replaces what the manifest says of the log.
+    """
     old = Artifact.open(source)
     with ArtifactWriter(folder) as writer:
         for name in old.manifest.files:
@@ -36,7 +52,7 @@ def rewrite(source: Path, folder: Path, change: Callable[[Path], None], **config
         writer.seal(
             replace(old.config, **config),
             created_at=old.manifest.created_at,
-            data=old.manifest.data,
+            data={**old.manifest.data, **(data or {})},
             made=old.manifest.made,
         )
     return folder
