@@ -15,8 +15,8 @@ from model.evaluation.curves import learning_epochs
 from model.progress import progress
 from model.serving.onnx import OnnxScorer
 from model.serving.options import ScoringOptions
+from model.training.make import make
 from model.training.plan import Plan, Progress, Recipe
-from model.training.run import make
 
 PARTS = 1_000
 

@@ -238,6 +238,20 @@ class ArtifactWriter:
         return self.folder.exists() and not empty
 
 
+def check_place(folder: Path, *, overwrite: bool) -> None:
+    """Raise ``ArtifactError`` for a folder that an artifact cannot be written to; writes nothing.
+
+    For a command to ask before the work whose result it would be.
+    """
+    ArtifactWriter(folder, overwrite=overwrite)
+    above = next(path for path in folder.absolute().parents if path.exists())
+    if not (above.is_dir() and os.access(above, os.W_OK | os.X_OK)):
+        raise ArtifactError(
+            f"{folder}: cannot be written, since {above} is no folder that may be written to; "
+            "name another folder"
+        )
+
+
 def inspect(folder: Path | str) -> dict[str, Any]:
     """Read the manifest's fields and no other file; raises ``ArtifactError``."""
     return _read_manifest(Path(folder)).to_json()

@@ -54,12 +54,14 @@ def extend(
 ) -> None:
     """Add new items to an artifact, based on their titles and attributes alone."""
     need_training()
-    from model.artifact.artifact import Artifact
+    from model.artifact.artifact import Artifact, check_place
     from model.data.log import read_items
-    from model.packaging.extend import extend as write
 
+    check_place(out, overwrite=overwrite)
     older = Artifact.open(folder)
     known = list(read_items(items, every_column=True).values())
+    from model.packaging.extend import extend as write  # not before: it imports torch
+
     newer = write(older, known, out, encoder=encoder, overwrite=overwrite)
     added = newer.manifest.items - older.manifest.items
     typer.echo(

@@ -62,6 +62,17 @@ def output_folder(folder: Path) -> Iterator[Path]:
         yield scratch / folder.name
 
 
+def check_json(path: Path | None) -> None:
+    """Raise ``ModelError`` for a path that ``write_json`` could not write to."""
+    from model.errors import ModelError
+
+    if path is not None and not (path.parent.is_dir() and os.access(path.parent, os.W_OK)):
+        raise ModelError(
+            f"{path}: cannot be written, since {path.parent} is no folder that may be written to; "
+            "choose another"
+        )
+
+
 def write_json(path: Path | None, figures: dict[str, Any]) -> None:
     """Write the figures if a path is given; raises ``ModelError`` if it cannot be written."""
     if path is None:

@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from model.commands.common import need_privacy, need_training, output_folder, say, write_json
+from model.commands.common import (
+    check_json,
+    need_privacy,
+    need_training,
+    output_folder,
+    say,
+    write_json,
+)
 from model.commands.train_options import TrainOptions
 
 if TYPE_CHECKING:
@@ -29,7 +36,9 @@ def train(**given: Any) -> None:
             "actions count, such as --intent buy=ACTION"
         )
     need_training()
-    _set_up_torch(options.device, options.threads)
+    _check_paths(options)
+    if options.device != "cpu":
+        _check_device(options.device)
     artifact, figures = _run(options, options.plan(config))
     write_json(options.json_file, figures)
     if unused := artifact.manifest.made.get("titles_unused"):
@@ -44,6 +53,25 @@ def train(**given: Any) -> None:
 train.__signature__ = signature(TrainOptions)  # type: ignore[attr-defined]
 
 
+def _check_paths(options: TrainOptions) -> None:
+    """Look at all that is read and written before anything that takes time."""
+    from model.artifact.artifact import check_place, inspect
+    from model.data.log_files import check_start
+
+    for path in options.events:
+        check_start(path)
+    check_place(options.out, overwrite=options.overwrite)
+    check_json(options.json_file)
+    if options.items is not None and not options.items.is_file():
+        raise typer.BadParameter(f"--items {options.items}: no such file")
+    if options.start is not None:
+        inspect(options.start)
+    if options.encoder is not None and not options.encoder.is_dir():
+        raise typer.BadParameter(f"--encoder {options.encoder}: no such folder")
+    if options.checkpoints is not None and options.checkpoints.is_file():
+        raise typer.BadParameter(f"--checkpoints {options.checkpoints}: a file, expected a folder")
+
+
 def _run(options: TrainOptions, plan: "Plan") -> "tuple[Artifact, dict[str, Any]]":
     """The artifact and its figures, read before all but the first process delete theirs."""
     from model.artifact.artifact import METRICS
@@ -56,17 +84,24 @@ def _run(options: TrainOptions, plan: "Plan") -> "tuple[Artifact, dict[str, Any]
     say(f"{log.rows:,} rows, {log.duplicates:,} duplicates, {log.forgotten:,} forgotten")
     with output_folder(options.out) as folder, progress("training", STEPS) as update:
         artifact = run(
-            log, plan, folder, items=items, overwrite=options.overwrite, report=_reporter(update)
+            log,
+            plan,
+            folder,
+            items=items,
+            overwrite=options.overwrite,
+            threads=options.threads,
+            report=_reporter(update),
         )
         return artifact, artifact.read_object(METRICS)
 
 
-def _set_up_torch(device: str, threads: int) -> None:
-    import torch
+def _check_device(device: str) -> None:
+    if device == "cuda":
+        import torch
 
-    if device != "cpu" and not (device == "cuda" and torch.cuda.is_available()):
-        raise typer.BadParameter(f"--device {device} is not available; use cpu")
-    torch.set_num_threads(threads)
+        if torch.cuda.is_available():
+            return
+    raise typer.BadParameter(f"--device {device} is not available; use cpu")
 
 
 def _reporter(update: Callable[[int], None]) -> "Callable[[Progress], None]":

@@ -63,15 +63,31 @@ def open_log_file(path: Path) -> LogFile:
     return LogFile(frame.select("row", *COLUMNS), rows, forget_requests)
 
 
-def _scan(path: Path) -> "pl.LazyFrame":
-    import polars as pl
+def check_start(path: Path) -> None:
+    """Look at a file before the time it takes to read it.
 
+    Raises DataError for one that is missing, empty or of an unknown type, and for missing columns
+    in the header of CSV and Parquet.
+    """
+    _check_file(path)
+    if path.suffix in (".csv", ".parquet"):
+        with polars_errors(path):
+            _check_columns(path, _scan(path).collect_schema())
+
+
+def _check_file(path: Path) -> None:
     if not path.is_file():
         raise DataError(f"{path}: no such file; name an event log")
     if path.suffix not in SUFFIXES:
         raise DataError(f"{path}: unknown file type; expected one of {' '.join(SUFFIXES)}")
     if path.stat().st_size == 0:
         raise DataError(f"{path}: the file is empty; give one with {', '.join(REQUIRED)}")
+
+
+def _scan(path: Path) -> "pl.LazyFrame":
+    import polars as pl
+
+    _check_file(path)
     if path.suffix == ".parquet":
         return pl.scan_parquet(path, row_index_name="row")
     if path.suffix == ".csv":

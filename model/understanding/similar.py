@@ -4,15 +4,16 @@ Behaviour compares the item vectors that the model learnt from the users' action
 those that a frozen encoder computed from the titles. Both use the cosine similarity.
 """
 
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from model.artifact.artifact import WEIGHTS, Artifact
+from model.artifact.artifact import Artifact
 from model.catalogue import NO_CATEGORY, Catalogue
-from model.errors import ArtifactError, DataError, ScorerError, how_to_install
+from model.errors import ArtifactError, DataError
 from model.features import FIRST_ITEM
+from model.understanding.item_vectors import item_vectors, read_weights
 
 Vectors = npt.NDArray[np.float32]
 By = Literal["behaviour", "text", "both"]
@@ -50,30 +51,18 @@ def similar(artifact: Artifact, item: str, by: By, top: int) -> list[Neighbour]:
 
 def behaviour_vectors(artifact: Artifact, catalogue: Catalogue) -> Vectors:
     """The network's item vectors, (V, D). Raises ``ArtifactError`` if it has none."""
-    try:
-        import torch
-
-        from model.artifact.network import load_network
-    except ModuleNotFoundError as error:
-        raise ScorerError(f"vectors by behaviour need {error.name}; {how_to_install()}") from None
-    network: Any = load_network(artifact)
-    if not hasattr(network, "item_vectors"):
+    vectors = item_vectors(artifact)
+    if vectors is None:
         raise artifact.error(
             f"its network, {artifact.config.network}, has no item vectors; use the artifact of a "
             "transformer, or --by text"
         )
-    with torch.inference_mode():
-        vectors: Vectors = network.item_vectors().numpy()
     return _rows(artifact, vectors, catalogue)
 
 
 def text_vectors(artifact: Artifact, catalogue: Catalogue) -> Vectors:
     """The frozen vectors of the items' texts, (V, T). Raises ``ArtifactError`` without any."""
-    try:
-        from safetensors.numpy import load_file
-    except ModuleNotFoundError:
-        raise ScorerError(f"vectors by text need safetensors; {how_to_install()}") from None
-    tensors = load_file(artifact.path(WEIGHTS))
+    tensors = read_weights(artifact)
     names = [name for name in tensors if name.rpartition(".")[2] == TEXTS]
     if not names:
         raise artifact.error(

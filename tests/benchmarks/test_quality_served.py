@@ -20,8 +20,8 @@ from model.data.log import EventLog
 from model.networks.sequence import SequenceModel
 from model.serving.onnx import OnnxScorer
 from model.serving.options import ScoringOptions
+from model.training.make import make
 from model.training.plan import Plan, Recipe
-from model.training.run import make
 from model.training.sequence.validation import predict
 from model.training.training_data import read
 from model.training.windows import Batches
