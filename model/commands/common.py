@@ -20,6 +20,10 @@ FolderOption = Annotated[
     Path, typer.Option("--artifact", metavar="DIR", help="The artifact's folder.")
 ]
 JsonFile = Annotated[Path | None, typer.Option("--json", help="Also write the figures here.")]
+TitlesFile = Annotated[
+    Path | None,
+    typer.Option("--items", metavar="FILE", help="A file of items: show their titles, too."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 

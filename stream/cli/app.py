@@ -43,10 +43,10 @@ def lately(version: Version = False) -> None:
     """What each shopper is into, lately: a streaming scorer for online shops."""
 
 
-def _read_sequence(source: str, state_dir: Path | None) -> Sequence:
+def _read_sequence(source: str, state_dir: Path | None, *, is_user: bool = False) -> Sequence:
     from stream.commands.read_sequence import read_sequence
 
-    return read_sequence(source, state_dir)
+    return read_sequence(source, state_dir, is_user=is_user)
 
 
 model_commands(app, _read_sequence)
@@ -130,12 +130,16 @@ def watch(
     from_beginning: Annotated[
         bool, typer.Option("--from-beginning", help="Start with the oldest scores.")
     ] = False,
+    items: Annotated[
+        Path | None,
+        typer.Option("--items", metavar="FILE", help="A file of items: show their titles, too."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Show scores as they come, until Ctrl-C."""
     from stream.commands.watch import watch as show
 
-    show(settings, user, from_beginning=from_beginning, as_json=as_json)
+    show(settings, user, items, from_beginning=from_beginning, as_json=as_json)
 
 
 @config.command("show")

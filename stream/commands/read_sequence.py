@@ -1,8 +1,10 @@
-"""One user's sequence outside of a worker: from a file of events, or a worker's state directory.
+"""One user's sequence outside of a worker: from a file of events, a state directory, or Kafka.
 
 The events of a file are applied by the rules of a worker.
 """
 
+import asyncio
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +13,9 @@ from model.sequence import Sequence as Actions
 from stream.commands.event_log import EventLogError, ReplayLog
 from stream.errors import StateError
 from stream.events import Message, Validator
-from stream.settings import WorkerSettings
+from stream.kafka.command_clients import open_reader
+from stream.settings import KafkaSettings, WorkerSettings
+from stream.sources import ENV_PREFIX
 from stream.storage.store import view
 from stream.user_state import UserState
 
@@ -34,12 +38,19 @@ class _AnyAction(frozenset[str]):
         return True
 
 
-def read_sequence(source: str, state_dir: Path | None) -> Actions:
+def read_sequence(source: str, state_dir: Path | None, *, is_user: bool = False) -> Actions:
     """The sequence of the user ``source`` in a state directory or, without one, of that file.
 
-    Raises LatelyError if there is none.
+    A user without a directory is read from that of ``LATELY_STATE_DIR`` or, without that, from
+    the changelog. Raises LatelyError if there is none.
     """
-    return read_file(Path(source)) if state_dir is None else read_user(state_dir, source)
+    if state_dir is None and is_user and (named := os.environ.get(f"{ENV_PREFIX}STATE_DIR")):
+        state_dir = Path(named)
+    if state_dir is not None:
+        return read_user(state_dir, source)
+    if is_user:
+        return asyncio.run(read_changelog(KafkaSettings.load(), source))
+    return read_file(Path(source))
 
 
 def read_file(path: Path) -> Actions:
@@ -87,6 +98,25 @@ def read_user(state_dir: Path, user: str) -> Actions:
         )
     (state,) = found.values()
     return state.sequence()
+
+
+async def read_changelog(settings: KafkaSettings, user: str) -> Actions:
+    """A user's newest sequence in the changelog, which is read as a whole.
+
+    Raises StateError if the user is not in it, BrokerError or TopicsError if it cannot be read.
+    """
+    key, values = user.encode(), dict[int, bytes | None]()
+    async with open_reader(settings, settings.changelog_topic, "--group") as reader:
+        async for records in reader.read_to_end():
+            values |= {record.partition: record.value for record in records if record.key == key}
+    states = [UserState.from_bytes(value) for value in values.values() if value is not None]
+    found = [state.sequence() for state in states if not state.forgotten]
+    if not found:
+        raise StateError(
+            f"{settings.changelog_topic} at {settings.bootstrap}: holds no user {user!r}; set "
+            "LATELY_GROUP to that of the worker, or the user is new or forgotten"
+        )
+    return max(found, key=lambda sequence: sequence.now_ms)
 
 
 def _states(state_dir: Path, key: bytes) -> Iterator[tuple[str, UserState]]:

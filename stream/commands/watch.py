@@ -5,12 +5,14 @@ import contextlib
 import os
 import sys
 import time
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import orjson
 
-from stream.commands.watch_view import LatestUsers, OneUser, Scored, View, plain_line
+from model.data.titles import read_titles
+from stream.commands.watch_view import LatestUsers, OneUser, Scored, View, plain_line, titled
 from stream.errors import TopicsError
 from stream.kafka.command_clients import open_reader
 from stream.settings import KafkaSettings
@@ -21,18 +23,21 @@ REFRESH_S = 0.25  # four times a second: lively, and still readable
 def watch(
     settings: KafkaSettings,
     user: str | None = None,
+    items: Path | None = None,
     *,
     from_beginning: bool = False,
     as_json: bool = False,
 ) -> None:
     """Show scores until Ctrl-C or a closed pipe; only those of ``user``, if given.
 
+    People see the titles that the file ``items`` has; JSON is as it stands in the topic.
+
     A terminal gets a table updated in place, anything else a line per score. Raises BrokerError
     when Kafka cannot be reached, TopicsError when the scores topic is missing or holds something
     else.
     """
     try:
-        asyncio.run(_watch(settings, user, from_beginning, as_json))
+        asyncio.run(_watch(settings, user, read_titles(items), from_beginning, as_json))
     except KeyboardInterrupt:
         pass
     except BrokenPipeError:
@@ -41,16 +46,25 @@ def watch(
 
 
 async def _watch(
-    settings: KafkaSettings, user: str | None, from_beginning: bool, as_json: bool
+    settings: KafkaSettings,
+    user: str | None,
+    titles: Mapping[str, str],
+    from_beginning: bool,
+    as_json: bool,
 ) -> None:
     scores = read_scores(settings, from_beginning=from_beginning)
     async with contextlib.aclosing(scores):
         if as_json or not sys.stdout.isatty():
-            line = json_line if as_json else plain_line
             async for batch in scores:
-                _print(line, (scored for scored in batch if user in (None, scored.user_id)))
+                mine = (scored for scored in batch if user in (None, scored.user_id))
+                if as_json:
+                    _print(json_line, mine)
+                else:
+                    _print(plain_line, (titled(scored, titles) for scored in mine))
         else:
-            await _show_live(scores, user, f"{settings.scores_topic} on {settings.bootstrap}")
+            await _show_live(
+                scores, user, titles, f"{settings.scores_topic} on {settings.bootstrap}"
+            )
 
 
 def _print(line: Callable[[Scored], str], batch: Iterable[Scored]) -> None:
@@ -60,7 +74,10 @@ def _print(line: Callable[[Scored], str], batch: Iterable[Scored]) -> None:
 
 
 async def _show_live(
-    scores: AsyncGenerator[list[Scored], None], user: str | None, where: str
+    scores: AsyncGenerator[list[Scored], None],
+    user: str | None,
+    titles: Mapping[str, str],
+    where: str,
 ) -> None:
     from rich.console import Console
     from rich.live import Live
@@ -72,7 +89,7 @@ async def _show_live(
         async for batch in scores:
             for scored in batch:
                 if user in (None, scored.user_id):
-                    view.add(scored)
+                    view.add(titled(scored, titles))
             if time.monotonic() - drawn_s >= REFRESH_S:
                 live.update(view.render(time.time_ns() // 1_000_000), refresh=True)
                 drawn_s = time.monotonic()

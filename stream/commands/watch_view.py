@@ -1,12 +1,14 @@
 """The views of `lately watch`: a line per score, a table of the latest users, one user's card."""
 
 import time
+from collections.abc import Mapping
 from typing import Any, NamedTuple, Protocol
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from model.data.titles import short_title
 from stream.commands.terminal import ACCENT, QUIET, age, bar, counted, percent
 
 TOP_ITEMS = 3
@@ -19,6 +21,19 @@ class Scored(NamedTuple):
     user_id: str
     at_ms: int
     score: dict[str, Any] | None
+
+
+def titled(scored: Scored, titles: Mapping[str, str]) -> Scored:
+    """The same with titles after the ids of the items that have one."""
+    if not titles or scored.score is None:
+        return scored
+    items = [
+        {**item, "item_id": f"{item['item_id']} {short_title(titles, item['item_id'])}"}
+        if item["item_id"] in titles
+        else item
+        for item in scored.score["items"]
+    ]
+    return scored._replace(score={**scored.score, "items": items})
 
 
 class View(Protocol):

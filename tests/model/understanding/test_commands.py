@@ -19,8 +19,9 @@ from model.understanding.explain import Contribution, Explanation
 DEMO = Path(__file__).parents[3] / "model" / "demo_artifact"
 
 
-def read(source: str, state_dir: Path | None) -> Sequence:
-    assert (source, state_dir) == ("u1", Path("state"))
+def read(source: str, state_dir: Path | None, *, is_user: bool = False) -> Sequence:
+    assert (source, state_dir) in {("u1", Path("state")), ("u1", None)}
+    assert is_user == (state_dir is None)
     return Sequence(("i00001",), ("cart",), (1_790_000_000_000,), 1_790_000_000_000)
 
 
@@ -49,6 +50,11 @@ def log(tmp_path: Path) -> Path:
         )
     )
     return path
+
+
+@pytest.fixture
+def titles(tmp_path: Path) -> Path:
+    return tmp_path / "items.csv"
 
 
 @pytest.fixture
@@ -99,11 +105,63 @@ def test_an_unknown_kind_of_similarity_is_a_usage_error() -> None:
 
 
 def test_what_is_bought_together_is_a_table_or_json(log: Path) -> None:
-    assert rows(run("together", log))[-1] == ["a", "b", "6", "100.00", "%", "100.0", "%", "1.0"]
+    assert rows(run("together", log))[-1] == [
+        "a",
+        "b",
+        "6",
+        "100.00",
+        "%",
+        "100.0",
+        "%",
+        "1.0",
+        "0.0",
+    ]
 
     found = json.loads(run("together", log, "--json").stdout)
     assert found["baskets"] == 6
     assert found["pairs"][0]["baskets"] == 6
+
+
+def test_titles_stand_beside_ids_where_they_are_known(
+    log: Path, titles: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vectors = np.eye(600, 2, dtype=np.float32)
+    vectors[2] = [1, 0.01]
+    monkeypatch.setattr(similar, "behaviour_vectors", lambda *_: vectors)
+    names = Artifact.open(DEMO).read_catalogue().items
+    titles.write_text(f"item_id,title\na,Blue lamp\n{names[2]},{'Long ' * 20}\n")
+    asked = ("similar", names[0], "--artifact", DEMO, "--top", "1", "--items", titles)
+
+    pairs = run("together", log, "--items", titles)
+    alike = run(*asked).stdout.splitlines()
+
+    assert pairs.stdout.splitlines()[-1].startswith("a Blue lamp  b ")
+    assert alike[0].split() == ["item", "title", "category", "cosine"]
+    assert "  Long Long Long Long Long Long Long Long…  " in alike[1]
+    assert json.loads(run(*asked, "--json").stdout)[0]["title"] == ("Long " * 20)
+    found = json.loads(run("together", log, "--items", titles, "--json").stdout)["pairs"][0]
+    assert (found["first_title"], found["second_title"]) == ("Blue lamp", None)
+
+
+@pytest.mark.usefixtures("_explained")
+def test_an_explanation_of_a_user_has_titles_too(titles: Path) -> None:
+    titles.write_text("item_id,title\ni00001,Red chair\ni00002,Blue lamp\n")
+    asked = ("explain", "--user", "u1", "i00002", "--artifact", DEMO, "--items", titles)
+
+    first, *_, last = run(*asked).stdout.splitlines()
+    found = json.loads(run(*asked, "--json").stdout)
+
+    assert first.startswith("i00002 Blue lamp: 50.00 %")
+    assert last.split()[2:6] == ["cart", "i00001", "Red", "chair"]
+    assert (found["title"], found["actions"][0]["title"]) == ("Blue lamp", "Red chair")
+
+
+@pytest.mark.parametrize("words", [("i00002",), ("--user", "u1", "file.jsonl", "i00002")])
+def test_explain_takes_a_file_or_a_user(words: tuple[str, ...]) -> None:
+    result = run("explain", *words, "--artifact", DEMO)
+
+    assert result.exit_code == 2
+    assert "FILE ITEM, or --user ID and ITEM" in " ".join(result.output.replace("│", " ").split())
 
 
 def test_pairs_in_too_few_baskets_are_left_out(log: Path) -> None:

@@ -57,9 +57,10 @@ def test_pairs_are_counted_by_basket() -> None:
     assert (found.baskets, found.left_out) == (5, 0)
     expected = [
         # a in 4 baskets, b in 3, c in 2; lift = together · 5 / (one · other)
-        Pair("a", "b", 3, 3 / 5, 3 / 4, 3 * 5 / (4 * 3)),
-        Pair("b", "c", 1, 1 / 5, 1 / 3, 1 * 5 / (3 * 2)),
-        Pair("a", "c", 1, 1 / 5, 1 / 4, 1 * 5 / (4 * 2)),
+        # G² = 2 Σ o·ln(o/e): for a and b the cells 3, 1, 0, 1, by chance 2.4, 1.6, 0.6, 0.4
+        Pair("a", "b", 3, 3 / 5, 3 / 4, 3 * 5 / (4 * 3), 2.231436),
+        Pair("b", "c", 1, 1 / 5, 1 / 3, 1 * 5 / (3 * 2), -0.138443),
+        Pair("a", "c", 1, 1 / 5, 1 / 4, 1 * 5 / (4 * 2), -2.231436),
     ]
     assert all(map(same, found.pairs, expected)) and len(found.pairs) == len(expected)
 
@@ -77,11 +78,22 @@ def test_rare_pairs_are_left_out() -> None:
     assert [pair.second for pair in together(SHOP, at_least=2).pairs] == ["b"]
 
 
+def test_a_pair_of_five_baskets_does_not_outrank_one_of_forty() -> None:
+    """The lift of the rare pair is 20, that of the frequent one 2.5: chance explains it more."""
+    rare = [row for day in range(5) for row in bought("r", "xy", day)]
+    often = [row for day in range(40) for row in bought("o", "ab", day)]
+    others = [row for day in range(55) for row in bought("s", "c", day)]
+    found = together(log(*rare, *often, *others), at_least=5)
+
+    assert [(pair.first, pair.second) for pair in found.pairs] == [("a", "b"), ("x", "y")]
+    assert found.pairs[0].lift < found.pairs[1].lift
+
+
 def test_a_longer_window_makes_larger_baskets() -> None:
     found = together(SHOP, at_least=1, window_h=48)
 
     assert found.baskets == 4  # u2's two days are one
-    assert same(found.pairs[0], Pair("a", "b", 2, 2 / 4, 2 / 3, 2 * 4 / (3 * 2)))
+    assert same(found.pairs[0], Pair("a", "b", 2, 2 / 4, 2 / 3, 2 * 4 / (3 * 2), 1.726092))
 
 
 def test_pairs_of_categories_are_counted_too() -> None:

@@ -13,6 +13,7 @@ from stream.errors import LatelyError, StateError
 from stream.settings import WorkerSettings
 from stream.storage.store import StateStore
 from stream.user_state import UserState
+from tests.stream.commands.shop import Record, Shop
 from tests.stream.fakes import NOW_MS
 
 
@@ -142,3 +143,47 @@ def test_user_of_several_groups_is_rejected_with_two_of_them(tmp_path: Path, gro
 
     with pytest.raises(StateError, match=r"in shop-0/partition-0 and in shop-1/partition-0;"):
         read_sequence("ann", tmp_path)
+
+
+def marker() -> bytes:
+    state = UserState()
+    state.forgotten = True
+    return state.to_bytes()
+
+
+@pytest.fixture
+def changelog(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Shop:
+    """Two states of ann, the newest last, one of bob, who was forgotten, and one of cid."""
+    monkeypatch.setenv("LATELY_BOOTSTRAP", shop.settings.bootstrap)
+    monkeypatch.setenv("LATELY_GROUP", shop.settings.group)
+    shop.write(
+        shop.settings.changelog_topic,
+        Record(b"ann", remembered("a"), 1),
+        Record(b"bob", remembered("z"), 1),
+        Record(b"ann", remembered("a", "b"), 1),
+        Record(b"bob", marker(), 1),
+        Record(b"cid", remembered("c"), 0),
+        Record(b"cid", None, 0),
+    )
+    return shop
+
+
+@pytest.mark.usefixtures("changelog")
+def test_a_user_is_read_from_the_changelog_where_there_is_no_state() -> None:
+    assert read_sequence("ann", None, is_user=True).items == ("a", "b")
+
+
+@pytest.mark.usefixtures("changelog")
+@pytest.mark.parametrize("user", ["bob", "cid", "dan"])
+def test_a_user_who_is_not_in_the_changelog_is_refused_in_one_line(user: str) -> None:
+    with pytest.raises(StateError, match=f"holds no user '{user}'; set LATELY_GROUP"):
+        read_sequence(user, None, is_user=True)
+
+
+def test_a_user_is_read_from_the_workers_state_directory(
+    store: StateStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.write(3, [(b"u1", remembered("a"))], 7)
+    monkeypatch.setenv("LATELY_STATE_DIR", str(tmp_path))
+
+    assert read_sequence("u1", None, is_user=True).items == ("a",)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from rich.console import Console, RenderableType
 
-from stream.commands.watch_view import LatestUsers, OneUser, Scored, plain_line
+from stream.commands.watch_view import LatestUsers, OneUser, Scored, plain_line, titled
 
 
 def score(items: int = 10, categories: int = 6, n_events: int = 17) -> dict[str, Any]:
@@ -92,3 +92,10 @@ def test_forgotten_user_is_marked_in_the_table() -> None:
 
     assert "forgotten" in drawn(table.render(now_ms=61_000))
     assert "1 min" in drawn(table.render(now_ms=61_000))
+
+
+def test_titles_follow_the_ids_of_items_that_have_one() -> None:
+    scored = titled(Scored("u1", 0, score()), {"i1": "Blue lamp"})
+
+    assert "i0 50 %, i1 Blue lamp 49 %, i2 48 %" in plain_line(scored)
+    assert titled(Scored("u1", 0, None), {"i1": "Blue lamp"}).score is None

@@ -1,0 +1,23 @@
+"""The titles of items, from a file of items as training takes it, for people to read."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from model.data.log import read_items
+
+LONGEST = 40  # characters of a title in a table
+NO_TITLE = "–"
+
+
+def read_titles(path: Path | None) -> dict[str, str]:
+    """The titles by item id, empty without a file; raises ``DataError`` as ``read_items`` does."""
+    if path is None:
+        return {}
+    items = read_items(path).values()
+    return {item.item_id: item.title for item in items if item.title is not None}
+
+
+def short_title(titles: Mapping[str, str], item: str) -> str:
+    """The title of an item on one line, cut to what fits a table."""
+    title = " ".join(titles.get(item, NO_TITLE).split())
+    return title if len(title) <= LONGEST else f"{title[: LONGEST - 1].rstrip()}…"
