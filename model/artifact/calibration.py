@@ -1,9 +1,9 @@
 """The calibration of the intents: maps the network's logits to calibrated probabilities.
 
-Fitted on held-out data and applied with NumPy alone, so that a worker needs no more.
+Fitted in training (`model.artifact.calibration_fit`); applied with NumPy alone.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,15 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from model.errors import ArtifactError
-from model.features import CENSORED
 
 Floats = npt.NDArray[np.float64]
 
 LINE = ("intent", "slope", "offset", "base_rate")
-NEWTON_STEPS = 50
-CONVERGED = 1e-10
-RIDGE = 1e-9  # keeps the step finite where the classes are separable
-NEVER_OR_ALWAYS = 1e-6  # keeps a base rate away from 0 and 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,57 +66,7 @@ class Calibration:
         return cls(names, slopes, offsets, rates)
 
 
-def fit(
-    intents: Sequence[str], logits: npt.ArrayLike, labels: npt.ArrayLike, rates: npt.ArrayLike
-) -> Calibration:
-    """Fit each intent's line on held-out logits (N, A) and labels (N, A), 1, 0 or ``CENSORED``.
-
-    An intent whose labels are all equal is only shifted, since they do not determine a slope; one
-    without known labels stays as it is. ``rates`` (A,) are the base rates of the training data.
-    """
-    z, y = np.asarray(logits, dtype=np.float64), np.asarray(labels)
-    known = y != CENSORED
-    lines = [_fit_line(z[known[:, a], a], y[known[:, a], a]) for a in range(len(intents))]
-    clipped = np.clip(np.asarray(rates, dtype=np.float64), NEVER_OR_ALWAYS, 1 - NEVER_OR_ALWAYS)
-    return Calibration(
-        tuple(intents),
-        tuple(slope for slope, _ in lines),
-        tuple(offset for _, offset in lines),
-        tuple(clipped.tolist()),
-    )
-
-
 def sigmoid(z: Floats) -> Floats:
     """``1 / (1 + e^−z)`` without overflow."""
     exp = np.exp(-np.abs(z))
     return np.where(z >= 0, 1 / (1 + exp), exp / (1 + exp))
-
-
-def _fit_line(z: Floats, y: npt.NDArray[Any]) -> tuple[float, float]:
-    """Slope and offset of least log loss, by Newton's method, with Platt's soft targets."""
-    positives = int(y.sum())
-    negatives = len(y) - positives
-    if not len(y):
-        return 1.0, 0.0
-    if positives == 0 or negatives == 0:
-        return 1.0, float(np.log((positives + 1) / (negatives + 1)) - z.mean())
-    targets = np.where(y == 1, (positives + 1) / (positives + 2), 1 / (negatives + 2))
-    features = np.stack([z, np.ones_like(z)], axis=1)  # (N, 2)
-    line = np.array([0.0, np.log((positives + 1) / (negatives + 1))])
-    loss = _log_loss(features @ line, targets)
-    for _ in range(NEWTON_STEPS):
-        p = sigmoid(features @ line)
-        gradient = features.T @ (p - targets)
-        curvature = (features * (p * (1 - p))[:, None]).T @ features + RIDGE * np.eye(2)
-        step = np.linalg.solve(curvature, gradient)
-        # A full step may overshoot far from the minimum: halve it until the loss falls.
-        while (tried := _log_loss(features @ (line - step), targets)) > loss + CONVERGED:
-            step = step / 2
-        line, fallen, loss = line - step, loss - tried, tried
-        if abs(fallen) < CONVERGED * max(1.0, loss):
-            break
-    return float(line[0]), float(line[1])
-
-
-def _log_loss(z: Floats, targets: Floats) -> float:
-    return float((np.logaddexp(0, z) - targets * z).sum())

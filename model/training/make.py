@@ -22,7 +22,8 @@ from model.artifact.artifact import (
     Artifact,
     ArtifactWriter,
 )
-from model.artifact.calibration import Calibration, fit
+from model.artifact.calibration import Calibration
+from model.artifact.calibration_fit import fit
 from model.config import ArtifactConfig
 from model.data.dataset import NO_NEXT, TRAINED_UNTIL
 from model.evaluation import metrics

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 
 class Average:
@@ -26,7 +26,8 @@ class Average:
         self.updates += 1
         # At first they follow closely; otherwise a short training would end near its start.
         kept = min(self._decay, (1 + self.updates) / (10 + self.updates))
-        torch._foreach_lerp_(list(self.means.values()), list(self._live.values()), 1 - kept)
+        move = get_ema_multi_avg_fn(kept)
+        move(list(self.means.values()), list(self._live.values()), self.updates)
 
     @contextmanager
     def in_place(self) -> Iterator[None]:
