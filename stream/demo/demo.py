@@ -9,6 +9,7 @@ from asyncio import Future, Task
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
+from http import HTTPStatus
 from importlib.resources import files
 from itertools import islice
 from pathlib import Path
@@ -16,6 +17,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import orjson
+from aiohttp import ClientError, ClientSession, ClientTimeout
 from aiokafka import AIOKafkaProducer
 
 from model.artifact.artifact import Artifact
@@ -38,6 +40,7 @@ PARTITIONS = 4
 HISTORY_S = 900  # events before the demo goes live, so that it starts with visits under way
 REFRESH_S = 0.2
 START_TIMEOUT_S = 60.0
+ANSWER_S = 2.0  # for the worker to say whether it is ready
 TAIL_TIMEOUT_S = 20.0
 
 
@@ -160,14 +163,15 @@ class Demo:
 
     async def _until_ready(self, http: Address) -> None:
         deadline_s = time.monotonic() + START_TIMEOUT_S
-        while not await _is_ready(http):
-            self._raise_if_ended()
-            if time.monotonic() > deadline_s:
-                raise LatelyError(
-                    f"the worker is not ready after {START_TIMEOUT_S:g} s; its last line: "
-                    f"{self._worker.last_lines()}"
-                )
-            await asyncio.sleep(0.1)
+        async with ClientSession() as session:
+            while not await is_ready(session, http):
+                self._raise_if_ended()
+                if time.monotonic() > deadline_s:
+                    raise LatelyError(
+                        f"the worker is not ready after {START_TIMEOUT_S:g} s; its last line: "
+                        f"{self._worker.last_lines()}"
+                    )
+                await asyncio.sleep(0.1)
 
     # --- live ----------------------------------------------------------------------------------
 
@@ -277,18 +281,13 @@ def _popular(artifact: Path, scorer: str) -> list[str]:
     return [item for _, item in islice(ranked, TOP)]
 
 
-async def _is_ready(http: Address) -> bool:
+async def is_ready(session: ClientSession, http: Address) -> bool:
+    """Whether the worker that serves there says so; no proxy is asked."""
     try:
-        reader, writer = await asyncio.open_connection(*http)
-    except OSError:
+        async with session.get(f"http://{http}/readyz", timeout=ClientTimeout(ANSWER_S)) as answer:
+            return answer.status == HTTPStatus.OK
+    except (ClientError, TimeoutError):
         return False
-    try:
-        writer.write(b"GET /readyz HTTP/1.0\r\n\r\n")
-        return b" 200 " in await reader.readline()
-    except OSError:
-        return False
-    finally:
-        writer.close()
 
 
 def _now_ms() -> int:

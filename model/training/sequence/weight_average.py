@@ -26,7 +26,7 @@ class Average:
         self.updates += 1
         # At first they follow closely; otherwise a short training would end near its start.
         kept = min(self._decay, (1 + self.updates) / (10 + self.updates))
-        move = get_ema_multi_avg_fn(kept)
+        move = get_ema_multi_avg_fn(kept)  # type: ignore[no-untyped-call]
         move(list(self.means.values()), list(self._live.values()), self.updates)
 
     @contextmanager

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from model.artifact import calibration
+from model.artifact import calibration_fit
 from model.config import ArtifactConfig
 from model.data.dataset import Labels
 from model.data.log import EventLog
@@ -87,7 +87,7 @@ def test_it_learns_the_patterns_of_the_synthetic_shop(tmp_path: Path) -> None:
     # Users who return to an item put it into the cart, and carts of eager categories are bought.
     first, second = halves(said.intents)
     rates = [0.5, 0.5]
-    fitted = calibration.fit(
+    fitted = calibration_fit.fit(
         shop.plan.config.intents, said.intent_logits[first], said.intents[first], rates
     )
     chances = fitted.apply(said.intent_logits[second])
