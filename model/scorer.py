@@ -10,12 +10,16 @@ Quality = Literal["full", "cold", "degraded"]
 
 
 class ModelInfo(NamedTuple):
-    """The identity of a model, as given in every score, in the metrics and in the log."""
+    """The identity of a model, as given in every score, in the metrics and in the log.
+
+    ``created_s`` is when it was exported, in seconds since the epoch; None if that is unknown.
+    """
 
     name: str
     version: str
     device: str
     horizon_s: int
+    created_s: float | None = None
 
 
 class Vocabulary(NamedTuple):

@@ -19,6 +19,7 @@ from prometheus_client.registry import Collector
 from model.scorer import Quality
 from stream.events import Reason
 from stream.user_state import Outcome
+from stream.version import VERSION
 
 OUTCOMES: tuple[str, ...] = (*get_args(Outcome), "dead")
 QUALITIES: tuple[str, ...] = get_args(Quality)
@@ -160,6 +161,11 @@ class Metrics:
             "cause",
             REBUILD_CAUSES,
         )
+        self.rebalances = Counter(
+            "lately_rebalances_total",
+            "Assignments of partitions by the group, the first one included.",
+            registry=self._registry,
+        )
         self.model_reloads = self._counters(
             "lately_model_reloads_total",
             "New artifacts that were put into service, or refused.",
@@ -214,8 +220,36 @@ class Metrics:
             "Age of the oldest record that is not safe yet, 0 if there is none; while that one is "
             "unread, the age of the last one read. Absent while either is unknown.",
         )
+        self._create_model_gauges()
+        self._create_state_gauges()
+        build = self._gauge("lately_build_info", "The version of Lately; always 1.", "version")
+        build.labels(VERSION).set(1)
+
+    def _create_model_gauges(self) -> None:
         self._model = self._gauge(
             "lately_model_info", "The model that scores; always 1.", "name", "version", "device"
+        )
+        # With a label, so that a model without a date has no series, and not one of 0.
+        self._model_created = self._gauge(
+            "lately_model_created_timestamp_seconds", "When the model was exported.", "version"
+        )
+        self.model_refused = self._gauge(
+            "lately_model_refused",
+            "1 while the artifact's folder holds a model that was refused, else 0.",
+        )
+
+    def _create_state_gauges(self) -> None:
+        self.paused_partitions = self._gauge(
+            "lately_paused_partitions",
+            "Assigned partitions that are not read because too many users wait for a batch.",
+        )
+        self.cached_users = self._gauge("lately_cached_users", "Users decoded in memory.")
+        self.stored_users = self._gauge(
+            "lately_stored_users", "Users on disk, as RocksDB estimates their number."
+        )
+        self.state_bytes = self._gauge("lately_state_bytes", "Size of the state directory.")
+        self.state_free_bytes = self._gauge(
+            "lately_state_free_bytes", "Free space on the disk of the state directory."
         )
 
     def _counters(
@@ -233,10 +267,18 @@ class Metrics:
     def _gauge(self, name: str, documentation: str, *labels: str) -> Gauge:
         return Gauge(name, documentation, labels, registry=self._registry)
 
-    def set_model(self, name: str, version: str, device: str) -> None:
-        """Set which model scores, and on which device (``cpu``, ``cuda``)."""
+    def set_model(
+        self, name: str, version: str, device: str, created_s: float | None = None
+    ) -> None:
+        """Set which model scores, on which device (``cpu``, ``cuda``), and when it was exported.
+
+        ``created_s`` is in seconds since the epoch; None if it is unknown.
+        """
         self._model.clear()
         self._model.labels(name, version, device).set(1)
+        self._model_created.clear()
+        if created_s is not None:
+            self._model_created.labels(version).set(created_s)
 
     def render(self) -> bytes:
         """The registry in the Prometheus text format."""

@@ -10,11 +10,30 @@ OUTPUT = Path(__file__).parent / "dashboards" / "lately.json"
 COLUMNS = 24  # Grafana's grid
 DATASOURCE = {"type": "prometheus", "uid": "${DS}"}
 HERE = '{instance=~"$instance"}'
+MODEL_CREATED = "lately_model_created_timestamp_seconds"
+# The thresholds of the alerts in deploy/prometheus/rules.yml.
+LATE_S = 60
+MANY_UNKNOWN = 0.5
+GIB = 1 << 30
+DAY_S = 86_400
+
+
+Steps = tuple[tuple[float | None, str], ...]  # each colour counts from its value up
+
+
+def _rising(warn: float, bad: float) -> Steps:
+    """Green, yellow from ``warn``, red from ``bad``, where the alert is if there is one."""
+    return ((None, "green"), (warn, "yellow"), (bad, "red"))
+
+
+def _falling(warn: float, bad: float) -> Steps:
+    """Green, yellow below ``warn``, red below ``bad``."""
+    return ((None, "red"), (bad, "yellow"), (warn, "green"))
 
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """One panel: ``queries`` maps a legend to a PromQL expression."""
+    """One panel: ``queries`` maps a legend to a PromQL expression; ``steps`` are its thresholds."""
 
     title: str
     description: str
@@ -23,6 +42,8 @@ class Panel:
     kind: str = "timeseries"
     width: int = 8
     height: int = 8
+    steps: Steps = ()
+    shows_legend: bool = False  # a stat that shows the legend in place of the value
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +89,7 @@ NOW = Row(
             kind="stat",
             width=4,
             height=5,
+            steps=((None, "red"), (1, "green")),
         ),
         Panel(
             "Events per second",
@@ -95,6 +117,7 @@ NOW = Row(
             kind="stat",
             width=4,
             height=5,
+            steps=_rising(1, LATE_S),
         ),
         Panel(
             "Oldest unscored event",
@@ -104,6 +127,7 @@ NOW = Row(
             kind="stat",
             width=4,
             height=5,
+            steps=_rising(10, LATE_S),
         ),
         Panel(
             "Lag",
@@ -113,6 +137,53 @@ NOW = Row(
             kind="stat",
             width=4,
             height=5,
+            steps=_rising(10, LATE_S),
+        ),
+        Panel(
+            "Alerts",
+            "Alerts that fire or are about to; docs/operations.md says what to look at first.",
+            {},
+            kind="alertlist",
+            width=8,
+            height=6,
+        ),
+        Panel(
+            "Model age",
+            "Time since the model in service was exported.",
+            {"{{version}}": f"time() - max by (version) ({MODEL_CREATED}{HERE})"},
+            unit="s",
+            kind="stat",
+            width=4,
+            height=6,
+            steps=_rising(14 * DAY_S, 60 * DAY_S),
+        ),
+        Panel(
+            "Model refused",
+            "Workers whose artifact folder holds a model that was refused; the log says why.",
+            {"refused": f"sum(lately_model_refused{HERE})"},
+            kind="stat",
+            width=4,
+            height=6,
+            steps=((None, "green"), (1, "red")),
+        ),
+        Panel(
+            "Free disk",
+            "Free space for the state, on the fullest disk.",
+            {"free": f"min(lately_state_free_bytes{HERE})"},
+            unit="bytes",
+            kind="stat",
+            width=4,
+            height=6,
+            steps=_falling(4 * GIB, GIB),
+        ),
+        Panel(
+            "Version",
+            "The versions of Lately that run.",
+            {"{{version}}": f"count by (version) (lately_build_info{HERE})"},
+            kind="stat",
+            width=4,
+            height=6,
+            shows_legend=True,
         ),
     ),
 )
@@ -179,6 +250,12 @@ SCORING = Row(
             {"{{instance}}": f"lately_pending_users{HERE}"},
         ),
         Panel(
+            "Paused partitions",
+            "Not read, because too many users wait for a batch; their backlog stays in Kafka.",
+            {"{{instance}}": f"lately_paused_partitions{HERE}"},
+            steps=((None, "green"), (1, "yellow")),
+        ),
+        Panel(
             "Scores by quality",
             "cold: too little is known about the shopper; degraded: shortened under overload.",
             {"{{quality}}": _rate("lately_scores_total", "quality")},
@@ -192,6 +269,7 @@ SCORING = Row(
                 "cold": _share("lately_scores_total", 'quality="cold"'),
             },
             unit="percentunit",
+            steps=_rising(0.3, MANY_UNKNOWN),
         ),
     ),
 )
@@ -209,6 +287,7 @@ KAFKA = Row(
             "Age of the oldest record that is not yet safe, by partition; a gap is an outage.",
             {"{{partition}}": f"lately_consumer_lag_seconds{HERE}"},
             unit="s",
+            steps=_rising(10, LATE_S),
         ),
         Panel(
             "Lag, processed and committed",
@@ -223,6 +302,29 @@ KAFKA = Row(
             "Commits of source offsets, about one per second while there are events.",
             {"{{result}}": _rate("lately_commits_total", "result")},
             unit="ops",
+        ),
+        Panel(
+            "Rebalances",
+            "Assignments of partitions over an hour; a restart is one, many mean flapping.",
+            {"{{instance}}": f"increase(lately_rebalances_total{HERE}[1h])"},
+            steps=_rising(4, 12),
+        ),
+        Panel(
+            "Users held",
+            "Decoded in memory, and on disk as RocksDB estimates.",
+            {
+                "in memory": f"sum(lately_cached_users{HERE})",
+                "on disk": f"sum(lately_stored_users{HERE})",
+            },
+        ),
+        Panel(
+            "Disk",
+            "Size of the state directory, and what is left on its disk.",
+            {
+                "{{instance}} state": f"lately_state_bytes{HERE}",
+                "{{instance}} free": f"lately_state_free_bytes{HERE}",
+            },
+            unit="bytes",
         ),
         Panel(
             "Recovery, mean",
@@ -324,15 +426,51 @@ def _panel(panel: Panel, number: int, x: int, y: int) -> dict[str, Any]:
         {"refId": chr(ord("A") + i), "datasource": DATASOURCE, "expr": expr, "legendFormat": legend}
         for i, (legend, expr) in enumerate(panel.queries.items())
     ]
-    return {
+    made: dict[str, Any] = {
         "id": number,
         "type": panel.kind,
         "title": panel.title,
         "description": panel.description,
         "datasource": DATASOURCE,
         "gridPos": {"x": x, "y": y, "w": panel.width, "h": panel.height},
-        "fieldConfig": {"defaults": {"unit": panel.unit, "min": 0}, "overrides": []},
+        "fieldConfig": {"defaults": _field(panel), "overrides": []},
         "targets": targets,
+    }
+    if panel.kind == "alertlist":
+        made["options"] = _alert_list()
+    elif panel.shows_legend:
+        made["options"] = {"textMode": "name", "graphMode": "none"}
+    return made
+
+
+def _field(panel: Panel) -> dict[str, Any]:
+    field: dict[str, Any] = {"unit": panel.unit, "min": 0}
+    if panel.steps:
+        steps = [{"value": value, "color": color} for value, color in panel.steps]
+        field["thresholds"] = {"mode": "absolute", "steps": steps}
+        if panel.kind == "stat":
+            field["color"] = {"mode": "thresholds"}
+        else:
+            field["custom"] = {"thresholdsStyle": {"mode": "dashed"}}
+    return field
+
+
+def _alert_list() -> dict[str, Any]:
+    """The alerts of Prometheus' rules, those that fire first; Grafana needs no rules of its own."""
+    return {
+        "viewMode": "list",
+        "groupMode": "default",
+        "alertName": "Lately",
+        "datasource": "Prometheus",
+        "maxItems": 20,
+        "sortOrder": 3,  # by importance
+        "stateFilter": {
+            "firing": True,
+            "pending": True,
+            "noData": False,
+            "normal": False,
+            "error": True,
+        },
     }
 
 

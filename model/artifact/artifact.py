@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -60,7 +61,8 @@ class Artifact:
 
     def info(self, device: str) -> ModelInfo:
         """The model, its version and this device."""
-        return ModelInfo(self.config.name, self.version, device, self.config.horizon_s)
+        config, created_s = self.config, _seconds_of(self.manifest.created_at)
+        return ModelInfo(config.name, self.version, device, config.horizon_s, created_s)
 
     def path(self, name: str) -> Path:
         """The path of a file of the artifact; raises ``ArtifactError`` if it has no such file."""
@@ -286,3 +288,12 @@ def _sync(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def _seconds_of(created_at: str) -> float | None:
+    """ISO 8601 as seconds since the epoch; None for anything else, as the field is for people."""
+    try:
+        at = datetime.fromisoformat(created_at)
+    except ValueError:
+        return None
+    return at.replace(tzinfo=at.tzinfo or UTC).timestamp()

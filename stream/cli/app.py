@@ -26,9 +26,9 @@ app = typer.Typer(
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        from importlib.metadata import version
+        from stream.version import VERSION
 
-        print(f"lately {version('lately')}")
+        print(f"lately {VERSION}")
         raise typer.Exit
 
 

@@ -28,7 +28,7 @@ _log = structlog.get_logger(__name__)
 class GroupMember:
     """One member of a consumer group; its handler processes the assigned partitions of one topic.
 
-    ``commits`` counts commits by result, see `Committer`.
+    ``commits`` counts commits by result, see `Committer`; ``rebalances`` counts assignments.
     """
 
     def __init__(
@@ -40,10 +40,12 @@ class GroupMember:
         lease: Lease,
         health: Health,
         commits: Mapping[str, Counter],
+        rebalances: Counter,
     ) -> None:
         self._handler = handler
         self._lease = lease
         self._health = health
+        self._rebalances = rebalances
         self.consumer = FaustConsumer(app, topic, self, lease.renew)
         self._committer = Committer(handler, self.consumer, commits)
         self._rejoiner = Rejoiner(handler.fenced, self.consumer, health)
@@ -88,6 +90,7 @@ class GroupMember:
     async def on_assigned(self, partitions: frozenset[int]) -> None:
         """Let the handler take over these partitions, and say when they are ready."""
         _log.info("partitions assigned", partitions=sorted(partitions))
+        self._rebalances.inc()
         if partitions:
             self._health.set_ok("partitions")
         else:

@@ -160,7 +160,7 @@ class Pipeline:
                 partition.users.make_room(self._progress.busy_users(number))
             self._wake.set()
             await asyncio.sleep(0)
-            while len(self._batcher) > self._limits.pending_users and epoch == self._epoch:
+            while self._is_full and epoch == self._epoch:
                 self._room.clear()
                 await self._room.wait()
 
@@ -316,6 +316,20 @@ class Pipeline:
     def unscored_users(self) -> int:
         """Users who wait for a batch, or whose batch is not done."""
         return len(self._batcher) + self._in_flight.rows
+
+    @property
+    def cached_users(self) -> int:
+        """Users whose state is decoded in memory."""
+        return sum(len(partition.users) for partition in self._partitions.values())
+
+    @property
+    def paused_partitions(self) -> int:
+        """Partitions that are not read: all of ours while too many users wait, else none."""
+        return len(self._partitions) if self._is_full else 0
+
+    @property
+    def _is_full(self) -> bool:
+        return len(self._batcher) > self._limits.pending_users
 
     @property
     def waiting_users(self) -> int:

@@ -22,6 +22,7 @@ from stream.errors import DamagedState, LatelyError, StateError
 from stream.user_state import is_forgotten
 
 _USER, _MARKER = b"u", b"f"
+_KEYS = "rocksdb.estimate-num-keys"
 _OFFSET, _WRITTEN = b"mchangelog_offset", b"mwritten_ms"
 # Shared by all partitions. Decoded users are cached in front of it (`stream.pipeline.users`), so a
 # larger cache hits no more often; it only makes memory grow for hours until it is full.
@@ -215,6 +216,10 @@ class StateStore:
                     return list(islice(pairs, limit))
                 finally:
                     pairs.close()
+
+    def estimate_users(self) -> int:
+        """About how many users are on disk, over all open partitions."""
+        return sum(d.property_int_value(_KEYS) or 0 for d in list(self._partitions.values()))
 
     def _is_stale(self, database: rocksdict.Rdict) -> bool:
         return self._now_ms() - int(database.get(_WRITTEN) or 0) > _STAMP_AFTER_MS

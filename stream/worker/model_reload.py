@@ -111,17 +111,19 @@ class Reloader:
 
     def _accept(self, model: Model) -> None:
         info = model.scorer.info
-        if info == self._serving:
+        self._metrics.model_refused.set(0)
+        if (info.name, info.version) == (self._serving.name, self._serving.version):
             _log.info("the artifact holds the model that serves", model=name_model(info))
             return
         self._serve(model)
         _log.info("new model serves", model=name_model(info), before=name_model(self._serving))
         self._serving = info
-        self._metrics.set_model(info.name, info.version, info.device)
+        self._metrics.set_model(info.name, info.version, info.device, info.created_s)
         self._metrics.model_reloads["ok"].inc()
 
     def _refuse(self, reason: str) -> None:
         self._metrics.model_reloads["refused"].inc()
+        self._metrics.model_refused.set(1)
         # The reason is part of the message, because a repeated message is rate-limited.
         line = f"new model refused, the old one goes on: {' '.join(reason.split())}"
         _log.warning(line, model=name_model(self._serving))

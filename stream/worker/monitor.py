@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
@@ -12,6 +13,8 @@ from stream.health import Health
 from stream.kafka.write_fence import WriteFence, foreign_write
 from stream.metrics import Metrics
 from stream.pipeline.pipeline import Pipeline
+from stream.storage.disk_usage import measure
+from stream.storage.store import StateStore
 from stream.worker.lag import UNKNOWN, lag_of
 from stream.worker.memory import trim
 from stream.worker.model_reload import name_model
@@ -21,6 +24,7 @@ HEARTBEAT_S = 0.5
 GAUGES_EVERY_S = 1.0
 BROKER_TIMEOUT_S = 5.0
 TRIM_EVERY_S = 60.0
+STATE_EVERY_S = 15.0
 FENCE_EVERY_S = 5.0
 
 
@@ -64,11 +68,22 @@ class Monitor:
             self._metrics.committed_lag.set(lag.committed)
             self._metrics.lag_seconds.set(lag.seconds)
             self._metrics.pending_users.set(pipeline.waiting_users)
+            self._metrics.cached_users.set(pipeline.cached_users)
+            self._metrics.paused_partitions.set(pipeline.paused_partitions)
             oldest_ms = pipeline.oldest_unscored_ms()
             age_s = 0.0 if oldest_ms is None else time.time() - oldest_ms / 1000
             self._metrics.oldest_unscored_age.set(max(0.0, age_s))
             pipeline.report_late_events()
             await asyncio.sleep(GAUGES_EVERY_S)
+
+    async def measure_state(self, store: StateStore, state_dir: Path) -> None:
+        """Measure the state on disk from time to time."""
+        while True:
+            usage = await asyncio.to_thread(measure, state_dir)
+            self._metrics.state_bytes.set(usage.state_bytes)
+            self._metrics.state_free_bytes.set(usage.free_bytes)
+            self._metrics.stored_users.set(store.estimate_users())
+            await asyncio.sleep(STATE_EVERY_S)
 
     async def log_status(self, status: StatusLog, pipeline: Pipeline) -> None:
         """Log how the worker is whenever that changes."""

@@ -117,7 +117,7 @@ class Wiring:
         model = await asyncio.to_thread(reloader.start)
         self._health.set_ok("model")
         info = model.scorer.info
-        self._metrics.set_model(info.name, info.version, info.device)
+        self._metrics.set_model(info.name, info.version, info.device, info.created_s)
         return reloader, model
 
     async def _build_handler(
@@ -168,6 +168,7 @@ class Wiring:
             lease=self._lease,
             health=self._health,
             commits=self._metrics.commits,
+            rebalances=self._metrics.rebalances,
         )
 
     def _start_services(
@@ -181,6 +182,7 @@ class Wiring:
             reloader.run(settings.artifact_poll_s, self.reload),
             monitor.update_gauges(pipeline, member.consumer, member.committed),
             monitor.log_status(status, pipeline),
+            monitor.measure_state(self._store, settings.state_dir),
             monitor.watch_broker(producer),
             monitor.watch_idle_ends(pipeline, member.consumer, self._fence, self._lease.is_held),
             monitor.trim_heap(),

@@ -1,6 +1,7 @@
 """Dashboard and alerts read only what the worker exports, and Prometheus understands them."""
 
 import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -29,7 +30,7 @@ def exported() -> set[str]:
     metrics = Metrics(CollectorRegistry())
     for gauge in (metrics.lag, metrics.committed_lag, metrics.lag_seconds):
         gauge.set({0: 0})
-    metrics.set_model("demo", "1", "cpu")
+    metrics.set_model("demo", "1", "cpu", 1_790_000_000.0)
     families = text_string_to_metric_families(metrics.render().decode())
     return {sample.name for family in families for sample in family.samples}
 
@@ -73,6 +74,45 @@ def test_every_metric_we_export_is_on_the_dashboard_or_in_an_alert() -> None:
 
 def test_the_dashboard_in_the_tree_is_the_one_the_code_makes() -> None:
     assert json.loads(dashboard.OUTPUT.read_text()) == dashboard.dashboard()
+
+
+def threshold(name: str) -> float:
+    """The number with which the first comparison of an alert ends; 2^30 is a gibibyte."""
+    (expression,) = [alert["expr"] for alert in alerts() if alert["alert"] == name]
+    (number, *_) = re.findall(r"(?:==|<|>) ([\d.^]+)", expression)
+    return float(1 << 30 if number == "2^30" else number)
+
+
+@pytest.mark.parametrize(
+    ("title", "alert"),
+    [
+        ("Oldest unscored event", "LatelyScoresLate"),
+        ("Unknown and cold", "LatelyItemsUnknown"),
+        ("Unknown and cold", "LatelyScoresCold"),
+        ("Model refused", "LatelyModelRefused"),
+        ("Free disk", "LatelyDiskLow"),
+    ],
+)
+def test_a_panel_turns_red_where_its_alert_fires(title: str, alert: str) -> None:
+    (panel,) = [panel for row in dashboard.ROWS for panel in row.panels if panel.title == title]
+    place = [colour for _, colour in panel.steps].index("red")
+
+    # Red from its value up, or, as the first colour, up to the value of the next one.
+    assert panel.steps[place or 1][0] == threshold(alert)
+
+
+def test_thresholds_rise_from_the_first_colour_and_alerts_are_listed() -> None:
+    panels = dashboard.dashboard()["panels"]
+    stepped = [p for p in panels if "thresholds" in p.get("fieldConfig", {}).get("defaults", {})]
+
+    assert len(stepped) >= 10
+    for panel in stepped:
+        values = [step["value"] for step in panel["fieldConfig"]["defaults"]["thresholds"]["steps"]]
+        assert values[0] is None
+        assert values[1:] == sorted(set(values[1:]))
+    (listed,) = [panel for panel in panels if panel["type"] == "alertlist"]
+    assert listed["targets"] == []
+    assert all(alert["alert"].startswith(listed["options"]["alertName"]) for alert in alerts())
 
 
 def test_panels_do_not_overlap() -> None:

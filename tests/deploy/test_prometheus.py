@@ -78,7 +78,8 @@ class BusyWorker:
         metrics.duplicates_skipped.inc()
         for gauge in (metrics.lag, metrics.committed_lag, metrics.lag_seconds):
             gauge.set({0: 7})
-        metrics.set_model("demo", "1", "cpu")
+        metrics.rebalances.inc()
+        metrics.set_model("demo", "1", "cpu", time.time() - 3600)
         self._loop.call_later(0.05, self._work)
 
 

@@ -90,13 +90,15 @@ async def count(bootstrap: str, topic: str, group: str, state_dir: Path, partiti
         session_timeout_s=SESSION_S,
     )
     handler = CountingHandler()
+    metrics = Metrics(CollectorRegistry())
     member = GroupMember(
         build_app(settings, partitions, instance_id_of(state_dir)),
         topic,
         handler,
         lease=Lease(SESSION_S),
         health=Health(time.monotonic()),
-        commits=Metrics(CollectorRegistry()).commits,
+        commits=metrics.commits,
+        rebalances=metrics.rebalances,
     )
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)

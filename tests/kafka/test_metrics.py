@@ -29,6 +29,9 @@ def test_promtool_has_nothing_to_say_of_a_worker_at_work(
     assert "lately_ready 1.0" in metrics
     assert 'lately_commits_total{result="ok"} 0.0' not in metrics
     assert "lately_recovery_seconds_count 0.0" not in metrics
+    assert "lately_rebalances_total 1.0" in metrics
+    assert "lately_state_bytes 0.0" not in metrics
+    assert "lately_model_refused 0.0" in metrics
     assert json.loads(worker.text("/readyz")) == {"ready": True, "reasons": {}}
     assert json.loads(worker.text("/livez"))["live"] is True
 

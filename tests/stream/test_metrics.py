@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from stream.metrics import QUALITIES, REASONS, BatchHistogram, Metrics
+from stream.version import VERSION
 
 BUCKET = re.compile(r'^(\w+)_bucket\{le="([^"]+)"\} ', re.MULTILINE)
 # The names users build their dashboards on.
@@ -38,6 +39,15 @@ FIXED_NAMES = {
     "lately_rebuilds_total": {"cause"},
     "lately_model_reloads_total": {"result"},
     "lately_model_info": {"name", "version", "device"},
+    "lately_model_created_timestamp_seconds": {"version"},
+    "lately_model_refused": set(),
+    "lately_build_info": {"version"},
+    "lately_rebalances_total": set(),
+    "lately_paused_partitions": set(),
+    "lately_cached_users": set(),
+    "lately_stored_users": set(),
+    "lately_state_bytes": set(),
+    "lately_state_free_bytes": set(),
 }
 
 
@@ -50,7 +60,7 @@ def busy_metrics(registry: CollectorRegistry) -> Metrics:
     metrics = Metrics(registry)
     for gauge in (metrics.lag, metrics.committed_lag, metrics.lag_seconds):
         gauge.set({0: 5, 3: 0})
-    metrics.set_model("demo", "0123456789ab", "cpu")
+    metrics.set_model("demo", "0123456789ab", "cpu", 1_790_000_000.0)
     metrics.event_to_score.observe_many([0.01, 0.2])
     return metrics
 
@@ -229,6 +239,35 @@ def test_a_new_model_replaces_the_old_one(registry: CollectorRegistry) -> None:
         if sample.name == "lately_model_info"
     ]
     assert versions == ["2"]
+
+
+def test_the_date_of_a_model_goes_with_it_and_an_unknown_one_is_no_date(
+    registry: CollectorRegistry,
+) -> None:
+    metrics = Metrics(registry)
+
+    def dates() -> dict[str, float]:
+        return {
+            sample.labels["version"]: sample.value
+            for family in registry.collect()
+            for sample in family.samples
+            if sample.name == "lately_model_created_timestamp_seconds"
+        }
+
+    assert dates() == {}
+    metrics.set_model("demo", "1", "cpu", 100.0)
+    assert dates() == {"1": 100.0}
+    metrics.set_model("demo", "2", "cpu", 200.0)
+    assert dates() == {"2": 200.0}
+    metrics.set_model("null", "3", "cpu")
+    assert dates() == {}
+
+
+def test_the_version_is_that_of_the_package(registry: CollectorRegistry) -> None:
+    Metrics(registry)
+
+    assert registry.get_sample_value("lately_build_info", {"version": VERSION}) == 1
+    assert re.match(r"\d+\.\d+", VERSION)
 
 
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="needs promtool (package prometheus)")

@@ -68,6 +68,23 @@ def test_version_depends_on_the_contents_not_on_the_time(tmp_path: Path) -> None
     assert len(first.version) == 12
 
 
+@pytest.mark.parametrize(
+    ("created_at", "created_s"),
+    [
+        ("1970-01-02T00:00:00Z", 86_400.0),
+        ("1970-01-02T01:00:00+01:00", 86_400.0),
+        ("1970-01-02T00:00:00", 86_400.0),  # without a zone it is UTC
+        ("last week", None),
+    ],
+)
+def test_info_says_when_it_was_exported_if_that_is_a_time(
+    tmp_path: Path, created_at: str, created_s: float | None
+) -> None:
+    artifact = write_plain(tmp_path / "a", created_at=created_at)
+
+    assert artifact.info("cpu").created_s == created_s
+
+
 def test_version_changes_with_the_configuration(tmp_path: Path) -> None:
     first = write_plain(tmp_path / "a")
     second = write_plain(tmp_path / "b", config=ArtifactConfig(horizon_s=60))

@@ -88,6 +88,7 @@ class Joined:
             lease=self.lease,
             health=self.health,
             commits=self.metrics.commits,
+            rebalances=self.metrics.rebalances,
         )
         self.commits: list[dict[int, OffsetMetadata]] = []
         self.fetch_error: Exception | None = None
@@ -129,6 +130,7 @@ async def test_a_rebalance_is_a_line_when_partitions_go_and_when_they_come(tmp_p
     revoked, assigned = logs
     assert (revoked["event"], revoked["finishing"]) == ("rebalance: partitions revoked", True)
     assert (assigned["event"], assigned["partitions"]) == ("partitions assigned", [1, 3])
+    assert j.metrics.rebalances._value.get() == 1
 
 
 @on_a_loop

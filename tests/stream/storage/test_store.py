@@ -43,6 +43,18 @@ def test_an_empty_partition_has_no_offset_and_no_user(store: StateStore) -> None
     assert store.markers(0) == frozenset()
 
 
+def test_users_are_estimated_over_the_open_partitions(store: StateStore) -> None:
+    store.open(1)
+    store.write(0, [(b"u%d" % n, value(n)) for n in range(100)], changelog_offset=100)
+    store.write(1, [(b"v%d" % n, value(n)) for n in range(50)], changelog_offset=50)
+    both = store.estimate_users()
+    store.close(1)
+
+    # Each partition has a key or two of its own beside its users.
+    assert 150 <= both <= 150 + 4
+    assert 100 <= store.estimate_users() <= 100 + 2
+
+
 def test_values_and_their_changelog_offset_are_written_together(store: StateStore) -> None:
     store.write(0, [(b"u1", value(1)), (b"u2", value(2))], changelog_offset=41)
 

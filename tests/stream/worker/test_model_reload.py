@@ -155,6 +155,22 @@ def test_after_a_bad_one_the_next_good_one_serves(shelf: Shelf) -> None:
     assert (shelf.served, shelf.count("ok"), shelf.count("refused")) == (["v3"], 1, 1)
 
 
+@pytest.mark.parametrize("mended", ["v1", "v3"])
+def test_a_refusal_is_over_once_the_folder_has_a_model_that_may_serve(
+    shelf: Shelf, mended: str
+) -> None:
+    def refused() -> float:
+        return float(shelf.metrics.model_refused._value.get())
+
+    seen = [refused()]
+    for version in ("bad2", "bad3", mended):
+        put(shelf.folder, version)
+        shelf.look()
+        seen.append(refused())
+
+    assert seen == [0, 1, 1, 0]
+
+
 def test_back_to_the_model_that_serves_changes_nothing(shelf: Shelf) -> None:
     put(shelf.folder, "bad2")
     shelf.look()

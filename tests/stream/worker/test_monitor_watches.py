@@ -15,10 +15,11 @@ from prometheus_client import CollectorRegistry
 from stream.group.faust_consumer import FaustConsumer
 from stream.health import Health
 from stream.metrics import Metrics
+from stream.storage.disk_usage import measure
 from stream.worker import monitor as module
 from stream.worker.monitor import Monitor
 from tests.stream.fakes import NOW_MS, click, settle
-from tests.stream.world import LATER, on_a_loop, world
+from tests.stream.world import LATER, LIMITS, on_a_loop, world
 
 
 class Rounds:
@@ -221,6 +222,59 @@ def test_gauges_show_waiting_users_and_the_oldest_unscored_age(
             assert before["lately_oldest_unscored_event_age_seconds"] == 0.0
             assert after["lately_oldest_unscored_event_age_seconds"] == pytest.approx(12.0)
             assert (before["lately_pending_users"], after["lately_pending_users"]) == (0, 2)
+
+    scenario()
+
+
+def test_gauges_show_users_in_memory_and_partitions_that_are_not_read(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    @on_a_loop
+    async def scenario() -> None:
+        limits = LIMITS._replace(pending_users=2)
+        async with world(tmp_path, policy=LATER, limits=limits) as w:
+            rounds = Rounds(monkeypatch)
+            monitor, _ = monitored(w.metrics)
+
+            async def seen() -> tuple[float, float]:
+                before = len(rounds.pauses_s)
+                watch = monitor.update_gauges(w.pipeline, Partitions({}, {}), dict)
+                await rounds.run(watch, lambda: len(rounds.pauses_s) > before)
+                found = gauges(w.metrics)
+                return found["lately_cached_users"], found["lately_paused_partitions"]
+
+            await w.feed(click("u1", 0), click("u2", 1))
+            assert await seen() == (2, 0)
+            reading = asyncio.create_task(w.feed(click("u3", 2)))  # waits for room
+            await settle()
+            # One is too many; both partitions of this worker wait for room.
+            assert await seen() == (3, 2)
+            w.pipeline._batcher.draining = True
+            w.pipeline._wake.set()
+            await reading
+            assert await seen() == (3, 0)
+
+    scenario()
+
+
+def test_state_on_disk_is_measured_repeatedly(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    @on_a_loop
+    async def scenario() -> None:
+        async with world(tmp_path) as w:
+            rounds = Rounds(monkeypatch)
+            monitor, _ = monitored(w.metrics)
+            await w.feed(click("u1", 0), click("u2", 1))
+            await w.acknowledge_all()
+            watch = monitor.measure_state(w.store, tmp_path)
+            await rounds.run(watch, lambda: len(rounds.pauses_s) == 2)
+
+            found = gauges(w.metrics)
+            # RocksDB counts its own keys, too: the changelog offset and the time of writing.
+            assert 2 <= found["lately_stored_users"] <= 2 + 2 * 2
+            assert found["lately_state_bytes"] == measure(tmp_path).state_bytes > 0
+            assert found["lately_state_free_bytes"] > 0
 
     scenario()
 
