@@ -27,6 +27,8 @@ ITEMS = {
     "d": Item("d", None, "large table"),
 }
 
+START_MS = 1_790_000_000_000
+
 
 class Read(NamedTuple):
     data: TrainingData
@@ -37,7 +39,12 @@ class Read(NamedTuple):
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Read:
     folder = tmp_path_factory.mktemp("shop")
     rows = [
-        {"user_id": user, "item_id": item, "action": "click", "ts": 1000 * n + 100 * int(user)}
+        {
+            "user_id": user,
+            "item_id": item,
+            "action": "click",
+            "ts": START_MS + 1000 * n + 100 * int(user),
+        }
         for user in "123"
         for n, item in enumerate("abcdabcd")
     ]
