@@ -1,10 +1,11 @@
-"""The command ``lately convert``: converts a public data set into an event log."""
+"""The command ``lately convert``: converts a public data set, or any table, into an event log."""
 
 import json
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Annotated
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import orjson
 import typer
@@ -13,6 +14,7 @@ from model.data.external_sort import in_time_order
 from model.errors import DataError
 from model.formats import FORMATS
 from model.formats.conversion import Conversion
+from model.formats.mapped import FIELDS, UNITS, Columns, mapped_format
 from model.formats.output import EVENT_SUFFIXES, ITEM_SUFFIXES, write_events, write_items
 from model.formats.report import ConversionReport
 from model.formats.span import ALL_TIMES, Span, describe_event, moment_ms
@@ -20,7 +22,8 @@ from model.formats.table import Event
 from model.progress import progress
 from model.scratch import scratch_folder
 
-NAMES = ", ".join(FORMATS)
+TABLE = "table"
+NAMES = ", ".join([*FORMATS, TABLE])
 
 
 def convert(
@@ -41,33 +44,92 @@ def convert(
         int | None,
         typer.Option(parser=moment_ms, metavar="TIME", help="Only events before this time."),
     ] = None,
+    maps: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--map", metavar="FIELD=COLUMN", help="Table: the column of a field; may be repeated."
+        ),
+    ] = None,
+    actions: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--action",
+            metavar="NAME=ACTION",
+            help="Table: the action of a name; may be repeated. One without = is every row's.",
+        ),
+    ] = None,
+    time_format: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FORMAT",
+            help="Table: s, ms, us, ns or a pattern such as %d.%m.%Y %H:%M. "
+            "Default: milliseconds or ISO 8601.",
+        ),
+    ] = None,
+    zone: Annotated[
+        str, typer.Option(metavar="ZONE", help="Table: the time zone of times without one.")
+    ] = "UTC",
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
-    """Convert a public data set into events, in order of time.
+    """Convert a public data set, or any table, into events, in order of time.
 
     Rows that are not events, or outside the span, are counted by reason and reported. A TIME is
-    ISO 8601 with a zone, such as 2018-03-03T10:00:00+08:00.
+    ISO 8601 with a zone, such as 2018-03-03T10:00:00+08:00. FORMAT table takes a CSV, JSON lines or
+    Parquet in columns of any name, which --map, --action and --time-format explain.
     """
-    if name not in FORMATS:
+    if name not in (*FORMATS, TABLE):
         raise typer.BadParameter(f"{name!r} is unknown; choose one of {NAMES}")
+    if name != TABLE and (maps or actions or time_format):
+        raise typer.BadParameter(f"--map, --action and --time-format are for the format {TABLE}")
     _check_suffix(out, EVENT_SUFFIXES, "--out")
     if items is not None:
         _check_suffix(items, ITEM_SUFFIXES, "--items")
-    report = run(name, paths, out, items, Span(since, until))
+    columns = _columns(maps or [], actions or [], time_format, zone) if name == TABLE else None
+    report = run(name, paths, out, items, Span(since, until), columns)
     if as_json:
         typer.echo(json.dumps(report.to_json()))
     else:
         typer.echo("\n".join(report.lines()))
 
 
+def _columns(maps: list[str], actions: list[str], time_format: str | None, zone: str) -> Columns:
+    of, names = _pairs(maps, "--map FIELD=COLUMN"), [text for text in actions if "=" not in text]
+    if unknown := [field for field in of if field not in FIELDS]:
+        raise typer.BadParameter(f"--map {unknown[0]}: expected one of {', '.join(FIELDS)}")
+    if len(names) > 1 or (names and len(actions) > 1):
+        raise typer.BadParameter(f"--action {names[0]}: is every row's, so give no other --action")
+    try:
+        found = ZoneInfo(zone)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise typer.BadParameter(f"--zone {zone!r}: expected one such as Europe/Berlin") from None
+    if time_format is not None and time_format not in UNITS and "%" not in time_format:
+        expected = f"{', '.join(UNITS)}, or a pattern such as %d.%m.%Y %H:%M"
+        raise typer.BadParameter(f"--time-format {time_format!r}: expected {expected}")
+    renamed = {} if names else _pairs(actions, "--action NAME=ACTION")
+    return Columns(of, renamed, names[0] if names else None, time_format, found)
+
+
+def _pairs(texts: list[str], form: str) -> dict[str, str]:
+    pairs = [text.partition("=") for text in texts]
+    if wrong := [text for text, (a, _, b) in zip(texts, pairs, strict=True) if not (a and b)]:
+        raise typer.BadParameter(f"{wrong[0]!r}: expected {form}")
+    return {a: b for a, _, b in pairs}
+
+
 def run(
-    name: str, paths: list[Path], out: Path, items: Path | None = None, span: Span = ALL_TIMES
+    name: str,
+    paths: list[Path],
+    out: Path,
+    items: Path | None = None,
+    span: Span = ALL_TIMES,
+    columns: Columns | None = None,
 ) -> ConversionReport:
     """Convert and write; raises DataError, also if there are no events.
 
-    The span selects events only; the items are always those of the whole set.
+    The span selects events only; the items are always those of the whole set. ``columns`` is for
+    the format ``table``.
     """
-    conversion = Conversion.of(FORMATS[name], paths)
+    conversion = Conversion.of(FORMATS[name] if columns is None else mapped_format(columns), paths)
     if items is not None and not any(source.table.to_item for source in conversion.sources):
         raise DataError(f"{paths[0]}: has no data on items; leave out --items")
     conversion.keep_items = items is not None
@@ -123,5 +185,6 @@ def _counted(events: Iterable[Event], report: ConversionReport) -> Iterator[Even
 def _not_empty(events: Iterator[Event], report: ConversionReport) -> Iterator[Event]:
     yield from events
     if not report.events:
-        reasons = "; ".join(f"{rows} rows: {why}" for why, rows in report.rejected.most_common())
+        most = report.rejected.most_common(5)
+        reasons = "; ".join(f"{rows} row{'s'[: rows != 1]}: {why}" for why, rows in most)
         raise DataError(f"no row became an event; {reasons or 'the files are empty'}")

@@ -4,12 +4,14 @@ The rules of `model.data.row`, for whole columns.
 """
 
 import csv
+import json
 from codecs import BOM_UTF8
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from model.data.columns import encoding_fault, refusal
 from model.data.row import (
     COLUMNS,
     FORGET,
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 SUFFIXES = (".jsonl", ".ndjson", ".csv", ".parquet")
+LINES = (".jsonl", ".ndjson")
 # Times that Polars reads as `event_time_ms` does, but many times as fast.
 _QUICK_TIME = (
     r"^\d{4}-\d\d-\d\d[T ]([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{1,6})?"
@@ -82,6 +85,9 @@ def _check_file(path: Path) -> None:
         raise DataError(f"{path}: unknown file type; expected one of {' '.join(SUFFIXES)}")
     if path.stat().st_size == 0:
         raise DataError(f"{path}: the file is empty; give one with {', '.join(REQUIRED)}")
+    with path.open("rb") as file:
+        if fault := encoding_fault(path, file.read(2)):
+            raise DataError(f"{path}: {fault}")
 
 
 def _scan(path: Path) -> "pl.LazyFrame":
@@ -115,12 +121,8 @@ def _check_lines(path: Path) -> None:
 
 
 def _check_columns(path: Path, schema: "pl.Schema") -> None:
-    missing = [name for name in REQUIRED if name not in schema]
-    if missing:
-        raise DataError(
-            f"{path}: no column {', '.join(missing)}; expected {', '.join(REQUIRED)}; "
-            "`lately convert` writes such a log from other formats"
-        )
+    if fault := refusal(path, [name for name in schema if name != "row"]):
+        raise DataError(f"{path}: {fault}")
 
 
 def _columns(path: Path, schema: "pl.Schema") -> "list[pl.Expr]":
@@ -259,10 +261,19 @@ def _bad_rows(path: Path, name: str, summary: dict[str, Any]) -> str:
     elif name == "ts" and found is not None:
         problem = f"no readable time in ts: {found!r}{_fault(found)}; {WANTED_TIME}"
     elif count == summary["rows"]:
-        return f"{path}: no row has {name}; expected {', '.join(REQUIRED)}"
+        names = _first_names(path) if path.suffix in LINES else REQUIRED
+        fault = refusal(path, names) or f"expected {', '.join(REQUIRED)}"
+        return f"{path}: no row has {name}; {fault}"
     else:
         problem = f"no {name}; fill it in or remove the rows"
     return f"{path}: {count} of {summary['rows']} rows, first row {row}, have {problem}"
+
+
+def _first_names(path: Path) -> list[str]:
+    """The names in the first line of a JSON-lines file."""
+    with path.open("rb") as lines:
+        first = next((line for line in lines if line.strip()), b"{}")
+    return list(json.loads(first.removeprefix(BOM_UTF8)))
 
 
 def _fault(found_ts: str) -> str:

@@ -5,8 +5,10 @@ from model.formats import (
     jdata,
     online_retail,
     otto,
+    personalize,
     rees46,
     retailrocket,
+    taobao,
     yoochoose,
 )
 from model.formats.table import Format
@@ -20,4 +22,6 @@ FORMATS: dict[str, Format] = {
     "yoochoose": yoochoose.FORMAT,
     "diginetica": diginetica.FORMAT,
     "retailrocket": retailrocket.FORMAT,
+    "taobao": taobao.FORMAT,
+    "personalize": personalize.FORMAT,
 }

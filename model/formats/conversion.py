@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from model.data.log import Item
+from model.data.row import LONGEST
 from model.errors import DataError
+from model.formats.files import Place, opened, places
 from model.formats.report import ConversionReport
-from model.formats.table import Event, Format, Row, RowError, Table, opened
-from model.times import FIRST_TS_MS, LAST_TS_MS
+from model.formats.table import Event, Format, Row, RowError, Table, header
+from model.times import FIRST_TS_MS, LAST_TS_MS, unit_of
 
 REPORT_EVERY_ROWS = 20_000
 IDS = re.compile(r"[^\N{REPLACEMENT CHARACTER}]{1,256}\Z", re.DOTALL)
@@ -20,7 +22,7 @@ IDS = re.compile(r"[^\N{REPLACEMENT CHARACTER}]{1,256}\Z", re.DOTALL)
 class Source(NamedTuple):
     """A file and the table of the format that it matches."""
 
-    path: Path
+    place: Place
     table: Table
 
 
@@ -42,7 +44,7 @@ class Conversion:
 
     @classmethod
     def of(cls, data_format: Format, paths: Sequence[Path]) -> "Conversion":
-        """Match each file to its table; a folder stands for its files, and may contain others.
+        """Match each file to its table; a folder or an archive may contain other files, too.
 
         Raises DataError for a named file that does not belong to the format, and if no file has
         events.
@@ -50,23 +52,29 @@ class Conversion:
         report = ConversionReport()
         sources = []
         for path in paths:
-            inside = sorted(p for p in path.iterdir() if p.is_file()) if path.is_dir() else [path]
-            for file in inside:
-                table = _table_of(data_format, file)
+            inside = places(path)
+            for place in inside:
+                with opened(place) as file:
+                    first_line = file.first_line
+                table = next((t for t in data_format.tables if t.fits(first_line)), None)
                 if table is not None:
-                    sources.append(Source(file, table))
-                elif path.is_dir():
-                    report.skipped.append(file.name)
+                    sources.append(Source(place, table))
+                elif path.is_dir() or len(inside) > 1:
+                    report.skipped.append(place.name)
                 else:
-                    raise DataError(f"{file}: is not a file of this format; {_wanted(data_format)}")
+                    raise DataError(f"{place}: {_mismatch(data_format, first_line)}")
         if not any(source.table.to_event for source in sources):
-            raise DataError(f"{paths[0]}: has no event file; {_wanted(data_format)}")
+            found = (
+                ", ".join([*report.skipped[:5], *(s.place.name for s in sources[:5])]) or "nothing"
+            )
+            wanted = _wanted(data_format)
+            raise DataError(f"{paths[0]}: has no event file; found {found}; {wanted}")
         return cls(data_format, sources, report)
 
     @property
     def size_bytes(self) -> int:
         """The total size of the files."""
-        return sum(source.path.stat().st_size for source in self.sources)
+        return sum(source.place.size_bytes for source in self.sources)
 
     def events(self) -> Iterator[Event]:
         """The events, in the order of the files; items are read first, to fill in categories.
@@ -98,12 +106,12 @@ class Conversion:
             yield self._finished(event, row, place)
 
     def _rows(self, source: Source) -> Iterator[tuple[Row | RowError, str]]:
-        with opened(source.path) as file:
-            for number, row in enumerate(source.table.rows(file.text, file.first_line), start=1):
+        with opened(source.place) as file:
+            for number, row in enumerate(source.table.rows(file.lines, file.first_line), start=1):
                 if number % REPORT_EVERY_ROWS == 0:
                     self.on_bytes(self._bytes_before + file.raw.tell())
-                yield row, f"{source.path.name} row {number}"
-        self._bytes_before += source.path.stat().st_size
+                yield row, f"{source.place.name} row {number}"
+        self._bytes_before += source.place.size_bytes
         self.on_bytes(self._bytes_before)
 
     def _learn(self, table: Table, row: Row | RowError, place: str) -> None:
@@ -122,17 +130,27 @@ class Conversion:
         return {"event_id": event_id} | {k: v for k, v in event.items() if v not in (None, "")}
 
 
-def _table_of(data_format: Format, path: Path) -> Table | None:
-    if not path.exists():
-        raise DataError(f"{path}: no such file or folder")
-    with opened(path) as file:
-        first_line = file.first_line
-    return next((table for table in data_format.tables if table.fits(first_line)), None)
+def _mismatch(data_format: Format, first_line: str) -> str:
+    """What was found in a file, and which columns it lacks to be the most similar table."""
+    with_header = [table for table in data_format.tables if table.head is None]
+    nearest = min(with_header, key=lambda table: len(table.missing(first_line)), default=None)
+    is_foreign = nearest is None or len(nearest.missing(first_line)) == len(nearest.columns)
+    if nearest is None or (is_foreign and not data_format.advice):
+        begins = f"is not a file of this format: it begins with {first_line[:60]!r}"
+        return f"{begins}; {_wanted(data_format)}"
+    missing = ", ".join(nearest.missing(first_line))
+    advice = data_format.advice or "rename the column that holds it, or name another file"
+    found = ", ".join(header(first_line))
+    return f"is not a file of this format: no column {missing}; found {found}; {advice}"
 
 
 def _wanted(data_format: Format) -> str:
-    choices = (" ".join(table.columns) for table in data_format.tables if table.to_event)
-    return f"expected the columns {', or '.join(choices)}"
+    choices = [
+        ", ".join(table.columns) + ("" if table.head is None else f" ({table.layout})")
+        for table in data_format.tables
+        if table.to_event
+    ]
+    return f"expected the columns {'; or '.join(choices)}"
 
 
 def _checked(event: Event) -> Event:
@@ -141,5 +159,9 @@ def _checked(event: Event) -> Event:
     if not IDS.match(event["item_id"]):
         raise RowError("no item id of 1 to 256 characters")
     if not FIRST_TS_MS <= event["ts"] <= LAST_TS_MS:
-        raise RowError("the time is out of range")
+        unit = unit_of(event["ts"])
+        raise RowError("the time is out of range" + (f", it looks like {unit}" if unit else ""))
+    for name in ("action", "event_id", "session_id", "category"):
+        if len(event.get(name) or "") > LONGEST[name]:
+            raise RowError(f"{name} has more than {LONGEST[name]} characters")
     return event

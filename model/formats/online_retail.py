@@ -1,8 +1,9 @@
 """Online Retail (UCI): a year of a British gift shop's invoices; purchases only.
 
 Columns as published: ``InvoiceNo``, ``StockCode``, ``Description``, ``Quantity``, ``InvoiceDate``,
-``UnitPrice`` (pounds), ``CustomerID``, ``Country``. A compact copy has ``time``, ``customer``,
-``invoice``, ``item``, ``quantity``, ``price``, and a separate file of ``item`` and
+``UnitPrice`` (pounds), ``CustomerID``, ``Country``. Online Retail II, two years of the same shop,
+calls three of them ``Invoice``, ``Price`` and ``Customer ID``. A compact copy has ``time``,
+``customer``, ``invoice``, ``item``, ``quantity``, ``price``, and a separate file of ``item`` and
 ``description``. Times are local time in Britain, to the minute.
 
 Every line is a buy by the customer. Without a customer, the invoice is the user, as for a shopper
@@ -33,6 +34,7 @@ PUBLISHED = {
     "quantity": "Quantity",
     "price": "UnitPrice",
 }
+SECOND = {"invoice": "InvoiceNo", "price": "UnitPrice", "customerid": "CustomerID"}
 
 
 def to_event(row: Row) -> Event:
@@ -95,9 +97,9 @@ def _iso(time: str) -> str:
 
 
 FORMAT = Format(
-    "UCI Online Retail: invoice lines, all of them buys",
+    "UCI Online Retail, I and II: invoice lines, all of them buys",
     (
-        Table(tuple(PUBLISHED.values()), published_to_event, published_to_item),
+        Table(tuple(PUBLISHED.values()), published_to_event, published_to_item, aliases=SECOND),
         Table(tuple(PUBLISHED), to_event),
         Table(("item", "description"), to_item=to_item),
     ),

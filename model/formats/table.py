@@ -1,25 +1,19 @@
 """The table: how one type of file in a public data set is recognised and its rows converted."""
 
 import csv
-import gzip
-import io
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import tzinfo
-from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple
 
 from model.data.log import Item
-from model.errors import DataError
-from model.times import parse_iso_ms
+from model.times import parse_iso_ms, unit_of
 
 Row = Mapping[str, str]
 Event = dict[str, Any]
-DELIMITERS = ("\t", ";", ",")
-LONGEST_HEAD = 1 << 20  # characters of the first line read, as the file may be binary
+DELIMITERS = ("\t", ";", ",", "|")
 
 
 class RowError(Exception):
@@ -32,14 +26,18 @@ class Table:
 
     With ``head``: a file without a header whose first line matches ``head`` and whose columns are
     ``columns``, in this order. Otherwise: a file whose header has at least ``columns``, separated
-    by tabs, semicolons or commas. ``to_event`` and ``to_item`` raise RowError for an invalid row;
-    ``to_item`` gives None for a row without an item.
+    by tabs, semicolons, commas or bars. ``aliases`` gives other names of columns, in small letters
+    and without anything between them: ``customerid`` stands for ``Customer ID``, too. ``to_event``
+    and ``to_item`` raise RowError for an invalid row; ``to_item`` gives None for a row without an
+    item.
     """
 
     columns: tuple[str, ...]
     to_event: Callable[[Row], Event] | None = None
     to_item: Callable[[Row], Item | None] | None = None
     head: re.Pattern[str] | None = None
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    layout: str = "without a header"  # of a file with ``head``, in words
 
     def fits(self, first_line: str) -> bool:
         """Whether a file with this first line is of this type."""
@@ -47,11 +45,11 @@ class Table:
             return self.head.match(first_line) is not None
         return self._delimiter(first_line) is not None
 
-    def rows(self, text: io.TextIOBase, first_line: str) -> Iterator[Row | RowError]:
+    def rows(self, lines: Iterator[str], first_line: str) -> Iterator[Row | RowError]:
         """The rows below the header; a malformed one yields a RowError."""
         delimiter = self._delimiter(first_line)
-        reader = csv.reader(text, delimiter=delimiter or ",")
-        names = list(self.columns) if self.head else [name.strip() for name in next(reader)]
+        reader = csv.reader(lines, delimiter=delimiter or ",", skipinitialspace=True)
+        names = list(self.columns) if self.head else self._ours(next(reader))
         while True:
             try:
                 fields = next(reader)
@@ -65,12 +63,37 @@ class Table:
             elif fields:
                 yield RowError("the row has too few or too many columns")
 
+    def missing(self, first_line: str) -> list[str]:
+        """The columns that a file with this header does not have."""
+        found = self._ours(header(first_line))
+        return [name for name in self.columns if name not in found]
+
+    def _ours(self, names: list[str]) -> list[str]:
+        """The names of a header as this table has them."""
+        plain = [re.sub(r"[\W_]", "", name).lower() for name in names]
+        return [
+            self.aliases.get(short, name.strip()) for short, name in zip(plain, names, strict=True)
+        ]
+
     def _delimiter(self, first_line: str) -> str | None:
         for delimiter in DELIMITERS:
-            names = next(csv.reader([first_line], delimiter=delimiter), [])
-            if set(self.columns) <= {name.strip() for name in names}:
+            if set(self.columns) <= set(self._ours(names_in(first_line, delimiter))):
                 return delimiter
         return None
+
+
+def names_in(first_line: str, delimiter: str) -> list[str]:
+    """The names in a header, without the spaces around them."""
+    try:
+        names = next(csv.reader([first_line], delimiter=delimiter, skipinitialspace=True), [])
+    except csv.Error:
+        return []
+    return [name.strip() for name in names]
+
+
+def header(first_line: str) -> list[str]:
+    """The names in a header, by the delimiter that gives most of them."""
+    return max((names_in(first_line, delimiter) for delimiter in DELIMITERS), key=len)
 
 
 class Format(NamedTuple):
@@ -82,28 +105,7 @@ class Format(NamedTuple):
     summary: str
     tables: tuple[Table, ...]
     repeats: bool = False
-
-
-class Opened(NamedTuple):
-    """An open file: its text, its first line, and its bytes, for the position so far."""
-
-    text: io.TextIOWrapper
-    first_line: str
-    raw: BinaryIO
-
-
-@contextmanager
-def opened(path: Path) -> Iterator[Opened]:
-    """Open a text file, gzipped or not. Raises DataError if it cannot be read."""
-    try:
-        with path.open("rb") as raw:
-            content = gzip.GzipFile(fileobj=raw) if path.suffix == ".gz" else raw
-            text = io.TextIOWrapper(content, "utf-8-sig", errors="replace", newline="")
-            first_line = text.readline(LONGEST_HEAD).rstrip("\r\n")
-            text.seek(0)
-            yield Opened(text, first_line, raw)
-    except (OSError, EOFError) as error:
-        raise DataError(f"{path}: cannot be read: {error}; name another file") from error
+    advice: str = ""  # what to do about a file that does not fit
 
 
 def iso_ms(text: str, zone: tzinfo) -> int:
@@ -120,6 +122,12 @@ def integer(text: str) -> int:
         return int(text)
     except ValueError:
         raise RowError("the time cannot be read") from None
+
+
+def seconds_or_ms(text: str) -> int:
+    """Milliseconds of a time in a data set that is passed on with seconds as well."""
+    number = integer(text)
+    return 1000 * number if unit_of(number) == "seconds" else number
 
 
 def number(text: str) -> float | None:

@@ -1,9 +1,9 @@
 """Yoochoose (RecSys Challenge 2015): sessions of clicks and buys in European shops.
 
-Files have no header. Clicks and the test file: session, time, item, category; buys: session, time,
-item, price, quantity. Times are ISO 8601 in UTC. A click's category is ``0`` if it is missing,
-``S`` for a special offer, 1 to 12 for a category, and a longer number for a brand. A price or a
-quantity of 0 is missing.
+Files have no header; copies with one are read too, whatever the case of its names. Clicks and the
+test file: session, time, item, category; buys: session, time, item, price, quantity. Times are ISO
+8601 in UTC. A click's category is ``0`` if it is missing, ``S`` for a special offer, 1 to 12 for a
+category, and a longer number for a brand. A price or a quantity of 0 is missing.
 
 Users are not identified across sessions, so the session is the user.
 """
@@ -13,6 +13,10 @@ from datetime import UTC
 
 from model.formats.table import Event, Format, Row, Table, iso_ms, number
 
+CLICKS = ("session", "time", "item", "category")
+BUYS = ("session", "time", "item", "price", "quantity")
+ALIASES = {"sessionid": "session", "timestamp": "time", "itemid": "item"}
+ALIASES |= {name: name for name in (*CLICKS, *BUYS)}
 TIME = r"\d{4}-\d\d-\d\dT[\d:.]+Z"
 
 
@@ -43,15 +47,9 @@ def _event(row: Row, action: str) -> Event:
 FORMAT = Format(
     "Yoochoose, RecSys Challenge 2015: files of clicks and of buys",
     (
-        Table(
-            ("session", "time", "item", "category"),
-            click,
-            head=re.compile(rf"\d+,{TIME},\d+,\w+$"),
-        ),
-        Table(
-            ("session", "time", "item", "price", "quantity"),
-            buy,
-            head=re.compile(rf"\d+,{TIME},\d+,[\d.]+,\d+$"),
-        ),
+        Table(CLICKS, click, head=re.compile(rf"\d+,{TIME},\d+,\w+$")),
+        Table(BUYS, buy, head=re.compile(rf"\d+,{TIME},\d+,[\d.]+,\d+$")),
+        Table(CLICKS, click, aliases=ALIASES),
+        Table(BUYS, buy, aliases=ALIASES),
     ),
 )

@@ -10,6 +10,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from model.data.columns import encoding_fault, refusal
 from model.data.external_sort import in_time_order
 from model.data.row import FORGET, RowFault, read_line, read_row
 from model.data.row import Entry as Row
@@ -132,8 +133,13 @@ def _json_lines(path: Path) -> Iterator[Row]:
 
 
 def _csv_rows(path: Path) -> Iterator[Row]:
+    with path.open("rb") as binary:
+        if fault := encoding_fault(path, binary.read(2)):
+            raise EventLogError(f"{path}: {fault}")
     with path.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.DictReader(file, restkey="")
+        if fault := refusal(path, reader.fieldnames or ()):
+            raise EventLogError(f"{path}: {fault}")
         for number, row in enumerate(reader, start=1):
             if "" in row:
                 raise EventLogError(f"{path}, row {number}: more fields than columns; fix it")
