@@ -60,8 +60,11 @@ class Answers:
         count = min(self._config.top_categories, len(self._categories))
         if count == 0:
             return np.empty((len(probs), 0), dtype=np.int64)
-        # A partial sort, since shops have thousands of categories.
+        # A partial sort, since shops have thousands of categories; of ties at the cut it takes any.
         best = np.sort(np.argpartition(-probs, count - 1, axis=1)[:, :count], axis=1)
+        cut = np.take_along_axis(probs, best, 1).min(axis=1, keepdims=True)
+        for row in np.flatnonzero((probs >= cut).sum(axis=1) > count):
+            best[row] = np.sort(np.argsort(-probs[row], kind="stable")[:count])
         order = np.argsort(-np.take_along_axis(probs, best, 1), axis=1, kind="stable")
         return np.take_along_axis(best, order, 1)
 

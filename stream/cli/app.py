@@ -71,8 +71,10 @@ def worker(settings: WorkerSettings) -> None:
 def topics(
     settings: KafkaSettings,
     create: Annotated[bool, typer.Option("--create", help="Create the missing topics.")] = False,
-    partitions: Annotated[int | None, typer.Option(help="Partitions of new topics.")] = None,
-    replication: Annotated[int | None, typer.Option(help="Copies of each partition.")] = None,
+    partitions: Annotated[int | None, typer.Option(min=1, help="Partitions of new topics.")] = None,
+    replication: Annotated[
+        int | None, typer.Option(min=1, help="Copies of each partition.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Check whether the topics fit, and create those missing."""
@@ -95,12 +97,15 @@ def replay(
     events: Annotated[list[Path], typer.Argument(help="Event logs: .jsonl, .csv, .parquet.")],
     speed: Annotated[str, typer.Option(help="Multiple of the log's pace, or max.")] = "1",
     now: Annotated[bool, typer.Option("--now", help="Move the log to the present.")] = False,
+    skip: Annotated[
+        int, typer.Option(min=0, help="Leave out so many events, to go on after an error.")
+    ] = 0,
     as_json: Json = False,
 ) -> None:
     """Send an event log to the events topic, at its own pace or faster."""
     from stream.commands.replay import replay as send
 
-    send(settings, events, speed=speed, now=now, as_json=as_json)
+    send(settings, events, speed=speed, now=now, skip=skip, as_json=as_json)
 
 
 @app.command()

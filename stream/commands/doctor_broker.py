@@ -18,6 +18,7 @@ from stream.commands.doctor_machine import Check
 from stream.commands.terminal import counted
 from stream.errors import LatelyError
 from stream.kafka.command_clients import partitions_of
+from stream.kafka.lenient_headers import LenientConsumer
 from stream.kafka.placement import check_recent_keys
 from stream.kafka.protocol import api_versions
 from stream.kafka.security import client_options
@@ -48,7 +49,7 @@ async def check_broker(settings: KafkaSettings) -> AsyncIterator[Check]:
     for check in assess_topics(findings):
         yield check
     existing = [f.topic for f in findings if f.check == "exists" and f.status == "PASS"]
-    consumer = AIOKafkaConsumer(
+    consumer = LenientConsumer(
         **client_options(settings), enable_auto_commit=False, isolation_level="read_committed"
     )
     try:

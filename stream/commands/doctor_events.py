@@ -4,13 +4,13 @@ from collections import Counter
 from collections.abc import Sequence
 
 import msgspec
-from aiokafka.partitioner import DefaultPartitioner
 
 from model.scorer import Vocabulary
 from stream.commands.doctor_machine import Check
 from stream.errors import LatelyError
 from stream.events import FORGET, DeadLetter, Event, Validator
 from stream.kafka.command_clients import open_reader
+from stream.kafka.placement import default_partitioner
 from stream.settings import DoctorSettings, WorkerSettings
 
 NEWEST = 1000  # events that are looked at, over all partitions
@@ -42,11 +42,10 @@ async def _newest(settings: DoctorSettings) -> tuple[list[Event], list[DeadLette
     events: list[Event] = []
     dead: list[DeadLetter] = []
     async with open_reader(settings, settings.events_topic, "--events-topic") as reader:
-        numbers, partitioner = reader.partitions, DefaultPartitioner()
         validator = Validator(
             frozenset(settings.actions),
             WorkerSettings.model_fields["max_message_bytes"].default,
-            lambda key: int(partitioner(key, numbers, numbers)),
+            default_partitioner(len(reader.partitions)),
         )
         async for number, records in reader.read_newest(NEWEST):
             valid, invalid = validator.validate(records, number)

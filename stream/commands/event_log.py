@@ -3,7 +3,7 @@
 import csv
 import heapq
 from codecs import BOM_UTF8
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from operator import attrgetter
@@ -68,7 +68,7 @@ class ReplayLog:
             raise EventLogError(f"{names}: the log is empty; name one with events")
         return cls(tuple(paths), tuple(in_order), events, first_ms, last_ms)
 
-    def entries(self) -> Iterator[Entry]:
+    def entries(self) -> Generator[Entry, None, None]:
         """All events in order of time; those of the same time keep their order in the files.
 
         A file that is not in order is sorted in temporary files, if it does not fit into 64 MB of

@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from model.sequence import Sequence as Actions
 from stream.commands.event_log import EventLogError, ReplayLog
@@ -15,9 +16,9 @@ from stream.errors import StateError
 from stream.events import Message, Validator
 from stream.kafka.command_clients import open_reader
 from stream.settings import KafkaSettings, WorkerSettings
-from stream.sources import ENV_PREFIX
-from stream.storage.store import view
-from stream.user_state import UserState
+from stream.sources import ENV_PREFIX, Settings
+from stream.storage.view import view
+from stream.user_state import Rules, UserState
 
 
 @dataclass(slots=True)
@@ -36,6 +37,32 @@ class _AnyAction(frozenset[str]):
 
     def __contains__(self, name: object) -> bool:
         return True
+
+
+def _as_worker(name: str) -> Any:
+    return WorkerSettings.model_fields[name]
+
+
+class FoldSettings(Settings):
+    """The settings of a worker that change a sequence; any other may be wrong here."""
+
+    sequence_length: int = _as_worker("sequence_length")
+    dedupe_window: int = _as_worker("dedupe_window")
+    allowed_lateness_ms: int = _as_worker("allowed_lateness_ms")
+    max_future_ms: int = _as_worker("max_future_ms")
+    ttl_s: int = _as_worker("ttl_s")
+    max_message_bytes: int = _as_worker("max_message_bytes")
+
+    @property
+    def rules(self) -> Rules:
+        """As `WorkerSettings.rules`."""
+        return Rules(
+            self.sequence_length,
+            self.dedupe_window,
+            self.allowed_lateness_ms,
+            self.max_future_ms,
+            self.ttl_s * 1000,
+        )
 
 
 def read_sequence(source: str, state_dir: Path | None, *, is_user: bool = False) -> Actions:
@@ -65,7 +92,7 @@ def read_file(path: Path) -> Actions:
             f"{path}: has events of {len(users)} users, {min(users)} and {max(users)} among them; "
             "keep those of one"
         )
-    settings = WorkerSettings.load(artifact=".", state_dir=".")
+    settings = FoldSettings.load()
     messages: list[Message] = [
         _FileMessage(offset, entry.ts_ms, entry.user_id.encode(), entry.value)
         for offset, entry in enumerate(entries)

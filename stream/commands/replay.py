@@ -8,16 +8,17 @@ import time
 from asyncio import Future
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Protocol
 
 import orjson
 
 from stream.commands.event_log import Entry, ReplayLog
-from stream.errors import LatelyError, SettingsError
+from stream.errors import BrokerError, LatelyError, SettingsError
 from stream.kafka.command_clients import TIMEOUT_S, open_producer
 from stream.kafka.placement import SETTING, check_recent_keys
 from stream.settings import KafkaSettings, WorkerSettings
@@ -140,15 +141,26 @@ class Sender:
     def _is_overdue(self) -> bool:
         return self._clock() - self._in_flight[0][0] >= TIMEOUT_S
 
+    def count_rest(self) -> None:
+        """Count what was acknowledged since, after sending was interrupted: a beginning of it."""
+        while self._in_flight and _is_acknowledged(self._in_flight[0][1]):
+            self._in_flight.popleft()
+            self.acknowledged += 1
+
     async def _next_acknowledged(self) -> None:
-        sent_s, future = self._in_flight.popleft()
+        sent_s, future = self._in_flight[0]
         # aiokafka never gives up on a record of an idempotent producer.
         async with asyncio.timeout(max(0.0, sent_s + TIMEOUT_S - self._clock())):
-            await future
+            await asyncio.shield(future)  # an interruption must not cancel it: see count_rest
+        self._in_flight.popleft()
         self.acknowledged += 1
         if self._clock() - self._reported_s >= REPORT_EVERY_S:
             self._reported_s = self._clock()
             self._report(self.acknowledged)
+
+
+def _is_acknowledged(future: "Future[Any]") -> bool:
+    return future.done() and not future.cancelled() and future.exception() is None
 
 
 def shifted(value: bytes, ts_ms: int) -> bytes:
@@ -163,23 +175,29 @@ def replay(
     *,
     speed: str = "1",
     now: bool = False,
+    skip: int = 0,
     as_json: bool = False,
 ) -> None:
     """Send the log, wait until all of it is acknowledged, and print a summary.
 
     ``speed`` is a factor above 0, or ``max`` (also 0) for as fast as Kafka accepts it. ``now``
-    moves all event times to the present. Raises SettingsError for an invalid speed, EventLogError,
-    TopicsError when the topic is missing, BrokerError when Kafka cannot be reached, and LatelyError
-    on Ctrl-C.
+    moves all event times to the present. ``skip`` leaves out that many events, in order of time: an
+    error tells how many are acknowledged. Raises SettingsError for an invalid speed or ``skip``,
+    EventLogError, TopicsError when the topic is missing, BrokerError when Kafka cannot be reached,
+    and LatelyError on Ctrl-C.
     """
     factor = parse_speed(speed)
     log = ReplayLog.open(paths)
     if not now and (hint := hint_if_old(log.last_ms, time.time_ns() // 1_000_000)):
         print(hint, file=sys.stderr, flush=True)
+    run = Replay(settings, log, factor, now=now, skip=skip)
     try:
-        summary = asyncio.run(_replay(settings, log, Pace(factor, log.first_ms), now))
+        summary = asyncio.run(run.send())
     except KeyboardInterrupt:
-        raise LatelyError("stopped before every event was sent; replay the log again") from None
+        line = f"stopped before every event was sent; {run.how_far() or 'replay the log again'}"
+        raise LatelyError(line) from None
+    except BrokerError as error:
+        raise BrokerError("; ".join(filter(None, (str(error), run.how_far())))) from error
     print(json.dumps(asdict(summary)) if as_json else summary.line())
 
 
@@ -206,23 +224,59 @@ def parse_speed(text: str) -> float:
     return factor
 
 
-async def _replay(settings: KafkaSettings, log: ReplayLog, pace: Pace, now: bool) -> Summary:
-    async with open_producer(settings) as producer:
-        await _warn_of_split_histories(settings)
-        now_ms, started_s = time.time_ns() // 1_000_000, time.monotonic()
-        shift_ms = pace.shift_ms(now_ms, log.last_ms) if now else 0
-        with _progress(log.events) as report:
-            sender = Sender(producer, settings.events_topic, pace, shift_ms, report)
-            await sender.send(log.entries())
-        seconds = time.monotonic() - started_s
-    return Summary(
-        topic=settings.events_topic,
-        events=sender.acknowledged,
-        seconds=round(seconds, 3),
-        events_per_s=round(sender.acknowledged / seconds, 1),
-        first_ms=log.first_ms + shift_ms,
-        last_ms=log.last_ms + shift_ms,
-    )
+class Replay:
+    """One run of the command: what it sends, and how far it has come."""
+
+    def __init__(
+        self, settings: KafkaSettings, log: ReplayLog, factor: float, *, now: bool, skip: int
+    ) -> None:
+        """Raises SettingsError if ``skip`` leaves nothing to send."""
+        if skip >= log.events:
+            raise SettingsError(
+                f"skip: the log has {log.events:,} events; set --skip below that, or leave it out"
+            )
+        self._settings = settings
+        self._log = log
+        self._factor = factor
+        self._now = now
+        self._skip = skip
+        self._sender: Sender | None = None
+
+    async def send(self) -> Summary:
+        """Send the events and wait until they are acknowledged."""
+        with closing(self._log.entries()) as entries:
+            return await self._send(islice(entries, self._skip, None))
+
+    async def _send(self, entries: Iterator[Entry]) -> Summary:
+        first = next(entries)
+        pace, topic = Pace(self._factor, first.ts_ms), self._settings.events_topic
+        async with open_producer(self._settings) as producer:
+            await _warn_of_split_histories(self._settings)
+            now_ms, started_s = time.time_ns() // 1_000_000, time.monotonic()
+            shift_ms = pace.shift_ms(now_ms, self._log.last_ms) if self._now else 0
+            with _progress(self._log.events - self._skip) as report:
+                sender = self._sender = Sender(producer, topic, pace, shift_ms, report)
+                await sender.send(chain((first,), entries))
+            seconds = time.monotonic() - started_s
+        return Summary(
+            topic=topic,
+            events=sender.acknowledged,
+            seconds=round(seconds, 3),
+            events_per_s=round(sender.acknowledged / seconds, 1),
+            first_ms=first.ts_ms + shift_ms,
+            last_ms=self._log.last_ms + shift_ms,
+        )
+
+    def how_far(self) -> str:
+        """Up to where every event is acknowledged, once it is interrupted; empty before that."""
+        if self._sender is None:
+            return ""
+        self._sender.count_rest()
+        done = self._skip + self._sender.acknowledged
+        return (
+            f"the first {done:,} of {self._log.events:,} events are acknowledged; go on with the "
+            f"same log and --skip {done}"
+        )
 
 
 async def _warn_of_split_histories(settings: KafkaSettings) -> None:

@@ -15,8 +15,9 @@ from stream.kafka.command_clients import TopicReader, open_reader
 from stream.kafka.security import client_options
 from stream.settings import StateSettings
 from stream.storage.recovery import Recovery
-from stream.storage.store import StateStore, view
+from stream.storage.store import StateStore
 from stream.storage.verification import Row, Verification
+from stream.storage.view import view
 from stream.user_state import UserState
 
 _FLAG = "--group"

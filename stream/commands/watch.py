@@ -16,6 +16,7 @@ from stream.commands.watch_view import LatestUsers, OneUser, Scored, View, plain
 from stream.errors import TopicsError
 from stream.kafka.command_clients import open_reader
 from stream.settings import KafkaSettings
+from stream.storage.applied_offset import is_expiry
 
 REFRESH_S = 0.25  # four times a second: lively, and still readable
 
@@ -120,9 +121,9 @@ def _parse(record: Any) -> Scored:
             f"{record.topic}: partition {record.partition}, offset {record.offset} is not a score "
             f"({error!r}); set --scores-topic to the topic that the worker writes"
         ) from error
-    return Scored(user_id, record.timestamp, score)
+    return Scored(user_id, record.timestamp, score, score is None and is_expiry(record.headers))
 
 
 def json_line(scored: Scored) -> str:
-    """A score as it stands in the topic, or a line that says that the user was forgotten."""
-    return orjson.dumps(scored.score or {"user_id": scored.user_id, "forgotten": True}).decode()
+    """A score as it stands in the topic, or a line that says that the user has none any more."""
+    return orjson.dumps(scored.score or {"user_id": scored.user_id, scored.end: True}).decode()

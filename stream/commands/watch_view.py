@@ -16,11 +16,17 @@ TOP_CATEGORIES = 2
 
 
 class Scored(NamedTuple):
-    """One record of the scores topic; ``score`` follows its schema, None means forgotten."""
+    """One record of the scores topic; ``score`` follows its schema, None means that it is gone."""
 
     user_id: str
     at_ms: int
     score: dict[str, Any] | None
+    expired: bool = False  # gone because the time to live is over, not because of a ``forget``
+
+    @property
+    def end(self) -> str:
+        """Why there is no score any more."""
+        return "expired" if self.expired else "forgotten"
 
 
 def titled(scored: Scored, titles: Mapping[str, str]) -> Scored:
@@ -54,7 +60,7 @@ def plain_line(scored: Scored) -> str:
     start = f"{clock}.{scored.at_ms % 1000:03d}  {scored.user_id}"
     score = scored.score
     if score is None:
-        return f"{start}  forgotten"
+        return f"{start}  {scored.end}"
     parts = [_items(score), _categories(score), _intent(score), _facts(score)]
     return f"{start}  {' | '.join(parts)}"
 
@@ -120,7 +126,7 @@ class OneUser:
         ago = age(now_ms - self._latest.at_ms)
         score = self._latest.score
         if score is None:
-            return Group(head, Text(), Text.assemble("forgotten", (f"  {ago}", QUIET)))
+            return Group(head, Text(), Text.assemble(self._latest.end, (f"  {ago}", QUIET)))
         facts = f"{_facts(score)}, model {score['model']['version']}, {ago}"
         table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
         for title, rows in _sections(score):
@@ -142,7 +148,7 @@ def _sections(score: dict[str, Any]) -> list[tuple[str, list[tuple[str, float]]]
 def _cells(scored: Scored) -> list[RenderableType]:
     score = scored.score
     if score is None:
-        return [scored.user_id, Text("forgotten", style=QUIET), "", "", ""]
+        return [scored.user_id, Text(scored.end, style=QUIET), "", "", ""]
     return [
         Text(scored.user_id, style=ACCENT),
         _items(score),

@@ -1,14 +1,15 @@
 """A child process that never outlives its parent, however that ends."""
 
-import contextlib
 import os
 import signal
 import subprocess
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 
 # Kills the child when stdin closes. The kernel closes it, however the parent ends.
 GUARD = 'read -r line; kill -9 "$1"'
+_POLL_S = 0.01
 
 
 class Child:
@@ -46,7 +47,24 @@ class Child:
     @property
     def exit_code(self) -> int | None:
         """Its exit code, or the negative signal that ended it; None while it runs."""
-        return self._child.poll()
+        if self._child.returncode is None:
+            if not self._has_ended():
+                return None
+            # Before `wait`, after which another process may get its id: that must not be killed.
+            self._end_guard()
+        return self._child.wait()
+
+    def _has_ended(self) -> bool:
+        if not hasattr(os, "waitid"):  # macOS, until Python 3.13
+            return self._child.poll() is not None
+        flags = os.WEXITED | os.WNOWAIT | os.WNOHANG
+        return os.waitid(os.P_PID, self.pid, flags) is not None
+
+    def _end_guard(self) -> None:
+        self._guard.kill()
+        self._guard.wait()
+        if self._guard.stdin:
+            self._guard.stdin.close()
 
     def last_lines(self, lines: int = 1) -> str:
         """The last lines of its output, stdout and stderr together."""
@@ -59,14 +77,12 @@ class Child:
     def stop(self, grace_s: float = 0.0) -> int:
         """Send SIGTERM, kill it after ``grace_s`` (0: at once), and return its exit code."""
         if grace_s and self.exit_code is None:
-            self._child.send_signal(signal.SIGTERM)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._child.wait(grace_s)
-        self._child.kill()
-        code = self._child.wait()
-        self._guard.kill()
-        self._guard.wait()
-        if self._guard.stdin:
-            self._guard.stdin.close()
+            os.kill(self.pid, signal.SIGTERM)
+            deadline_s = time.monotonic() + grace_s
+            while self.exit_code is None and time.monotonic() < deadline_s:
+                time.sleep(_POLL_S)
+        while (code := self.exit_code) is None:
+            os.kill(self.pid, signal.SIGKILL)
+            time.sleep(_POLL_S)
         self._log.close()
         return code

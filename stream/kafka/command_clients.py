@@ -10,7 +10,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaConnectionError
 
 from stream.kafka.connection_errors import IS_IT_RUNNING, broker_errors, missing_topic
-from stream.kafka.lenient_headers import read_any_header
+from stream.kafka.lenient_headers import LenientConsumer
 from stream.kafka.security import client_options
 from stream.settings import KafkaSettings
 
@@ -85,21 +85,6 @@ class TopicReader:
         """The next records; waits at most ``timeout_s`` for the first of them."""
         fetched = await self._consumer.getmany(timeout_ms=int(timeout_s * 1000))
         return [record for records in fetched.values() for record in records]
-
-    async def read_last(self, count: int, within_s: float) -> list[Any]:
-        """The last ``count`` records of each partition, or what came of them ``within_s``."""
-        self._consumer.assign(self._all)
-        starts = await self._consumer.beginning_offsets(self._all)
-        ends = await self._consumer.end_offsets(self._all)
-        for tp in self._all:
-            self._consumer.seek(tp, max(starts[tp], ends[tp] - count))
-        records: list[Any] = []
-        deadline_s = time.monotonic() + within_s
-        unread = set(self._all)
-        while unread and time.monotonic() < deadline_s:
-            records += await self.poll(0.1)
-            unread = {tp for tp in unread if await self._consumer.position(tp) < ends[tp]}
-        return records
 
     async def read_to_end(self, *numbers: int) -> AsyncIterator[list[Any]]:
         """Every record of these partitions, by default all, up to their current ends.
@@ -235,9 +220,8 @@ async def open_reader(
             "and try again"
         )
 
-    read_any_header()
     async with broker_errors(settings, describe):
-        consumer = AIOKafkaConsumer(
+        consumer = LenientConsumer(
             **client_options(settings),
             auto_offset_reset="earliest",
             enable_auto_commit=False,

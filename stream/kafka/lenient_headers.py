@@ -7,6 +7,7 @@ parser.
 
 from typing import Any
 
+from aiokafka import AIOKafkaConsumer
 from aiokafka.consumer import fetcher
 from aiokafka.errors import CorruptRecordException
 from aiokafka.record import default_records, memory_records
@@ -66,6 +67,14 @@ class _Records(fetcher.PartitionRecords):  # type: ignore[misc]
     def _parse_again(self) -> None:
         self._records: Any = _Batches(self._records.data, self.next_fetch_offset)
         self._records_iterator = self._unpack_records()
+
+
+class LenientConsumer(AIOKafkaConsumer):  # type: ignore[misc]
+    """A consumer that accepts any header name."""
+
+    def __init__(self, *topics: str, **options: Any) -> None:
+        read_any_header()
+        super().__init__(*topics, **options)
 
 
 def read_any_header() -> None:

@@ -17,8 +17,7 @@ from stream.kafka.command_clients import TopicReader, open_reader
 from stream.kafka.topic_checks import Finding
 from stream.settings import KafkaSettings
 
-SAMPLE = 100  # records of each partition
-SAMPLE_S = 2.0
+NEWEST = 1000  # records that are looked at, over all partitions
 SETTING = (
     "set the partitioner of the client that sends them (librdkafka: partitioner=murmur2_random), "
     "as the README says"
@@ -81,5 +80,7 @@ async def check_recent_keys(settings: KafkaSettings) -> Finding:
 
 
 async def _recent_keys(reader: TopicReader) -> list[tuple[int, bytes]]:
-    records = await reader.read_last(SAMPLE, SAMPLE_S)
-    return [(record.partition, record.key) for record in records if record.key is not None]
+    keys: list[tuple[int, bytes]] = []
+    async for partition, records in reader.read_newest(NEWEST):
+        keys += [(partition, record.key) for record in records if record.key is not None]
+    return keys

@@ -76,8 +76,12 @@ async def create_topics(
                 f"{settings.events_topic}: has {events.partitions} partitions, not {partitions}; "
                 "leave out --partitions, or name a new topic by LATELY_EVENTS_TOPIC"
             )
-        partitions = events.partitions if events else partitions or DEFAULT_PARTITIONS
-        replication = replication or await _default_replication(admin)
+        if partitions is None:
+            partitions = DEFAULT_PARTITIONS
+        if events:
+            partitions = events.partitions
+        if replication is None:
+            replication = await _default_replication(admin)
         created = await _create(
             admin, topics, {settings.events_topic: _KEEP_ALL}, partitions, replication
         )

@@ -106,11 +106,15 @@ class DeliveryStage:
         Raises DeliveryError if it does not take them.
         """
         for topic, deliveries in sent:
+            if topic == self._topics.scores:
+                await await_acks(topic, deliveries)
+        self._observe_scores(batch, scored)  # now: dead letters and receipts take their own time
+        for topic, deliveries in sent:
             await await_acks(topic, deliveries)
         hit("acknowledged")
+        self._observe_dead_letters(batch)
         for topic, deliveries in await self._send_receipts(batch):
             await await_acks(topic, deliveries)
-        self._observe(batch, scored)
 
     async def _send_receipts(self, batch: Batch) -> Sent:
         """Send the receipts of withdrawn scores; only now, when the broker has the tombstones."""
@@ -164,19 +168,24 @@ class DeliveryStage:
             self._store.write(part.number, part.changes.items(), changelog_offset)
             hit("state_put")
 
-    def _observe(self, batch: Batch, scored: Scored) -> None:
-        scores = scored.scores
+    def _observe_scores(self, batch: Batch, scored: Scored) -> None:
+        scores, metrics = scored.scores, self._metrics
         for quality, n in Counter(s.quality for s in scores if isinstance(s, Score)).items():
-            self._metrics.scores[quality].inc(n)
-        self._metrics.scored_items["no"].inc(scored.unknown_items)
-        self._metrics.scored_items["yes"].inc(len(scores) - scored.unknown_items)
-        self._metrics.expired_users.inc(sum(len(part.expired) for part in batch.parts.values()))
+            metrics.scores[quality].inc(n)
+        metrics.scored_items["no"].inc(scored.unknown_items)
+        metrics.scored_items["yes"].inc(len(scores) - scored.unknown_items)
+        metrics.expired_users.inc(sum(len(part.expired) for part in batch.parts.values()))
+        now_ms = time.time() * 1000
+        waited_s = [
+            max(0.0, (now_ms - sent_ms) / 1000)
+            for row, score in zip(batch.rows, scores, strict=True)
+            # A record without a timestamp (-1) does not say when it was sent.
+            if (sent_ms := row.waiting.first.timestamp_ms) >= 0 and isinstance(score, Score)
+        ]
+        if waited_s:
+            metrics.event_to_score.observe_many(waited_s)
+
+    def _observe_dead_letters(self, batch: Batch) -> None:
         reasons = Counter(dead.reason for part in batch.parts.values() for dead in part.dead)
         for reason, n in reasons.items():
             self._metrics.dead_letters[reason].inc(n)
-        now_ms = time.time() * 1000
-        # A record without a timestamp (-1) does not say when it was sent.
-        sent_ms = [ms for row in batch.rows if (ms := row.waiting.first.timestamp_ms) >= 0]
-        waited_s = [max(0.0, (now_ms - ms) / 1000) for ms in sent_ms]
-        if waited_s:
-            self._metrics.event_to_score.observe_many(waited_s)

@@ -1,5 +1,6 @@
 """Recovery: brings the state on disk up to its changelog, in bulk."""
 
+import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, cast
@@ -9,6 +10,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import OffsetOutOfRangeError
 
 from stream.events import Message
+from stream.kafka.lenient_headers import LenientConsumer
 from stream.kafka.positions import is_caught_up
 from stream.kafka.producer import NO_HEADERS, Publisher, Record, await_acks
 from stream.kafka.topic_checks import DEFAULT_TOMBSTONES_MS
@@ -25,6 +27,9 @@ _log = structlog.get_logger(__name__)
 
 class Recovery:
     """Reads the changelog with a consumer of its own, and writes the last value of each user.
+
+    The disk is read and written on threads: the event loop keeps the group's heartbeats, and the
+    health server's answers.
 
     A partition is recovered when everything up to the end offset of the last fetch is on disk. The
     offset of a changelog record is written with its value, so an interrupted recovery resumes where
@@ -55,13 +60,11 @@ class Recovery:
         """Open these partitions, and bring them up to date."""
         start_s = time.perf_counter()
         numbers = sorted(partitions)
-        for number in numbers:
-            self._store.open(number)
-            self._wipe_if_old(number)
+        await asyncio.to_thread(self._open, numbers)
         records, self._stale = 0, {number: set() for number in numbers}
         self._deleted = {number: {} for number in numbers}
         if numbers:
-            consumer = AIOKafkaConsumer(
+            consumer = LenientConsumer(
                 **self._client_options,
                 auto_offset_reset="none",
                 enable_auto_commit=False,
@@ -75,11 +78,19 @@ class Recovery:
                 await consumer.stop()
         await self._repair_changelog()
         self._deleted = {}
-        for number in numbers:
-            self._store.mark_complete(number, following=True)
+        await asyncio.to_thread(self._mark_complete, numbers, following=True)
         took_s = time.perf_counter() - start_s
         self._observe_s(took_s)
         _log.info("state recovered", partitions=numbers, records=records, took_s=round(took_s, 2))
+
+    def _open(self, numbers: Sequence[int]) -> None:
+        for number in numbers:
+            self._store.open(number)
+            self._wipe_if_old(number)
+
+    def _mark_complete(self, numbers: Iterable[int], *, following: bool) -> None:
+        for number in numbers:
+            self._store.mark_complete(number, following=following)
 
     def _wipe_if_old(self, partition: int) -> None:
         """Wipe a disk that may have missed a tombstone which compaction has removed since."""
@@ -108,14 +119,17 @@ class Recovery:
                 await self._start_over(consumer, error.args[0])
                 continue
             for tp, messages in fetched.items():
-                changes = self._changes(tp.partition, messages)
-                self._store.write(tp.partition, changes.items(), messages[-1].offset)
+                await asyncio.to_thread(self._write, tp.partition, messages)
                 records += len(messages)
             lagging = {tp for tp in lagging if not await is_caught_up(consumer, tp)}
             if time.monotonic() - logged_s > _PROGRESS_EVERY_S:
                 logged_s = time.monotonic()
                 _log.info("recovering state", records=records, partitions_left=len(lagging))
         return records
+
+    def _write(self, partition: int, messages: Sequence[Message]) -> None:
+        changes = self._changes(partition, messages)
+        self._store.write(partition, changes.items(), messages[-1].offset)
 
     def _changes(self, partition: int, messages: Sequence[Message]) -> Values:
         keys = list(dict.fromkeys(cast("bytes", message.key) for message in messages))
@@ -132,7 +146,8 @@ class Recovery:
         """Append the valid value after a stale one, or compaction would keep the stale one."""
         for partition, keys in self._stale.items():
             if keys and self._publisher is not None:
-                values = self._store.get_many(partition, ordered := sorted(keys))
+                ordered = sorted(keys)
+                values = await asyncio.to_thread(self._store.get_many, partition, ordered)
                 deleted = self._deleted[partition]
                 records: list[Record] = [
                     (key, value, tombstone_headers(deleted[key]) if value is None else NO_HEADERS)
@@ -147,14 +162,13 @@ class Recovery:
     ) -> None:
         """Rebuild: the disk is ahead of its changelog, or its next record there is deleted."""
         for tp in out_of_range:
-            offset = self._store.changelog_offset(tp.partition)
             _log.warning("state does not fit its changelog: rebuilding", partition=tp.partition)
-            if offset is not None:
-                self._store.wipe(tp.partition, "ahead")
+            if self._store.changelog_offset(tp.partition) is not None:
+                await asyncio.to_thread(self._store.wipe, tp.partition, "ahead")
             await self._begin(consumer, tp)
 
     async def _begin(self, consumer: AIOKafkaConsumer, tp: TopicPartition) -> None:
-        self._store.mark_complete(tp.partition, following=False)
+        await asyncio.to_thread(self._mark_complete, [tp.partition], following=False)
         await consumer.seek_to_beginning(tp)
 
 

@@ -1,15 +1,11 @@
-"""The state on disk: one RocksDB per partition, with the changelog offset that it has reached.
-
-Keys are prefixed, so that a user id may be any string: ``u`` + user id holds the user's value,
-``f`` + user id marks a forget marker, ``m`` + name holds metadata of the partition.
-"""
+"""The state on disk: one RocksDB per partition, with the changelog offset that it has reached."""
 
 import fcntl
 import os
 import shutil
 import threading
 import time
-from collections.abc import Callable, Container, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
@@ -18,12 +14,11 @@ from weakref import WeakSet
 
 import rocksdict
 
-from stream.errors import DamagedState, LatelyError, StateError
+from stream.errors import DamagedState, StateError
+from stream.storage.view import MARKER, OFFSET, USER, WRITTEN, Pairs, is_rocksdbs, pairs_of
 from stream.user_state import is_forgotten
 
-_USER, _MARKER = b"u", b"f"
 _KEYS = "rocksdb.estimate-num-keys"
-_OFFSET, _WRITTEN = b"mchangelog_offset", b"mwritten_ms"
 # Shared by all partitions. Decoded users are cached in front of it (`stream.pipeline.users`), so a
 # larger cache hits no more often; it only makes memory grow for hours until it is full.
 _BLOCK_CACHE_BYTES = 32 << 20
@@ -33,7 +28,13 @@ _STAMP_AFTER_MS = 60_000  # a partition written more recently needs no new time 
 _PROBE_BYTES = 1 << 20  # must fit on the disk at start; RocksDB's first write-ahead log is smaller
 
 Change = tuple[bytes, bytes | None]  # user id as bytes, new value; None deletes
-Pairs = Generator[tuple[bytes, bytes], None, None]
+
+
+class _OpenPartitions(dict[int, rocksdict.Rdict]):
+    """The databases by partition; raises StateError for one that is not open."""
+
+    def __missing__(self, partition: int) -> rocksdict.Rdict:
+        raise StateError(f"partition {partition} is not open here; the group gave it away")
 
 
 class StateStore:
@@ -53,9 +54,9 @@ class StateStore:
         self._directory = directory
         self._on_rebuild = on_rebuild
         self._now_ms = now_ms
-        self._partitions: dict[int, rocksdict.Rdict] = {}
+        self._partitions = _OpenPartitions()
         self._current: set[int] = set()
-        self._markers: dict[int, set[bytes]] = {}  # keys of _MARKER, to find them without a read
+        self._markers: dict[int, set[bytes]] = {}  # keys of MARKER, to find them without a read
         self._reading: dict[int, WeakSet[Pairs]] = {}  # what `users` returned
         self._scanning = threading.Lock()  # while a thread reads, its partition is not closed
         self._lock: IO[bytes] | None = None
@@ -103,7 +104,7 @@ class StateStore:
             # Fails on a full disk, for example; the changelog has what is missing.
             with suppress(Exception):
                 if partition in self._current and self._is_stale(database):
-                    database.put(_WRITTEN, self._stamp())
+                    database.put(WRITTEN, self._stamp())
             # RocksDB keeps its lock while a cursor is open, and a traceback may hold one.
             for pairs in self._reading.pop(partition, ()):
                 pairs.close()
@@ -124,22 +125,35 @@ class StateStore:
             self._lock.close()
 
     def wipe(self, partition: int, cause: str) -> None:
-        """Delete a partition from disk and open it anew, empty; the changelog rebuilds it."""
+        """Delete a partition from disk and open it anew, empty; the changelog rebuilds it.
+
+        Raises StateError when that is impossible.
+        """
         self.close(partition)
-        shutil.rmtree(self._path(partition), ignore_errors=True)
-        self._open(partition)
+        path = self._path(partition)
+        try:
+            shutil.rmtree(path)
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            raise StateError(
+                f"{path}: cannot be deleted to rebuild it ({error.strerror}); mend the disk or the "
+                "permissions, or delete it yourself, and start the worker again"
+            ) from error
+        with self._watched(partition, "open"):
+            self._open(partition)
         self._on_rebuild(cause)
 
     def changelog_offset(self, partition: int) -> int | None:
         """The offset of the last changelog record applied here; None when empty."""
         with self._watched(partition, "read"):
-            value = self._partitions[partition].get(_OFFSET)
+            value = self._partitions[partition].get(OFFSET)
         return None if value is None else int(value)
 
     def age_ms(self, partition: int) -> int | None:
         """How long ago it was last complete up to its changelog's end; None if unknown."""
         with self._watched(partition, "read"):
-            value = self._partitions[partition].get(_WRITTEN)
+            value = self._partitions[partition].get(WRITTEN)
         return None if value is None else self._now_ms() - int(value)
 
     def mark_complete(self, partition: int, *, following: bool) -> None:
@@ -148,18 +162,18 @@ class StateStore:
             if following:
                 self._current.add(partition)
             with self._watched(partition, "write"):
-                self._partitions[partition].put(_WRITTEN, self._stamp())
+                self._partitions[partition].put(WRITTEN, self._stamp())
 
     def get(self, partition: int, key: bytes) -> bytes | None:
         """The value of one user."""
         with self._watched(partition, "read"):
-            value: bytes | None = self._partitions[partition].get(_USER + key)
+            value: bytes | None = self._partitions[partition].get(USER + key)
         return value
 
     def get_many(self, partition: int, keys: Sequence[bytes]) -> list[bytes | None]:
         """The values of many users, in the order of the keys."""
         with self._watched(partition, "read"):
-            values: Any = self._partitions[partition].get([_USER + key for key in keys])
+            values: Any = self._partitions[partition].get([USER + key for key in keys])
         return list(values)
 
     def write(self, partition: int, changes: Iterable[Change], changelog_offset: int) -> None:
@@ -175,19 +189,19 @@ class StateStore:
         markers = self._markers[partition]
         for key, value in changes:
             if value is None:
-                batch.delete(_USER + key)
+                batch.delete(USER + key)
             else:
-                batch.put(_USER + key, value)
+                batch.put(USER + key, value)
                 if is_forgotten(value):
-                    batch.put(_MARKER + key, b"")
+                    batch.put(MARKER + key, b"")
                     markers.add(key)
                     continue
             if key in markers:
-                batch.delete(_MARKER + key)
+                batch.delete(MARKER + key)
                 markers.discard(key)
-        batch.put(_OFFSET, b"%d" % changelog_offset)
+        batch.put(OFFSET, b"%d" % changelog_offset)
         if partition in self._current:
-            batch.put(_WRITTEN, self._stamp())
+            batch.put(WRITTEN, self._stamp())
         with self._watched(partition, "write"):
             database.write(batch)
 
@@ -197,7 +211,7 @@ class StateStore:
 
     def users(self, partition: int) -> Iterator[tuple[bytes, bytes]]:
         """Every user and value of a partition, by key; ends when the partition is closed."""
-        pairs = _pairs(self._partitions[partition], _USER)
+        pairs = pairs_of(self._partitions[partition], USER)
         self._reading.setdefault(partition, WeakSet()).add(pairs)
         return pairs
 
@@ -211,7 +225,7 @@ class StateStore:
             if database is None:
                 return []
             with self._watched(partition, "read"):
-                pairs = _pairs(database, _USER, after=key)
+                pairs = pairs_of(database, USER, after=key)
                 try:
                     return list(islice(pairs, limit))
                 finally:
@@ -222,7 +236,7 @@ class StateStore:
         return sum(d.property_int_value(_KEYS) or 0 for d in list(self._partitions.values()))
 
     def _is_stale(self, database: rocksdict.Rdict) -> bool:
-        return self._now_ms() - int(database.get(_WRITTEN) or 0) > _STAMP_AFTER_MS
+        return self._now_ms() - int(database.get(WRITTEN) or 0) > _STAMP_AFTER_MS
 
     def _stamp(self) -> bytes:
         return b"%d" % self._now_ms()
@@ -243,7 +257,7 @@ class StateStore:
         options.set_keep_log_file_num(3)
         database = rocksdict.Rdict(str(self._path(partition)), options)
         try:
-            database.get(_OFFSET)  # RocksDB checks a file's blocks only when it reads them
+            database.get(OFFSET)  # RocksDB checks a file's blocks only when it reads them
             self._markers[partition] = _markers(database)
         except Exception:
             database.close()
@@ -256,6 +270,8 @@ class StateStore:
         try:
             yield
         except Exception as error:
+            if not is_rocksdbs(error):
+                raise
             if _is_damage(error):
                 raise DamagedState(partition, error) from error
             raise StateError(
@@ -264,76 +280,8 @@ class StateStore:
             ) from error
 
 
-class PartitionView:
-    """A read-only view of a partition; see `view`."""
-
-    def __init__(self, database: rocksdict.Rdict) -> None:
-        self._database = database
-
-    def get(self, key: bytes) -> bytes | None:
-        """The value of one user."""
-        value: bytes | None = self._database.get(_USER + key)
-        return value
-
-    def changelog_offset(self) -> int | None:
-        """The offset of the last changelog record applied here; None when empty."""
-        value = self._database.get(_OFFSET)
-        return None if value is None else int(value)
-
-    def users(self) -> Iterator[tuple[bytes, bytes]]:
-        """Every user and value, by key."""
-        return _pairs(self._database, _USER)
-
-
-@contextmanager
-def view(partition: Path) -> Iterator[PartitionView]:
-    """Open a partition's folder read-only, even while a worker has it open.
-
-    Shows what RocksDB had written at that moment. Raises StateError if it cannot be read.
-    """
-    try:
-        database = rocksdict.Rdict(
-            str(partition),
-            rocksdict.Options(raw_mode=True),
-            access_type=rocksdict.AccessType.read_only(),
-        )
-        try:
-            yield PartitionView(database)
-        finally:
-            database.close()
-    except LatelyError:
-        raise
-    except Exception as error:  # RocksDB's have no narrower type
-        raise StateError(
-            f"{partition}: RocksDB cannot read it ({error}); try again, since a running worker may "
-            "have moved a file, or name a --state-dir of Lately"
-        ) from error
-
-
-def _pairs(database: rocksdict.Rdict, prefix: bytes, after: bytes | None = None) -> Pairs:
-    """The pairs whose keys have this prefix; the keys are returned without it.
-
-    With ``after`` only those behind this key.
-    """
-    options = rocksdict.ReadOptions()
-    options.fill_cache(False)  # type: ignore[call-arg]  # the stub lacks the argument
-    cursor = database.iter(options)
-    try:
-        cursor.seek(prefix if after is None else prefix + after + b"\0")
-        while cursor.valid():
-            key: Any = cursor.key()
-            if not key.startswith(prefix):
-                break
-            value: Any = cursor.value()
-            yield key[1:], value
-            cursor.next()
-        cursor.status()  # raises if damage ended the loop, which otherwise looks like the end
-    finally:
-        del cursor  # closes it: the frame, and a traceback with it, may live on
-
-
 def _markers(database: rocksdict.Rdict) -> set[bytes]:
-    return {key for key, _ in _pairs(database, _MARKER)}
+    return {key for key, _ in pairs_of(database, MARKER)}
 
 
 def _probe(path: Path) -> None:

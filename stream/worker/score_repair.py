@@ -1,5 +1,6 @@
 """Score repair: scores again the users whose last score came from a fenced worker."""
 
+import asyncio
 import time
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
@@ -9,6 +10,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from stream.events import Message
 from stream.group.offset_metadata import OffsetMetadata
+from stream.kafka.lenient_headers import LenientConsumer
 from stream.kafka.positions import is_caught_up
 from stream.kafka.producer import NO_HEADERS, Publisher, Record, await_acks
 from stream.kafka.write_fence import WriteFence
@@ -90,7 +92,7 @@ class ScoreRepair:
         """Read the tail of each partition; raises KafkaError."""
         if not committed:
             return {}
-        consumer = AIOKafkaConsumer(
+        consumer = LenientConsumer(
             **self._client_options,
             auto_offset_reset="latest",  # the topic was recreated, or the noted offset is deleted
             enable_auto_commit=False,
@@ -134,7 +136,7 @@ class ScoreRepair:
         scores = self._topics.scores
         self._fence.reset({(scores, number): t.end for number, t in tails.items()})
         for number, tail in tails.items():
-            states = self._store.get_many(number, list(tail.last))
+            states = await asyncio.to_thread(self._store.get_many, number, list(tail.last))
             stale = {
                 key: state
                 for (key, last), state in zip(tail.last.items(), states, strict=True)

@@ -102,7 +102,10 @@ def test_shopper_count_follows_the_rate_unless_it_is_given(
         ("forget", "ann", "--timeout-s", "-1"),
         ("dead", "list", "--limit", "-1"),
         ("state", "rebuild", "-p", "-1", "--state-dir", "s"),
+        ("topics", "--create", "--partitions", "0"),
+        ("topics", "--create", "--replication", "0"),
+        ("replay", "log.jsonl", "--skip", "-1"),
     ],
 )
-def test_negative_numbers_are_bad_usage(words: tuple[str, ...]) -> None:
+def test_numbers_below_their_minimum_are_bad_usage(words: tuple[str, ...]) -> None:
     assert run(*words) == 2

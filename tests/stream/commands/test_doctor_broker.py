@@ -184,7 +184,7 @@ def look(monkeypatch: pytest.MonkeyPatch) -> Any:
 
         monkeypatch.setattr(time, "time_ns", lambda: NOW_MS * 1_000_000)
         monkeypatch.setattr(doctor_broker, "check_topics", check_topics)
-        monkeypatch.setattr(doctor_broker, "AIOKafkaConsumer", lambda **options: Consumer(broker))
+        monkeypatch.setattr(doctor_broker, "LenientConsumer", lambda **options: Consumer(broker))
         monkeypatch.setattr(protocol, "AIOKafkaProducer", lambda **options: Producer(broker))
         monkeypatch.setattr(doctor_broker, "AIOKafkaAdminClient", lambda **options: Admin(broker))
         found: dict[str, list[Check]] = {}

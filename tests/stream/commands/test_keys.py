@@ -2,7 +2,9 @@
 
 import asyncio
 import zlib
+from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiokafka.errors import TopicAuthorizationFailedError
@@ -66,10 +68,11 @@ def test_a_topic_that_cannot_be_read_is_not_judged(
     assert asyncio.run(check_recent_keys(shop.settings)).status == "SKIP"  # there is none
     shop.create()
 
-    async def deny(*_: object) -> None:
+    async def deny(*_: object) -> AsyncIterator[tuple[int, list[Any]]]:
         raise TopicAuthorizationFailedError(shop.settings.events_topic)
+        yield 0, []
 
-    monkeypatch.setattr(TopicReader, "read_last", deny)
+    monkeypatch.setattr(TopicReader, "read_newest", deny)
 
     found = asyncio.run(check_recent_keys(shop.settings))
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from model.sequence import Sequence
-from stream.commands.read_sequence import read_sequence
-from stream.errors import LatelyError, StateError
+from stream.commands.read_sequence import FoldSettings, read_sequence
+from stream.errors import LatelyError, SettingsError, StateError
 from stream.settings import WorkerSettings
 from stream.storage.store import StateStore
 from stream.user_state import UserState
@@ -187,3 +187,30 @@ def test_a_user_is_read_from_the_workers_state_directory(
     monkeypatch.setenv("LATELY_STATE_DIR", str(tmp_path))
 
     assert read_sequence("u1", None, is_user=True).items == ("a",)
+
+
+def test_a_file_is_read_whatever_the_settings_of_a_worker_that_it_does_not_need(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = written(tmp_path / "log.jsonl", *(event(f"i{n}", NOW_MS + n) for n in range(3)))
+    for name in ("HTTP", "BOOTSTRAP", "SCORER", "SESSION_TIMEOUT_S", "SASL_PASSWORD_FILE"):
+        monkeypatch.setenv(f"LATELY_{name}", "nonsense")
+    assert read_sequence(path, None).items == ("i0", "i1", "i2")
+
+    monkeypatch.setenv("LATELY_SEQUENCE_LENGTH", "2")
+    assert read_sequence(path, None).items == ("i1", "i2")
+
+    monkeypatch.setenv("LATELY_SEQUENCE_LENGTH", "0")
+    with pytest.raises(SettingsError, match="sequence_length"):
+        read_sequence(path, None)
+
+
+@pytest.mark.parametrize("name", list(FoldSettings.model_fields))
+def test_its_settings_are_those_of_a_worker(name: str) -> None:
+    ours, workers = FoldSettings.model_fields[name], WorkerSettings.model_fields[name]
+
+    assert (ours.default, ours.metadata, ours.description) == (
+        workers.default,
+        workers.metadata,
+        workers.description,
+    )

@@ -3,7 +3,8 @@
 import asyncio
 import json
 from asyncio import Future
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -275,3 +276,93 @@ def test_a_log_older_than_the_allowed_lateness_gets_a_hint(age_ms: int, hinted: 
     now_ms = 1_790_000_000_000
 
     assert bool(hint_if_old(now_ms - age_ms, now_ms)) is hinted
+
+
+def test_what_an_interruption_left_acknowledged_is_a_beginning_of_the_log() -> None:
+    clock = Clock()
+
+    async def interrupted() -> Sender:
+        producer = KeptProducer(clock, at_once=False)
+        sender = Sender(producer, "t", Pace(0, 0), clock=clock, sleep=clock.sleep)
+        sending = asyncio.create_task(sender.send([entry(n) for n in range(5)]))
+        await asyncio.sleep(0)
+        sending.cancel()
+        await asyncio.wait({sending})
+        # The client goes on for a moment: of the third and the fourth nothing is heard.
+        for number in (0, 1, 4):
+            producer.futures[number].set_result(None)
+        sender.count_rest()
+        return sender
+
+    assert asyncio.run(interrupted()).acknowledged == 2
+
+
+@pytest.fixture
+def three(tmp_path: Path) -> Path:
+    """A log of three users, a minute apart, not in order of time."""
+    path = tmp_path / "three.jsonl"
+    events = [
+        {"user_id": f"u{n}", "item_id": "i", "action": "click", "ts": T0 + 60_000 * n}
+        for n in (2, 0, 1)
+    ]
+    path.write_text("".join(json.dumps(event) + "\n" for event in events))
+    return path
+
+
+class Broken:
+    """A producer that takes so many events, and then hears nothing of the broker."""
+
+    def __init__(self, takes: int) -> None:
+        self.keys: list[bytes] = []
+        self._takes = takes
+
+    async def send(self, topic: str, *, value: bytes, key: bytes) -> Future[None]:
+        future = asyncio.get_running_loop().create_future()
+        if len(self.keys) < self._takes:
+            future.set_result(None)
+        self.keys.append(key)
+        return future
+
+
+@contextmanager
+def sending_by(producer: Broken, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    @asynccontextmanager
+    async def open_it(_: KafkaSettings) -> AsyncIterator[Broken]:
+        try:
+            yield producer
+        except TimeoutError as error:
+            raise BrokerError("no acknowledgement") from error
+
+    async def silent(_: KafkaSettings) -> None:
+        return
+
+    monkeypatch.setattr(module, "open_producer", open_it)
+    monkeypatch.setattr(module, "_warn_of_split_histories", silent)
+    monkeypatch.setattr(module, "TIMEOUT_S", 0.0)
+    yield
+
+
+def test_a_replay_that_fails_says_how_far_it_came_and_goes_on_from_there(
+    three: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings, first, second = KafkaSettings(), Broken(takes=2), Broken(takes=1)
+    with (
+        sending_by(first, monkeypatch),
+        pytest.raises(
+            BrokerError,
+            match=r"no acknowledgement; the first 2 of 3 events are acknowledged; .* --skip 2$",
+        ),
+    ):
+        replay(settings, [three], speed="max")
+    # At the log's own pace the third is two minutes behind the first, but the first of this run.
+    with sending_by(second, monkeypatch):
+        replay(settings, [three], skip=2, as_json=True)
+
+    assert (first.keys, second.keys) == ([b"u0", b"u1", b"u2"], [b"u2"])
+    said = json.loads(capsys.readouterr().out)
+    assert (said["events"], said["first_ms"], said["last_ms"]) == (1, T0 + 120_000, T0 + 120_000)
+
+
+def test_there_must_be_something_left_to_replay(three: Path) -> None:
+    with pytest.raises(SettingsError, match="skip: the log has 3 events"):
+        replay(KafkaSettings(), [three], skip=3)

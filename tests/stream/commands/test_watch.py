@@ -56,6 +56,13 @@ def test_a_user_forgotten_is_a_line_that_says_so() -> None:
     assert json.loads(json_line(gone)) == {"user_id": "u1", "forgotten": True}
 
 
+def test_a_user_expired_is_told_from_one_forgotten() -> None:
+    gone = Scored("u1", 0, None, expired=True)
+
+    assert plain_line(gone).endswith("  u1  expired")
+    assert json.loads(json_line(gone)) == {"user_id": "u1", "expired": True}
+
+
 def test_a_json_line_is_the_score_as_published() -> None:
     assert json.loads(json_line(Scored("u1", 0, score()))) == score()
 

@@ -54,11 +54,13 @@ def test_json_prints_scores_one_per_line_in_offset_order(
         scored("u1", 1_000, n_events=1),
         scored("u1", 3_000, n_events=3),
         Record(b"u1", None, 0, 4_000),
+        Record(b"u2", None, 0, 5_000, [("lately.cause", b"expired")]),
     )
 
-    code, out = watch(shop, monkeypatch, Screen(lines(3)), "--json")
+    code, out = watch(shop, monkeypatch, Screen(lines(4)), "--json")
 
-    first, second, gone = map(json.loads, out.splitlines())
+    first, second, gone, expired = map(json.loads, out.splitlines())
+    assert expired == {"user_id": "u2", "expired": True}
     assert code == 0
     assert (first, second["n_events"]) == (score("u1") | {"n_events": 1}, 3)
     assert gone == {"user_id": "u1", "forgotten": True}

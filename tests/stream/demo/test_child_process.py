@@ -61,3 +61,34 @@ def test_neither_a_child_nor_its_guard_is_left_behind() -> None:
     for pid in pids:
         with pytest.raises(ChildProcessError):  # nobody of that number is ours to wait for
             os.waitpid(pid, os.WNOHANG)
+
+
+def test_the_guard_ends_before_the_id_of_its_child_may_be_used_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # The kernel gives it to another process once the child is waited for.
+    child = Child(["/bin/sh", "-c", "exit 7"])
+    guards: list[int | None] = []
+    wait = child._child.wait
+
+    def waited_for(timeout: float | None = None) -> int:
+        guards.append(child._guard.returncode)
+        return wait(timeout)
+
+    monkeypatch.setattr(child._child, "wait", waited_for)
+    monkeypatch.setattr(child._child, "poll", None)  # waits as well
+
+    while child.exit_code is None:
+        pass
+
+    assert guards[0] == -signal.SIGKILL
+    assert child.stop() == 7
+
+
+def test_a_child_that_ended_is_not_sent_another_signal(monkeypatch: pytest.MonkeyPatch) -> None:
+    child = Child(["/bin/sh", "-c", "exit 7"])
+    while child.exit_code is None:
+        pass
+    monkeypatch.setattr(os, "kill", None)
+
+    assert child.stop(grace_s=10) == 7

@@ -1,36 +1,52 @@
-"""A reader of a topic accepts header names that are not UTF-8."""
+"""Every consumer that we make accepts header names that are not UTF-8."""
 
 import asyncio
-from typing import Any
+import re
+from pathlib import Path
 
 import pytest
+from aiokafka import AIOKafkaConsumer
 from aiokafka.consumer import fetcher
 from aiokafka.errors import KafkaConnectionError
 
 from stream.errors import BrokerError
 from stream.kafka import command_clients
+from stream.kafka.lenient_headers import LenientConsumer
 from stream.settings import KafkaSettings
 
-
-class Unreachable:
-    """A consumer whose broker is not there."""
-
-    def __init__(self, **options: Any) -> None:
-        self.records = fetcher.PartitionRecords
-
-    async def start(self) -> None:
-        assert self.records.__module__ == "stream.kafka.lenient_headers"
-        raise KafkaConnectionError
-
-    async def stop(self) -> None:
-        pass
+STREAM = Path(__file__).parents[3] / "stream"
 
 
-def test_a_reader_is_made_with_the_lenient_parser(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def _strict(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that has not yet made a consumer."""
     strict = type("Strict", (), {})
     monkeypatch.setattr(fetcher, "PartitionRecords", strict)
     monkeypatch.setattr(fetcher, "MemoryRecords", strict)
-    monkeypatch.setattr(command_clients, "AIOKafkaConsumer", Unreachable)
+
+
+def is_lenient() -> bool:
+    return str(fetcher.PartitionRecords.__module__) == "stream.kafka.lenient_headers"
+
+
+@pytest.mark.usefixtures("_strict")
+def test_a_consumer_is_made_with_the_lenient_parser() -> None:
+    async def make() -> None:
+        assert not is_lenient()
+        consumer = LenientConsumer(bootstrap_servers="127.0.0.1:1")
+        assert is_lenient()
+        await consumer.stop()
+
+    asyncio.run(make())
+
+
+@pytest.mark.usefixtures("_strict")
+def test_a_reader_is_made_with_the_lenient_parser(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def unreachable(_: AIOKafkaConsumer) -> None:
+        assert is_lenient()
+        raise KafkaConnectionError
+
+    monkeypatch.setattr(AIOKafkaConsumer, "start", unreachable)
     settings = KafkaSettings.load(bootstrap="127.0.0.1:1")
 
     async def read() -> None:
@@ -39,3 +55,12 @@ def test_a_reader_is_made_with_the_lenient_parser(monkeypatch: pytest.MonkeyPatc
 
     with pytest.raises(BrokerError):
         asyncio.run(read())
+
+
+def test_no_consumer_is_made_in_another_way() -> None:
+    # Faust makes the worker's own, with the same parser: stream/group/faust_driver.py.
+    made = re.compile(r"\bAIOKafkaConsumer\(")
+    files = sorted(STREAM.rglob("*.py"))
+
+    found = [path.name for path in files if made.search(path.read_text(encoding="utf-8"))]
+    assert found == []

@@ -64,6 +64,31 @@ async def test_event_to_score_time_is_observed_once_per_score(tmp_path: Path) ->
 
 
 @on_a_loop
+async def test_event_to_score_time_ends_when_the_score_is_acknowledged(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        await w.feed(click("u1", 0), forget("u2", 1), FakeMessage(b"no JSON", offset=2))
+        assert counted(w.metrics, "lately_event_to_score_seconds_count") == {}
+
+        await w.acknowledge("scores")
+        assert w.topics == ["scores", "dead"]  # the receipt waits for the dead letter
+        assert counted(w.metrics, "lately_event_to_score_seconds_count") == {"": 1}
+        assert counted(w.metrics, "lately_dead_letters_total") == {}
+
+        await w.acknowledge_all()
+        assert counted(w.metrics, "lately_event_to_score_seconds_count") == {"": 1}
+        assert counted(w.metrics, "lately_dead_letters_total") == {"not_json": 1}
+
+
+@on_a_loop
+async def test_a_user_without_a_score_has_no_latency(tmp_path: Path) -> None:
+    async with world(tmp_path, scorer=EchoScorer(["bad"])) as w:
+        await w.feed(click("u1", 0), click("u2", 1, item_id="bad"))
+        await w.acknowledge_all()
+
+        assert counted(w.metrics, "lately_event_to_score_seconds_count") == {"": 1}
+
+
+@on_a_loop
 async def test_an_event_without_a_record_timestamp_has_no_latency(tmp_path: Path) -> None:
     async with world(tmp_path) as w:
         timeless = click("u2", 1)

@@ -1,6 +1,7 @@
 """Recovery: the disk comes up to its changelog, from where it was, or from the start if it must."""
 
 import asyncio
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -103,7 +104,7 @@ def changelog(monkeypatch: pytest.MonkeyPatch) -> Changelog:
     changelog = Changelog()
     monkeypatch.setattr(FakeConsumer, "changelog", changelog, raising=False)
     monkeypatch.setattr(FakeConsumer, "stopped", 0)
-    monkeypatch.setattr(recovery_module, "AIOKafkaConsumer", FakeConsumer)
+    monkeypatch.setattr(recovery_module, "LenientConsumer", FakeConsumer)
     return changelog
 
 
@@ -535,7 +536,7 @@ def test_wherever_the_disk_stopped_it_ends_where_the_log_does(
         changelog = Changelog()
         changelog.per_fetch = per_fetch
         patch.setattr(FakeConsumer, "changelog", changelog, raising=False)
-        patch.setattr(recovery_module, "AIOKafkaConsumer", FakeConsumer)
+        patch.setattr(recovery_module, "LenientConsumer", FakeConsumer)
         store = StateStore(tmp_path_factory.mktemp("store"), pytest.fail)
         store.open(0)
         done = log[:stopped_at]
@@ -550,3 +551,27 @@ def test_wherever_the_disk_stopped_it_ends_where_the_log_does(
         assert dict(store.users(0)) == {k: v for k, v in dict(log).items() if v is not None}
         assert store.changelog_offset(0) == (len(log) - 1 if log else None)
         store.close_all()
+
+
+def test_the_disk_is_read_and_written_off_the_event_loop(
+    changelog: Changelog, store: StateStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changelog.write(0, Change(0, b"u1", state(0)), Change(1, b"u2", state(1)))
+    on_the_loop: list[str] = []
+    for name in ("open", "write", "get_many", "mark_complete", "wipe"):
+        act = getattr(StateStore, name)
+
+        def note(*arguments: Any, _act: Any = act, _name: str = name, **options: Any) -> Any:
+            if threading.current_thread() is threading.main_thread():
+                on_the_loop.append(_name)
+            return _act(*arguments, **options)
+
+        monkeypatch.setattr(StateStore, name, note)
+
+    recover(store, 0)
+    assert [key for key, _ in store.users(0)] == [b"u1", b"u2"]
+    changelog.write(0, Change(0, b"u3", state(0)))  # the topic was made anew
+    recover(store, 0)
+
+    assert [key for key, _ in store.users(0)] == [b"u3"]
+    assert on_the_loop == []

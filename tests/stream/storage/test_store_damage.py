@@ -1,16 +1,20 @@
 """Damage, locks and disks that refuse: wiped when a rebuild mends it, else one line and no more."""
 
+import errno
 import os
 import resource
+import shutil
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import rocksdict
 
 from stream.errors import StateError
 from stream.storage.store import StateStore
+from stream.storage.view import view
 from stream.user_state import UserState
 
 USERS = 300
@@ -241,3 +245,67 @@ def test_a_partition_can_be_wiped_while_somebody_holds_on_to_its_users(
     assert held
     assert list(users) == []
     assert list(store.users(0)) == []
+
+
+def test_a_partition_that_cannot_be_deleted_ends_in_one_line(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = shop.open()
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(shutil, "rmtree", refuse)
+
+    with pytest.raises(StateError, match=r"cannot be deleted .* \(Permission denied\)"):
+        store.wipe(0, "old")
+    assert shop.causes == []
+
+
+def test_a_partition_that_cannot_be_made_anew_ends_in_one_line(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = shop.open()
+
+    def full(*_: object) -> None:
+        raise Exception("IO error: No space left on device: While appending to file")
+
+    monkeypatch.setattr(rocksdict, "Rdict", full)
+
+    with pytest.raises(StateError, match=r"RocksDB cannot open it \(IO error: No space left"):
+        store.wipe(0, "old")
+    assert shop.causes == []
+
+
+def test_a_partition_that_is_not_on_disk_can_be_wiped(shop: Shop) -> None:
+    store = shop.open()
+    store.close(0)
+    shutil.rmtree(shop.directory / "partition-0")
+
+    store.wipe(0, "asked")
+
+    assert (list(store.users(0)), shop.causes) == ([], ["asked"])
+
+
+@pytest.mark.parametrize(
+    ("mistake", "kind"),
+    [
+        (lambda store: store.get(0, "text"), TypeError),
+        (lambda store: store.get_many(0, [3]), TypeError),
+    ],
+)
+def test_a_mistake_of_ours_is_not_called_a_damaged_disk(
+    shop: Shop, mistake: Callable[[StateStore], object], kind: type[Exception]
+) -> None:
+    with pytest.raises(kind):
+        mistake(shop.open())
+
+
+def test_a_mistake_of_a_reader_is_not_called_one_either(shop: Shop) -> None:
+    with pytest.raises(ZeroDivisionError), view(shop.directory / "partition-0"):
+        _ = 1 / 0
+
+
+def test_a_partition_that_is_not_open_is_named(shop: Shop) -> None:
+    with pytest.raises(StateError, match="partition 7 is not open here"):
+        shop.open().get(7, b"u")

@@ -41,7 +41,7 @@ def scores(monkeypatch: pytest.MonkeyPatch) -> Changelog:
     scores = Changelog()
     monkeypatch.setattr(FakeReader, "changelog", scores, raising=False)
     monkeypatch.setattr(FakeReader, "stopped", 0)
-    monkeypatch.setattr(score_repair, "AIOKafkaConsumer", FakeReader)
+    monkeypatch.setattr(score_repair, "LenientConsumer", FakeReader)
     return scores
 
 
