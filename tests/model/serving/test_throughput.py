@@ -7,6 +7,7 @@ import pytest
 from model.scorer import ANYTHING, ModelInfo, Score
 from model.sequence import Sequence
 from model.serving import Service, choose_cap, measure_service_curve
+from model.serving.throughput import SIZES
 
 
 class SlowScorer:
@@ -43,6 +44,42 @@ def test_measuring_a_slow_model_stops_early() -> None:
     curve = measure_service_curve(scorer, sizes=(1, 2, 4, 8), clock=scorer.clock)
 
     assert [service.users for service in curve] == [1, 2]
+
+
+@pytest.mark.parametrize("lucky", [0, 3, 6, 9])
+def test_one_size_that_was_measured_faster_hardly_moves_the_cap(lucky: int) -> None:
+    """By 6 %, as happens: by the measured times alone, 512 would be the only one near the best."""
+    curve = [Service(n, (1.6 + n) * (0.94 if at == lucky else 1)) for at, n in enumerate(SIZES)]
+
+    # 1 + 1.6 / n is within 5 % of the least, 1 + 1.6 / 512, from n = 30 on.
+    assert choose_cap(curve) in (16, 32)
+
+
+class BusyScorer(SlowScorer):
+    """Takes five times as long while something else has the machine: its first twenty calls."""
+
+    calls = 0
+
+    def score(self, sequences: Batch[Sequence]) -> list[Score]:
+        self.calls += 1
+        before = self.now
+        super().score(sequences)
+        self.now += 4 * (self.now - before) if self.calls <= 20 else 0
+        return []
+
+
+def test_what_else_the_machine_does_at_first_does_not_change_the_cap() -> None:
+    """Measured one after the other, the small sizes would be the slow ones."""
+    sizes = (1, 2, 4, 8, 16, 32)
+    quiet, busy = SlowScorer(a=0.0004, b=0.001), BusyScorer(a=0.0004, b=0.001)
+
+    alone = measure_service_curve(quiet, sizes, quiet.clock)
+    disturbed = measure_service_curve(busy, sizes, busy.clock)
+
+    # (0.4 + 1 · 8) / 8 is 1.05 per user, within 5 % of the best, (0.4 + 1 · 32) / 32 = 1.0125.
+    assert choose_cap(alone) == choose_cap(disturbed) == 8
+    for one, other in zip(alone, disturbed, strict=True):
+        assert one.seconds == pytest.approx(other.seconds)
 
 
 @pytest.mark.parametrize(
