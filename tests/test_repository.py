@@ -179,10 +179,32 @@ def test_the_installer_takes_the_versions_of_python_that_the_project_names() -> 
 
 
 def test_scripts_can_be_run() -> None:
-    scripts = tracked(".ci/run", "requirements/install.sh", "deploy/*.sh")
+    scripts = tracked(".ci/run", ".ci/newest-python", "requirements/install.sh", "deploy/*.sh")
 
-    assert len(scripts) == 4
+    assert len(scripts) == 5
     assert all(os.access(script, os.X_OK) for script in scripts)
+
+
+def test_ci_tests_with_the_newest_named_python_that_can_run(tmp_path: Path) -> None:
+    named = re.findall(
+        r'"Programming Language :: Python :: 3\.(\d+)"', (ROOT / "pyproject.toml").read_text()
+    )
+    newest, second, *_ = sorted(map(int, named), reverse=True)
+    for minor, status in ((newest, 127), (second, 0)):  # a shim of pyenv answers 127
+        program = tmp_path / f"python3.{minor}"
+        program.write_text(f"#!/bin/sh\nexit {status}\n")
+        program.chmod(0o755)
+
+    run = subprocess.run(
+        [ROOT / ".ci/newest-python"],
+        env={"PATH": f"{tmp_path}:{os.environ['PATH']}", "PYENV_ROOT": str(tmp_path / "none")},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert run.stdout == f"{tmp_path}/python3.{second}\n"
+    assert run.stderr == f"no Python 3.{newest} here\n"
 
 
 def test_every_make_target_that_is_written_of_exists() -> None:
