@@ -3,12 +3,14 @@
 LatelyError
 ├── SettingsError       the operator: a setting makes no sense; exit code 2
 ├── BrokerError         the operator: Kafka cannot be reached, or denies us access
+├── GroupError          the operator: the consumer group refuses this worker; names the setting
 ├── TopicsError         the operator: topics that do not fit; names the fix
 ├── StateError          the operator: the state directory cannot be used
 │   └── DamagedState    nobody: the partition is wiped, and rebuilt at the next start
 ├── ScoringError        the model's owner: the scorer broke its contract
 ├── DeliveryError       the operator: the broker rejected a record; its event is read again
 └── FencedError         nobody: the worker rejoins; or the operator: two groups share a topic
+    └── OtherGroupError the operator of the other group: the worker rejoins and goes on
 
 A bad message is none of these: it becomes a dead letter (`stream.events`), and the stream goes on.
 """
@@ -28,6 +30,10 @@ class SettingsError(LatelyError):
 
 class BrokerError(LatelyError):
     """Kafka cannot be reached, or denies us access."""
+
+
+class GroupError(LatelyError):
+    """The consumer group refuses this worker, or has another in its place."""
 
 
 class TopicsError(LatelyError):
@@ -59,3 +65,7 @@ class DeliveryError(LatelyError):
 
 class FencedError(LatelyError):
     """Another producer wrote to a partition of scores or states that we own."""
+
+
+class OtherGroupError(FencedError):
+    """Another group, which has no claim on our scores topic, wrote there."""

@@ -166,6 +166,11 @@ class Metrics:
             "Assignments of partitions by the group, the first one included.",
             registry=self._registry,
         )
+        self.events_lost = Counter(
+            "lately_events_lost_total",
+            "Events deleted from the topic before they were read; the log names the partition.",
+            registry=self._registry,
+        )
         self.model_reloads = self._counters(
             "lately_model_reloads_total",
             "New artifacts that were put into service, or refused.",

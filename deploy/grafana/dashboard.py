@@ -342,6 +342,11 @@ KAFKA = Row(
             unit="ops",
         ),
         Panel(
+            "Events lost",
+            "Total of events that were deleted from the topic before they were read.",
+            {"{{instance}}": f"lately_events_lost_total{HERE}"},
+        ),
+        Panel(
             "State rebuilt",
             "Total of state directories discarded and rebuilt.",
             {"{{cause}}": f"sum by (cause) (lately_rebuilds_total{HERE})"},

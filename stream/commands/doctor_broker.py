@@ -85,11 +85,20 @@ def kafka_of(highest: Mapping[int, int]) -> str:
 
 
 def assess_topics(findings: Iterable[Finding]) -> list[Check]:
-    """The findings on topics: one line for those that pass, and one for each other."""
+    """The findings on topics: one line for those that pass, and one for each other.
+
+    Whose the scores topic is has a line of its own.
+    """
     found = list(findings)
+    owned = [f for f in found if f.check == "owner" and f.status == "PASS"]
     passed = sum(f.status == "PASS" for f in found)
     return [
-        Check("PASS", "topics", f"{passed} checks of partitions, compaction, sizes and keys pass"),
+        Check(
+            "PASS",
+            "topics",
+            f"{passed} checks of partitions, compaction, sizes, keys and offsets pass",
+        ),
+        *(Check("PASS", "owner", f"{f.topic} is written by {f.found}") for f in owned),
         *(
             Check(f.status, "topics", f"{f.topic}: {f.check}: {f.found}, not {f.expected}", f.fix)
             for f in found

@@ -17,7 +17,7 @@ from faust.types import TP
 
 from stream.group.faust_driver import BulkRecovery, RebalanceListener, bulk_transport
 from stream.group.offset_metadata import OffsetMetadata
-from stream.kafka.consumer_internals import fetch_commits, request_rejoin
+from stream.kafka.consumer_internals import Refusal, fetch_commits, request_rejoin
 
 _log = structlog.get_logger(__name__)
 
@@ -26,7 +26,8 @@ class FaustConsumer:
     """Consumes one topic through a Faust app that has one table, and feeds a listener.
 
     ``heartbeat_answered`` is called for each heartbeat that the group answered, with the time at
-    which it was sent in seconds of ``time.monotonic``, on the consumer's thread.
+    which it was sent in seconds of ``time.monotonic``, and ``refused`` when the group does not have
+    us (`stream.kafka.consumer_internals.report_refusals`), both on the consumer's thread.
     """
 
     def __init__(
@@ -35,16 +36,17 @@ class FaustConsumer:
         topic: str,
         listener: RebalanceListener,
         heartbeat_answered: Callable[[float], None],
+        refused: Callable[[Refusal], bool],
     ) -> None:
         self._app = app
         self._topic = topic
         self._listener = listener
-        app.transport = bulk_transport(app, topic, listener, heartbeat_answered)
+        app.transport = bulk_transport(app, topic, listener, heartbeat_answered, refused)
         # Subscribes the consumer to the topic without an agent.
         app.topics.add(app.topic(topic, key_type=bytes, value_type=bytes))
         tables: Any = app.tables
         tables._recovery = BulkRecovery(
-            app, tables, listener=listener, beacon=tables.beacon, loop=tables.loop
+            app, tables, topic=topic, listener=listener, beacon=tables.beacon, loop=tables.loop
         )
         app.on_partitions_revoked.connect(self._on_revoked)  # type: ignore[arg-type]
 
@@ -126,6 +128,17 @@ class FaustConsumer:
             return {}
         committed = dict(consumer._committed_offset)
         return {tp.partition: o for tp, o in committed.items() if self._is_ours(tp) and o}
+
+    def holds_other_partitions(self) -> bool:
+        """Whether partitions are assigned, but none of our topic."""
+        consumer: Any = self._app._consumer
+        if consumer is None:
+            return False
+        try:
+            assigned = consumer.assignment()
+        except (KafkaError, faust.exceptions.FaustError):
+            return False  # the assignment is changing at this moment
+        return bool(assigned) and not any(self._is_ours(tp) for tp in assigned)
 
     def _is_ours(self, tp: TP) -> bool:
         return bool(tp.topic == self._topic)

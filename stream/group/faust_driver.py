@@ -16,9 +16,11 @@ from faust.types import TP
 
 from stream.events import Message
 from stream.kafka.consumer_internals import (
+    Refusal,
     client_of,
     consumed_offsets,
     report_heartbeats,
+    report_refusals,
     set_fetch_options,
     space_reconnects,
 )
@@ -50,6 +52,7 @@ def bulk_transport(
     consumed_topic: str,
     listener: RebalanceListener,
     heartbeat_answered_at: Callable[[float], None],
+    refused_for: Callable[[Refusal], bool],
 ) -> driver.Transport:
     """Faust's transport, with a consumer that feeds the listener."""
 
@@ -57,6 +60,7 @@ def bulk_transport(
         topic = consumed_topic
         feed = staticmethod(listener.on_records)
         heartbeat_answered = staticmethod(heartbeat_answered_at)
+        refused = staticmethod(refused_for)
 
     class BulkTransport(driver.Transport):
         Consumer = BulkConsumer
@@ -70,10 +74,11 @@ class _ConsumerThread(driver.AIOKafkaConsumerThread):
     logger = _faust_log
 
     async def on_start(self) -> None:
-        """Start the consumer, and report its answered heartbeats."""
+        """Start the consumer, and report its heartbeats and what the group refuses."""
         await super().on_start()
         bulk: Any = self.consumer
         consumer: Any = self._ensure_consumer()
+        report_refusals(consumer, bulk.refused)
         report_heartbeats(consumer, bulk.heartbeat_answered)
         space_reconnects(client_of(consumer))
 
@@ -93,6 +98,7 @@ class _BulkConsumer(driver.Consumer):
     topic: str
     feed: Callable[[int, Sequence[Message]], Awaitable[None]]
     heartbeat_answered: Callable[[float], None]
+    refused: Callable[[Refusal], bool]
 
     def __post_init__(self) -> None:
         # Counts assignments. Not Faust's generation: a static member that rejoins keeps that.
@@ -207,13 +213,22 @@ class BulkRecovery(FaustRecovery):
     logger = _faust_log
 
     def __init__(
-        self, app: faust.App, tables: Any, *, listener: RebalanceListener, **kwargs: Any
+        self,
+        app: faust.App,
+        tables: Any,
+        *,
+        topic: str,
+        listener: RebalanceListener,
+        **kwargs: Any,
     ) -> None:
         super().__init__(app, tables, **kwargs)
+        self._topic = topic
         self._listener = listener
 
     async def _seek_offsets(self, consumer: Any, tps: set[TP], offsets: Any, title: str) -> None:
-        await self._listener.on_assigned(frozenset(tp.partition for tp in tps))
+        # Faust shares out changelog partitions even while the consumed topic is missing.
+        ours = {tp.partition for tp in consumer.assignment() if tp.topic == self._topic}
+        await self._listener.on_assigned(frozenset(tp.partition for tp in tps) & ours)
 
     def need_recovery(self) -> bool:
         """Never: recovery is complete when Faust asks."""

@@ -9,7 +9,7 @@ from typing import Any
 import structlog
 from prometheus_client import Counter
 
-from stream.errors import BrokerError, FencedError, LatelyError
+from stream.errors import BrokerError, FencedError, GroupError, LatelyError
 from stream.events import Message
 from stream.group.committer import Committer
 from stream.group.faust_app import App
@@ -18,6 +18,7 @@ from stream.group.handler import PartitionHandler
 from stream.group.rejoin import Rejoiner
 from stream.health import Health
 from stream.kafka.connection_errors import AUTHORIZATION_ERRORS, authorization_message
+from stream.kafka.consumer_internals import Refusal
 from stream.kafka.lease import Lease
 
 REVOKE_S = 20.0  # to finish and commit before a rebalance; well below the group's rebalance timeout
@@ -46,7 +47,9 @@ class GroupMember:
         self._lease = lease
         self._health = health
         self._rebalances = rebalances
-        self.consumer = FaustConsumer(app, topic, self, lease.renew)
+        self._group, self._instance_id = app.conf.id, app.conf.consumer_group_instance_id
+        self._loop = asyncio.get_event_loop()
+        self.consumer = FaustConsumer(app, topic, self, lease.renew, self._on_refused)
         self._committer = Committer(handler, self.consumer, commits)
         self._rejoiner = Rejoiner(handler.fenced, self.consumer, health)
 
@@ -85,6 +88,25 @@ class GroupMember:
         """The group's offset of each assigned partition, as of its last commit."""
         return self._committer.committed()
 
+    def _on_refused(self, refusal: Refusal) -> bool:
+        """The group does not have us; called on the consumer's thread. Whether the process ends."""
+        # While the lease is held our session cannot be over, so somebody took our place.
+        if refusal == "unknown" and not self._lease.is_held():
+            return False
+        if refusal == "protocol":
+            line = (
+                f"group {self._group} is used by consumers that are no workers of Lately; set "
+                "another --group, or stop them"
+            )
+        else:
+            line = (
+                f"group {self._group}: another worker with our instance id {self._instance_id} "
+                "has taken our place; give each worker its own --state-dir, and its own "
+                "--instance-id if you set one"
+            )
+        self._loop.call_soon_threadsafe(self._handler.fail, GroupError(line))
+        return True
+
     # --- called by the consumer ---------------------------------------------------------------
 
     async def on_assigned(self, partitions: frozenset[int]) -> None:
@@ -94,7 +116,11 @@ class GroupMember:
         if partitions:
             self._health.set_ok("partitions")
         else:
-            self._health.set_failed("partitions", "the group has more workers than partitions")
+            self._health.set_failed(
+                "partitions",
+                "no partition of the events topic is assigned to this worker: the group has more "
+                "workers than partitions, or the topic was missing",
+            )
         try:
             committed = await self.consumer.fetch_committed(partitions)
             await self._handler.recover(committed)

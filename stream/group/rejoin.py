@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import structlog
 
-from stream.errors import FencedError
+from stream.errors import FencedError, OtherGroupError
 from stream.group.faust_consumer import FaustConsumer
 from stream.health import Health
 
@@ -42,9 +42,15 @@ class Rejoiner:
         while True:
             error = await self._fenced.get()
             self._health.set_failed("state", "another writer appended to our partitions")
+            if isinstance(error, OtherGroupError):  # that group has to go, and not we
+                await self._rejoin(error)
+                continue
             now_s = self._clock()
             if len(recent_s) == MAX_REJOINS and now_s - recent_s[0] < WINDOW_S:
                 raise error
             recent_s.append(now_s)
-            _log.warning("rejoining the group after a foreign write", reason=str(error))
-            await self._consumer.rejoin()
+            await self._rejoin(error)
+
+    async def _rejoin(self, error: FencedError) -> None:
+        _log.warning("rejoining the group after a foreign write", reason=str(error))
+        await self._consumer.rejoin()

@@ -7,14 +7,20 @@ function that awaits must run on the consumer's own event loop.
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from aiokafka import TopicPartition
+from aiokafka.errors import InconsistentGroupProtocolError, UnknownMemberIdError
+from aiokafka.protocol.group import HeartbeatRequest
 from aiokafka.structs import OffsetAndMetadata
+
+from stream.kafka.protocol import TopicDescription, describe_topic
 
 MIN_RECONNECT_S = 0.1
 MAX_RECONNECT_S = 1.0
 Consumer = Any  # aiokafka has no types
+Refusal = Literal["unknown", "replaced", "protocol"]
+_FENCED_INSTANCE_ID = 82  # aiokafka has no name for this error of Kafka's
 
 
 def set_fetch_options(consumer: Consumer, max_wait_ms: int, isolation_level: str) -> None:
@@ -73,6 +79,39 @@ def space_reconnects(
     client._get_conn = connect_when_due
 
 
+def report_refusals(consumer: Consumer, refused: Callable[[Refusal], bool]) -> None:
+    """Call ``refused`` when the coordinator does not have us in the group any more, or at all.
+
+    It returns whether the process ends because of it. Then nothing more is sent to the group: to
+    join again would take the place of whoever took ours.
+
+    ``unknown``: at a heartbeat, because our session is over or somebody took our place.
+    ``replaced``: another member has our instance id. ``protocol``: the members are of another kind.
+    Call when the consumer has started.
+    """
+    coordinator = consumer._coordinator
+    send = coordinator._send_req
+
+    async def send_and_look(request: Any) -> Any:
+        response = await send(request)
+        refusal = _refusal(request, getattr(response, "error_code", 0))
+        if refusal is not None and refused(refusal):
+            await asyncio.Event().wait()
+        return response
+
+    coordinator._send_req = send_and_look
+
+
+def _refusal(request: Any, code: int) -> Refusal | None:
+    if code == _FENCED_INSTANCE_ID:
+        return "replaced"
+    if code == InconsistentGroupProtocolError.errno:
+        return "protocol"
+    if code == UnknownMemberIdError.errno and isinstance(request, HeartbeatRequest):
+        return "unknown"
+    return None
+
+
 def consumed_offsets(consumer: Consumer) -> dict[TopicPartition, int]:
     """How far each assigned partition is read, transaction markers included."""
     subscription = consumer._subscription.subscription
@@ -97,3 +136,8 @@ async def fetch_commits(
     commits: Mapping[TopicPartition, OffsetAndMetadata]
     commits = await consumer._coordinator.fetch_committed_offsets(list(partitions))
     return commits
+
+
+async def describe(consumer: Consumer, topic: str) -> TopicDescription | None:
+    """Describe a topic as the brokers have it now; None if there is none. Raises KafkaError."""
+    return await describe_topic(consumer._client, topic)

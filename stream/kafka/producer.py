@@ -1,11 +1,13 @@
 """The producer: sends records in bulk, and waits for the broker to acknowledge them."""
 
+import asyncio
+import math
 from asyncio import Future, gather
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 from aiokafka.structs import RecordMetadata
 
 from stream.errors import BrokerError, DeliveryError
@@ -23,14 +25,22 @@ Record = tuple[bytes | None, bytes | None, Headers]
 
 
 class Delivery(NamedTuple):
-    """A batch of ``records`` records in flight to one partition."""
+    """A batch of ``records`` records in flight to one partition.
+
+    It is to be acknowledged before ``deadline_s``, a time of the event loop.
+    """
 
     records: int
     acknowledged: "Future[RecordMetadata]"
+    deadline_s: float = math.inf
 
 
-async def start_producer(settings: WorkerSettings, lease: Lease) -> AIOKafkaProducer:
+async def start_producer(
+    settings: WorkerSettings, lease: Lease, batch_bytes: int
+) -> AIOKafkaProducer:
     """Start the worker's producer, whose requests wait while the lease is not held.
+
+    No batch is larger than ``batch_bytes``, unless one record alone is.
 
     Raises BrokerError when no broker lets it start.
     """
@@ -39,7 +49,7 @@ async def start_producer(settings: WorkerSettings, lease: Lease) -> AIOKafkaProd
         acks="all",
         enable_idempotence=settings.idempotence,
         compression_type=None if settings.compression == "none" else settings.compression,
-        max_batch_size=1_000_000,
+        max_batch_size=batch_bytes,
         max_request_size=16 << 20,
         request_timeout_ms=int(settings.delivery_timeout_s * 1000),
     )
@@ -55,41 +65,55 @@ async def start_producer(settings: WorkerSettings, lease: Lease) -> AIOKafkaProd
 
 
 class Publisher:
-    """Sends records in bulk, each partition in order, through one idempotent producer."""
+    """Sends records in bulk, each partition in order, through one idempotent producer.
 
-    def __init__(self, producer: AIOKafkaProducer) -> None:
+    The producer itself sends a batch again for ever, so ``timeout_s`` is the time to wait for it.
+    """
+
+    def __init__(self, producer: AIOKafkaProducer, timeout_s: float = math.inf) -> None:
         self._producer = producer
+        self._timeout_s = timeout_s
 
     async def send(self, topic: str, partition: int, records: Iterable[Record]) -> list[Delivery]:
         """Hand the records to the producer; they are durable once ``acknowledged`` returns."""
-        producer = self._producer
+        producer, deadline_s = self._producer, asyncio.get_running_loop().time() + self._timeout_s
         deliveries: list[Delivery] = []
         batch = producer.create_batch()
         for key, value, headers in records:
             if batch.append(timestamp=None, key=key, value=value, headers=headers) is None:
-                deliveries.append(await self._send_batch(batch, topic, partition))
+                deliveries.append(await self._send_batch(batch, topic, partition, deadline_s))
                 batch = producer.create_batch()
                 batch.append(timestamp=None, key=key, value=value, headers=headers)
         if batch.record_count():
-            deliveries.append(await self._send_batch(batch, topic, partition))
+            deliveries.append(await self._send_batch(batch, topic, partition, deadline_s))
         return deliveries
 
-    async def _send_batch(self, batch, topic: str, partition: int) -> Delivery:  # type: ignore[no-untyped-def]
+    async def _send_batch(  # type: ignore[no-untyped-def]
+        self, batch, topic: str, partition: int, deadline_s: float
+    ) -> Delivery:
         batch.close()
         try:
             future = await self._producer.send_batch(batch, topic, partition=partition)
         except KafkaError as error:
             raise _undelivered(topic, error) from error
-        return Delivery(batch.record_count(), future)
+        return Delivery(batch.record_count(), future, deadline_s)
 
 
 async def await_acks(topic: str, deliveries: Sequence[Delivery]) -> int:
     """Wait for every record; returns the offset of the last one, or -1 if none was sent.
 
-    Raises DeliveryError if the broker rejected one.
+    Raises DeliveryError if the broker rejected one, or was too late for its deadline.
     """
+    deadline_s = min((delivery.deadline_s for delivery in deliveries), default=math.inf)
     try:
-        metadata = await gather(*(delivery.acknowledged for delivery in deliveries))
+        async with asyncio.timeout_at(None if math.isinf(deadline_s) else deadline_s):
+            metadata = await gather(*(delivery.acknowledged for delivery in deliveries))
+    except TimeoutError:
+        raise DeliveryError(
+            f"{topic}: the broker has not acknowledged our records within --delivery-timeout-s; "
+            "nothing after them is committed, look at the broker and the topic's replicas, and "
+            "start the worker again"
+        ) from None
     except KafkaError as error:
         raise _undelivered(topic, error) from error
     if not metadata:
@@ -101,6 +125,11 @@ def _undelivered(topic: str, error: KafkaError) -> DeliveryError:
     if isinstance(error, AUTHORIZATION_ERRORS):
         message = authorization_message(error)
         return DeliveryError(f"{message}; nothing after our last records is committed")
+    if isinstance(error, MessageSizeTooLargeError):
+        return DeliveryError(
+            f"{topic}: the broker takes no batch as large as ours ({error}); raise the topic's "
+            "max.message.bytes, as `lately topics` says, and start the worker again"
+        )
     return DeliveryError(
         f"{topic}: the broker rejected our records ({type(error).__name__}: {error}); nothing "
         "after them is committed, start the worker again once the broker is healthy"

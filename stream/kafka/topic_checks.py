@@ -8,9 +8,16 @@ from stream.settings import KafkaSettings
 
 # A dead letter is its message plus our headers: topic name, class and text of the error, reason.
 DEAD_LETTER_HEADROOM_BYTES = 8192
+MAX_BATCH_BYTES = 1_000_000  # of records that we send; below Kafka's own limit
+MIN_BATCH_BYTES = 131_072  # one state, with the longest ids in it, still fits
+_SAFE_SHARE = 31 / 32  # of a topic's limit: what does not compress grows a little
 DEFAULT_TOMBSTONES_MS = 24 * 3_600_000  # Kafka's default of delete.retention.ms
 
 Status = Literal["PASS", "WARN", "FAIL", "SKIP"]
+Checked = (
+    Literal["exists", "partitions", "cleanup.policy", "max.message.bytes"]
+    | Literal["keys", "offsets", "owner", "members"]
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +39,7 @@ class Finding:
 
     status: Status
     topic: str
-    check: Literal["exists", "partitions", "cleanup.policy", "max.message.bytes", "keys"]
+    check: Checked
     found: str
     expected: str
     fix: str = ""
@@ -62,6 +69,8 @@ def assess(settings: KafkaSettings, topics: Mapping[str, Topic]) -> list[Finding
     findings += _policy(settings.dead_topic, topics, settings, {"delete"})
     findings += _policy(settings.receipts_topic, topics, settings, {"delete"})
     findings += _dead_letters_fit(topics, settings)
+    for name in (settings.scores_topic, settings.changelog_topic, settings.receipts_topic):
+        findings += _batches_fit(name, topics, settings)
     return findings
 
 
@@ -144,6 +153,24 @@ def _dead_letters_fit(topics: Mapping[str, Topic], settings: KafkaSettings) -> l
         return [Finding("PASS", name, "max.message.bytes", str(found), expected)]
     fix = _alter(settings, name, f"max.message.bytes={needed}")
     return [Finding("WARN", name, "max.message.bytes", str(found), expected, fix)]
+
+
+def batch_bytes(topics: Iterable[Topic]) -> int:
+    """How large a batch may be that each of these topics takes."""
+    limits = [topic.max_message_bytes for topic in topics]
+    return min([MAX_BATCH_BYTES, *(int(n * _SAFE_SHARE) for n in limits if n is not None)])
+
+
+def _batches_fit(name: str, topics: Mapping[str, Topic], settings: KafkaSettings) -> list[Finding]:
+    limit = topics[name].max_message_bytes if name in topics else None
+    if limit is None:  # then `_dead_letters_fit` says that the broker reports none
+        return []
+    expected = f"{MAX_BATCH_BYTES} or more, so that batches need not be cut"
+    if limit * _SAFE_SHARE >= MAX_BATCH_BYTES:
+        return [Finding("PASS", name, "max.message.bytes", str(limit), expected)]
+    status: Status = "WARN" if limit >= MIN_BATCH_BYTES else "FAIL"
+    fix = _alter(settings, name, "max.message.bytes=1048588")
+    return [Finding(status, name, "max.message.bytes", str(limit), expected, fix)]
 
 
 def _alter(settings: KafkaSettings, name: str, config: str) -> str:

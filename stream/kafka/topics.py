@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import NamedTuple
 
@@ -11,12 +11,25 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import (
     GroupAuthorizationFailedError,
     KafkaError,
+    KafkaTimeoutError,
     TopicAlreadyExistsError,
+    TopicAuthorizationFailedError,
     for_code,
 )
 
 from stream.errors import BrokerError, TopicsError
+from stream.kafka.commits import (
+    Commit,
+    CommitNote,
+    assess_owner,
+    assess_source,
+    check_members,
+    claimed_since_ms,
+    fetch_claim,
+    fetch_commits,
+)
 from stream.kafka.connection_errors import AUTHORIZATION_ERRORS, broker_errors, probe_brokers
+from stream.kafka.log_reader import LogReader
 from stream.kafka.security import client_options
 from stream.kafka.topic_checks import (
     DEAD_LETTER_HEADROOM_BYTES,
@@ -24,6 +37,7 @@ from stream.kafka.topic_checks import (
     Finding,
     Topic,
     assess,
+    batch_bytes,
 )
 from stream.settings import KafkaSettings
 
@@ -41,11 +55,12 @@ class TopicParameters(NamedTuple):
     """What a worker must know of its topics.
 
     ``partitions`` of events, scores and changelog; ``tombstones_ms`` is how long the changelog
-    keeps the tombstones of forgotten users.
+    keeps the tombstones of forgotten users; no batch may be larger than ``batch_bytes``.
     """
 
     partitions: int
     tombstones_ms: int
+    batch_bytes: int
 
 
 async def check_topics(settings: KafkaSettings) -> list[Finding]:
@@ -54,7 +69,8 @@ async def check_topics(settings: KafkaSettings) -> list[Finding]:
     Raises BrokerError when no broker answers, or one closes the connection.
     """
     async with _admin(settings) as admin:
-        return assess(settings, await _describe(admin, settings))
+        topics = await _describe(admin, settings)
+        return assess(settings, topics) + await _assess_records(admin, settings, topics)
 
 
 async def create_topics(
@@ -104,7 +120,7 @@ async def ensure_topics(settings: KafkaSettings) -> TopicParameters:
     """
     async with _admin(settings) as admin:
         topics = await _describe_twice(admin, settings)
-        findings = assess(settings, topics)
+        findings = assess(settings, topics) + await _assess_records(admin, settings, topics)
         failed = [finding for finding in findings if finding.status == "FAIL"]
         if failed:
             more = f" (and {len(failed) - 1} more: `lately topics`)" if len(failed) > 1 else ""
@@ -115,10 +131,68 @@ async def ensure_topics(settings: KafkaSettings) -> TopicParameters:
         partitions = topics[settings.events_topic].partitions
         await _check_group_access(admin, settings)
         changelog = {settings.changelog_topic: _COMPACT}
-        await _create(admin, topics, changelog, partitions, await _default_replication(admin))
-        known = topics.get(settings.changelog_topic)
-        found_ms = known.delete_retention_ms if known else None
-        return TopicParameters(partitions, DEFAULT_TOMBSTONES_MS if found_ms is None else found_ms)
+        if await _create(admin, topics, changelog, partitions, await _default_replication(admin)):
+            topics = await _describe(admin, settings)
+        found_ms = topics[settings.changelog_topic].delete_retention_ms
+        return TopicParameters(
+            partitions,
+            DEFAULT_TOMBSTONES_MS if found_ms is None else found_ms,
+            batch_bytes(t for name, t in topics.items() if name != settings.events_topic),
+        )
+
+
+async def ensure_owner(settings: KafkaSettings, writers: Mapping[str, Iterable[int]]) -> None:
+    """Raise TopicsError if the scores topic belongs to one of these groups, and not to ours.
+
+    ``writers`` are the groups that wrote there, with the partitions. Raises BrokerError as
+    `check_topics` does.
+    """
+    async with _admin(settings) as admin:
+        claims = {
+            name: await fetch_claim(admin, settings, name) for name in {*writers, settings.group}
+        }
+    finding = assess_owner(settings, writers, claims)
+    if finding.status == "FAIL":
+        raise TopicsError(str(finding))
+    if finding.status == "WARN":
+        logging.getLogger(__name__).warning("%s", finding)
+
+
+async def _assess_records(
+    admin: AIOKafkaAdminClient, settings: KafkaSettings, topics: dict[str, Topic]
+) -> list[Finding]:
+    """What only records and commits tell: whose the scores are, and whether our commits fit."""
+    if not {settings.events_topic, settings.scores_topic} <= topics.keys():
+        return []
+    try:
+        async with LogReader(settings) as reader:
+            source = await reader.read(settings.events_topic)
+            if source is None:
+                return []
+            committed = await fetch_commits(admin, settings.group) or {}
+            commits = {
+                tp.partition: Commit(found.offset, CommitNote.decode(found.metadata))
+                for tp, found in committed.items()
+                if tp.topic == settings.events_topic and found.offset >= 0
+            }
+            offsets = {number: commit.offset for number, commit in commits.items()}
+            beyond = await reader.beyond(settings.events_topic, source, offsets)
+            writers = await reader.last_groups(settings.scores_topic)
+    except (TopicAuthorizationFailedError, KafkaTimeoutError) as error:
+        why = f"cannot be read ({type(error).__name__})"
+        return [
+            Finding("SKIP", settings.events_topic, "offsets", why, "commits that fit the log"),
+            Finding("SKIP", settings.scores_topic, "owner", why, f"group {settings.group} alone"),
+        ]
+    claims = {name: await fetch_claim(admin, settings, name) for name in writers}
+    claims[settings.group] = claimed_since_ms(
+        committed, settings.events_topic, settings.scores_topic
+    )
+    return [
+        assess_source(settings, source, commits, beyond),
+        assess_owner(settings, writers, claims),
+        await check_members(admin, settings),
+    ]
 
 
 async def _check_group_access(admin: AIOKafkaAdminClient, settings: KafkaSettings) -> None:

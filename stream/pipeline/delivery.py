@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from model.scorer import ModelInfo, Score
 from stream.events import DeadLetter
 from stream.failpoints import hit
+from stream.kafka.commits import group_headers
 from stream.kafka.dead_letters import dead_letter_record
 from stream.kafka.producer import (
     NO_HEADERS,
@@ -44,6 +45,7 @@ class DeliveryStage:
     ) -> None:
         self._topics = topics
         self._receipts = ReceiptEncoder(topics.events, topics.group)
+        self._headers = group_headers(topics.group)  # of every score
         self._publisher = publisher
         self._store = store
         self._fence = fence
@@ -87,9 +89,11 @@ class DeliveryStage:
         encode: Encode,
         now_ms: int,
     ) -> list[Record]:
-        forgotten = part.forgotten.items()
-        records: list[Record] = [(key, None, tombstone_headers(at)) for key, at in forgotten]
-        records += [(key, None, expiry_headers(at)) for key, at in part.expired.items()]
+        headers = self._headers
+        records: list[Record] = [
+            (key, None, tombstone_headers(at) + headers) for key, at in part.forgotten.items()
+        ]
+        records += [(key, None, expiry_headers(at) + headers) for key, at in part.expired.items()]
         for row, score in zip(part.rows, scores, strict=True):
             if isinstance(score, Exception):
                 message = row.waiting.last.message
@@ -97,7 +101,7 @@ class DeliveryStage:
                 part.dead.append(DeadLetter(message, "unscorable", exception, str(score)))
             else:
                 value = encode(row.key, row.as_of, score, now_ms, row.n_events)
-                records.append((row.key, value, NO_HEADERS))
+                records.append((row.key, value, headers))
         return records
 
     async def await_acks(self, batch: Batch, scored: Scored, sent: Sent) -> None:

@@ -36,6 +36,8 @@ class Ingest:
 
         Raises StateError if a user's state cannot be read; then no message counts as read.
         """
+        if messages[0].offset > partition.next_offset >= 0:
+            partition.gaps.append((partition.next_offset, messages[0].offset))
         events, dead = self._validator.validate(messages, partition.number)
         now_s = self._clock()
         outcomes = self._fold(partition, events, now_s)

@@ -24,14 +24,18 @@ class Partition:
     is committed, no replay can bring the user back; the marker then moves to ``passed``, with the
     time of that commit, earliest first. It stays there for a while, because a record of a fenced
     worker could still bring the user back, and is then deleted. Times are the pipeline's clock, in
-    seconds.
+    seconds. ``gaps`` are the offsets that no record came for, from the first to before the last:
+    control records of transactions, or records deleted before they were read.
     """
 
-    def __init__(self, number: int, users: UserCache, markers: Iterable[bytes]) -> None:
+    def __init__(
+        self, number: int, users: UserCache, markers: Iterable[bytes], next_offset: int = -1
+    ) -> None:
         self.number = number
         self.users = users
-        self.next_offset = -1  # of the source: everything below it was read; -1: nothing was
+        self.next_offset = next_offset  # of the source: all below is read; -1: that is unknown
         self.last_read_ms = -1  # record timestamp of the last message read; -1: unknown
+        self.gaps: list[tuple[int, int]] = []
         self.dead: list[DeadLetter] = []
         self.forgets: dict[bytes, list[Forget]] = {}
         self.markers = {key: users.get(key).applied_offset for key in markers}
@@ -44,6 +48,11 @@ class Partition:
     def oldest_unsafe(self) -> int:
         """The offset of the first waiting dead letter, else of the next message to read."""
         return self.dead[0].message.offset if self.dead else self.next_offset
+
+    def take_gaps(self) -> list[tuple[int, int]]:
+        """The gaps since the last call."""
+        gaps, self.gaps = self.gaps, []
+        return gaps
 
     def mark_committed(self, offset: int, now_s: float) -> None:
         """Everything below this offset is committed."""

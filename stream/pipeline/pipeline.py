@@ -89,8 +89,8 @@ class Pipeline:
 
     # --- partitions come and go ---------------------------------------------------------------
 
-    def assign(self, partitions: Iterable[int]) -> None:
-        """Start over with these partitions; their state is recovered and open in the store."""
+    def assign(self, partitions: Iterable[int], begins: Mapping[int, int] | None = None) -> None:
+        """Start over with these partitions, open in the store; ``begins``: their next offsets."""
         self._epoch += 1
         self._in_flight.start_over()  # batches of earlier assignments have ended, well or not
         numbers, store = set(partitions), self._store
@@ -98,7 +98,8 @@ class Pipeline:
         self._partitions.clear()
         for number in numbers:
             users = UserCache(number, store, limit)
-            self._partitions[number] = Partition(number, users, store.markers(number))
+            begin = (begins or {}).get(number, -1)
+            self._partitions[number] = Partition(number, users, store.markers(number), begin)
 
     async def drain(self, timeout_s: float) -> bool:
         """Finish every waiting user and every batch in flight; False if time runs out first."""
@@ -143,10 +144,7 @@ class Pipeline:
     # --- steps 1 and 2: validate, fold --------------------------------------------------------
 
     async def ingest(self, number: int, messages: Sequence[Message]) -> None:
-        """Take messages of one partition, in offset order, each once per assignment.
-
-        Returns when there is room for more.
-        """
+        """Take messages of one partition in offset order, each once; return when there is room."""
         epoch = self._epoch
         for start in range(0, len(messages), CHUNK):
             partition = self._partitions.get(number)
@@ -285,10 +283,7 @@ class Pipeline:
             self._wake.set()
 
     def expire(self, number: int, users: Iterable[bytes], before_ms: int) -> None:
-        """Delete these users with the next batch, unless one has acted since ``before_ms``.
-
-        ``before_ms`` is an event time.
-        """
+        """Delete these users with the next batch, unless one has acted since this event time."""
         partition = self._partitions.get(number)
         if partition is not None and (expiring := dict.fromkeys(users, before_ms)):
             partition.expiring |= expiring
@@ -306,6 +301,10 @@ class Pipeline:
     def partitions(self) -> frozenset[int]:
         """The assigned partitions."""
         return frozenset(self._partitions)
+
+    def take_gaps(self) -> dict[int, list[tuple[int, int]]]:
+        """The offsets by partition that no record came for since the last call."""
+        return {number: partition.take_gaps() for number, partition in self._partitions.items()}
 
     @property
     def model(self) -> ModelInfo:

@@ -15,7 +15,17 @@ from weakref import WeakSet
 import rocksdict
 
 from stream.errors import DamagedState, StateError
-from stream.storage.view import MARKER, OFFSET, USER, WRITTEN, Pairs, is_rocksdbs, pairs_of
+from stream.storage.open_files import ADVICE, MOST
+from stream.storage.view import (
+    MARKER,
+    OFFSET,
+    SOURCE,
+    USER,
+    WRITTEN,
+    Pairs,
+    is_rocksdbs,
+    pairs_of,
+)
 from stream.user_state import is_forgotten
 
 _KEYS = "rocksdb.estimate-num-keys"
@@ -43,6 +53,7 @@ class StateStore:
     Every write puts the users' values and the changelog offset into one atomic batch, so a
     partition on disk is exactly its changelog up to that offset. ``on_rebuild`` is called with the
     reason for which a partition was wiped: ``corrupt``, ``ahead`` (of its changelog) or ``old``.
+    ``max_open_files`` bounds the table files that a partition keeps open.
     """
 
     def __init__(
@@ -51,6 +62,7 @@ class StateStore:
         on_rebuild: Callable[[str], None],
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
+        self.max_open_files = MOST
         self._directory = directory
         self._on_rebuild = on_rebuild
         self._now_ms = now_ms
@@ -149,6 +161,17 @@ class StateStore:
         with self._watched(partition, "read"):
             value = self._partitions[partition].get(OFFSET)
         return None if value is None else int(value)
+
+    def source_id(self, partition: int) -> str | None:
+        """The id of the topic whose offsets are in the users' values; None if unknown."""
+        with self._watched(partition, "read"):
+            value = self._partitions[partition].get(SOURCE)
+        return None if value is None else value.decode()
+
+    def note_source_id(self, partition: int, source_id: str) -> None:
+        """Note the id of the topic whose offsets are in the users' values."""
+        with self._watched(partition, "write"):
+            self._partitions[partition].put(SOURCE, source_id.encode())
 
     def age_ms(self, partition: int) -> int | None:
         """How long ago it was last complete up to its changelog's end; None if unknown."""
@@ -255,6 +278,7 @@ class StateStore:
         options.set_write_buffer_size(_WRITE_BUFFER_BYTES)
         options.set_write_buffer_manager(self._buffers)
         options.set_keep_log_file_num(3)
+        options.set_max_open_files(self.max_open_files)
         database = rocksdict.Rdict(str(self._path(partition)), options)
         try:
             database.get(OFFSET)  # RocksDB checks a file's blocks only when it reads them
@@ -270,13 +294,15 @@ class StateStore:
         try:
             yield
         except Exception as error:
-            if not is_rocksdbs(error):
+            # It raises the system's own error where it cannot make a folder, say.
+            if not (is_rocksdbs(error) or isinstance(error, OSError)):
                 raise
             if _is_damage(error):
                 raise DamagedState(partition, error) from error
+            other = "free disk space, or stop the process that uses it"
+            advice = ADVICE if "Too many open files" in str(error) else other
             raise StateError(
-                f"{self._path(partition)}: RocksDB cannot {what} it ({error}); free disk space, or "
-                "stop the process that uses it"
+                f"{self._path(partition)}: RocksDB cannot {what} it ({error}); {advice}"
             ) from error
 
 

@@ -14,7 +14,7 @@ import rocksdict
 from stream.errors import StateError
 
 USER, MARKER = b"u", b"f"
-OFFSET, WRITTEN = b"mchangelog_offset", b"mwritten_ms"
+OFFSET, WRITTEN, SOURCE = b"mchangelog_offset", b"mwritten_ms", b"mevents_topic_id"
 Pairs = Generator[tuple[bytes, bytes], None, None]
 
 

@@ -108,6 +108,8 @@ class Monitor:
         """
         while True:
             await asyncio.sleep(every_s)
+            if overdue := fence.overdue():
+                pipeline.release(overdue)
             if not (expected := fence.idle_ends()):
                 continue  # there may be no consumer yet to ask with
             try:
@@ -116,8 +118,11 @@ class Monitor:
                 continue
             now = fence.idle_ends() if is_held() else {}
             for partition, end in expected.items():
-                if now.get(partition) == end < found.get(partition, end):
-                    pipeline.release(foreign_write(partition, found[partition]))
+                end_now = found.get(partition, end)
+                if now.get(partition) == end < end_now and not fence.note_foreign(
+                    partition, end_now
+                ):
+                    pipeline.release(foreign_write(partition, end_now))
                     break
 
     async def trim_heap(self) -> None:

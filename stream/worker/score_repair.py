@@ -10,9 +10,10 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from stream.events import Message
 from stream.group.offset_metadata import OffsetMetadata
+from stream.kafka.commits import CommitNote, group_headers, group_of
 from stream.kafka.lenient_headers import LenientConsumer
-from stream.kafka.positions import is_caught_up
-from stream.kafka.producer import NO_HEADERS, Publisher, Record, await_acks
+from stream.kafka.log_reader import is_caught_up
+from stream.kafka.producer import Publisher, Record, await_acks
 from stream.kafka.write_fence import WriteFence
 from stream.pipeline.encoding import AsOf, ScoreEncoder
 from stream.pipeline.scoring import Device
@@ -21,34 +22,23 @@ from stream.storage.applied_offset import applied_offset_of_score, tombstone_hea
 from stream.storage.store import StateStore
 from stream.user_state import UserState, applied_offset_of, is_forgotten
 
-_SCORES_END = "scores_end="  # in the metadata of a commit
 _log = structlog.get_logger(__name__)
 
 
-def commit_metadata(scores_end: int | None) -> str:
-    """What a commit notes: the end of our own scores, which the next assignment reads from."""
-    return "" if scores_end is None else f"{_SCORES_END}{scores_end}"
-
-
-def scores_end_of(committed: OffsetMetadata | None) -> int | None:
-    """The end of the scores as of a commit; None without one, or if another tool committed."""
-    if committed is None:
-        return None
-    end = committed.metadata.removeprefix(_SCORES_END)
-    return int(end) if end.isascii() and end.isdigit() else None
-
-
 class LastScore(NamedTuple):
-    """A user's last record in the scores topic."""
+    """A user's last record in the scores topic; ``is_ours`` if a worker of our group wrote it."""
 
     applied_offset: int | None
     is_tombstone: bool
+    is_ours: bool = True
 
     def is_stale(self, state: bytes | None, committed: int) -> bool:
-        """Whether it covers fewer events than the state.
+        """Whether it covers fewer events than the state, or is another group's.
 
         A user without a state is either forgotten for good, or their first event is read again.
         """
+        if not self.is_ours and state is not None:
+            return True
         if self.applied_offset is None:
             return False
         if state is None:
@@ -62,6 +52,7 @@ class ScoresTail(NamedTuple):
     committed: int  # offset of the next event
     end: int
     last: dict[bytes, LastScore]  # by user
+    groups: frozenset[str] = frozenset()  # other ones, which wrote there too
 
 
 class ScoreRepair:
@@ -110,20 +101,24 @@ class ScoreRepair:
         lagging = {TopicPartition(self._topics.scores, number) for number in committed}
         consumer.assign(lagging)
         for tp in lagging:
-            scores_end = scores_end_of(committed[tp.partition])
+            commit = committed[tp.partition]
+            scores_end = None if commit is None else CommitNote.decode(commit.metadata).scores_end
             if scores_end is None:
                 await consumer.seek_to_end(tp)
             else:
                 consumer.seek(tp, scores_end)
         last: dict[int, dict[bytes, LastScore]] = {number: {} for number in committed}
+        groups: dict[int, set[str]] = {number: set() for number in committed}
         tails = {}
         while lagging:
             for tp, messages in (await consumer.getmany(*lagging, timeout_ms=200)).items():
-                last[tp.partition] |= _last_scores(messages)
+                last[tp.partition] |= _last_scores(messages, self._topics.group)
+                groups[tp.partition] |= _groups(messages)
             for tp in [tp for tp in lagging if await is_caught_up(consumer, tp)]:
                 commit, end = committed[tp.partition], await consumer.position(tp)
                 offset = 0 if commit is None else commit.offset
-                tails[tp.partition] = ScoresTail(offset, end, last[tp.partition])
+                others = frozenset(groups[tp.partition] - {self._topics.group})
+                tails[tp.partition] = ScoresTail(offset, end, last[tp.partition], others)
                 lagging.discard(tp)
         return tails
 
@@ -147,11 +142,11 @@ class ScoreRepair:
                 _log.warning("stale scores repaired", partition=number, users=len(stale))
 
     async def _records(self, number: int, states: Mapping[bytes, bytes | None]) -> list[Record]:
-        users, records = {}, list[Record]()
+        users, records, headers = {}, list[Record](), group_headers(self._topics.group)
         for key, value in states.items():
             if value is None or is_forgotten(value):
                 offset = None if value is None else applied_offset_of(value)
-                records.append((key, None, tombstone_headers(offset)))
+                records.append((key, None, tombstone_headers(offset) + headers))
             else:
                 users[key] = UserState.from_bytes(value)
         sequences = [user.sequence() for user in users.values()]
@@ -162,7 +157,7 @@ class ScoreRepair:
             if not isinstance(score, Exception):  # else its dead letter was sent before
                 as_of = AsOf(number, users[key].applied_offset, sequence.now_ms)
                 value = encode(key, as_of, score, now_ms, len(sequence.items))
-                records.append((key, value, NO_HEADERS))
+                records.append((key, value, headers))
         return records
 
     async def _send(self, number: int, records: list[Record]) -> None:
@@ -174,12 +169,18 @@ class ScoreRepair:
             self._fence.acknowledged(scores, deliveries)
 
 
-def _last_scores(messages: Iterable[Message]) -> dict[bytes, LastScore]:
+def _last_scores(messages: Iterable[Message], group: str) -> dict[bytes, LastScore]:
     """The last record of each user; earlier ones are not even decoded."""
     last = {message.key: message for message in messages if message.key is not None}
     return {
         key: LastScore(
-            applied_offset_of_score(message.value, message.headers), message.value is None
+            applied_offset_of_score(message.value, message.headers),
+            message.value is None,
+            group_of(message.headers) == group,
         )
         for key, message in last.items()
     }
+
+
+def _groups(messages: Iterable[Message]) -> set[str]:
+    return {group for m in messages if (group := group_of(m.headers)) is not None}

@@ -1,22 +1,56 @@
 """The scoring handler: what the worker does with the partitions that the group assigns to it."""
 
 import asyncio
+import time
 from asyncio import Future, Queue
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Protocol
+
+import structlog
 
 from stream.errors import FencedError
 from stream.events import Message
 from stream.group.offset_metadata import OffsetMetadata
+from stream.kafka.commits import CommitNote
 from stream.kafka.write_fence import WriteFence
 from stream.pipeline.pipeline import Pipeline
 from stream.storage.recovery import Recovery
 from stream.storage.store import StateStore
+from stream.user_state import applied_offset_of
 from stream.worker.memory import collect_cycles
-from stream.worker.score_repair import ScoreRepair, commit_metadata
+from stream.worker.score_repair import ScoreRepair, ScoresTail
+
+_log = structlog.get_logger(__name__)
+
+
+class Source(Protocol):
+    """What the handler asks about the events topic: `stream.worker.source_watch`."""
+
+    @property
+    def events_id(self) -> str | None:
+        """The id of the topic as of the last assignment."""
+        ...
+
+    async def examine(
+        self, committed: Mapping[int, OffsetMetadata | None], state_ids: Iterable[str]
+    ) -> dict[int, int]:
+        """The offset of the next event of each partition; raises TopicsError.
+
+        ``state_ids`` are the ids of the topics that the states on disk are of.
+        """
+        ...
+
+    async def check_states(self, newest: Mapping[int, int]) -> None:
+        """Raise TopicsError if states hold events of another topic."""
+        ...
 
 
 class ScoringHandler:
-    """Recovers user state, repairs stale scores, then feeds the pipeline: a `PartitionHandler`."""
+    """Recovers user state, repairs stale scores, then feeds the pipeline: a `PartitionHandler`.
+
+    ``ensure_owner`` raises TopicsError if the scores topic is not ours but one of these groups',
+    which wrote to these partitions. ``now_ms`` is the time since the epoch.
+    """
 
     def __init__(
         self,
@@ -26,6 +60,9 @@ class ScoringHandler:
         store: StateStore,
         fence: WriteFence,
         scores_topic: str,
+        source: Source,
+        ensure_owner: Callable[[Mapping[str, Iterable[int]]], Awaitable[None]],
+        now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
         self._pipeline = pipeline
         self._recovery = recovery
@@ -33,18 +70,63 @@ class ScoringHandler:
         self._store = store
         self._fence = fence
         self._scores_topic = scores_topic
+        self._source = source
+        self._ensure_owner = ensure_owner
+        self._now_ms = now_ms
+        self._since_ms: dict[int, int | None] = {}  # when each partition's scores were claimed
         self.failed: Future[None] = pipeline.failed
         self.fenced: Queue[FencedError] = pipeline.fenced
 
     async def recover(self, committed: Mapping[int, OffsetMetadata | None]) -> None:
         """Bring the state of these partitions up to date, and begin to score their users."""
         self._store.close_others(committed)
+        begins = await self._source.examine(committed, self._state_ids(committed))
         tails, _ = await asyncio.gather(
             self._repair.read(committed), self._recovery.recover(committed)
         )
         collect_cycles()
+        fresh = [number for number, commit in committed.items() if commit is None]
+        await self._source.check_states(self._newest_offsets(fresh))
+        others = _other_groups(tails)
+        if others:
+            await self._ensure_owner(others)
         await self._repair.repair(tails)
-        self._pipeline.assign(committed)
+        if others:
+            self._fence.tolerate(self._scores_topic)
+            _log.warning("another group writes to our scores topic", groups=sorted(others))
+        self._note_source(committed)
+        self._since_ms = {number: self._claimed_ms(c) for number, c in committed.items()}
+        self._pipeline.assign(committed, begins)
+
+    def _state_ids(self, partitions: Iterable[int]) -> set[str]:
+        for number in partitions:
+            self._store.open(number)
+        ids = {self._store.source_id(number) for number in partitions}
+        return {known for known in ids if known is not None}
+
+    def _note_source(self, partitions: Iterable[int]) -> None:
+        """Note on disk, too, which topic the offsets are of: Kafka deletes commits with a topic."""
+        events_id = self._source.events_id
+        for number in partitions:
+            if events_id is not None and self._store.source_id(number) != events_id:
+                self._store.note_source_id(number, events_id)
+
+    def _newest_offsets(self, partitions: Iterable[int]) -> dict[int, int]:
+        """The highest offset in the states of each partition that has states."""
+        newest = {
+            number: max(
+                (applied_offset_of(value) for _, value in self._store.users(number)), default=-1
+            )
+            for number in partitions
+        }
+        return {number: offset for number, offset in newest.items() if offset >= 0}
+
+    def _claimed_ms(self, committed: OffsetMetadata | None) -> int | None:
+        """Since when our group claims the scores topic; None: before it noted when."""
+        note = None if committed is None else CommitNote.decode(committed.metadata)
+        if note is None or note.scores_topic not in (None, self._scores_topic):
+            return self._now_ms()
+        return note.since_ms
 
     async def ingest(self, partition: int, messages: Sequence[Message]) -> None:
         """Validate and fold these messages; return when there is room for more."""
@@ -61,10 +143,18 @@ class ScoringHandler:
         return await self._pipeline.wait_idle(timeout_s)
 
     def offsets(self) -> dict[int, OffsetMetadata]:
-        """The safe offsets, each with the end of our own scores as its metadata."""
-        scores_ends = self._fence.ends(self._scores_topic)
+        """The safe offsets, each with a note for the next assignment, and for other groups."""
+        scores_ends, events_id = self._fence.ends(self._scores_topic), self._source.events_id
         return {
-            partition: OffsetMetadata(offset, commit_metadata(scores_ends.get(partition)))
+            partition: OffsetMetadata(
+                offset,
+                CommitNote(
+                    scores_ends.get(partition),
+                    self._scores_topic,
+                    self._since_ms.get(partition),
+                    events_id,
+                ).encode(),
+            )
             for partition, offset in self._pipeline.positions().items()
         }
 
@@ -79,3 +169,12 @@ class ScoringHandler:
     def fail(self, error: BaseException) -> None:
         """Commit nothing more; the worker ends with this error."""
         self._pipeline.fail(error)
+
+
+def _other_groups(tails: Mapping[int, ScoresTail]) -> dict[str, list[int]]:
+    """The other groups that wrote scores, with the partitions."""
+    others: dict[str, list[int]] = {}
+    for number, tail in tails.items():
+        for group in tail.groups:
+            others.setdefault(group, []).append(number)
+    return others

@@ -5,22 +5,26 @@ import time
 from asyncio import Future, Task
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
 from prometheus_client import CollectorRegistry
 
 from stream import logs
 from stream.addresses import Address
+from stream.errors import BrokerError
 from stream.events import Validator
 from stream.group.faust_app import build_app, instance_id_of
 from stream.group.member import GroupMember
 from stream.health import Health
 from stream.kafka.lease import Lease
+from stream.kafka.log_reader import LogReader
 from stream.kafka.placement import default_partitioner
 from stream.kafka.producer import Publisher, start_producer
 from stream.kafka.security import client_options
-from stream.kafka.topics import TopicParameters, ensure_topics
+from stream.kafka.topics import TopicParameters, ensure_owner, ensure_topics
 from stream.kafka.write_fence import WriteFence
 from stream.metrics import Metrics
 from stream.pipeline.batcher import MicroBatcher
@@ -29,6 +33,7 @@ from stream.pipeline.pipeline import Pipeline
 from stream.pipeline.scoring import Device
 from stream.pipeline.topics import Topics
 from stream.settings import WorkerSettings
+from stream.storage.open_files import files_per_partition
 from stream.storage.recovery import Recovery
 from stream.storage.store import StateStore
 from stream.version import VERSION
@@ -38,6 +43,7 @@ from stream.worker.model_reload import Model, Reloader, name_model
 from stream.worker.monitor import Monitor
 from stream.worker.score_repair import ScoreRepair
 from stream.worker.scoring_handler import ScoringHandler
+from stream.worker.source_watch import SourceWatch
 from stream.worker.status_log import StatusLog
 
 _log = structlog.get_logger(__name__)
@@ -80,21 +86,23 @@ class Wiring:
         server = await self._serve_http(stack)
         reloader, model = await self._load_model()
         required = await ensure_topics(settings)
-        producer = await start_producer(settings, self._lease)
+        self._store.max_open_files = files_per_partition(required.partitions)
+        producer = await start_producer(settings, self._lease, required.batch_bytes)
         self._health.set_ok("broker")
         device = Device(model.scorer, settings.scoring_timeout_s)
         stack.callback(device.close)
-        handler = await self._build_handler(producer, device, model, required)
+        watch = await self._build_watch(stack)
+        handler = await self._build_handler(producer, device, model, required, watch)
         member = self._build_member(handler, required.partitions, instance_id)
         self._log_start(model, required.partitions)
         self._health.set_ok("worker")
-        await member.start()
+        await _join(member, handler.failed)
         return Parts(
             self._health,
             self._store,
             member,
             handler.failed,
-            self._start_services(member, producer, reloader, server.url),
+            self._start_services(member, producer, reloader, watch, server.url),
         )
 
     async def _serve_http(self, stack: AsyncExitStack) -> HealthServer:
@@ -120,16 +128,27 @@ class Wiring:
         self._metrics.set_model(info.name, info.version, info.device, info.created_s)
         return reloader, model
 
+    async def _build_watch(self, stack: AsyncExitStack) -> SourceWatch:
+        settings = self._settings
+        try:
+            reader = await stack.enter_async_context(LogReader(settings))
+        except KafkaError as error:
+            raise BrokerError(
+                f"{settings.bootstrap}: cannot start a consumer ({error}); look at the broker"
+            ) from error
+        return SourceWatch(settings, reader, self._health, self._metrics)
+
     async def _build_handler(
         self,
         producer: AIOKafkaProducer,
         device: Device,
         model: Model,
         required: TopicParameters,
+        watch: SourceWatch,
     ) -> ScoringHandler:
         settings = self._settings
         names = await _topics_of(settings, producer)
-        publisher = Publisher(producer)
+        publisher = Publisher(producer, settings.delivery_timeout_s)
         self._pipeline = Pipeline(
             topics=names,
             limits=_limits_of(settings),
@@ -154,7 +173,14 @@ class Wiring:
         )
         repair = ScoreRepair(names, options, publisher, device, self._store, self._fence)
         return ScoringHandler(
-            self._pipeline, recovery, repair, self._store, self._fence, names.scores
+            self._pipeline,
+            recovery,
+            repair,
+            self._store,
+            self._fence,
+            names.scores,
+            watch,
+            partial(ensure_owner, settings),
         )
 
     def _build_member(
@@ -172,7 +198,12 @@ class Wiring:
         )
 
     def _start_services(
-        self, member: GroupMember, producer: AIOKafkaProducer, reloader: Reloader, url: str
+        self,
+        member: GroupMember,
+        producer: AIOKafkaProducer,
+        reloader: Reloader,
+        watch: SourceWatch,
+        url: str,
     ) -> "list[Task[None]]":
         settings, monitor, pipeline = self._settings, self._monitor, self._pipeline
         status = StatusLog(self._health, url, time.monotonic)
@@ -185,6 +216,7 @@ class Wiring:
             monitor.measure_state(self._store, settings.state_dir),
             monitor.watch_broker(producer),
             monitor.watch_idle_ends(pipeline, member.consumer, self._fence, self._lease.is_held),
+            watch.run(pipeline, member.consumer),
             monitor.trim_heap(),
             ExpirySweep(pipeline, self._store, settings.ttl_s * 1000).run(),
         )
@@ -199,6 +231,16 @@ class Wiring:
             batch_users=policy.close_users,
             batch_deadline_ms=self._settings.batch_deadline_ms,
         )
+
+
+async def _join(member: GroupMember, failed: "Future[None]") -> None:
+    """Join the group; raises the error that the handler fails of, as when the group refuses us."""
+    starting = asyncio.create_task(member.start())
+    await asyncio.wait({starting, failed}, return_when=asyncio.FIRST_COMPLETED)
+    if failed.done():
+        starting.cancel()
+        failed.result()
+    await starting
 
 
 async def _topics_of(settings: WorkerSettings, producer: AIOKafkaProducer) -> Topics:

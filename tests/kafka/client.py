@@ -9,14 +9,16 @@ from typing import Any, TypeVar
 from uuid import uuid4
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic, RecordsToDelete
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import GroupCoordinatorNotAvailableError
 from aiokafka.producer.message_accumulator import BatchBuilder
+from aiokafka.protocol.admin import DeleteGroupsRequest
 from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
 
 from stream.kafka.lenient_headers import read_any_header
 from tests.kafka.message import BinaryName, Message
+from tests.kafka.process import wait_until
 from tests.oracle.record import Record
 
 T = TypeVar("T")
@@ -76,9 +78,24 @@ class Client:
         """Remove topics."""
         self._call(self._admin.delete_topics(list(names)))
 
+    def delete_group(self, group: str) -> None:
+        """Remove a group that has no members, once the broker has noticed that it has none."""
+        request = DeleteGroupsRequest([group])
+
+        async def delete() -> int:
+            node = await self._admin.find_coordinator(group)
+            answer = await self._admin._send_request(request, node)
+            return int(answer.results[0][1])
+
+        assert wait_until(lambda: self._call(delete()) == 0, CALL_S), f"{group} is not deleted"
+
     def brokers(self) -> int:
         """How many brokers the cluster says that it has."""
         return len(self._call(self._admin.describe_cluster())["brokers"])
+
+    def grow_topic(self, name: str, partitions: int) -> None:
+        """Give a topic more partitions."""
+        self._call(self._admin.create_partitions({name: NewPartitions(partitions)}))
 
     def alter_topic(self, name: str, **configs: str) -> None:
         """Set configurations of a topic, named as `create_topic` has them."""

@@ -94,6 +94,47 @@ def test_model_that_hangs_ends_the_worker_in_one_line_and_loses_nothing(
     assert not differences, report(differences)
 
 
+def test_broker_that_acknowledges_nothing_ends_the_worker_in_time_and_loses_nothing(
+    open_stage: OpenStage, artifact: Path, answers: Answers
+) -> None:
+    item = items_of(artifact)[0]
+    stage = open_stage({"delivery_timeout_s": "3"})
+    worker = stage.start().wait_ready()
+    # Two copies are to be in sync, and there is one: the producer would try for ever.
+    stage.client.alter_topic(stage.scores, cleanup_policy="compact", min_insync_replicas="2")
+
+    stage.feed([click(f"u{n}", item) for n in range(20)])
+
+    assert worker.wait(60.0) == 1, worker.tail()
+    said = worker.errors.read_text(encoding="utf-8").splitlines()
+    (line,) = (line for line in said if line.startswith("lately: "))
+    assert f"{stage.scores}: the broker has not acknowledged our records within" in line
+    assert not any("Traceback" in line for line in said)
+    stage.client.alter_topic(stage.scores, cleanup_policy="compact", min_insync_replicas="1")
+    worker = stage.start()
+    stage.wait_quiet()
+    worker.stop()
+    differences = examine(stage.evidence(), answers)
+    assert not differences, report(differences)
+
+
+def test_batches_are_cut_to_what_the_scores_topic_takes(
+    open_stage: OpenStage, artifact: Path, answers: Answers
+) -> None:
+    item = items_of(artifact)[0]
+    stage = open_stage(partitions=1)
+    # A score has more than a kilobyte, and the backlog is scored in batches of hundreds.
+    stage.client.alter_topic(stage.scores, cleanup_policy="compact", max_message_bytes="131072")
+    users = [click(f"u{n}", item)._replace(partition=0) for n in range(1_500)]
+    stage.feed(users)
+    worker = stage.start()
+    stage.wait_quiet()
+
+    assert "max.message.bytes: found 131072" in worker.errors.read_text(encoding="utf-8")
+    worker.stop()
+    assert len({record.key for record in stage.client.read(stage.scores)}) == len(users)
+
+
 def test_largest_message_that_the_broker_takes_becomes_a_dead_letter(
     open_stage: OpenStage, artifact: Path, answers: Answers
 ) -> None:

@@ -210,25 +210,3 @@ def test_a_worker_that_lives_sees_a_late_state_and_mends_it(
     stage.wait_committed()
     worker.stop()
     assert_as_promised(stage, answers)
-
-
-def test_two_groups_that_share_a_scores_topic_do_not_go_on_like_that(
-    open_stage: OpenStage, artifact: Path
-) -> None:
-    item = items_of(artifact)[0]
-    stage = open_stage()
-    other = f"{stage.group}-other"
-    stage.client.create_topic(f"{other}-state-changelog", 4, cleanup_policy="compact")
-    workers = [stage.start("a").wait_ready(), stage.start("b", group=other).wait_ready()]
-
-    def has_one_ended() -> bool:
-        stage.feed([click(USER, item)])
-        return any(worker.exit_code is not None for worker in workers)
-
-    assert wait_until(has_one_ended, 180.0), workers[0].tail() + workers[1].tail()
-    ended = next(worker for worker in workers if worker.exit_code is not None)
-    said = ended.errors.read_text(encoding="utf-8").splitlines()[-1]
-    assert ended.exit_code == 1
-    assert f"{stage.scores}: another writer appended to partition" in said
-    assert "give each group its own topic" in said
-    stage.client.delete_topics(f"{other}-state-changelog")

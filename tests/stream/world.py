@@ -2,14 +2,16 @@
 
 import asyncio
 import functools
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, ParamSpec
 
 from prometheus_client import CollectorRegistry
 
+from stream.errors import TopicsError
 from stream.events import Message, Validator
+from stream.group.offset_metadata import OffsetMetadata
 from stream.kafka.write_fence import WriteFence
 from stream.metrics import Metrics
 from stream.pipeline.batcher import BatchPolicy, MicroBatcher
@@ -46,6 +48,29 @@ def on_a_loop(test: Callable[P, Awaitable[None]]) -> Callable[P, None]:
         asyncio.run(main())
 
     return run
+
+
+class FakeSource:
+    """An events topic that is what it always was, or not: then ``error`` says so."""
+
+    events_id = "topic-1"
+
+    def __init__(self) -> None:
+        self.begins: dict[int, int] = {}
+        self.error: TopicsError | None = None
+        self.newest: list[dict[int, int]] = []
+        self.state_ids: set[str] = set()
+
+    async def examine(
+        self, committed: Mapping[int, OffsetMetadata | None], state_ids: Iterable[str]
+    ) -> dict[int, int]:
+        self.state_ids = set(state_ids)
+        if self.error is not None:
+            raise self.error
+        return self.begins
+
+    async def check_states(self, newest: Mapping[int, int]) -> None:
+        self.newest.append(dict(newest))
 
 
 class World:
@@ -86,7 +111,14 @@ class World:
         )
         unused: Any = None  # recovery and score repair need a broker
         self.handler = ScoringHandler(
-            self.pipeline, unused, unused, store, self.fence, TOPICS.scores
+            self.pipeline,
+            unused,
+            unused,
+            store,
+            self.fence,
+            TOPICS.scores,
+            FakeSource(),
+            unused,
         )
         self.assign(partitions)
         self.runner = asyncio.create_task(self.pipeline.run())

@@ -379,7 +379,10 @@ def test_embedded_broker_passes_all_checks_except_that_of_the_group(
     assert ("broker", "PASS") in status and ("group", "FAIL") in status
     (topics,) = (c for c in checks if (c["what"], c["status"]) == ("topics", "PASS"))
     # Five topics exist, two have the events' partitions; the broker reports no configuration.
-    assert topics["found"].startswith("7 checks")
+    # Nobody has committed anything, has written a score, or is in the group.
+    assert topics["found"].startswith("10 checks")
+    (owner,) = (c for c in checks if c["what"] == "owner")
+    assert owner["found"] == f"{shop.settings.scores_topic} is written by nobody"
 
 
 def test_missing_topic_fails_with_its_fix_and_is_not_read(shop: Shop) -> None:

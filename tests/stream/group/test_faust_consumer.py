@@ -58,7 +58,9 @@ class Reading:
         self.listener = RecordingListener()
         self.app: Any = new_app(directory)
         self.answered: list[float] = []
-        self.adapter = FaustConsumer(self.app, "lately.events", self.listener, self.answered.append)
+        self.adapter = FaustConsumer(
+            self.app, "lately.events", self.listener, self.answered.append, lambda refusal: True
+        )
         consumer: Any = self.app._new_consumer()
         consumer._getmany = self._getmany
         consumer._get_active_partitions = lambda: {TP("lately.events", 0)}
@@ -270,10 +272,24 @@ async def test_the_listener_recovers_and_leaves_nothing_to_faust(tmp_path: Path)
     recovery = r.app.tables.recovery
 
     assert isinstance(recovery, BulkRecovery)
-    await recovery._seek_offsets(None, {TP("changelog", 1), TP("changelog", 0)}, {}, "active")
+    changelog = {TP("changelog", 1), TP("changelog", 0)}
+    events = {TP("lately.events", 1), TP("lately.events", 0)}
+    assigned = SimpleNamespace(assignment=lambda: changelog | events)
+    await recovery._seek_offsets(assigned, changelog, {}, "active")
 
     assert r.listener.recovered == [frozenset({0, 1})]
     assert not recovery.need_recovery()
+
+
+@on_a_loop
+async def test_partitions_of_the_changelog_alone_are_none_of_ours(tmp_path: Path) -> None:
+    # The events topic was missing when the group shared the partitions out.
+    r = Reading(tmp_path)
+    changelog = {TP("changelog", 1), TP("changelog", 0)}
+    assigned = SimpleNamespace(assignment=lambda: changelog)
+    await r.app.tables.recovery._seek_offsets(assigned, changelog, {}, "active")
+
+    assert r.listener.recovered == [frozenset()]
 
 
 @on_a_loop
@@ -472,7 +488,7 @@ def test_only_a_heartbeat_that_is_answered_counts_from_when_it_was_sent(
 
             async def start(thread: Any) -> None:
                 thread._consumer = SimpleNamespace(
-                    _coordinator=SimpleNamespace(_do_heartbeat=beat),
+                    _coordinator=SimpleNamespace(_do_heartbeat=beat, _send_req=None),
                     _client=SimpleNamespace(_get_conn=connect),
                 )
 

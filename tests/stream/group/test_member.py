@@ -10,12 +10,13 @@ from aiokafka.errors import GroupAuthorizationFailedError, KafkaConnectionError
 from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
-from stream.errors import BrokerError, FencedError, LatelyError, StateError
+from stream.errors import BrokerError, FencedError, GroupError, LatelyError, StateError
 from stream.events import Message
 from stream.group.faust_app import build_app
 from stream.group.member import LOST_S, REVOKE_S, GroupMember
 from stream.group.offset_metadata import OffsetMetadata
 from stream.health import Condition, Health
+from stream.kafka.consumer_internals import Refusal
 from stream.kafka.lease import Lease
 from stream.metrics import Metrics
 from stream.settings import WorkerSettings
@@ -194,6 +195,40 @@ async def test_records_go_to_the_handler(tmp_path: Path) -> None:
     await j.member.on_records(1, [])
 
     assert j.handler.calls == [("ingest", 1, [])]
+
+
+@pytest.mark.parametrize(
+    ("refusal", "words"),
+    [
+        ("unknown", "another worker with our instance id me has taken our place"),
+        ("replaced", "another worker with our instance id me has taken our place"),
+        ("protocol", "is used by consumers that are no workers of Lately; set another --group"),
+    ],
+)
+def test_a_group_that_refuses_us_ends_the_worker_with_what_to_change(
+    tmp_path: Path, refusal: Refusal, words: str
+) -> None:
+    @on_a_loop
+    async def scenario() -> None:
+        j = Joined(tmp_path)
+        assert await asyncio.to_thread(j.member._on_refused, refusal)  # on the consumer's thread
+        await asyncio.sleep(0)
+
+        assert isinstance(j.handler.failure(), GroupError)
+        assert str(j.handler.failure()).startswith("group lately")
+        assert words in str(j.handler.failure())
+
+    scenario()
+
+
+@on_a_loop
+async def test_a_member_whose_session_is_over_joins_again(tmp_path: Path) -> None:
+    j = Joined(tmp_path)
+    j.now_s = SESSION_S
+    assert not j.member._on_refused("unknown")
+    await asyncio.sleep(0)
+
+    assert j.handler.failure() is None
 
 
 @on_a_loop

@@ -6,7 +6,7 @@ from typing import get_args
 
 import pytest
 
-from stream.errors import FencedError
+from stream.errors import FencedError, OtherGroupError
 from stream.group.faust_consumer import FaustConsumer
 from stream.group.rejoin import MAX_REJOINS, WINDOW_S, Rejoiner
 from stream.health import Condition, Health
@@ -94,5 +94,18 @@ async def test_occasional_foreign_writes_do_not(tmp_path: Path) -> None:
         for _ in range(3 * MAX_REJOINS):
             await r.fence()
             w.now_s += WINDOW_S / MAX_REJOINS
+
+        assert (r.consumer.asked, r.task.done()) == (3 * MAX_REJOINS, False)
+
+
+@on_a_loop
+async def test_however_often_a_group_without_a_claim_writes_the_worker_stays(
+    tmp_path: Path,
+) -> None:
+    async with world(tmp_path) as w:
+        r = Fenced(w)
+        for _ in range(3 * MAX_REJOINS):
+            w.pipeline.release(OtherGroupError("theirs"))
+            await settle()
 
         assert (r.consumer.asked, r.task.done()) == (3 * MAX_REJOINS, False)

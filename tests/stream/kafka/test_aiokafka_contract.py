@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.client import AIOKafkaClient
-from aiokafka.consumer.group_coordinator import GroupCoordinator
+from aiokafka.consumer.group_coordinator import CoordinatorGroupRebalance, GroupCoordinator
 from aiokafka.consumer.subscription_state import Assignment
 
 from tests.stream.world import on_a_loop
@@ -25,6 +25,7 @@ def source(function: Callable[..., Any]) -> str:
     "function",
     [
         GroupCoordinator._do_heartbeat,
+        GroupCoordinator._send_req,
         GroupCoordinator.fetch_committed_offsets,
         AIOKafkaConsumer.end_offsets,
         AIOKafkaClient._get_conn,
@@ -44,6 +45,11 @@ def test_every_request_asks_for_its_connection_and_none_is_a_failure() -> None:
 
 def test_heartbeats_go_through_the_one_method_that_the_adapter_wraps() -> None:
     assert "await self._do_heartbeat()" in source(GroupCoordinator._heartbeat_routine)
+
+
+def test_heartbeats_and_joins_are_sent_by_the_one_method_that_the_adapter_wraps() -> None:
+    assert "await self._send_req(request)" in source(GroupCoordinator._do_heartbeat)
+    assert "await self._coordinator._send_req(request)" in source(CoordinatorGroupRebalance)
 
 
 def test_the_consumer_makes_its_fetcher_with_the_isolation_that_it_was_given() -> None:

@@ -6,14 +6,17 @@ from typing import Any
 
 import pytest
 from aiokafka import TopicPartition
+from aiokafka.protocol.group import HeartbeatRequest
 from aiokafka.structs import OffsetAndMetadata
 
 from stream.kafka.consumer_internals import (
     MAX_RECONNECT_S,
     MIN_RECONNECT_S,
     consumed_offsets,
+    report_refusals,
     space_reconnects,
 )
+from tests.stream.fakes import settle
 from tests.stream.world import on_a_loop
 
 EVENTS = TopicPartition("events", 0)
@@ -105,3 +108,66 @@ async def test_attempts_that_fail_at_the_same_time_count_once() -> None:
     await client._get_conn(1)
 
     assert client.sleeps_s == pytest.approx([MIN_RECONNECT_S])
+
+
+@pytest.mark.parametrize(
+    ("code", "at_heartbeat", "refusals"),
+    [
+        (0, True, []),
+        (27, True, []),  # the group rebalances
+        (25, True, ["unknown"]),
+        (25, False, []),  # a join that comes too late is made again
+        (82, True, ["replaced"]),
+        (82, False, ["replaced"]),
+        (23, False, ["protocol"]),
+    ],
+)
+def test_what_the_coordinator_refuses_for_good_is_reported(
+    code: int, at_heartbeat: bool, refusals: list[str]
+) -> None:
+    answer = SimpleNamespace(error_code=code)
+
+    async def send(request: Any) -> Any:
+        return answer
+
+    @on_a_loop
+    async def scenario() -> None:
+        coordinator = SimpleNamespace(_send_req=send)
+        found: list[str] = []
+
+        def refused(refusal: str) -> bool:
+            found.append(refusal)
+            return False
+
+        report_refusals(SimpleNamespace(_coordinator=coordinator), refused)
+        request = HeartbeatRequest("group", 1, "member") if at_heartbeat else object()
+
+        assert await coordinator._send_req(request) is answer
+        assert found == refusals
+
+    scenario()
+
+
+@on_a_loop
+async def test_an_answer_without_an_error_code_refuses_nothing() -> None:
+    async def send(request: Any) -> Any:
+        return SimpleNamespace(topics=[])
+
+    coordinator = SimpleNamespace(_send_req=send)
+    report_refusals(SimpleNamespace(_coordinator=coordinator), lambda refusal: bool(1 / 0))
+
+    await coordinator._send_req(object())
+
+
+@on_a_loop
+async def test_who_ends_of_a_refusal_does_not_join_again() -> None:
+    async def send(request: Any) -> Any:
+        return SimpleNamespace(error_code=82)
+
+    coordinator = SimpleNamespace(_send_req=send)
+    report_refusals(SimpleNamespace(_coordinator=coordinator), lambda refusal: True)
+    sending = asyncio.create_task(coordinator._send_req(object()))
+    await settle()
+
+    assert not sending.done()
+    sending.cancel()

@@ -149,3 +149,27 @@ def test_a_producer_that_takes_no_more_is_the_same_error() -> None:
 
     with pytest.raises(DeliveryError, match=r"scores: .*KafkaTimeoutError"):
         asyncio.run(main())
+
+
+@pytest.mark.parametrize("late", [0, 1])
+def test_an_acknowledgement_that_does_not_come_in_time_is_an_error(late: int) -> None:
+    # An idempotent producer of aiokafka never gives up a batch by itself.
+    async def main() -> None:
+        now_s = asyncio.get_running_loop().time()
+        pending: asyncio.Future[RecordMetadata] = asyncio.get_running_loop().create_future()
+        deliveries = [Delivery(1, answer(0), now_s + 60), Delivery(1, pending, now_s)]
+        await await_acks("scores", deliveries[late:] + deliveries[:late])
+
+    with pytest.raises(DeliveryError, match=r"^scores: .*within --delivery-timeout-s; .*start"):
+        asyncio.run(main())
+
+
+def test_every_batch_of_a_send_has_the_same_deadline() -> None:
+    async def main() -> set[float]:
+        async with unsent(max_batch_size=100) as producer:
+            records: list[Record] = [(b"k", b"x" * 90, NO_HEADERS)] * 3
+            before_s = asyncio.get_running_loop().time()
+            deliveries = await Publisher(producer, timeout_s=60.0).send("t", 0, records)
+            return {round(delivery.deadline_s - before_s) for delivery in deliveries}
+
+    assert asyncio.run(main()) == {60}

@@ -2,7 +2,14 @@
 
 import pytest
 
-from stream.kafka.topic_checks import Finding, Topic, assess
+from stream.kafka.topic_checks import (
+    MAX_BATCH_BYTES,
+    MIN_BATCH_BYTES,
+    Finding,
+    Topic,
+    assess,
+    batch_bytes,
+)
 from stream.settings import KafkaSettings
 
 SETTINGS = KafkaSettings(bootstrap="kafka:9092")
@@ -32,7 +39,8 @@ def test_topics_that_fit_pass_every_check() -> None:
     findings = assess(SETTINGS, fitting())
 
     assert {finding.status for finding in findings} == {"PASS"}
-    assert len(findings) == 5 + 2 + 5 + 1  # exist, partitions, policies, size of dead letters
+    # They exist; partitions; policies; size of dead letters, of batches elsewhere.
+    assert len(findings) == 5 + 2 + 5 + 1 + 3
 
 
 @pytest.mark.parametrize(
@@ -124,3 +132,32 @@ def test_what_the_broker_does_not_tell_is_skipped_and_said() -> None:
     skipped = [finding for finding in findings if finding.status == "SKIP"]
     assert [finding.found for finding in skipped] == ["not reported by the broker"] * 6
     assert {finding.status for finding in findings} == {"PASS", "SKIP"}
+
+
+# --- batches -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["lately.scores", "lately-state-changelog", "lately.receipts"])
+@pytest.mark.parametrize(
+    ("limit", "status"),
+    [(EVENT_BYTES, "PASS"), (262_144, "WARN"), (MIN_BATCH_BYTES, "WARN"), (65_536, "FAIL")],
+)
+def test_a_topic_that_takes_smaller_batches_is_named_with_the_command(
+    name: str, limit: int, status: str
+) -> None:
+    topics = fitting()
+    topics[name] = Topic(4, topics[name].cleanup_policy, limit)
+
+    (finding,) = (
+        f for f in assess(SETTINGS, topics) if (f.topic, f.check) == (name, "max.message.bytes")
+    )
+
+    assert (finding.status, finding.found) == (status, str(limit))
+    assert ("--add-config max.message.bytes=1048588`" in finding.fix) == (status != "PASS")
+
+
+def test_batches_are_cut_to_what_the_smallest_topic_takes() -> None:
+    assert batch_bytes(fitting().values()) == MAX_BATCH_BYTES
+    assert batch_bytes([Topic(4), Topic(4, None, EVENT_BYTES)]) == MAX_BATCH_BYTES
+    # A thirty-second stays free: what does not compress grows a little.
+    assert batch_bytes([Topic(4, None, 262_144), Topic(4)]) == 262_144 - 262_144 // 32

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import pytest
+from aiokafka import TopicPartition
 from aiokafka.errors import (
     ClusterAuthorizationFailedError,
     GroupAuthorizationFailedError,
@@ -14,10 +15,12 @@ from aiokafka.errors import (
     KafkaError,
     TopicAlreadyExistsError,
 )
+from aiokafka.structs import OffsetAndMetadata
 
 from stream.errors import BrokerError, TopicsError
 from stream.kafka import topics as module
-from stream.kafka.topics import check_topics, create_topics, ensure_topics
+from stream.kafka.commits import Source
+from stream.kafka.topics import check_topics, create_topics, ensure_owner, ensure_topics
 from stream.settings import KafkaSettings
 
 EVENTS, SCORES, DEAD = "lately.events", "lately.scores", "lately.events.dead"
@@ -45,12 +48,45 @@ class Broker:
         error: KafkaError | None = None,
         group_error: KafkaError | None = None,
         late: Sequence[str] = (),
+        source: Source | None = None,
+        commits: Mapping[str, Mapping[int, tuple[int, str]]] | None = None,
+        writers: Mapping[str, list[int]] | None = None,
+        members: tuple[str, int] = ("faust", 2),
     ) -> None:
         self.topics = dict(topics or {})
         self.brokers, self.refusals = brokers, refusals or {}
         self.error, self.group_error = error, group_error
         self.late = set(late)  # topics that only the second description shows
+        self.source = source or Source("topic-1", {0: 0, 1: 0}, {0: 9, 1: 9})
+        self.commits = commits or {}  # of the events topic, by group: offset and note
+        self.writers = writers or {}  # of the last scores
+        self.members = members  # of our group: their protocol, and how many
         self.open_clients = 0
+
+
+class Reader:
+    """The log reader, on a broker that reports true ends."""
+
+    def __init__(self, broker: Broker) -> None:
+        self._broker = broker
+
+    async def __aenter__(self) -> "Reader":
+        self._broker.open_clients += 1
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._broker.open_clients -= 1
+
+    async def read(self, topic: str) -> Source:
+        assert topic == EVENTS
+        return self._broker.source
+
+    async def beyond(self, topic: str, source: Source, offsets: Mapping[int, int]) -> set[int]:
+        return {number for number, offset in offsets.items() if offset > source.ends[number]}
+
+    async def last_groups(self, topic: str) -> Mapping[str, list[int]]:
+        assert topic == SCORES
+        return self._broker.writers
 
 
 class Admin:
@@ -102,10 +138,18 @@ class Admin:
             errors.append((topic.name, code, why))
         return SimpleNamespace(topic_errors=errors)
 
+    async def describe_consumer_groups(self, groups: Sequence[str]) -> list[Any]:
+        protocol, members = self._broker.members
+        described = (0, groups[0], "Stable", "consumer", protocol, [None] * members)
+        return [SimpleNamespace(groups=[described])]
+
     async def list_consumer_group_offsets(self, group: str) -> dict[Any, Any]:
         if self._broker.group_error:
             raise self._broker.group_error
-        return {}
+        return {
+            TopicPartition(EVENTS, number): OffsetAndMetadata(offset, note)
+            for number, (offset, note) in self._broker.commits.get(group, {}).items()
+        }
 
 
 @pytest.fixture
@@ -120,6 +164,7 @@ def at(monkeypatch: pytest.MonkeyPatch) -> Any:
 
     def run(broker: Broker, work: Any) -> Any:
         monkeypatch.setattr(module, "AIOKafkaAdminClient", lambda **options: Admin(broker))
+        monkeypatch.setattr(module, "LogReader", lambda settings: Reader(broker))
         try:
             return asyncio.run(work)
         finally:
@@ -171,7 +216,7 @@ def test_each_topic_is_created_with_the_policy_of_its_content(
         RECEIPTS: None,
         CHANGELOG: str(DAY_MS),
     }
-    assert [finding.status for finding in at(broker, check_topics(settings))] == ["PASS"] * 13
+    assert [finding.status for finding in at(broker, check_topics(settings))] == ["PASS"] * 19
 
 
 def test_dead_letter_size_limit_has_room_for_our_headers(settings: KafkaSettings, at: Any) -> None:
@@ -297,6 +342,87 @@ def test_topic_that_appears_only_on_the_second_look_is_found(
     broker = Broker(our_topics(), late=[SCORES])
 
     assert at(broker, ensure_topics(settings)).partitions == 2
+
+
+# --- whose scores, and whether commits fit --------------------------------------------------------
+
+OURS = {"lately": {0: (5, "scores_topic=lately.scores,since_ms=7,events_id=topic-1")}}
+THEIRS = {"other": {0: (5, "scores_topic=lately.scores,since_ms=6")}}
+
+
+def test_a_worker_does_not_start_on_the_scores_of_a_group_with_an_earlier_claim(
+    settings: KafkaSettings, at: Any
+) -> None:
+    broker = Broker(our_topics(), commits={**OURS, **THEIRS}, writers={"other": [1]})
+
+    with pytest.raises(TopicsError, match=rf"^{SCORES}: owner: found group other, which wrote the"):
+        at(broker, ensure_topics(settings))
+    with pytest.raises(TopicsError, match=rf"^{SCORES}: owner: found group other, which wrote the"):
+        at(broker, ensure_owner(settings, {"other": [1]}))
+
+
+def test_a_worker_starts_beside_a_group_with_a_later_claim_and_warns(
+    settings: KafkaSettings, at: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    theirs = {"other": {0: (5, "scores_topic=lately.scores,since_ms=8")}}
+    broker = Broker(our_topics(), commits={**OURS, **theirs}, writers={"other": [1]})
+
+    at(broker, ensure_topics(settings))
+    at(broker, ensure_owner(settings, {"other": [1]}))
+
+    assert [record.levelname for record in caplog.records] == ["WARNING"] * 2
+    assert "stop other" in caplog.text
+
+
+def test_a_group_whose_commits_we_may_not_see_keeps_what_it_wrote(
+    settings: KafkaSettings, at: Any
+) -> None:
+    # It loses only against a claim that we have ourselves.
+    denied = GroupAuthorizationFailedError("of aiokafka")
+    broker = Broker(our_topics(), writers={"other": [1]}, group_error=denied)
+
+    with pytest.raises(TopicsError, match="owner: found group other"):
+        at(broker, ensure_topics(settings))
+
+
+def test_the_topic_of_a_deleted_group_is_free(settings: KafkaSettings, at: Any) -> None:
+    broker = Broker(our_topics(), writers={"other": [0, 1]})
+
+    (finding,) = (f for f in at(broker, check_topics(settings)) if f.check == "owner")
+
+    assert finding.status == "PASS"
+    assert finding.found == "nobody, after other, which has no commits any more"
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        (Source("topic-2", {0: 0, 1: 0}, {0: 90, 1: 90}), "in another topic of this name, made"),
+        (Source(None, {0: 0, 1: 0}, {0: 3, 1: 3}), "5 committed of partition 0, which ends at 3"),
+    ],
+)
+def test_a_worker_does_not_start_on_an_events_topic_that_was_made_anew(
+    settings: KafkaSettings, at: Any, source: Source, words: str
+) -> None:
+    broker = Broker(our_topics(), commits=OURS, source=source)
+
+    with pytest.raises(TopicsError, match=rf"^{EVENTS}: offsets: found .*{words}"):
+        at(broker, ensure_topics(settings))
+
+
+@pytest.mark.parametrize(
+    ("members", "status"),
+    [(("faust", 2), "PASS"), (("", 2), "PASS"), (("", 0), "PASS"), (("range", 1), "FAIL")],
+)
+def test_a_group_of_other_consumers_keeps_the_worker_from_starting(
+    settings: KafkaSettings, at: Any, members: tuple[str, int], status: str
+) -> None:
+    # A group that rebalances, or is empty, has no protocol for the moment.
+    broker = Broker(our_topics(), members=members)
+    (finding,) = (f for f in at(broker, check_topics(settings)) if f.check == "members")
+
+    assert (finding.topic, finding.status) == ("group lately", status)
+    assert ("set another --group" in finding.fix) == (status == "FAIL")
 
 
 # --- errors --------------------------------------------------------------------------------------

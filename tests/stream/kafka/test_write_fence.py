@@ -6,9 +6,9 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.structs import RecordMetadata
 
-from stream.errors import FencedError
+from stream.errors import FencedError, OtherGroupError
 from stream.kafka.producer import Delivery
-from stream.kafka.write_fence import WriteFence
+from stream.kafka.write_fence import TOLERATED_S, WriteFence
 from tests.stream.world import on_a_loop
 
 SCORES = ("scores", 3)
@@ -82,3 +82,44 @@ async def test_a_partition_is_idle_when_nothing_is_in_flight() -> None:
 
     fence.acknowledged("scores", sent(12))
     assert fence.idle_ends() == {("changelog", 3): 7, SCORES: 14}
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now_s = 0.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+@on_a_loop
+async def test_beside_a_tolerated_group_we_go_on_and_repair_it_later() -> None:
+    clock = Clock()
+    fence = WriteFence(clock)
+    fence.reset({SCORES: 10, ("scores", 4): 7})
+    fence.tolerate("scores")
+    fence.acknowledged("scores", sent(10))
+    fence.acknowledged("scores", sent(15))  # 12 to 14 are theirs
+    fence.acknowledged("scores", sent(20))
+    assert fence.note_foreign(("scores", 4), 9)
+
+    # The next assignment reads from before the first of theirs.
+    assert fence.ends("scores") == {3: 12, 4: 7}
+    assert fence.idle_ends() == {SCORES: 22, ("scores", 4): 9}
+    assert fence.overdue() is None
+    clock.now_s = TOLERATED_S
+    assert isinstance(fence.overdue(), OtherGroupError)
+    with pytest.raises(FencedError):
+        fence.acknowledged("scores", sent(30))
+
+
+@on_a_loop
+async def test_only_the_topic_of_a_tolerated_group_is_tolerated_until_the_next_assignment() -> None:
+    fence = WriteFence(Clock())
+    fence.reset({("changelog", 3): 10, SCORES: 5})
+    fence.tolerate("scores")
+    assert not fence.note_foreign(("changelog", 3), 12)
+
+    fence.reset({SCORES: 10})
+    assert not fence.note_foreign(SCORES, 12)
+    assert fence.overdue() is None

@@ -20,7 +20,8 @@ async def test_a_forgotten_users_score_is_a_null_and_their_state_a_marker(tmp_pa
 
         await w.feed(forget("u1", 1))
         assert w.publisher.sent[-1].topic == "scores"
-        assert w.publisher.sent[-1].records == [(b"u1", None, [("lately.applied_offset", b"1")])]
+        headers = [("lately.applied_offset", b"1"), ("lately.group", b"shop")]
+        assert w.publisher.sent[-1].records == [(b"u1", None, headers)]
         assert w.position == 1
 
         await w.acknowledge_all()

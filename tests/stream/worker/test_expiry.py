@@ -79,7 +79,8 @@ async def test_a_user_silent_for_longer_than_the_time_to_live_leaves_nothing(
 
         headers = [("lately.applied_offset", b"0"), ("lately.cause", b"expired")]
         scores, changelog = w.publisher.sent[-2:]
-        assert (scores.topic, scores.records) == ("scores", [(b"u1", None, headers)])
+        ours = [*headers, ("lately.group", b"shop")]
+        assert (scores.topic, scores.records) == ("scores", [(b"u1", None, ours)])
         assert (changelog.topic, changelog.records) == ("changelog", [(b"u1", None, headers)])
         assert (w.stored("u1"), expired(w)) == (None, 1)
         assert w.stored("u2") is not None

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from stream.errors import FencedError
+from stream.errors import FencedError, OtherGroupError
 from stream.group.faust_consumer import FaustConsumer
 from stream.health import Health
 from stream.kafka.write_fence import TopicPartition
@@ -78,6 +78,33 @@ async def test_a_record_after_our_last_one_releases_all_partitions(tmp_path: Pat
 
         assert isinstance(w.pipeline.fenced.get_nowait(), FencedError)
         assert (w.failure(), w.pipeline.partitions) == (None, frozenset())
+
+
+@on_a_loop
+async def test_a_record_of_a_tolerated_group_is_noted_and_nothing_released(
+    tmp_path: Path,
+) -> None:
+    async with world(tmp_path) as w:
+        await one_score(w)
+        w.fence.tolerate("scores")
+        await watched(w, FakeConsumer(w, end=2))
+
+        assert w.pipeline.fenced.empty()
+        assert (w.fence.idle_ends()[SCORES], w.fence.ends("scores")) == (2, {0: 1})
+
+
+@on_a_loop
+async def test_when_the_tolerance_is_over_the_partitions_are_assigned_anew(
+    tmp_path: Path,
+) -> None:
+    async with world(tmp_path) as w:
+        await one_score(w)
+        w.fence.tolerate("scores")
+        w.fence.note_foreign(SCORES, 2)
+        w.fence._tolerated["scores"] = 0.0
+        await watched(w, FakeConsumer(w, end=2))
+
+        assert isinstance(w.pipeline.fenced.get_nowait(), OtherGroupError)
 
 
 @on_a_loop

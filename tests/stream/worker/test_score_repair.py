@@ -11,18 +11,20 @@ from aiokafka import TopicPartition
 
 from stream.errors import FencedError
 from stream.group.offset_metadata import OffsetMetadata
+from stream.kafka.commits import CommitNote
 from stream.kafka.producer import Record
 from stream.kafka.write_fence import WriteFence
 from stream.storage.store import StateStore
 from stream.user_state import Rules, UserState
 from stream.worker import score_repair
-from stream.worker.score_repair import LastScore, ScoreRepair, ScoresTail, commit_metadata
+from stream.worker.score_repair import LastScore, ScoreRepair, ScoresTail
 from tests.stream.fakes import NOW_MS, EchoScorer, ManualDevice, ManualPublisher, event
 from tests.stream.storage.test_recovery import Change, Changelog, FakeConsumer, marker, state
 from tests.stream.world import TOPICS, on_a_loop
 
 RULES = Rules(50, 64, 3_600_000, 300_000, 30 * 86_400_000)
-TOMBSTONE_OF_9 = (("lately.applied_offset", b"9"),)
+OURS = ("lately.group", b"shop")
+TOMBSTONE_OF_9 = (("lately.applied_offset", b"9"), OURS)
 
 
 class FakeReader(FakeConsumer):
@@ -54,7 +56,7 @@ def store(tmp_path: Path) -> Iterator[StateStore]:
 
 
 def committed(offset: int, scores_end: int) -> OffsetMetadata:
-    return OffsetMetadata(offset, commit_metadata(scores_end))
+    return OffsetMetadata(offset, CommitNote(scores_end).encode())
 
 
 def score(offset: int) -> bytes:
@@ -113,11 +115,15 @@ def test_a_user_whose_last_score_covers_less_than_their_state_is_scored_again(
     scores.per_fetch = per_fetch
     scores.write(
         0,
-        *(Change(5, b"u1", score(8)), Change(6, b"u2", score(7)), Change(7, b"u2", score(9))),
-        Change(8, b"u1", score(3)),
+        *(
+            Change(5, b"u1", score(8), (OURS,)),
+            Change(6, b"u2", score(7), (OURS,)),
+            Change(7, b"u2", score(9), (OURS,)),
+        ),
+        Change(8, b"u1", score(3), (OURS,)),
     )
 
-    assert repaired(store, {0: committed(10, 5)}, written=9) == [(b"u1", 8, [])]
+    assert repaired(store, {0: committed(10, 5)}, written=9) == [(b"u1", 8, [OURS])]
     assert scores.reads == [(0, 5)]
 
 
@@ -144,7 +150,7 @@ def test_a_score_of_more_than_the_state_belongs_to_a_batch_that_comes_again(
 ) -> None:
     # The crash was between scores and changelog: nothing of the batch is committed.
     store.write(0, [(b"u1", state(3))], 1)
-    scores.write(0, Change(5, b"u1", score(8)), Change(6, b"new", score(9)))
+    scores.write(0, Change(5, b"u1", score(8), (OURS,)), Change(6, b"new", score(9), (OURS,)))
 
     assert repaired(store, {0: committed(8, 5)}, written=7) == []
 
@@ -156,13 +162,13 @@ def test_a_late_score_of_a_forgotten_user_is_withdrawn_again(
     store.write(0, [(b"u1", marker(9))], 1)
     scores.write(
         0,
-        *(Change(5, b"u1", None, TOMBSTONE_OF_9), Change(6, b"u1", score(8))),
-        *(Change(7, b"u2", score(4)), Change(8, b"u3", None, TOMBSTONE_OF_9)),
+        *(Change(5, b"u1", None, TOMBSTONE_OF_9), Change(6, b"u1", score(8), (OURS,))),
+        *(Change(7, b"u2", score(4), (OURS,)), Change(8, b"u3", None, TOMBSTONE_OF_9)),
     )
 
     assert repaired(store, {0: committed(12, 5)}, written=9) == [
-        (b"u1", None, [("lately.applied_offset", b"9")]),
-        (b"u2", None, []),
+        (b"u1", None, [("lately.applied_offset", b"9"), OURS]),
+        (b"u2", None, [OURS]),
     ]
 
 
@@ -172,7 +178,7 @@ def test_a_late_tombstone_of_a_user_who_came_back_is_overwritten(
     store.write(0, [(b"u1", state(12)), (b"u2", marker(9))], 1)
     scores.write(0, Change(5, b"u1", None, TOMBSTONE_OF_9), Change(6, b"u2", None, TOMBSTONE_OF_9))
 
-    assert repaired(store, {0: committed(13, 5)}, written=7) == [(b"u1", 12, [])]
+    assert repaired(store, {0: committed(13, 5)}, written=7) == [(b"u1", 12, [OURS])]
 
 
 @pytest.mark.parametrize("value", [b"", b"\xff", b"{}", b"[]", b'{"as_of":{"offset":"x"}}'])
@@ -180,7 +186,7 @@ def test_a_record_that_is_not_a_score_is_left_alone(
     store: StateStore, scores: Changelog, value: bytes
 ) -> None:
     store.write(0, [(b"u1", state(12))], 1)
-    scores.write(0, Change(5, b"u1", value))
+    scores.write(0, Change(5, b"u1", value, (OURS,)))
 
     assert repaired(store, {0: committed(13, 5)}, written=6) == []
 
@@ -189,16 +195,16 @@ def test_a_user_who_cannot_be_scored_gets_no_new_score(
     store: StateStore, scores: Changelog
 ) -> None:
     store.write(0, [(b"u1", state(12, "poison")), (b"u2", state(13))], 1)
-    scores.write(0, Change(5, b"u1", score(3)), Change(6, b"u2", score(3)))
+    scores.write(0, Change(5, b"u1", score(3), (OURS,)), Change(6, b"u2", score(3), (OURS,)))
 
     found = repaired(store, {0: committed(14, 5)}, written=7, scorer=EchoScorer(["poison"]))
 
-    assert found == [(b"u2", 13, [])]  # u1 is in the dead letter topic already
+    assert found == [(b"u2", 13, [OURS])]  # u1 is in the dead letter topic already
 
 
 def test_if_no_user_can_be_scored_nothing_is_written(store: StateStore, scores: Changelog) -> None:
     store.write(0, [(b"u1", state(12, "poison"))], 1)
-    scores.write(0, Change(5, b"u1", score(3)))
+    scores.write(0, Change(5, b"u1", score(3), (OURS,)))
 
     assert repaired(store, {0: committed(14, 5)}, written=6, scorer=EchoScorer(["poison"])) == []
 
@@ -208,7 +214,7 @@ def test_without_a_noted_end_reading_begins_at_the_end(
     store: StateStore, scores: Changelog, commit: OffsetMetadata | None
 ) -> None:
     store.write(0, [(b"u1", state(8))], 1)
-    scores.write(0, Change(5, b"u1", score(3)))
+    scores.write(0, Change(5, b"u1", score(3), (OURS,)))
 
     assert repaired(store, {0: commit}, written=6) == []
 
@@ -230,6 +236,36 @@ async def test_after_the_repair_the_scores_must_be_ours(tmp_path: Path) -> None:
     with pytest.raises(FencedError):
         await done(asyncio.create_task(repair.repair({0: ScoresTail(9, 7, late)})), publisher)
     store.close_all()
+
+
+@pytest.mark.parametrize("theirs", [(("lately.group", b"other"),), ()])
+def test_another_groups_score_is_replaced_however_much_it_covers(
+    store: StateStore, scores: Changelog, theirs: tuple[tuple[str, bytes], ...]
+) -> None:
+    # u1's is by another model; u2's was withdrawn by them; u3's first event is yet to be read.
+    store.write(0, [(b"u1", state(8)), (b"u2", state(9))], 1)
+    scores.write(
+        0,
+        *(Change(5, b"u1", score(8), theirs), Change(6, b"u2", None, theirs)),
+        *(Change(7, b"u3", score(20), theirs), Change(8, b"u2", b"{}", theirs)),
+    )
+
+    assert repaired(store, {0: committed(10, 5)}, written=9) == [
+        (b"u1", 8, [OURS]),
+        (b"u2", 9, [OURS]),
+    ]
+
+
+@on_a_loop
+async def test_the_tail_names_the_other_groups_in_it(scores: Changelog) -> None:
+    theirs = (("lately.group", b"other"),)
+    scores.write(0, Change(5, b"u1", score(8), theirs), Change(6, b"u1", score(8), (OURS,)))
+    unused: Any = None
+    repair = ScoreRepair(TOPICS, {}, unused, unused, unused, WriteFence())
+
+    tails = await repair.read({0: committed(10, 5)})
+
+    assert tails[0].groups == frozenset({"other"})
 
 
 def test_without_partitions_nothing_is_read(store: StateStore, scores: Changelog) -> None:

@@ -6,11 +6,15 @@ from typing import Any
 
 import pytest
 
-from stream.errors import FencedError, StateError
+from stream.errors import FencedError, StateError, TopicsError
 from stream.group.offset_metadata import OffsetMetadata
+from stream.worker.score_repair import ScoresTail
 from stream.worker.scoring_handler import ScoringHandler
-from tests.stream.fakes import click, settle
-from tests.stream.world import TOPICS, World, on_a_loop, world
+from tests.stream.fakes import NOW_MS, click, settle
+from tests.stream.storage.test_recovery import state
+from tests.stream.world import TOPICS, FakeSource, World, on_a_loop, world
+
+SCORES = (TOPICS.scores, 0)
 
 
 class Recovering:
@@ -19,20 +23,37 @@ class Recovering:
     def __init__(self, w: World) -> None:
         self.calls: list[Any] = []
         self.error: Exception | None = None
+        self.tails: dict[int, ScoresTail] = {}
+        self.refusal: TopicsError | None = None
+        self.source, self.fence = FakeSource(), w.fence
         stand_in: Any = self
         self.handler = ScoringHandler(
-            w.pipeline, stand_in, stand_in, w.store, w.fence, TOPICS.scores
+            w.pipeline,
+            stand_in,
+            stand_in,
+            w.store,
+            w.fence,
+            TOPICS.scores,
+            self.source,
+            self.ensure_owner,
+            now_ms=lambda: NOW_MS,
         )
 
     async def recover(self, partitions: Iterable[int]) -> None:
         self.calls.append(("recover", sorted(partitions)))
 
-    async def read(self, committed: Mapping[int, OffsetMetadata | None]) -> str:
+    async def read(self, committed: Mapping[int, OffsetMetadata | None]) -> dict[int, ScoresTail]:
         self.calls.append(("read scores", sorted(committed)))
-        return "tails"
+        return self.tails
 
-    async def repair(self, tails: str) -> None:
+    async def ensure_owner(self, writers: Mapping[str, Iterable[int]]) -> None:
+        self.calls.append(("whose scores", dict(writers)))
+        if self.refusal is not None:
+            raise self.refusal
+
+    async def repair(self, tails: dict[int, ScoresTail]) -> None:
         self.calls.append(("repair scores", tails))
+        self.fence.reset({(TOPICS.scores, number): tail.end for number, tail in tails.items()})
         if self.error is not None:
             raise self.error
 
@@ -46,12 +67,13 @@ async def test_scores_are_repaired_when_the_state_is_recovered_and_then_events_f
         w.pipeline.revoke()
         await r.handler.recover({0: None})
 
-        assert r.calls == [("read scores", [0]), ("recover", [0]), ("repair scores", "tails")]
+        assert r.calls == [("read scores", [0]), ("recover", [0]), ("repair scores", {})]
         assert w.pipeline.partitions == frozenset({0})
         await r.handler.ingest(0, [click("u1", 4)])
         await settle()
         await w.acknowledge_all()
-        assert r.handler.offsets() == {0: OffsetMetadata(5, "scores_end=1")}
+        note = f"scores_end=1,scores_topic=scores,since_ms={NOW_MS},events_id=topic-1"
+        assert r.handler.offsets() == {0: OffsetMetadata(5, note)}
 
 
 @on_a_loop
@@ -96,3 +118,103 @@ async def test_a_revocation_says_when_a_batch_is_still_in_flight(tmp_path: Path)
         assert not await handler.revoke(0.0)
         await w.acknowledge_all()
         assert await handler.revoke(0.0)
+
+
+# --- whose scores topic it is ---------------------------------------------------------------------
+
+
+@on_a_loop
+async def test_a_claim_is_as_old_as_the_oldest_commit_that_makes_it(tmp_path: Path) -> None:
+    """One without a time is older than all that have one; one of another topic claims none."""
+    async with world(tmp_path) as w:
+        r = Recovering(w)
+        r.source.begins = {0: 3, 1: 4, 2: 5, 3: 0}
+        notes = ["scores_topic=scores,since_ms=7", "scores_end=2", "scores_topic=old,since_ms=7"]
+        committed = {n: OffsetMetadata(3 + n, note) for n, note in enumerate(notes)}
+        for number in (2, 3):
+            w.store.open(number)
+        await r.handler.recover({**committed, 3: None})
+
+        claims = {n: o.metadata.partition("since_ms=")[2] for n, o in r.handler.offsets().items()}
+        now = f"{NOW_MS},events_id=topic-1"
+        assert claims == {0: "7,events_id=topic-1", 1: "", 2: now, 3: now}
+
+
+@on_a_loop
+async def test_a_partition_without_news_is_committed_too_and_so_claimed(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        r = Recovering(w)
+        r.source.begins = {0: 40}
+        await r.handler.recover({0: None})
+
+        assert {number: o.offset for number, o in r.handler.offsets().items()} == {0: 40}
+
+
+@on_a_loop
+async def test_who_finds_scores_of_a_group_with_an_earlier_claim_writes_none(
+    tmp_path: Path,
+) -> None:
+    async with world(tmp_path) as w:
+        r = Recovering(w)
+        w.pipeline.revoke()
+        r.tails = {0: ScoresTail(3, 7, {}, frozenset({"other"}))}
+        r.refusal = TopicsError("the topic of other")
+        with pytest.raises(TopicsError):
+            await r.handler.recover({0: None})
+
+        assert ("whose scores", {"other": [0]}) in r.calls
+        assert not any(call[0] == "repair scores" for call in r.calls)
+        assert w.pipeline.partitions == frozenset()
+
+
+@on_a_loop
+async def test_whose_topic_it_is_repairs_it_and_goes_on_beside_the_other_group(
+    tmp_path: Path,
+) -> None:
+    async with world(tmp_path) as w:
+        r = Recovering(w)
+        r.tails = {0: ScoresTail(3, 7, {}, frozenset({"other"}))}
+        await r.handler.recover({0: None})
+
+        assert r.calls[-2:] == [("whose scores", {"other": [0]}), ("repair scores", r.tails)]
+        assert w.fence.note_foreign(SCORES, 9)
+
+
+# --- whether offsets mean what they meant ---------------------------------------------------------
+
+
+@on_a_loop
+async def test_a_topic_made_anew_is_refused_before_anything_is_read(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        r = Recovering(w)
+        r.source.error = TopicsError("made anew")
+        with pytest.raises(TopicsError):
+            await r.handler.recover({0: None})
+
+        assert r.calls == []
+
+
+@on_a_loop
+async def test_only_states_without_a_commit_are_searched_for_their_newest_event(
+    tmp_path: Path,
+) -> None:
+    async with world(tmp_path) as w:
+        w.store.write(0, [(b"u1", state(8)), (b"u2", state(5))], 1)
+        w.store.write(1, [(b"u3", state(90))], 1)
+        r = Recovering(w)
+        await r.handler.recover({0: None, 1: OffsetMetadata(91)})
+
+        assert r.source.newest == [{0: 8}]
+
+
+@on_a_loop
+async def test_the_disk_notes_which_topic_its_offsets_are_of(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        r = Recovering(w)
+        await r.handler.recover({0: None, 1: None})
+        assert r.source.state_ids == set()
+        await r.handler.recover({0: None})
+        assert r.source.state_ids == {"topic-1"}
+
+        w.store.wipe(0, "corrupt")
+        assert w.store.source_id(0) is None
