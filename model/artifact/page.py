@@ -20,7 +20,7 @@ def page(fields: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
         ("data", [_line(name, value) for name, value in fields["data"].items()]),
         ("made", [_line(name, value) for name, value in _made(fields)]),
         ("next item, held out", _figures(held_out.get("items", {}), ITEM_FIGURES)),
-        ("intents, held out", _intents(held_out.get("intents", {}))),
+        ("intents, held out, on which they were calibrated", _intents(held_out.get("intents", {}))),
         ("shrunk: before and after", _shrunk(metrics.get(SHRUNK, {}), fields["intents"])),
         ("files", _files(fields["files"])),
     ]
