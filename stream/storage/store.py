@@ -256,7 +256,9 @@ class StateStore:
 
     def estimate_users(self) -> int:
         """About how many users are on disk, over all open partitions."""
-        return sum(d.property_int_value(_KEYS) or 0 for d in list(self._partitions.values()))
+        with self._scanning:
+            databases = list(self._partitions.values())
+            return sum(database.property_int_value(_KEYS) or 0 for database in databases)
 
     def _is_stale(self, database: rocksdict.Rdict) -> bool:
         return self._now_ms() - int(database.get(WRITTEN) or 0) > _STAMP_AFTER_MS

@@ -82,7 +82,7 @@ class Monitor:
             usage = await asyncio.to_thread(measure, state_dir)
             self._metrics.state_bytes.set(usage.state_bytes)
             self._metrics.state_free_bytes.set(usage.free_bytes)
-            self._metrics.stored_users.set(store.estimate_users())
+            self._metrics.stored_users.set(await asyncio.to_thread(store.estimate_users))
             await asyncio.sleep(STATE_EVERY_S)
 
     async def log_status(self, status: StatusLog, pipeline: Pipeline) -> None:

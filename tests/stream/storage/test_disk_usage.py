@@ -1,5 +1,6 @@
 """The size of a state directory is that of its files, in all folders below it."""
 
+import math
 from pathlib import Path
 
 import pytest
@@ -26,3 +27,9 @@ def test_a_file_that_is_deleted_meanwhile_counts_as_nothing(
     monkeypatch.setattr("stream.storage.disk_usage.os.walk", lambda _: [listed])
 
     assert measure(tmp_path).state_bytes == 7
+
+
+def test_a_directory_that_is_gone_is_not_a_number_and_no_error(tmp_path: Path) -> None:
+    usage = measure(tmp_path / "gone")
+
+    assert all(map(math.isnan, usage))
