@@ -252,7 +252,7 @@ def stale() -> None:
                 self.seek(partition, end // 2)
             return True
 
-    recovery.AIOKafkaConsumer = Hurried  # type: ignore[attr-defined]
+    recovery.LenientConsumer = Hurried  # type: ignore[attr-defined]
 
 
 def talkative() -> None:
