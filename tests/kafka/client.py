@@ -89,6 +89,17 @@ class Client:
 
         assert wait_until(lambda: self._call(delete()) == 0, CALL_S), f"{group} is not deleted"
 
+    def join(self, group: str, topic: str) -> Callable[[], None]:
+        """Join a group as a plain consumer does; call what comes back to leave it."""
+
+        async def start() -> AIOKafkaConsumer:
+            consumer = AIOKafkaConsumer(topic, bootstrap_servers=self.bootstrap, group_id=group)
+            await consumer.start()
+            return consumer
+
+        consumer = self._call(start())
+        return lambda: self._call(consumer.stop())
+
     def brokers(self) -> int:
         """How many brokers the cluster says that it has."""
         return len(self._call(self._admin.describe_cluster())["brokers"])

@@ -254,6 +254,8 @@ def test_broker_that_answers_nothing_ends_the_worker_in_the_delivery_timeout_and
     item = items_of(artifact)[0]
     try:
         worker = stage.start().wait_ready()
+        stage.feed([click("u0", item)])
+        stage.wait_committed()
         stage.feed([click("u1", item)])
         assert wait_until(lambda: "lately_pending_users 1.0" in worker.text("/metrics"), 30.0)
         own_broker.freeze()
