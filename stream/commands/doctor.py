@@ -5,7 +5,7 @@ import json
 
 from model.scorer import Vocabulary
 from stream.addresses import Address
-from stream.commands.doctor_broker import check_broker
+from stream.commands.doctor_broker import check_broker, check_states
 from stream.commands.doctor_events import check_events
 from stream.commands.doctor_machine import Check, check_artifact, check_http, check_state_dir
 from stream.kafka.connection_errors import quiet_client
@@ -37,4 +37,5 @@ async def _check_broker(settings: DoctorSettings, vocabulary: Vocabulary | None)
     checks = [check async for check in check_broker(settings)]
     if not any(check.status == "FAIL" and check.what in ("broker", "topics") for check in checks):
         checks += await check_events(settings, vocabulary)
+        checks.append(await check_states(settings))
     return checks

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -16,15 +17,18 @@ from aiokafka.errors import (
 
 from stream.commands.doctor_machine import Check
 from stream.commands.terminal import counted
-from stream.errors import LatelyError
+from stream.errors import LatelyError, StateError
 from stream.kafka.command_clients import partitions_of
+from stream.kafka.commits import start_over
 from stream.kafka.lenient_headers import LenientConsumer
+from stream.kafka.log_reader import LogReader
 from stream.kafka.placement import check_recent_keys
 from stream.kafka.protocol import api_versions
 from stream.kafka.security import client_options
 from stream.kafka.topic_checks import Finding, Status, exists
 from stream.kafka.topics import check_topics
-from stream.settings import KafkaSettings
+from stream.settings import DoctorSettings, KafkaSettings
+from stream.storage.view import view
 
 AHEAD_MS = 5_000  # a record stamped later than our clock by more shows that clocks differ
 OLD_S = 60  # an uncommitted event that is older is worth a warning
@@ -64,6 +68,37 @@ async def check_broker(settings: KafkaSettings) -> AsyncIterator[Check]:
         yield Check("FAIL", "broker", f"broke off ({error!r})", "see its log, and try again")
     finally:
         await consumer.stop()
+
+
+async def check_states(settings: DoctorSettings) -> Check:
+    """Whether the offsets in the states on disk are of the events topic that there is now."""
+    if settings.state_dir is None:
+        return Check("SKIP", "states", "not checked: give --state-dir")
+    try:
+        async with LogReader(settings) as reader:
+            source = await reader.read(settings.events_topic)
+        ids = {
+            folder.name: _source_id(folder)
+            for folder in sorted((settings.state_dir / settings.group).glob("partition-*"))
+        }
+    except (KafkaError, StateError) as error:
+        return Check("SKIP", "states", f"cannot be compared ({error})")
+    known = {name: state_id for name, state_id in ids.items() if state_id is not None}
+    if source is None or source.id is None or not known:
+        return Check("SKIP", "states", "no state here says which topic its offsets are of")
+    other = [name for name, state_id in known.items() if state_id != source.id]
+    if other:
+        found = (
+            f"{', '.join(other)}: the offsets are of another {settings.events_topic}, made anew "
+            "since"
+        )
+        return Check("FAIL", "states", found, start_over(settings))
+    return Check("PASS", "states", f"the offsets in {len(known)} partitions are of this topic")
+
+
+def _source_id(partition: Path) -> str | None:
+    with view(partition) as state:
+        return state.source_id()
 
 
 async def _check_version(settings: KafkaSettings) -> Check:

@@ -34,6 +34,11 @@ class PartitionView:
         value = self._database.get(OFFSET)
         return None if value is None else int(value)
 
+    def source_id(self) -> str | None:
+        """The id of the topic whose offsets are in the users' values; None if unknown."""
+        value = self._database.get(SOURCE)
+        return None if value is None else value.decode()
+
     def users(self) -> Iterator[tuple[bytes, bytes]]:
         """Every user and value, by key."""
         return pairs_of(self._database, USER)
