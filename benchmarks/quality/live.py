@@ -180,7 +180,11 @@ def judge(
             add(f"next item {kind}, {when}", listed, one.item)
             if not any(item in known for item in one.before.items):
                 add("users of unknown items alone", listed, one.item)
-            add(RULES[0], list(dict.fromkeys(reversed(one.before.items))), one.item)
+            own = list(dict.fromkeys(reversed(one.before.items)))
+            add(RULES[0], own, one.item)
+            if any(item not in known for item in one.before.items):
+                add("new items in the window", listed, one.item)
+                add(f"new items in the window, {RULES[0]}", own, one.item)
             add(RULES[1], one.popular, one.item)
     return {name: tallies[name].figures() for name in sorted(tallies)}
 
@@ -188,10 +192,10 @@ def judge(
 def table(figures: dict[str, dict[str, float]]) -> str:
     """The figures as lines of text."""
     names = list(next(iter(figures.values())))
-    lines = [f"{'':<32}" + "".join(f"{name:>9}" for name in names)]
+    lines = [f"{'':<40}" + "".join(f"{name:>9}" for name in names)]
     for row, cells in figures.items():
         values = "".join(f"{cells[name]:>9.4f}" for name in names[1:])
-        lines.append(f"{row:<32}{cells['n']:>9}{values}")
+        lines.append(f"{row:<40}{cells['n']:>9}{values}")
     return "\n".join(lines)
 
 

@@ -10,7 +10,7 @@ from model.errors import ScorerError
 from model.outputs import Outputs, Reals
 from model.rounding import round_probabilities
 from model.scorer import Score
-from model.serving.newcomers import Mixture
+from model.serving.newcomers import Mixtures
 
 
 class Answers:
@@ -46,14 +46,10 @@ class Answers:
             for row, chance in enumerate(chances)
         ]
 
-    def with_newcomers(
-        self, score: Score, mixture: Mixture, items: npt.NDArray[np.int64], chances: Reals
-    ) -> Score:
-        """The score with newcomers among its items; ``items`` and ``chances`` (K,) are the best."""
-        best, shares = mixture.best(items, chances.astype(np.float64), self._config.top_items)
-        names = [self._items[at] if at >= 0 else mixture.names[-1 - at] for at in best.tolist()]
-        rounded = round_probabilities(shares).tolist()
-        return score._replace(items=list(zip(names, rounded, strict=True)))
+    def with_newcomers(self, scores: list[Score], mixtures: Mixtures) -> list[Score]:
+        """The scores with newcomers among their items; the mixtures are of the same sequences."""
+        best = mixtures.best(self._items, self._config.top_items)
+        return [score._replace(items=items) for score, items in zip(scores, best, strict=True)]
 
     def _best_categories(self, probs: Reals) -> npt.NDArray[np.int64]:
         """Columns of the likeliest categories, best first, the smaller index first on a tie."""

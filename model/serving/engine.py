@@ -21,7 +21,7 @@ from model.outputs import Outputs, Reals
 from model.scorer import ModelInfo, Score, Vocabulary
 from model.sequence import Sequence
 from model.serving.answers import Answers
-from model.serving.newcomers import Mixture, Newcomers
+from model.serving.newcomers import Mixture, Mixtures, Newcomers
 from model.serving.options import NO_OPTIONS, ScoringOptions
 from model.serving.refining import PROBABILITIES, Refiner
 
@@ -108,9 +108,10 @@ class ArtifactScorer(ABC):
             outputs, found = self._run_further(padded, (PROBABILITIES,))
             result[rows] = found[PROBABILITIES]
             scored = [sequences[row] for row in rows.tolist()]
-            for row, mixture in zip(rows, self._mix(padded, outputs, scored), strict=True):
-                if mixture is not None:
-                    result[row] = mixture.whole(result[row])[: len(self.catalogue)]
+            strange = self._strange(padded)
+            mixtures = self._mix(strange, outputs, scored)
+            for row, mixture in _by_row(strange, mixtures).items():
+                result[rows[row]] = mixture.whole(result[rows[row]])[: len(self.catalogue)]
         return result
 
     def sample(self, count: int) -> list[Sequence]:
@@ -140,35 +141,33 @@ class ArtifactScorer(ABC):
         )
         scores = self._answers.full(outputs)
         scored = [sequences[row] for row in rows.tolist()]
-        mixtures = self._mix(padded, outputs, scored)
-        for row, mixture in enumerate(mixtures):
-            if mixture is not None:
-                scores[row] = self._answers.with_newcomers(
-                    scores[row], mixture, outputs.top_items[row], outputs.top_probs[row]
-                )
+        strange = self._strange(padded)
+        mixtures = self._mix(strange, outputs, scored)
+        if mixtures is not None:
+            mixed = self._answers.with_newcomers([scores[row] for row in strange], mixtures)
+            for row, score in zip(strange, mixed, strict=True):
+                scores[row] = score
         if self._needs:
-            scores = self._refiner.refine(scores, found, scored, mixtures)
+            scores = self._refiner.refine(scores, found, scored, _by_row(strange, mixtures))
         if not self._has_path:
             return scores
         paths = visits.published(found, self._config.actions)
         return [score._replace(path=path) for score, path in zip(scores, paths, strict=True)]
 
-    def _mix(
-        self, padded: Padded, outputs: Outputs, sequences: Batch[Sequence]
-    ) -> list[Mixture | None]:
-        """What newcomers change in each of these sequences, the rows of ``padded``."""
-        mixtures: list[Mixture | None] = [None] * len(sequences)
+    def _strange(self, padded: Padded) -> list[int]:
+        """The rows with an item that the catalogue lacks; none without a copy curve."""
         if self._newcomers is None:
-            return mixtures
-        strange = np.flatnonzero((padded.items == UNKNOWN_ITEM).any(axis=1))
-        if len(strange):
-            own = [sequences[row] for row in strange.tolist()]
-            items, chances = outputs.top_items[strange], outputs.top_probs[strange]
-            for row, found in zip(
-                strange.tolist(), self._newcomers.mix(own, items, chances), strict=True
-            ):
-                mixtures[row] = found
-        return mixtures
+            return []
+        return np.flatnonzero((padded.items == UNKNOWN_ITEM).any(axis=1)).tolist()
+
+    def _mix(
+        self, rows: list[int], outputs: Outputs, sequences: Batch[Sequence]
+    ) -> Mixtures | None:
+        """What newcomers change in these rows of the outputs; None without rows."""
+        if self._newcomers is None or not rows:
+            return None
+        own = [sequences[row] for row in rows]
+        return self._newcomers.mix(own, outputs.top_items[rows], outputs.top_probs[rows])
 
     def _chunks(self, ragged: Ragged) -> Iterator[Ints]:
         """Chunks of the rows that the network can answer, sorted by length to pad little."""
@@ -210,6 +209,11 @@ def _read_counts(artifact: Artifact, catalogue: Catalogue) -> Ints:
         return DayPartCounts.from_json(fields, len(catalogue)).counts
     except ValueError as error:
         raise artifact.error(f"{CONTEXTS} {error}; export the artifact again") from None
+
+
+def _by_row(rows: list[int], mixtures: Mixtures | None) -> dict[int, Mixture]:
+    """The mixture of each of these rows."""
+    return {} if mixtures is None else {row: mixtures.of(at) for at, row in enumerate(rows)}
 
 
 def _read_curve(artifact: Artifact) -> CopyCurve | None:

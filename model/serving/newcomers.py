@@ -4,21 +4,26 @@ The network reads them as unknown items and gives them no probability; the copy 
 """
 
 from collections.abc import Sequence as Batch
+from dataclasses import dataclass
 from itertools import chain, repeat
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from model.artifact.copying import CopyCurve, candidates
+from model.artifact.copying import Candidates, CopyCurve, candidates
 from model.catalogue import UNKNOWN, Catalogue
 from model.config import ArtifactConfig
 from model.outputs import Reals
+from model.rounding import round_probabilities
 from model.sequence import Sequence
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
+Names = npt.NDArray[np.object_]
 
+NEWCOMER = -1  # the index of an item that the catalogue lacks
+_NEVER = -1.0  # the probability where a row has no item
 _LEAST = 1e-9  # a probability below which nothing is left for other items
 
 
@@ -31,22 +36,59 @@ class Mixture(NamedTuple):
     window_shares: Floats  # (K,) their new probabilities
     scale: float  # of the probability of every other item
 
-    def whole(self, chances: Floats) -> Floats:
+    def whole(self, chances: npt.NDArray[np.floating]) -> Floats:
         """The probabilities of the catalogue (V,) and of the newcomers, (V + U,)."""
         mixed = np.append(chances * self.scale, self.shares)
         mixed[self.window] = self.window_shares
         return mixed
 
-    def best(self, items: Ints, chances: Floats, count: int) -> tuple[Ints, Floats]:
-        """The likeliest of all, given the network's best; newcomer k is the index -1 - k.
+
+@dataclass(frozen=True, slots=True)
+class Mixtures:
+    """The mixtures of B sequences, by the C distinct items of their windows, newest first."""
+
+    top_items: Ints  # (B, K) the network's best
+    chances: Floats  # (B, K) their probabilities, changed
+    scales: Floats  # (B,) of the probability of every item outside the window
+    rows: Ints  # (C,) the sequence of each item
+    names: Names  # (C,)
+    items: Ints  # (C,) catalogue indices, or NEWCOMER
+    shares: Floats  # (C,) their probabilities, changed
+    listed: npt.NDArray[np.bool_]  # (C,) whether the item is among the network's best
+
+    def of(self, row: int) -> Mixture:
+        """The mixture of one sequence."""
+        part = slice(*np.searchsorted(self.rows, [row, row + 1]).tolist())
+        items, shares = self.items[part], self.shares[part]
+        new = items == NEWCOMER
+        names = tuple(self.names[part][new].tolist())
+        return Mixture(names, shares[new], items[~new], shares[~new], float(self.scales[row]))
+
+    def best(self, catalogue: Names, count: int) -> list[list[tuple[str, float]]]:
+        """The likeliest of all items of each sequence, best first, rounded.
 
         Among equals the network's order comes first, then the newer item.
         """
-        others = ~np.isin(items, self.window)
-        named = np.concatenate([items[others], self.window, -1 - np.arange(len(self.names))])
-        mixed = np.concatenate([chances[others] * self.scale, self.window_shares, self.shares])
-        order = np.argsort(-mixed, kind="stable")[:count]
-        return named[order], mixed[order]
+        size = len(self.scales)
+        extra = np.flatnonzero(~self.listed)
+        rows = self.rows[extra]
+        each = np.bincount(rows, minlength=size)
+        places = np.arange(len(extra)) - (np.cumsum(each) - each)[rows]
+        shares = np.full((size, int(each.max(initial=0))), _NEVER)
+        names = np.empty(shares.shape, dtype=object)
+        shares[rows, places], names[rows, places] = self.shares[extra], self.names[extra]
+        chances = np.concatenate([self.chances, shares], axis=1)
+        order = np.argsort(-chances, axis=1, kind="stable")[:, :count]
+        best = np.take_along_axis(chances, order, 1)
+        named = np.concatenate([catalogue[self.top_items], names], axis=1)
+        named = np.take_along_axis(named, order, 1)
+        rounded = round_probabilities(best).tolist()
+        return [
+            list(zip(row[:real], chances[:real], strict=True))
+            for row, chances, real in zip(
+                named.tolist(), rounded, (best >= 0).sum(axis=1).tolist(), strict=True
+            )
+        ]
 
 
 class Newcomers:
@@ -63,41 +105,41 @@ class Newcomers:
         self._actions = {name: place for place, name in enumerate(config.actions)}
         self._longest = config.max_length
 
-    def mix(self, sequences: Batch[Sequence], top_items: Ints, top_probs: Reals) -> list[Mixture]:
-        """A mixture for each of these sequences with newcomers, given the network's best (B, K)."""
+    def mix(self, sequences: Batch[Sequence], top_items: Ints, top_probs: Reals) -> Mixtures:
+        """The mixtures of sequences that have newcomers, given the network's best (B, K)."""
         lengths = np.array([min(len(s.items), self._longest) for s in sequences], dtype=np.int64)
         names = list(chain.from_iterable(s.items[-self._longest :] for s in sequences))
         items = self._number(names)
         unknown = items >= len(self._catalogue)
-        actions = chain.from_iterable(s.actions[-self._longest :] for s in sequences)
-        times_ms = chain.from_iterable(s.times_ms[-self._longest :] for s in sequences)
-        found = candidates(
-            items,
-            np.fromiter(map(self._actions.get, actions, repeat(UNKNOWN)), np.int64, len(items)),
-            np.fromiter(times_ms, np.int64, len(items)),
-            lengths,
-            np.array([s.now_ms for s in sequences], dtype=np.int64),
-        )
-        items, is_new = items[found.newest], unknown[found.newest]
-        weights = self._curve.weights(found.cells) * np.where(is_new, self._curve.new, 1.0)
-        totals = 1 + np.bincount(found.rows, weights, len(lengths))
-        shares = weights / totals[found.rows]
+        found = self._candidates(sequences, items, lengths)
         blind = np.sqrt(np.add.reduceat(unknown, np.cumsum(lengths) - lengths) / lengths)
-        ends = np.cumsum(np.bincount(found.rows, minlength=len(lengths)))
-        mixtures = []
-        for row, part in enumerate(map(slice, np.append(0, ends[:-1]), ends)):
-            own, new = shares[part], is_new[part]
-            mixtures.append(
-                _mixture(
-                    tuple(names[at] for at in found.newest[part][new].tolist()),
-                    own[new],
-                    items[part][~new],
-                    own[~new],
-                    (top_items[row], top_probs[row].astype(np.float64)),
-                    float(blind[row]),
-                )
-            )
-        return mixtures
+
+        rows, is_new = found.rows, unknown[found.newest]
+        weights = self._curve.weights(found.cells) * np.where(is_new, self._curve.new, 1.0)
+        shares = weights / (1 + np.bincount(rows, weights, len(lengths)))[rows]
+
+        def total(values: Floats) -> Floats:
+            # In the order of the row's items, so that it does not depend on the others.
+            return np.bincount(rows, values, len(lengths)).astype(np.float64)
+
+        own_items = np.where(is_new, NEWCOMER, items[found.newest])
+        matches = top_items[rows] == own_items[:, None]  # (C, K)
+        listed = matches.any(axis=1)
+        columns = matches.argmax(axis=1)
+        chances = top_probs.astype(np.float64)
+        # An item of the window that is not among the best is as good as improbable.
+        own = np.where(listed, chances[rows, columns], 0.0)
+        newcomers = total(np.where(is_new, shares, 0.0))
+        kept = (1 - blind) * (1 - newcomers)
+        elsewhere = 1 - total(own)
+        # The network's part of the items outside of the window, and the curve's.
+        left = blind * np.maximum(0.0, 1 - total(shares))
+        scales = kept + np.where(elsewhere > _LEAST, left / np.maximum(elsewhere, _LEAST), 0.0)
+        shares = np.where(is_new, shares, kept[rows] * own + blind[rows] * shares)
+        chances *= scales[:, None]
+        chances[rows[listed], columns[listed]] = shares[listed]
+        distinct = np.array(names, dtype=object)[found.newest]
+        return Mixtures(top_items, chances, scales, rows, distinct, own_items, shares, listed)
 
     def _number(self, names: list[str]) -> Ints:
         """The catalogue's index of each item, and numbers from its length on for the others."""
@@ -107,25 +149,13 @@ class Newcomers:
             items[at] = len(self._catalogue) + numbers.setdefault(names[at], len(numbers))
         return items
 
-
-def _mixture(
-    names: tuple[str, ...],
-    shares: Floats,
-    window: Ints,
-    copied: Floats,
-    best: tuple[Ints, Floats],
-    blind: float,
-) -> Mixture:
-    """The mixture of one sequence.
-
-    ``shares`` (U,) and ``copied`` (K,) are the curve's probabilities of its newcomers and of its
-    other items, ``best`` the network's best items, ``blind`` the curve's part.
-    """
-    items, chances = best
-    # An item of the window that is not among the best is as good as improbable.
-    own = (chances * (window[:, None] == items)).sum(axis=1)  # (K,)
-    kept = (1 - blind) * (1 - shares.sum())
-    scale = kept
-    if (elsewhere := 1 - own.sum()) > _LEAST:
-        scale += blind * max(0.0, 1 - shares.sum() - copied.sum()) / elsewhere
-    return Mixture(names, shares, window, kept * own + blind * copied, float(scale))
+    def _candidates(self, sequences: Batch[Sequence], items: Ints, lengths: Ints) -> Candidates:
+        actions = chain.from_iterable(s.actions[-self._longest :] for s in sequences)
+        times_ms = chain.from_iterable(s.times_ms[-self._longest :] for s in sequences)
+        return candidates(
+            items,
+            np.fromiter(map(self._actions.get, actions, repeat(UNKNOWN)), np.int64, len(items)),
+            np.fromiter(times_ms, np.int64, len(items)),
+            lengths,
+            np.array([s.now_ms for s in sequences], dtype=np.int64),
+        )

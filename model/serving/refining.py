@@ -42,18 +42,19 @@ class Refiner:
         scores: list[Score],
         found: Mapping[str, Reals],
         sequences: Batch[Sequence],
-        mixtures: Batch[Mixture | None],
+        mixtures: Mapping[int, Mixture],
     ) -> list[Score]:
         """Refine the scores of these sequences; ``found`` holds the outputs in ``needs``.
 
-        ``mixtures`` holds what newcomers change in each.
+        ``mixtures`` holds what newcomers change, by row.
 
         Raises ``ScorerError`` if one of them is not finite.
         """
         for name in self.needs:
             check_finite(name, found[name])
         if self._picker is not None:
-            newcomers = [() if mixture is None else mixture.names for mixture in mixtures]
+            rows = range(len(scores))
+            newcomers = [mixtures[row].names if row in mixtures else () for row in rows]
             histories = [
                 history(sequence, self._catalogue, names)
                 for sequence, names in zip(sequences, newcomers, strict=True)

@@ -1,7 +1,9 @@
 """The reranking: the best items under the options, found exactly and without a full sort."""
 
+from collections.abc import Mapping
 from collections.abc import Sequence as Batch
 from itertools import repeat
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +20,7 @@ Floats = npt.NDArray[np.float64]
 
 CANDIDATES = 5  # likeliest items to diversify, as a multiple of the list's length
 _WIDER = 8  # growth of the candidates where a cap leaves too few
+NO_MIXTURES: Mapping[int, Mixture] = MappingProxyType({})
 _NEVER = -1.0  # marks the probability of an item that must not be picked
 
 
@@ -46,12 +49,12 @@ class Picker:
         self,
         probabilities: npt.ArrayLike,
         histories: Batch[Ints],
-        mixtures: Batch[Mixture | None] | None = None,
+        mixtures: Mapping[int, Mixture] = NO_MIXTURES,
     ) -> list[Pick]:
         """One pick for each row of ``probabilities`` (B, V).
 
-        ``histories`` holds the ``history`` of each row's sequence, ``mixtures`` what changes in a
-        row because of newcomers.
+        ``histories`` holds the ``history`` of each row's sequence, ``mixtures`` what newcomers
+        change, by row.
 
         1. Redistribute the probability of the history by recency.
         2. Exclude items that are not allowed, blocked, or seen.
@@ -59,10 +62,8 @@ class Picker:
         """
         chances = np.array(probabilities, dtype=np.float64)
         return [
-            self._pick_row(row, seen, mixture)
-            for row, seen, mixture in zip(
-                chances, histories, mixtures or repeat(None, len(chances)), strict=True
-            )
+            self._pick_row(row, seen, mixtures.get(number))
+            for number, (row, seen) in enumerate(zip(chances, histories, strict=True))
         ]
 
     def _pick_row(self, row: Floats, seen: Ints, mixture: Mixture | None) -> Pick:
