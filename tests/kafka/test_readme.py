@@ -1,5 +1,6 @@
 """README.md: every command and program in it is run, and does what the text around it says."""
 
+import csv
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -135,6 +136,7 @@ RULES: tuple[tuple[str, Callable[[Reader, str], None]], ...] = (
     ("lately topics ", Reader.run),
     ("lately worker ", Reader.work),
     ("lately watch ", Reader.watch),
+    ("lately convert ", Reader.run),
     ("lately train ", Reader.run),
     ("lately evaluate ", Reader.run),
     ("lately artifact inspect ", Reader.run),
@@ -151,12 +153,24 @@ def _write_logs(folder: Path) -> None:
     shop = Shop(seed=3, n_items=80, n_categories=8)
     events = shop.events(40, FIRST_MS, events_per_s=1)
     log = list(islice(events, 900))
-    _write_lines(folder / "events.jsonl", iter(log))
+    _write_export(folder / "export.csv", log)
     own = (event for event in log if event["user_id"] == log[0]["user_id"])
     _write_lines(folder / "events-of-u1.jsonl", own)
     _write_lines(folder / "later-events.jsonl", islice(events, 60))
     items = ({"item_id": i.item_id, "category": i.category, "title": i.title} for i in shop.items)
     _write_lines(folder / "items.jsonl", items)
+
+
+def _write_export(path: Path, log: list[dict[str, Any]]) -> None:
+    """The log as another system has it: its own columns, names of actions, and seconds."""
+    names = {"click": "view", "cart": "add_to_cart", "buy": "purchase"}
+    with path.open("w", encoding="utf-8-sig", newline="") as file:
+        writer = csv.writer(file, delimiter=";")
+        writer.writerow(["customer_id", "sku", "event", "time"])
+        writer.writerows(
+            (event["user_id"], event["item_id"], names[event["action"]], event["ts"] // 1000)
+            for event in log
+        )
 
 
 def _write_lines(path: Path, rows: Iterator[dict[str, Any]]) -> None:
