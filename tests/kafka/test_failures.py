@@ -197,6 +197,11 @@ def said(worker: Worker) -> list[str]:
     return [line["event"] for line in lines_of(worker) if "status_log" in line["logger"]]
 
 
+def knows_its_lag(worker: Worker) -> bool:
+    """Whether its metrics have the lag of any partition."""
+    return "\nlately_consumer_lag_records{" in worker.text("/metrics")
+
+
 def says_how_long_the_broker_was_away(worker: Worker) -> bool:
     """Whether the log of an outage is a few lines, and each says whose it is."""
     lines = lines_of(worker)
@@ -228,11 +233,13 @@ def test_broker_that_freezes_and_crashes(
         own_broker.kill()
         assert wait_until(lambda: worker.status("/readyz") == 503, 30), "ready without a broker"
         assert worker.status("/livez") == 200
+        assert wait_until(lambda: not knows_its_lag(worker), 30), "the lag of before the outage"
         own_broker.resume()
         stage.feed(messages[6000:])
         stage.wait_quiet()
         worker.wait_ready()
         assert wait_until(lambda: said(worker)[-1] == "ready", 10), worker.tail()
+        assert wait_until(lambda: knows_its_lag(worker), 30), worker.text("/metrics")
         assert says_how_long_the_broker_was_away(worker)
         worker.stop()
         differences = examine(stage.evidence(), answers)
