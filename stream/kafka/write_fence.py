@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from stream.errors import FencedError, OtherGroupError
 from stream.kafka.producer import Delivery
 
-TOLERATED_S = 60.0
+TOLERATED_S = 20.0  # a repair takes two or three seconds, in which nobody is scored
 TopicPartition = tuple[str, int]
 
 

@@ -41,9 +41,9 @@ def group_of(score: Record) -> str:
 
 
 def groups_of_last_scores(stage: Stage) -> set[str]:
-    """The groups whose scores stand."""
+    """The groups whose scores stand; a null is nobody's score, whoever wrote it."""
     last = {(score.partition, score.key): score for score in stage.client.read(stage.scores)}
-    return {group_of(score) for score in last.values()}
+    return {group_of(score) for score in last.values() if score.value is not None}
 
 
 def test_a_group_that_finds_the_topic_taken_ends_before_it_writes(
