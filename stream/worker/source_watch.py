@@ -38,6 +38,7 @@ class SourceWatch:
         self._health = health
         self._metrics = metrics
         self._known: Source | None = None  # as of the first assignment
+        self._missing = False
 
     @property
     def events_id(self) -> str | None:
@@ -112,7 +113,11 @@ class SourceWatch:
         source = await self._reader.read(self._topic)
         if source is None:
             self._health.set_failed("partitions", f"{self._topic} does not exist")
+            self._missing = True
             return
+        if self._missing and pipeline.partitions:  # a broker did not know it for a moment
+            self._health.set_ok("partitions")
+        self._missing = False
         if not pipeline.partitions and consumer.holds_other_partitions():
             await consumer.rejoin()  # the topic was missing when the group shared it out
         if self._known is not None:

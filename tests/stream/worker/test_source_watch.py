@@ -178,6 +178,9 @@ async def test_without_the_topic_the_worker_is_not_ready_and_waits(tmp_path: Pat
         await r.look()
 
         assert r.health.ready()[1]["partitions"] == "lately.events does not exist"
+        r.reader.source = SOURCE  # a broker that had just started did not know of it
+        await r.look()
+        assert "partitions" not in r.health.ready()[1]
 
 
 @pytest.mark.parametrize(("changelog_alone", "rejoins"), [(True, 1), (False, 0)])
