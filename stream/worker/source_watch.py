@@ -39,6 +39,7 @@ class SourceWatch:
         self._metrics = metrics
         self._known: Source | None = None  # as of the first assignment
         self._missing = False
+        self._counted: dict[int, int] = {}  # the offsets below which losses are counted
 
     @property
     def events_id(self) -> str | None:
@@ -76,7 +77,9 @@ class SourceWatch:
         if self._known is None:
             self._known = source
         await self._check(self._known, source, {})
-        self._count_lost(lost_events(source, offsets))
+        counted = {number: max(at, self._counted.get(number, 0)) for number, at in offsets.items()}
+        self._count_lost(lost_events(source, counted))
+        self._counted.update(source.starts)
         return {
             number: max(offsets.get(number, 0), source.starts.get(number, 0))
             for number in committed

@@ -90,6 +90,9 @@ async def test_what_was_deleted_while_the_worker_was_away_is_counted(
         begins = await r.watch.examine({0: OffsetMetadata(40), 1: OffsetMetadata(5)})
 
         assert (begins, r.lost) == ({0: 50, 1: 5}, 50 - 40)
+        # The group shares the partitions out again, before anything is committed.
+        await r.watch.examine({0: OffsetMetadata(40), 1: OffsetMetadata(5)})
+        assert r.lost == 50 - 40
 
 
 @pytest.mark.parametrize(
