@@ -1,5 +1,6 @@
 """The command ``train``: trains a model on event logs and writes its artifact."""
 
+import time
 from collections.abc import Callable, Mapping
 from inspect import signature
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ from model.commands.train_options import TrainOptions
 
 if TYPE_CHECKING:
     from model.artifact.artifact import Artifact
+    from model.progress import Update
     from model.training.plan import Plan, Progress
 
 STEPS = 1_000  # of the progress bar
@@ -25,6 +27,7 @@ STEPS = 1_000  # of the progress bar
 
 def train(**given: Any) -> None:
     """Train a model on event logs and write its artifact."""
+    started_s = time.monotonic()
     options = TrainOptions(**given)
     options.check()
     if options.is_private:
@@ -39,10 +42,15 @@ def train(**given: Any) -> None:
     _check_paths(options)
     if options.device != "cpu":
         _check_device(options.device)
-    artifact, figures = _run(options, options.plan(config))
+    artifact, figures = _run(options, options.plan(config), started_s)
     write_json(options.json_file, figures)
     if unused := artifact.manifest.made.get("titles_unused"):
         say(f"note: {unused}")
+    if artifact.manifest.made.get("refit_skipped"):
+        say(
+            "note: --minutes left no time to train again with the newest events, so the model "
+            "has only been selected on them"
+        )
     if options.is_private:
         _print_guarantee(options, artifact)
     else:
@@ -72,17 +80,20 @@ def _check_paths(options: TrainOptions) -> None:
         raise typer.BadParameter(f"--checkpoints {options.checkpoints}: a file, expected a folder")
 
 
-def _run(options: TrainOptions, plan: "Plan") -> "tuple[Artifact, dict[str, Any]]":
+def _run(
+    options: TrainOptions, plan: "Plan", started_s: float
+) -> "tuple[Artifact, dict[str, Any]]":
     """The artifact and its figures, read before all but the first process delete theirs."""
     from model.artifact.artifact import METRICS
     from model.data.log import EventLog, read_items
     from model.progress import progress
     from model.training.run import run
+    from model.training.time_limit import TimeLimit
 
-    items = read_items(options.items) if options.items else {}
-    log = EventLog.open(options.events)
-    say(f"{log.rows:,} rows, {log.duplicates:,} duplicates, {log.forgotten:,} forgotten")
-    with output_folder(options.out) as folder, progress("training", STEPS) as update:
+    with output_folder(options.out) as folder, progress("reading", STEPS) as update:
+        items = read_items(options.items) if options.items else {}
+        log = EventLog.open(options.events)
+        say(f"{log.rows:,} rows, {log.duplicates:,} duplicates, {log.forgotten:,} forgotten")
         artifact = run(
             log,
             plan,
@@ -90,6 +101,7 @@ def _run(options: TrainOptions, plan: "Plan") -> "tuple[Artifact, dict[str, Any]
             items=items,
             overwrite=options.overwrite,
             threads=options.threads,
+            limit=TimeLimit(started_s, options.minutes),
             report=_reporter(update),
         )
         return artifact, artifact.read_object(METRICS)
@@ -104,9 +116,9 @@ def _check_device(device: str) -> None:
     raise typer.BadParameter(f"--device {device} is not available; use cpu")
 
 
-def _reporter(update: Callable[[int], None]) -> "Callable[[Progress], None]":
+def _reporter(update: "Update") -> "Callable[[Progress], None]":
     def report(progress: "Progress") -> None:
-        update(int(progress.done * STEPS))
+        update(int(progress.done * STEPS), progress.phase)
         if found := progress.validation:
             say(
                 f"epoch {progress.epoch:.3g}: loss {progress.loss:.3f}, held out "

@@ -27,9 +27,10 @@ class TrainOptions:
     events: Events
     out: Annotated[Path, typer.Option(help="The folder to write the artifact to.")]
     network: Annotated[str, typer.Option(help=f"One of {NETWORKS}.")] = "transformer"
-    minutes: Annotated[float | None, typer.Option(min=0.01, help="Train no longer than this.")] = (
-        None
-    )
+    minutes: Annotated[
+        float | None,
+        typer.Option(min=0.01, help="A limit for the whole command, from reading to exporting."),
+    ] = None
     epochs: Annotated[
         int | None,
         typer.Option(min=1, help="Passes over the log: at most 100; with --dp-epsilon exactly 20."),

@@ -35,6 +35,7 @@ from model.training.noisy_counts import LogCounts
 from model.training.plan import Plan, Progress
 from model.training.registry import Fitted, fit_of
 from model.training.results import Predictions
+from model.training.time_limit import TimeLimit
 from model.training.training_data import TrainingData
 
 
@@ -46,6 +47,7 @@ def make(
     described: dict[str, Any],
     by: str,
     threads: int | None = None,
+    limit: TimeLimit | None = None,
     report: Callable[[Progress], None] = lambda _: None,
 ) -> Artifact:
     """Train on data already read and write the artifact; ``described`` goes to the manifest."""
@@ -59,7 +61,10 @@ def make(
             learning.append(_point(progress))
         report(progress)
 
-    fitted = fit_of(plan.config.network, private=plan.privacy is not None)(data, plan, note)
+    limit = limit or TimeLimit.of(plan.recipe.minutes)
+    limited = limit.left_to_fit(plan, len(data.catalogue))
+    fitted = fit_of(plan.config.network, private=plan.privacy is not None)(data, limited, note)
+    report(Progress.at("calibrating", 1.0))
     found = fitted.predictions
     catalogue, counted = data.catalogue, fitted.counted
     if counted is None:
@@ -78,6 +83,7 @@ def make(
         writer.write_object(name, content)
     held_out = {} if plan.privacy else _figures(plan.config, found, calibration, data)
     writer.write_object(METRICS, {"held_out": held_out, "learning": learning})
+    report(Progress.at("exporting", 1.0))
     export_onnx(fitted.network, plan.config, writer.draft)
     return writer.seal(
         plan.config,

@@ -24,7 +24,7 @@ class Recipe:
     """How to train; the defaults were found on public session data (docs/adr/0010-training.md)."""
 
     epochs: int = 100  # at most
-    minutes: float | None = None  # in all; with a time limit no two runs are alike
+    minutes: float | None = None  # for all of it; with a time limit no two runs are alike
     seed: int = 0
     padded_tokens: int = 1_024  # per batch
     learning_rate: float = 2e-3
@@ -46,6 +46,12 @@ class Progress(NamedTuple):
     done: float  # estimated share of the whole, 0 to 1
     loss: float  # a running mean
     validation: Validation | None
+    phase: str = "training"
+
+    @classmethod
+    def at(cls, phase: str, done: float) -> "Progress":
+        """The beginning of another phase."""
+        return cls(0.0, done, 0.0, None, phase)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from model.artifact.artifact import Artifact, ArtifactWriter
 from model.data.dataset import SELECTED_UNTIL
 from model.data.log import EventLog, Item
 from model.training.plan import Plan, Progress
+from model.training.time_limit import TimeLimit
 from model.training.training_data import TrainingData, read
 
 
@@ -20,6 +21,7 @@ def run(
     overwrite: bool = False,
     by: str = "lately train",
     threads: int | None = None,
+    limit: TimeLimit | None = None,
     report: Callable[[Progress], None] = lambda _: None,
 ) -> Artifact:
     """Train a network on the log and write the artifact.
@@ -30,16 +32,27 @@ def run(
     4. Export the graph, and write the figures of the held-out events beside it.
 
     ``by`` names the command in the manifest; ``threads`` are those of torch, None for its own
-    choice.
+    choice. ``limit`` is that of the plan's minutes, begun before the log was opened; by default it
+    begins now.
     Raises ``DataError`` for a log that cannot be trained on, ``ArtifactError`` for a folder that
     cannot be written; both before the first step of training.
     """
+    limit = limit or TimeLimit.of(plan.recipe.minutes)
     with ArtifactWriter(folder, overwrite=overwrite) as writer:
         data = read(log, plan, items or {})
         described = _times(data) | ({} if plan.privacy else _data(log, data))
         from model.training.make import make  # not before: torch takes long to import
 
-        return make(data, plan, writer, described=described, by=by, threads=threads, report=report)
+        return make(
+            data,
+            plan,
+            writer,
+            described=described,
+            by=by,
+            threads=threads,
+            limit=limit,
+            report=report,
+        )
 
 
 def _data(log: EventLog, data: TrainingData) -> dict[str, Any]:

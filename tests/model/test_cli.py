@@ -43,11 +43,24 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def trained(log: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def training(log: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Result]:
     folder = tmp_path_factory.mktemp("artifacts") / "shop"
     result = run("train", log, "--out", folder, *SMALL)
     assert result.exit_code == 0, result.output
-    return folder
+    return folder, result
+
+
+@pytest.fixture(scope="module")
+def trained(training: tuple[Path, Result]) -> Path:
+    return training[0]
+
+
+def test_the_progress_names_each_phase(training: tuple[Path, Result]) -> None:
+    """Without a terminal: a line where a phase begins, and one every ten seconds."""
+    lines = [line for line in training[1].stderr.splitlines() if line.endswith("%")]
+
+    phases = list(dict.fromkeys(line.partition(":")[0] for line in lines))
+    assert phases == ["counting", "training", "judging", "calibrating", "exporting"]
 
 
 def test_training_writes_an_artifact_that_can_be_served(trained: Path) -> None:

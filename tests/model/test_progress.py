@@ -26,3 +26,13 @@ def test_more_than_was_expected_is_no_more_than_all(capsys: pytest.CaptureFixtur
         update(160)
 
     assert capsys.readouterr().err == "training: 100%\n"
+
+
+def test_a_new_phase_is_shown_at_once(capsys: pytest.CaptureFixture[str]) -> None:
+    with progress("reading", total=100, clock=lambda: 0.0) as update:
+        update(0, "reading")
+        update(0, "counting")
+        update(10)
+        update(60, "judging")
+
+    assert capsys.readouterr().err == "counting: 0%\njudging: 60%\n"

@@ -32,11 +32,13 @@ from model.training.prediction import eval_mode, predict_events, tensors
 from model.training.registry import Fitted
 from model.training.results import Predictions, Validation
 from model.training.sampling import sample, useful
+from model.training.time_limit import TimeLimit
 from model.training.training_data import TrainingData
 from model.training.windows import windows_until
 
 Ints = npt.NDArray[np.int64]
 
+TRAINING = 0.8  # of the time that is left after building; judging takes the rest
 BATCH = 256  # events
 EPOCHS = 6  # at most: the rate decays to 0 over them
 EPOCH_EVENTS = 100_000  # at most, sampled anew for each epoch
@@ -57,9 +59,13 @@ class Draw(NamedTuple):
 
 def fit(data: TrainingData, plan: Plan, report: Callable[[Progress], None]) -> Fitted:
     """See ``registry.Fit``."""
+    limit = TimeLimit.of(plan.recipe.minutes)
+    report(Progress.at("counting", 0.0))
     network = build(data, plan)
     nn.Module.to(network, plan.device)
-    _Training(network, data, plan, report).run()
+    limited = limit.within(plan, "building the network", limit.left_s() * TRAINING)
+    _Training(network, data, limited, report).run()
+    report(Progress.at("judging", 1.0))
     nn.Module.to(network, "cpu")
     nn.Module.eval(network)
     events = useful(data.held_out_labels)

@@ -17,6 +17,7 @@ from model.features import FIRST_ITEM
 from model.networks.positions import BUCKETS, buckets
 from model.networks.sequence import WAYS, SequenceModel
 from model.training.prediction import eval_mode
+from model.training.sequence.judged import ALL, Judged
 from model.training.sequence.validation import (
     PADDED_TOKENS,
     Positions,
@@ -26,8 +27,6 @@ from model.training.sequence.validation import (
 )
 from model.training.windows import Batches
 
-FITTED_WINDOWS = 8_000
-ROUND_WINDOWS = 3_000  # after each round: enough to compare rounds
 SHARES = (0.0, 0.5, 1.0)  # of the fit; the one with the best ranking is used
 TEMPERATURES = tuple(1.25**power for power in range(-1, 5))  # generate tends to be overconfident
 RIDGE = 1e-3  # nats for an addend of 1: regularises depths with few events
@@ -62,16 +61,18 @@ class Evidence(NamedTuple):
     buckets: Tensor  # (N,)
 
 
-def fit_balance(network: SequenceModel, held_out: Batches, seed: int) -> Balance:
+def fit_balance(
+    network: SequenceModel, held_out: Batches, seed: int, judged: Judged = ALL
+) -> Balance:
     """Fit the balance on the held-out events, write it into the network, and return it.
 
     The most likely balance need not rank best, so the share of it that ranks best is used.
     """
-    fitted = likeliest(network, held_out, seed, FITTED_WINDOWS)
+    fitted = likeliest(network, held_out, seed, judged.fitted)
     found = []
     for share in SHARES:
         with balanced(network, fitted.part(share)):
-            found.append(validate(network, held_out, seed).total)
+            found.append(validate(network, held_out, seed, judged.compared).total)
     best = fitted.part(SHARES[found.index(max(found))])
     best.put(network)
     return best

@@ -20,17 +20,22 @@ from model.training.registry import Fitted
 from model.training.sequence.co_occurrence import Counts, count
 from model.training.sequence.expert_balance import Balance, fit_balance
 from model.training.sequence.item_tables import build_tables
+from model.training.sequence.judged import ALL, JUDGING, Judged
 from model.training.sequence.objective import Objective
 from model.training.sequence.spectral_init import spectral_start
 from model.training.sequence.title_vectors import NO_TITLES, TitleVectors, read_title_vectors
 from model.training.sequence.trainer import Trainer
 from model.training.sequence.validation import predict
 from model.training.sequence.warm_start import Names, Older
+from model.training.time_limit import TimeLimit
 from model.training.training_data import TrainingData
 from model.training.windows import Batches
 
-EVALUATED_WINDOWS = 50_000  # held-out ones, for calibration and the reported figures
 SEARCHING = 0.6  # of the time: the last rounds of the search are wasted, the refit has none
+SHORTEST_S = 1e-3
+REFIT_SKIPPED = "refit_skipped"  # in the manifest: there was no time to train again
+LEAST_REFIT = 0.5  # of the steps that the search found best: with fewer, its own network is better
+TRIED = 64  # held-out windows, to time what judging one takes
 HELD_OUT_OVERLAP = 0.9  # close to serving, where each event has its own window
 
 
@@ -43,12 +48,13 @@ def fit(data: TrainingData, plan: Plan, report: Callable[[Progress], None]) -> F
     """
     run = Run(data, plan, report)
     network, steps, balance = run.search()
-    predictions = predict(network, run.held_out, EVALUATED_WINDOWS, plan.recipe.seed)
-    if plan.refit:
-        network = run.repeat(steps, balance)
+    predictions = predict(network, run.held_out, run.judged.evaluated, plan.recipe.seed)
+    again = run.repeat(steps, balance) if plan.refit and run.has_time_to_repeat() else None
+    network = again or network
     nn.Module.to(network, "cpu")
     files = {ATTRIBUTES: {"values": list(run.values)}}
-    return Fitted(network, predictions, plan.refit, files, run.made)
+    skipped = {REFIT_SKIPPED: True} if plan.refit and again is None else {}
+    return Fitted(network, predictions, again is not None, files, run.made | skipped)
 
 
 class Run:
@@ -56,6 +62,9 @@ class Run:
 
     def __init__(self, data: TrainingData, plan: Plan, report: Callable[[Progress], None]) -> None:
         self.data, self.plan, self.report = data, plan, report
+        self.limit = TimeLimit.of(plan.recipe.minutes)
+        self.judged, self.counting_s, self.best_s = ALL, 0.0, 0.0
+        report(Progress.at("counting", 0.0))
         self.older = Older.open(plan.start) if plan.start else None
         self.titles = read_title_vectors(data, plan)
         self.values = value_names(data.catalogue, data.attributes)
@@ -76,25 +85,62 @@ class Run:
             self.report(progress._replace(done=progress.done * self.share))
 
         objective = self._objective(self.data.learnt)
-        trainer = self._trainer("search", objective, self.learnt, report, self.share)
+        self.counting_s = self.limit.spent_s()
+        left_s = self.limit.left_s() - (self.counting_s if self.plan.refit else 0)
+        plan = self.limit.within(self.plan, "counting", left_s * (self.share - JUDGING))
+        self.judged = self._affordable(objective.network, left_s)
+        trainer = self._trainer("search", objective, self.learnt, report, plan)
+        self.report(Progress.at("training", 0.0))
         steps = trainer.search(self.held_out)
-        balance = fit_balance(objective.network, self.held_out, self.plan.recipe.seed)
+        self.best_s = trainer.seconds_of(steps)
+        self.report(Progress.at("judging", self.share))
+        balance = fit_balance(objective.network, self.held_out, self.plan.recipe.seed, self.judged)
         return objective.network, steps, balance
 
-    def repeat(self, steps: int, balance: Balance) -> SequenceModel:
-        """Train a network on all events for as many epochs as these steps were."""
+    def has_time_to_repeat(self) -> bool:
+        """Whether the time left is enough to count and to train again."""
+        left_s = self.limit.left_s() - self.counting_s - LEAST_REFIT * self.best_s
+        return self._greatest(-left_s) <= 0
+
+    def repeat(self, steps: int, balance: Balance) -> SequenceModel | None:
+        """Train a network on all events for as many epochs as these steps were.
+
+        None if there was no time for ``LEAST_REFIT`` of them.
+        """
 
         def report(progress: Progress) -> None:
             self.report(progress._replace(done=self.share + progress.done * (1 - self.share)))
 
+        self.report(Progress.at("counting", self.share))
         objective = self._objective(self.data.whole)
         batches = Batches(self.data.whole, self.data.whole_labels, self.plan.config)
         tokens = self.plan.recipe.padded_tokens
         times = batches.count(tokens) / max(1, self.learnt.count(tokens))
-        trainer = self._trainer("refit", objective, batches, report, 1 - self.share)
-        trainer.repeat(round(steps * times))
+        plan = self.limit.within(self.plan, "searching", max(self.limit.left_s(), SHORTEST_S))
+        trainer = self._trainer("refit", objective, batches, report, plan)
+        wanted = round(steps * times)
+        self.report(Progress.at("training", self.share))
+        if trainer.repeat(wanted) < LEAST_REFIT * wanted:
+            return None
         balance.put(objective.network)
         return objective.network
+
+    def _affordable(self, network: SequenceModel, left_s: float) -> Judged:
+        """The held-out windows that there is time to judge; all of them without a limit."""
+        if self.limit.minutes is None:
+            return ALL
+        held_out, seed = self.held_out, self.plan.recipe.seed
+        predict(network, held_out, TRIED // 8, seed)  # the first one allocates
+        tried = TimeLimit.of(None)
+        predict(network, held_out, TRIED, seed)
+        there_are = len(held_out.windows.starts)
+        window_s = tried.spent_s() / max(1, min(TRIED, there_are))
+        return ALL.within(-self._greatest(-left_s), self._greatest(window_s), there_are)
+
+    def _greatest(self, seconds: float) -> float:
+        """The greatest of all processes, so that they decide alike."""
+        own = torch.tensor([seconds]).to(self.accelerator.device)
+        return float(self.accelerator.gather(own).max())
 
     def _objective(self, histories: Histories) -> Objective:
         items = len(self.data.catalogue)
@@ -115,13 +161,21 @@ class Run:
         objective: Objective,
         batches: Batches,
         report: Callable[[Progress], None],
-        share: float,
+        plan: Plan,
     ) -> Trainer:
-        recipe = self.plan.recipe
-        minutes = recipe.minutes and recipe.minutes * share
+        recipe = plan.recipe
         processes = self.accelerator.num_processes
         checkpoint = Checkpoint.of(name, self.data, self.plan, objective.network, processes)
-        return Trainer(objective, batches, recipe, report, self.accelerator, minutes, checkpoint)
+        return Trainer(
+            objective,
+            batches,
+            recipe,
+            report,
+            self.accelerator,
+            recipe.minutes,
+            checkpoint,
+            self.judged,
+        )
 
 
 def accelerate(device: str) -> Accelerator:

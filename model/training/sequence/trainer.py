@@ -16,7 +16,8 @@ from model.networks.sequence import SequenceModel
 from model.training.checkpoint import Checkpoint
 from model.training.plan import Progress, Recipe
 from model.training.results import Validation
-from model.training.sequence.expert_balance import ROUND_WINDOWS, balanced, likeliest
+from model.training.sequence.expert_balance import balanced, likeliest
+from model.training.sequence.judged import ALL, Judged
 from model.training.sequence.objective import Objective
 from model.training.sequence.validation import validate
 from model.training.sequence.weight_average import Average
@@ -45,11 +46,13 @@ class Trainer:
         accelerator: Accelerator,
         minutes: float | None = None,
         checkpoint: Checkpoint | None = None,
+        judged: Judged = ALL,
     ) -> None:
         """Resume from the checkpoint if there is one; stop when the minutes are over."""
         self._network = objective.network
         self._batches, self._recipe, self._report = batches, recipe, report
         self._accelerator, self._checkpoint, self._minutes = accelerator, checkpoint, minutes
+        self._judged = judged
         optimizer = optimizer_of(self._network, recipe)
         self._rates = [group["lr"] for group in optimizer.param_groups]
         self._objective, self._optimizer = accelerator.prepare(objective, optimizer)
@@ -60,6 +63,7 @@ class Trainer:
         self._round_steps = min(max(self._epoch_steps, least), most)
         self._most_steps = recipe.epochs * self._epoch_steps
         self._step, self._since, self._loss, self._spent_s = 0, 0, 0.0, 0.0
+        self._stepping_s = 0.0
         self._best: Best | None = None
         if checkpoint and (state := checkpoint.load()):
             self._load(state)
@@ -80,24 +84,34 @@ class Trainer:
         _put(self._network, self._best.means)
         return self._best.step
 
-    def repeat(self, steps: int) -> None:
-        """Train for this number of steps without validation; leave the averaged weights."""
+    def seconds_of(self, steps: int) -> float:
+        """How long this many of the steps so far took, without the validation between them."""
+        return self._stepping_s * steps / max(1, self._step)
+
+    def repeat(self, steps: int) -> int:
+        """Train for this number of steps without validation; leave the averaged weights.
+
+        Returns the steps that there was time for.
+        """
         self._most_steps = steps
         while not self._over(steps):
             self._round(steps)
             self._keep()
         _put(self._network, self._average.means)
+        return self._step
 
     def _over(self, end: int) -> bool:
         return self._step >= end or self._spent() >= 1
 
     def _round(self, end: int) -> None:
+        started_s = time.monotonic()
         self._objective.train()
         end = min(self._step + self._round_steps, end)
         while not self._over(end):
             self._update()
             if self._step % REPORT_STEPS == 0:
                 self._report(self._progress(None))
+        self._stepping_s += time.monotonic() - started_s
 
     def _update(self) -> None:
         warm = min(1.0, (self._step + 1) / self._recipe.warm_up_steps)
@@ -133,9 +147,9 @@ class Trainer:
         """
         seed = self._recipe.seed
         with self._average.in_place():
-            balance = likeliest(self._network, held_out, seed, ROUND_WINDOWS)
+            balance = likeliest(self._network, held_out, seed, self._judged.weighed)
             with balanced(self._network, balance):
-                found = validate(self._network, held_out, seed)
+                found = validate(self._network, held_out, seed, self._judged.compared)
         self._report(self._progress(found))
         self._since += 1
         best = -1.0 if self._best is None else self._best.validation.total

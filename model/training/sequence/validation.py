@@ -12,9 +12,9 @@ from model.data.dataset import NO_NEXT
 from model.networks.sequence import SequenceModel, States
 from model.training.prediction import eval_mode, ranks_of
 from model.training.results import Predictions, Validation
+from model.training.sequence.judged import ALL
 from model.training.windows import Batch, Batches
 
-VALIDATION_WINDOWS = 4_000  # enough to distinguish two rounds
 PADDED_TOKENS = 2_048
 AT_ONCE = 256  # rows of the catalogue-wide score matrix
 
@@ -30,9 +30,11 @@ class Positions(NamedTuple):
     targets: Tensor  # (N,) catalogue indices, negative for an unknown item
 
 
-def validate(network: SequenceModel, held_out: Batches, seed: int) -> Validation:
+def validate(
+    network: SequenceModel, held_out: Batches, seed: int, windows: int = ALL.compared
+) -> Validation:
     """Recall and MRR at 20 on a sample of the held-out windows, ranked in full."""
-    ranks = predict(network, held_out, VALIDATION_WINDOWS, seed).ranks
+    ranks = predict(network, held_out, windows, seed).ranks
     return Validation.of(ranks)
 
 

@@ -25,11 +25,13 @@ from model.training.registry import Fitted
 from model.training.results import Predictions, Validation
 from model.training.sampling import sample, useful
 from model.training.text.build import build
+from model.training.time_limit import TimeLimit
 from model.training.training_data import TrainingData
 from model.training.windows import windows_until
 
 Ints = npt.NDArray[np.int64]
 
+TRAINING = 0.8  # of the time that is left after building; judging takes the rest
 BATCH = 32  # events
 MOST_EPOCHS = 10  # the rate falls to nothing over them
 EPOCH_EVENTS = 4_096  # at most, sampled anew for each epoch: BERT needs few events
@@ -49,9 +51,13 @@ def fit(data: TrainingData, plan: Plan, report: Callable[[Progress], None]) -> F
             "no item has a title or a category, and the network bert reads nothing else; give "
             "titles with --items, or choose another network"
         )
+    limit = TimeLimit.of(plan.recipe.minutes)
+    report(Progress.at("reading titles", 0.0))
     network = build(data, plan, TextEncoder.open(plan.encoder, plan.device))
     nn.Module.to(network, plan.device)
-    _Training(network, data, plan, report).run()
+    limited = limit.within(plan, "building the network", limit.left_s() * TRAINING)
+    _Training(network, data, limited, report).run()
+    report(Progress.at("judging", 1.0))
     events = sample(useful(data.held_out_labels), EVALUATED_EVENTS, plan.recipe.seed)
     predictions = predict(network, data, plan, events)
     nn.Module.to(network, "cpu")

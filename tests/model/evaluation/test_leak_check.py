@@ -69,7 +69,7 @@ def test_weights_do_not_depend_on_the_held_out_events(log: EventLog) -> None:
         data = read(events, PLAN, {})
         run = Run(data, PLAN, lambda _: None)
         objective = run._objective(data.learnt)
-        run._trainer("search", objective, run.learnt, lambda _: None, 1.0).repeat(5)
+        run._trainer("search", objective, run.learnt, lambda _: None, PLAN).repeat(5)
         state = objective.network.state_dict()
         weights.append({name: tensor.numpy().tobytes() for name, tensor in state.items()})
 

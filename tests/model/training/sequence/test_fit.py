@@ -20,6 +20,7 @@ from model.training.plan import Plan, Progress, Recipe
 from model.training.results import Validation
 from model.training.sequence.co_occurrence import count
 from model.training.sequence.fit import Run, build, fit
+from model.training.sequence.trainer import Trainer
 from model.training.sequence.validation import predict, validate
 from model.training.training_data import TrainingData, read
 from model.training.windows import Batches
@@ -38,7 +39,7 @@ class Shopping(NamedTuple):
         said: list[Progress] = []
         plan = replace(self.plan, recipe=recipe, refit=False)
         network, *_ = Run(self.data, plan, said.append).search()
-        return network, said
+        return network, [progress for progress in said if progress.epoch > 0]
 
     @property
     def held_out(self) -> Batches:
@@ -129,10 +130,48 @@ def test_it_stops_after_rounds_without_improvement(small: Shopping) -> None:
 
 
 def test_it_stops_when_the_minutes_are_over(small: Shopping) -> None:
-    _, said = small.train(Recipe(minutes=1e-9))
+    run = Run(small.data, small.plan, lambda _: None)
+    objective = run._objective(small.data.learnt)
+    said: list[Progress] = []
+    over = replace(small.plan, recipe=Recipe(minutes=1e-9))
+
+    run._trainer("search", objective, run.learnt, said.append, over).search(small.held_out)
 
     assert [p.epoch for p in said] == [0]  # no step, one validation
     assert said[0].done >= 1
+
+
+def test_no_time_to_train_is_said_before_the_first_step(small: Shopping) -> None:
+    with pytest.raises(DataError, match=r"^counting took \d+ s, which leaves no time"):
+        small.train(Recipe(minutes=1e-9))
+
+
+def test_the_refit_is_left_out_when_there_is_no_time_for_it(
+    small: Shopping, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A network that was trained for fewer steps than the search found best would be worse."""
+    plan = replace(small.plan, recipe=Recipe(epochs=2))
+    monkeypatch.setattr(Run, "has_time_to_repeat", lambda _: False)
+    left_out = fit(small.data, plan, lambda _: None)
+    monkeypatch.setattr(Run, "has_time_to_repeat", lambda _: True)
+    monkeypatch.setattr(Trainer, "repeat", lambda *_: 0)  # its time was over
+    broken_off = fit(small.data, plan, lambda _: None)
+    kept = fit(small.data, replace(plan, refit=False), lambda _: None)
+
+    for fitted in (left_out, broken_off):
+        assert weights(fitted.network) == weights(kept.network)
+        assert (fitted.refitted, fitted.made["refit_skipped"]) == (False, True)
+    assert "refit_skipped" not in kept.made
+
+
+def test_each_phase_is_named(small: Shopping) -> None:
+    said: list[Progress] = []
+    fit(small.data, replace(small.plan, recipe=Recipe(epochs=1)), said.append)
+
+    phases = [phase for phase, _ in itertools.groupby(progress.phase for progress in said)]
+    assert phases == ["counting", "training", "judging", "counting", "training"]
+    done = [progress.done for progress in said]
+    assert done == sorted(done)
 
 
 def test_a_resumed_training_equals_an_uninterrupted_one(small: Shopping, tmp_path: Path) -> None:
