@@ -8,7 +8,7 @@ from shlex import quote
 
 from model.data.row import REQUIRED
 
-SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
+SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars", ",": "commas"}
 # What the columns of other systems are called, as parts of names; the first that fits is taken.
 _WORDS = {
     "user_id": ("user", "customer", "visitor", "shopper", "client", "member", "session"),
@@ -36,9 +36,14 @@ def refusal(path: Path, found: Sequence[str]) -> str | None:
     )
 
 
+def is_utf_16(head: bytes) -> bool:
+    """Whether a file that begins so is UTF-16, as some spreadsheets save it."""
+    return head.startswith((BOM_UTF16_LE, BOM_UTF16_BE))
+
+
 def encoding_fault(path: Path, head: bytes) -> str | None:
     """Why a file with this beginning cannot be read as text."""
-    if head.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
+    if is_utf_16(head):
         return f"is UTF-16, expected UTF-8; {_advice(path, ())}"
     return None
 

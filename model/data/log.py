@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from model.data.attributes import attribute_columns, attributes, extra_columns
+from model.data.columns import SEPARATORS, is_utf_16
 from model.data.log_files import open_log_file, polars_errors
 from model.data.memory import check_memory
-from model.data.row import COLUMNS, FORGET
+from model.data.row import COLUMNS, FORGET, RowFault, text_of
 from model.errors import DataError
 
 if TYPE_CHECKING:
@@ -115,6 +116,9 @@ def fingerprint(paths: Sequence[Path]) -> str:
     return whole.hexdigest()
 
 
+WANTED_ITEMS = "expected rows of item_id,category,title"
+
+
 class Item(NamedTuple):
     """One item of an item list."""
 
@@ -135,16 +139,26 @@ def read_items(path: Path, every_column: bool = False) -> dict[str, Item]:
     rows = list(_rows(path))
     columns = extra_columns(rows) if every_column else attribute_columns(rows)
     for number, row in enumerate(rows, start=1):
-        item_id = _text(row.get("item_id"))
-        if item_id is None:
-            raise DataError(f"{path}: row {number} has no item_id; expected item_id,category,title")
+        try:
+            item_id, category = (
+                text_of(name, _whole(row.get(name))) for name in ("item_id", "category")
+            )
+        except RowFault as fault:
+            raise DataError(f"{path}: row {number}: {fault}") from fault
+        if not item_id:
+            raise DataError(f"{path}: row {number} has no item_id; {WANTED_ITEMS}")
         if item_id in items:
             raise DataError(f"{path}: row {number} repeats item {item_id}; keep one of them")
-        category, title = _text(row.get("category")), _text(row.get("title"))
-        items[item_id] = Item(item_id, category, title, attributes(row, columns))
+        title = _text(row.get("title"))
+        items[item_id] = Item(item_id, category or None, title, attributes(row, columns))
     if not items:
-        raise DataError(f"{path}: no items; expected rows of item_id,category,title")
+        raise DataError(f"{path}: no items; {WANTED_ITEMS}")
     return items
+
+
+def _whole(value: object) -> object:
+    """Without the fraction that a data frame adds to whole numbers in a column with gaps."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _text(value: object) -> str | None:
@@ -154,6 +168,9 @@ def _text(value: object) -> str | None:
 
 def _rows(path: Path) -> Iterator[dict[str, Any]]:
     try:
+        with path.open("rb") as file:
+            if is_utf_16(file.read(2)):
+                raise DataError(f"{path}: is UTF-16; save it as UTF-8")
         match path.suffix:
             case ".jsonl" | ".ndjson":
                 with path.open(encoding="utf-8-sig") as lines:
@@ -163,7 +180,9 @@ def _rows(path: Path) -> Iterator[dict[str, Any]]:
             case ".csv" | ".tsv":
                 delimiter = "\t" if path.suffix == ".tsv" else ","
                 with path.open(encoding="utf-8-sig", newline="") as file:
-                    yield from csv.DictReader(file, delimiter=delimiter)
+                    reader = csv.DictReader(file, delimiter=delimiter)
+                    _check_header(path, reader.fieldnames or (), delimiter)
+                    yield from reader
             case ".parquet":
                 import polars as pl
 
@@ -173,6 +192,19 @@ def _rows(path: Path) -> Iterator[dict[str, Any]]:
                 raise DataError(f"{path}: {suffix} is not one of .jsonl .ndjson .csv .tsv .parquet")
     except (OSError, ValueError, csv.Error) as error:
         raise DataError(f"{path}: cannot be read: {error}; give item_id,category,title") from error
+
+
+def _check_header(path: Path, names: Sequence[str], delimiter: str) -> None:
+    if not names or "item_id" in names:
+        return
+    separators = [
+        word for mark, word in SEPARATORS.items() if mark in names[0] and mark != delimiter
+    ]
+    if len(names) == 1 and separators:
+        raise DataError(
+            f"{path}: its columns are separated by {separators[0]}; write {SEPARATORS[delimiter]}"
+        )
+    raise DataError(f"{path}: no column item_id; found {', '.join(names)}; {WANTED_ITEMS}")
 
 
 def _json_object(line: str, number: int) -> dict[str, Any]:

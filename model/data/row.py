@@ -76,7 +76,7 @@ def event_of(row: Mapping[str, Any]) -> dict[str, Any]:
     """
     event: dict[str, Any] = {}
     for name in TEXTS:
-        if text := _text(name, row.get(name)):
+        if text := text_of(name, row.get(name)):
             event[name] = text
     is_request = event.get("action") == FORGET
     for name in ("user_id", "action", "item_id"):
@@ -93,8 +93,11 @@ def event_of(row: Mapping[str, Any]) -> dict[str, Any]:
     return event
 
 
-def _text(name: str, found: object) -> str | None:
-    """The text, or the digits of an integer; None for no value, which a NaN is too."""
+def text_of(name: str, found: object) -> str | None:
+    """The text, or the digits of an integer; None for no value, which a NaN is too.
+
+    Raises RowFault for anything else, and for a text that is too long for the field.
+    """
     if found is None or (isinstance(found, float) and math.isnan(found)):
         return None
     if isinstance(found, int) and not isinstance(found, bool) and -(2**63) <= found < 2**64:
@@ -187,7 +190,7 @@ def check_types(line: bytes) -> None:
     except msgspec.DecodeError:
         row = _object(line)
         for name in TEXTS:
-            _text(name, row.get(name))
+            text_of(name, row.get(name))
 
 
 def _check_utf_8(line: bytes) -> None:

@@ -289,11 +289,30 @@ def test_a_gap_that_pandas_writes_as_nan_is_no_category(tmp_path: Path) -> None:
     assert read_items(lines) == read_items(table) == {"i1": Item("i1", None, "Red")}
 
 
+def test_whole_numbers_beside_a_gap_are_the_ids_of_the_log(tmp_path: Path) -> None:
+    path = tmp_path / "items.parquet"
+    pl.DataFrame({"item_id": [7.0, 8.0], "category": [3.0, None]}).write_parquet(path)
+
+    assert [item[:2] for item in read_items(path).values()] == [("7", "3"), ("8", None)]
+
+
+def test_an_item_file_in_utf_16_is_refused_as_such(tmp_path: Path) -> None:
+    path = tmp_path / "items.csv"
+    path.write_text("item_id\ni1\n", encoding="utf-16")
+
+    with pytest.raises(DataError, match="is UTF-16; save it as UTF-8"):
+        read_items(path)
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
         ("items.csv", "item_id,category,title\n,shoes,x\n", "row 1 has no item_id"),
         ("items.csv", "item_id\ni1\ni1\n", "row 2 repeats item i1"),
+        ("items.csv", "item_id;category\ni1;c\n", "separated by semicolons; write commas"),
+        ("items.tsv", "item_id,category\ni1,c\n", "separated by commas; write"),
+        ("items.csv", "sku,category\ni1,c\n", "no column item_id; found sku, category; expected"),
+        ("items.jsonl", '{"item_id": 1.5}\n', "row 1: item_id is 1.5, expected a text or an int"),
         ("items.csv", "", "no items"),
         ("items.jsonl", "[1]\n", "not a JSON object"),
         ("items.jsonl", '{"item_id": "i"}\n{\n', "cannot be read: line 2: "),
