@@ -217,7 +217,7 @@ def test_the_doctor_finds_nothing_wrong_beside_a_worker_and_names_what_is(
     found = {check["what"]: check for check in well.json["checks"] if check["status"] == "PASS"}
     assert well.code == 0, well.out
     assert {"broker", "topics", "access", "group", "lag", "artifact", "state", "http"} <= set(found)
-    assert "with 1 members" in found["group"]["found"]
+    assert "with 1 member" in found["group"]["found"]
     assert "held" in found["lock"]["found"] and "is ready" in found["http"]["found"]
 
     worker.stop()
