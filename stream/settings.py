@@ -169,6 +169,11 @@ class WorkerSettings(StateSettings):
         description="static group membership: an id that this worker keeps over restarts; "
         "default: generated once and kept in the state directory",
     )
+    static_membership: bool = Field(
+        True,
+        description="keep the place in the group over a restart; turn off only for brokers without "
+        "support",
+    )
     actions: Actions = Field(DEFAULT_ACTIONS, description="accepted actions, comma separated")
 
     exclude_seen: bool = Field(False, description="leave out items that are in the sequence")

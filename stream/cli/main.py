@@ -10,11 +10,13 @@ import signal
 import sys
 from collections.abc import Mapping, Sequence
 
+from stream.cli.console import print_every_character
 from stream.cli.termination import unwinding_on_sigterm
 
 
 def main() -> None:
     """Run the command line; raises SystemExit."""
+    print_every_character()
     if sys.argv[1:2] == ["worker"]:
         # Before any slow import: until it handles the signal itself, there is nothing to stop.
         signal.signal(signal.SIGTERM, lambda *_: os._exit(0))

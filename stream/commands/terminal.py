@@ -2,6 +2,9 @@
 
 import math
 
+from rich.cells import cell_len, set_cell_size
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.measure import Measurement
 from rich.text import Text
 
 ACCENT = "cyan"
@@ -36,3 +39,28 @@ def bar(share: float, width: int, style: str = ACCENT) -> Text:
 def counted(number: int, noun: str) -> str:
     """A number with its noun, in the plural unless the number is 1."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def cut(title: str, width: int) -> str:
+    """A title of at most so many cells; what stands behind its last comma, as a colour, stays."""
+    if cell_len(title) <= width:
+        return title
+    head, comma, tail = title.rpartition(", ")
+    left = width - cell_len(f"…{comma}{tail}")
+    if comma and left >= width // 3:
+        return f"{set_cell_size(head, left).rstrip()}…{comma}{tail}"
+    return f"{set_cell_size(title, max(width - 1, 0)).rstrip()}…"
+
+
+class CutTitle:
+    """A title behind a few words, cut to the cell of the table that it gets."""
+
+    def __init__(self, before: Text, title: str, style: str = "") -> None:
+        self._before, self._title, self._style = before, title, style
+
+    def __rich_console__(self, _console: Console, options: ConsoleOptions) -> RenderResult:
+        left = options.max_width - self._before.cell_len
+        yield Text.assemble(self._before, (cut(self._title, left), self._style), no_wrap=True)
+
+    def __rich_measure__(self, _console: Console, options: ConsoleOptions) -> Measurement:
+        return Measurement(1, min(options.max_width, self._before.cell_len + cell_len(self._title)))

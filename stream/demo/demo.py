@@ -26,6 +26,7 @@ from stream.addresses import Address
 from stream.commands.watch import read_scores
 from stream.demo.child_process import Child
 from stream.demo.embedded_broker import HOST, EmbeddedBroker, free_port
+from stream.demo.next_steps import next_steps
 from stream.demo.tally import TOP, SentEvent, Tally
 from stream.demo.view import Action, Progress, Screen, VisibleShoppers
 from stream.errors import LatelyError
@@ -41,6 +42,7 @@ HISTORY_S = 900  # events before the demo goes live, so that it starts with visi
 REFRESH_S = 0.2
 START_TIMEOUT_S = 60.0
 ANSWER_S = 2.0  # for the worker to say whether it is ready
+SESSION_S = 3.0  # the embedded broker waits half of it for other members to join
 TAIL_TIMEOUT_S = 20.0
 
 
@@ -107,7 +109,7 @@ class Demo:
                 await self._tail()
         except asyncio.CancelledError:
             raise LatelyError("stopped before the first event") from None
-        self._screen.summary(self._tally)
+        self._screen.summary(self._tally, next_steps(self._options.artifact))
         return 1 if self._tally.unscored else 0
 
     # --- start ---------------------------------------------------------------------------------
@@ -266,10 +268,13 @@ def _worker_command(
         "--state-dir": str(Path(folder) / "state"),
         "--http": str(http),
         "--scorer": options.scorer,
+        "--session-timeout-s": f"{SESSION_S:g}",
         "--log-level": "warning",
     }
     pairs = [part for pair in flags.items() for part in pair]
-    return [sys.executable, "-m", "stream", "worker", *pairs, "--no-idempotence"]
+    # The embedded broker lets a static member wait for six seconds, another for half its session.
+    switches = ("--no-idempotence", "--no-static-membership")
+    return [sys.executable, "-m", "stream", "worker", *pairs, *switches]
 
 
 def _popular(artifact: Path, scorer: str) -> list[str]:

@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -11,13 +11,15 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from stream.commands.terminal import ACCENT, GOOD, QUIET, bar, counted, percent
+from stream.commands.terminal import ACCENT, GOOD, QUIET, CutTitle, age, bar, counted, percent
+from stream.demo.next_steps import NextStep
 from stream.demo.tally import TOP, Latency, Tally
 
 SHOWN = 3  # lines per shopper: the last actions, and the best items
 LEFT_AFTER_S = 20.0
 FRESH_S = 1.5  # how long a new action stands out
-WIDTH = 118
+WIDTH = 118  # of what is no terminal
+WHO_WIDTH = 31  # of the column with the shopper
 PRINT_EVERY_S = 2.0
 ACTION_STYLES = {"click": QUIET, "cart": "yellow", "buy": GOOD}
 
@@ -76,14 +78,14 @@ class Screen:
     def __init__(self, titles: Mapping[str, str], console: Console | None = None) -> None:
         self._titles = titles
         self._console = console or Console(highlight=False)
-        if self._console.width > WIDTH or not self._console.is_terminal:
+        if not self._console.is_terminal:
             self._console.width = WIDTH
         self._printed_s = 0.0
 
     @property
     def shopper_count(self) -> int:
         """How many shoppers fit on the screen."""
-        return max(1, min(5, (self._console.height - 9) // (SHOWN + 1)))
+        return max(1, (self._console.height - 9) // (SHOWN + 1))
 
     @contextmanager
     def step(self, name: str, activity: str) -> Iterator[Callable[[str], None]]:
@@ -128,8 +130,8 @@ class Screen:
             f"{percent(hit_rate.rate)}, popularity {percent(hit_rate.baseline[0])}"
         )
 
-    def summary(self, tally: Tally) -> None:
-        """The figures of the whole run, and whether every event was scored."""
+    def summary(self, tally: Tally, then: Sequence[NextStep] = ()) -> None:
+        """The figures of the whole run, whether every event was scored, and what to do next."""
         hit_rate = tally.hit_rate
         baseline, kind = hit_rate.baseline
         table = Table.grid(padding=(0, 3, 0, 0))
@@ -145,6 +147,10 @@ class Screen:
             f"popularity ({kind}) {percent(baseline)}, of {counted(hit_rate.clicks, 'click')}",
         )
         self._console.print(Text("\nSummary", style="bold"), table, _verdict(tally))
+        if then:
+            self._console.print(Text("\nNext", style="bold"))
+        for step in then:
+            self._console.print(_next_step(step), soft_wrap=True)  # so that it can be copied
 
 
 def live_view(
@@ -164,7 +170,7 @@ def live_view(
         f"{progress.elapsed_s:.0f}{total} s   Ctrl-C ends",
     )
     labels = _columns()
-    did = Text.assemble("just did  ", ("✓", GOOD), " as predicted", style=QUIET)
+    did = Text.assemble("just did  ", ("✓", GOOD), " predicted", style=QUIET)
     labels.add_row("", did, "wants now", style=QUIET)
     blocks: list[RenderableType] = [Text(), head, Text(), labels]
     for user, actions, score in shoppers.rows(now_s):
@@ -182,7 +188,7 @@ def live_view(
 
 def _columns() -> Table:
     table = Table.grid(expand=True, padding=(0, 2, 0, 0))
-    table.add_column(width=20, no_wrap=True)
+    table.add_column(width=WHO_WIDTH, no_wrap=True)
     table.add_column(ratio=1, no_wrap=True)
     table.add_column(ratio=1, no_wrap=True)
     return table
@@ -192,16 +198,19 @@ def _user_lines(user: str, score: dict[str, Any]) -> Iterator[Text]:
     yield Text(user, style="bold")
     best = score["categories"][:1]
     yield Text.assemble(*((f"{c['category']} {percent(c['score'])}", ACCENT) for c in best))
-    buys = score["intent"].get("buy", 0.0)
-    yield Text.assemble(("buys ", QUIET), bar(buys, 8, GOOD), f" {percent(buys)}")
+    buys, within = score["intent"].get("buy", 0.0), age(score["intent"]["horizon_s"] * 1000)
+    label = (f"buys within {within} ", QUIET)
+    yield Text.assemble(label, bar(buys, 7, GOOD), f" {percent(buys)}")
 
 
-def _action_lines(actions: list[Action], titles: Mapping[str, str], now_s: float) -> Iterator[Text]:
+def _action_lines(
+    actions: list[Action], titles: Mapping[str, str], now_s: float
+) -> Iterator[RenderableType]:
     for action in actions:
         mark = ("✓ ", GOOD) if action.predicted else "  "
         name = (f"{action.name:<6}", ACTION_STYLES.get(action.name, QUIET))
-        title = (titles.get(action.item, action.item), _title_style(action, now_s))
-        yield Text.assemble(mark, name, title, overflow="ellipsis")
+        title = titles.get(action.item, action.item)
+        yield CutTitle(Text.assemble(mark, name), title, _title_style(action, now_s))
     for _ in range(SHOWN - len(actions)):
         yield Text()
 
@@ -210,11 +219,11 @@ def _title_style(action: Action, now_s: float) -> str:
     return "bold" if now_s - action.at_s < FRESH_S else ""
 
 
-def _item_lines(score: dict[str, Any], titles: Mapping[str, str]) -> Iterator[Text]:
+def _item_lines(score: dict[str, Any], titles: Mapping[str, str]) -> Iterator[RenderableType]:
     best = score["items"][:SHOWN]
     for item in best:
         name = titles.get(item["item_id"], item["item_id"])
-        yield Text.assemble((f"{percent(item['score']):>5}  ", ACCENT), name, overflow="ellipsis")
+        yield CutTitle(Text(f"{percent(item['score']):>5}  ", ACCENT), name)
     for _ in range(SHOWN - len(best)):
         yield Text()
 
@@ -250,6 +259,10 @@ def _latency(latency: Latency | None) -> tuple[str, ...]:
     if latency is None:
         return ("—",)
     return f"p50 {latency.p50_s * 1000:.0f} ms", f"p99 {latency.p99_s * 1000:.0f} ms"
+
+
+def _next_step(step: NextStep) -> Text:
+    return Text.assemble(step.command, (f"   {step.purpose}", QUIET))
 
 
 def _verdict(tally: Tally) -> Text:

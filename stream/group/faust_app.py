@@ -28,7 +28,7 @@ def build_app(settings: WorkerSettings, partitions: int, instance_id: str) -> Ap
         store="memory://",
         datadir=str(_data_directory(settings.state_dir)),
         canonical_url=f"http://{instance_id}",  # by which Faust's assignor tells members apart
-        consumer_group_instance_id=instance_id,
+        consumer_group_instance_id=instance_id if settings.static_membership else None,
         consumer_max_fetch_size=_FETCH_BYTES,
         consumer_auto_offset_reset="earliest",
         broker_session_timeout=settings.session_timeout_s,

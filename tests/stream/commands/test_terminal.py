@@ -2,7 +2,7 @@
 
 import pytest
 
-from stream.commands.terminal import age, bar, counted, percent
+from stream.commands.terminal import age, bar, counted, cut, percent
 
 
 @pytest.mark.parametrize(
@@ -61,3 +61,20 @@ def test_bar_is_filled_in_proportion_to_the_share(share: float, filled: int) -> 
 )
 def test_counted_uses_the_plural_for_all_numbers_but_one(number: int, text: str) -> None:
     assert counted(number, "score") == text
+
+
+@pytest.mark.parametrize(
+    ("title", "width", "text"),
+    [
+        ("Norvik kettle, blue", 19, "Norvik kettle, blue"),  # it fits
+        ("Norvik kettle, blue", 18, "Norvik kett…, blue"),  # 11 + 1 + 6: the colour stays
+        ("Norvik kettle, blue", 16, "Norvik ke…, blue"),
+        ("Norvik kettle, blue", 9, "Norvik k…"),  # too narrow for both
+        ("Norvik kettle", 9, "Norvik k…"),
+        ("a, b, midnight blue", 12, "a, b, midni…"),  # the part behind the comma is too long
+        ("青い電気ケトル", 8, "青い電…"),  # of two cells each
+        ("x", 0, "…"),
+    ],
+)
+def test_a_title_is_cut_before_its_colour(title: str, width: int, text: str) -> None:
+    assert cut(title, width) == text

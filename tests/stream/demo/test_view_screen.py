@@ -79,7 +79,7 @@ def test_failed_step_gets_no_check_mark() -> None:
         (17, 2),  # nine lines around them, and four lines each
         (16, 1),
         (29, 5),
-        (90, 5),  # and never more than five
+        (90, 20),  # a tall one is used
     ],
 )
 def test_shopper_count_fits_the_terminal(height: int, count: int) -> None:
@@ -162,5 +162,23 @@ def test_live_view_shows_the_last_three_actions_and_the_top_three_items() -> Non
     (line,) = (line for line in text.splitlines() if "title 4" in line)
     assert line.startswith("u1") and "✓ cart" in line  # the newest action is beside the name
     assert "mugs 62 %" in text and "pots" not in text
-    assert "buys ━━──────" in text and "25 %" in text
+    assert "buys within 30 min ━━───── 25 %" in text
     assert "1 s   Ctrl-C ends" in text
+
+
+@pytest.mark.parametrize("width", [80, 118, 200])
+def test_the_view_takes_the_whole_width_and_no_title_loses_its_colour(width: int) -> None:
+    shoppers = VisibleShoppers(count=1)
+    shoppers.add_action("u1", Action("click", "i1", False, 0.0))
+    shoppers.add_score("u1", score(1, "i2"))
+    titles = dict.fromkeys(("i1", "i2"), "Tallow & Fig two-person trail tent, black")
+    shown, console = screen(terminal=True, width=width)
+
+    console.print(live_view(shoppers, played(), titles, Progress(1.0, None), now_s=5.0))
+
+    lines = [line.rstrip() for line in console.export_text().splitlines()]
+    assert max(map(len, lines)) == console.width == width  # to the right end of the head
+    assert shown.shopper_count == (40 - 9) // 4
+    (line,) = (line for line in lines if line.startswith("u1"))
+    assert line.count(", black") == 2
+    assert line.count(", black  ") >= 1

@@ -1,0 +1,79 @@
+"""A console that lacks a character shows another, and ends no command."""
+
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from stream.cli.console import print_every_character
+
+ROOT = Path(__file__).parents[3]
+WRITTEN = "✓ 98 % ━━━─── i1… – ε=8 é ж 商品 🛒 \udcff"
+
+
+def shown(text: str, encoding: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+    monkeypatch.setattr(sys, "stdout", stream)
+    print_every_character()
+    print(text, end="", flush=True)
+    return stream.buffer.getvalue().decode(encoding)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "expected"),
+    [
+        (
+            "ascii",
+            "+ 98 % ###--- i1~ - e=8 \\u00e9 \\u0436 \\u5546\\u54c1 \\ud83d\\uded2 \\udcff",
+        ),
+        # The code page of western Windows has the dots, the dash and é.
+        ("cp1252", "+ 98 % ###--- i1… – e=8 é \\u0436 \\u5546\\u54c1 \\ud83d\\uded2 \\udcff"),
+        ("utf-8", WRITTEN.replace("\udcff", "\\udcff")),
+    ],
+)
+def test_what_an_encoding_lacks_is_shown_by_what_it_has(
+    monkeypatch: pytest.MonkeyPatch, encoding: str, expected: str
+) -> None:
+    assert shown(WRITTEN, encoding, monkeypatch) == expected
+
+
+def test_an_escape_is_one_of_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that a line of JSON that was written as text stays one."""
+    line = shown('{"user_id": "é商🛒"}', "ascii", monkeypatch)
+
+    assert json.loads(line) == {"user_id": "é商🛒"}
+
+
+COMMANDS = [
+    ["--help"],
+    ["worker", "--help"],
+    ["train", "--help"],
+    ["convert", "--help"],
+    ["config", "show", "--group", "gruppe-ж", "--events-topic", "é…"],
+    ["artifact", "inspect", "model/demo_artifact"],
+    ["similar", "no-such-✓", "--artifact", "model/demo_artifact"],
+    ["replay", "no-such-ж.jsonl"],
+]
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: " ".join(command[:2]))
+def test_no_command_ends_in_a_traceback_on_a_console_of_few_characters(
+    command: list[str], encoding: str
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "stream", *command],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONIOENCODING": encoding, "LANG": "C", "LC_ALL": "C"},
+        capture_output=True,
+        check=False,
+        timeout=60,
+    )
+
+    assert b"Traceback" not in done.stderr + done.stdout
+    assert b"Error" not in done.stderr.replace(b"Error: ", b"")
+    assert done.stdout + done.stderr
