@@ -10,12 +10,14 @@ import typer
 
 from model.cli import commands as model_commands
 from model.sequence import Sequence
+from stream.cli.help import Commands, arrange
 from stream.cli.options import with_settings
 from stream.commands.config import ShownSettings, show
 from stream.export.settings import ExportSettings
 from stream.settings import DoctorSettings, KafkaSettings, StateSettings, WorkerSettings
 
 app = typer.Typer(
+    cls=Commands,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -294,3 +296,6 @@ def demo(
     from stream.demo.demo import demo as show
 
     raise typer.Exit(show(Options(seconds, events_per_s, shoppers)))
+
+
+arrange(app)

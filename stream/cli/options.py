@@ -9,10 +9,23 @@ import typer
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
+from stream.cli.help import group_of
 from stream.settings import WorkerSettings
 from stream.sources import ENV_PREFIX, Settings, unknown_variables
 
 S = TypeVar("S", bound=Settings)
+# By the name of a setting, or how it ends.
+_METAVARS = {
+    **dict.fromkeys(("artifact", "state_dir"), "FOLDER"),
+    **dict.fromkeys(("allowed_items", "blocked_items", "_file"), "FILE"),
+    **dict.fromkeys(("http", "bootstrap"), "HOST:PORT"),
+    **dict.fromkeys(("group", "sasl_username", "instance_id", "device"), "NAME"),
+    "actions": "NAME,…",
+    "_topic": "TOPIC",
+    "_ms": "MS",
+    "_s": "SECONDS",
+    "_bytes": "BYTES",
+}
 
 
 def with_settings(kind: type[S]) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -59,6 +72,7 @@ def _parameter(name: str, field: FieldInfo) -> inspect.Parameter:
         help=f"{field.description} [{_default(field)}; {ENV_PREFIX}{name.upper()}]",
         metavar=None if is_switch else _metavar(name, field),
         show_default=False,
+        rich_help_panel=group_of(name),
     )
     # Strings without defaults: the settings validate them and fill in the defaults.
     annotation = Annotated[bool | None, option] if is_switch else Annotated[str | None, option]
@@ -70,7 +84,12 @@ def _metavar(name: str, field: FieldInfo) -> str:
     choices = get_args(field.annotation)
     if choices and all(isinstance(choice, str) for choice in choices):
         return "|".join(choices)
-    return {"http": "HOST:PORT", "bootstrap": "HOST:PORT"}.get(name, "VALUE")
+    by_end = (found for end, found in _METAVARS.items() if name.endswith(end))
+    return (
+        _METAVARS.get(name)
+        or next(by_end, None)
+        or ("N" if "int" in str(field.annotation) else "NUMBER")
+    )
 
 
 def _default(field: FieldInfo) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pytest
 from model.errors import ModelError
 from stream.cli import app as commands
 from stream.cli import main as cli
+from stream.cli.help import COMMANDS, SETTINGS
 from stream.errors import BrokerError, LatelyError, SettingsError, StateError
 
 HEAVY = (
@@ -161,3 +163,43 @@ def test_a_variable_that_is_no_setting_is_one_line_before_what_the_command_says(
         "lately: LATELY_BATCH_DEADLINE is no setting, and has no effect; "
         "did you mean LATELY_BATCH_DEADLINE_MS?\n"
     )
+
+
+def test_the_help_of_a_worker_shows_its_settings_in_groups() -> None:
+    said = lately("worker", "--help").stdout
+    titles = re.findall(r"^([A-Z].*):$", said, re.MULTILINE)
+
+    assert titles == ["Options", *SETTINGS]
+    kafka = said.partition("\nKafka:\n")[2].partition("\nEvents:\n")[0]
+    assert "--bootstrap HOST:PORT" in kafka
+    assert "--delivery-timeout-s SECONDS" in kafka
+    assert "--ttl-s" not in kafka
+    assert "VALUE" not in said
+
+
+@pytest.mark.parametrize(
+    ("command", "shown"),
+    [
+        ("demo", "--seconds SECONDS "),
+        ("demo", "--events-per-s NUMBER "),
+        ("train", "--minutes MINUTES"),
+        ("train", "--out PATH"),
+        ("topics", "--partitions N "),
+        ("replay", "[OPTIONS] {EVENTS}...\n"),
+        ("replay", "  EVENTS  "),
+    ],
+)
+def test_what_stands_behind_an_option_can_be_read(command: str, shown: str) -> None:
+    said = lately(command, "--help").stdout
+
+    assert shown in said
+    assert re.findall(r"<[a-z]+[^>]*>", said) == []
+
+
+def test_the_help_lists_the_commands_in_the_order_of_use() -> None:
+    said = lately("--help").stdout
+
+    assert re.findall(r"^([A-Z].*):$", said, re.MULTILINE) == ["Options", *COMMANDS]
+    places = [said.index(f"\n  {name} ") for names in COMMANDS.values() for name in names]
+    assert places == sorted(places)
+    assert "..." not in said.partition("Commands:")[0].partition("ARGS]...")[2]  # nothing is cut
