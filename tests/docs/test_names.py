@@ -67,7 +67,8 @@ def test_options_and_variables_are_settings() -> None:
     of_other_tools = {"--create", "--property"}
 
     assert {name.removeprefix("LATELY_").lower() for name in variables} <= fields
-    assert {o[2:].replace("-", "_") for o in written if o not in of_other_tools} <= fields
+    switched = {o[2:].removeprefix("no-") for o in written if o not in of_other_tools}
+    assert {name.replace("-", "_") for name in switched} <= fields
 
 
 def test_defaults_of_settings_are_those_of_the_code() -> None:
