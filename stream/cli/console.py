@@ -6,7 +6,7 @@ import sys
 
 _ERRORS = "lately.nearest"
 # What we draw and write; one cell each, so that tables stay aligned.
-_NEAREST = dict(zip("✓✗━─…–—−·×≥εδταΣµ", "+x#-~---.x>edtaSu", strict=True))
+_NEAREST = dict(zip("✓✗━─│┃…–—−·×≥εδταΣµ", "+x#-||~---.x>edtaSu", strict=True))
 
 
 def print_every_character() -> None:
@@ -25,9 +25,15 @@ def _nearest(error: UnicodeError) -> tuple[str, int]:
     if not isinstance(error, UnicodeEncodeError):
         raise error
     missing = error.object[error.start : error.end]
-    return "".join(
-        _NEAREST.get(character) or _escape(character) for character in missing
-    ), error.end
+    return "".join(map(_shown, missing)), error.end
+
+
+def _shown(character: str) -> str:
+    if "─" <= character <= "╿":  # the lines of a table
+        return _NEAREST.get(character, "+")
+    if "⠀" <= character <= "⣿":  # what turns while somebody waits
+        return "*"
+    return _NEAREST.get(character) or _escape(character)
 
 
 def _escape(character: str) -> str:

@@ -12,6 +12,7 @@ import pytest
 from stream.cli.console import print_every_character
 
 ROOT = Path(__file__).parents[3]
+TABLE = "┌─┬┐│ ⠋ └"
 WRITTEN = "✓ 98 % ━━━─── i1… – ε=8 é ж 商品 🛒 \udcff"
 
 
@@ -39,6 +40,10 @@ def test_what_an_encoding_lacks_is_shown_by_what_it_has(
     monkeypatch: pytest.MonkeyPatch, encoding: str, expected: str
 ) -> None:
     assert shown(WRITTEN, encoding, monkeypatch) == expected
+
+
+def test_a_table_keeps_its_shape(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert shown(TABLE, "ascii", monkeypatch) == "+-++| * +"
 
 
 def test_an_escape_is_one_of_json(monkeypatch: pytest.MonkeyPatch) -> None:
