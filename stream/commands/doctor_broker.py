@@ -271,7 +271,9 @@ async def _first_timestamps_ms(
 def assess_lag(events: int, partitions: int, age_s: int | None) -> Check:
     """Whether the uncommitted events are too old, or of unknown age."""
     age = "of unknown age" if age_s is None else f"the oldest {age_s:,} s old"
-    found = f"{events:,} events in {partitions} partitions are not committed, {age}"
+    verb = "is" if events == 1 else "are"
+    where = f"{counted(events, 'event')} in {counted(partitions, 'partition')}"
+    found = f"{where} {verb} not committed, {age}"
     if age_s is not None and age_s <= OLD_S:
         return Check("PASS", "lag", found)
     return Check("WARN", "lag", found, "start a worker, or see why it is lagging (/readyz)")

@@ -224,7 +224,7 @@ def test_lag_older_than_a_minute_is_a_warning(look: Any) -> None:
 
     assert lag(look(broker)) == (
         "WARN",
-        "1 events in 1 partitions are not committed, the oldest 61 s old",
+        "1 event in 1 partition is not committed, the oldest 61 s old",
     )
 
 
@@ -234,13 +234,13 @@ def test_lag_without_a_valid_commit_counts_from_the_start_of_the_log(
 ) -> None:
     broker = Broker(Log((5, 9), (6, 8), start=5), committed=committed)
 
-    assert lag(look(broker))[1].startswith("2 events in 1 partitions")
+    assert lag(look(broker))[1].startswith("2 events in 1 partition are")
 
 
 def test_lag_ignores_commits_of_other_topics(look: Any) -> None:
     broker = Broker(Log((0, 9)), committed={("other", 0): 1})
 
-    assert lag(look(broker))[1].startswith("1 events in 1 partitions")
+    assert lag(look(broker))[1].startswith("1 event in 1 partition is")
 
 
 @pytest.mark.parametrize(
@@ -279,7 +279,7 @@ def test_group_without_a_coordinator_has_no_members_and_full_lag(look: Any) -> N
     assert found["group"] == [
         Check("WARN", "group", "lately has no member", "start a worker"),
     ]
-    assert lag(found)[1].startswith("1 events")
+    assert lag(found)[1].startswith("1 event in")
 
 
 def test_group_that_we_may_not_describe_fails_with_the_rights_to_grant(look: Any) -> None:
