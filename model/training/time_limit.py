@@ -9,7 +9,7 @@ from model.errors import DataError
 from model.training.plan import Plan
 
 # Writing, exporting and checking the network, on a core of its own: all, and for each item.
-FINISHING_S, FINISHING_ITEM_S = 12.0, 1e-4
+FINISHING_S, FINISHING_ITEM_S = 20.0, 1e-4
 MOST_FINISHING = 1 / 3  # of what is left
 
 
