@@ -170,16 +170,16 @@ def test_canaries_reach_no_log_no_metric_and_no_settings_page(
     item = items_of(artifact)[0]
     settings = secure_broker.sasl("SCRAM-SHA-256", "scram256") | {"log_level": "debug"}
     good = click(CANARY, item)
-    raw = CANARY.encode()
+    raw, ts = CANARY.encode(), b'"ts": %d}' % NOW_MS
     bad = [
         good._replace(value=value)
         for value in (
             b"no JSON: " + raw,
             b'"' + raw + b"\xff",
-            b'{"user_id": "' + raw + b'", "item_id": 7, "action": "click", "ts": 0}',
-            b'{"user_id": "' + raw + b'", "item_id": "i", "action": "' + raw + b'", "ts": 0}',
+            b'{"user_id": "' + raw + b'", "item_id": 7, "action": "click", ' + ts,
+            b'{"user_id": "' + raw + b'", "item_id": "i", "action": "' + raw + b'", ' + ts,
             b'{"user_id": "' + raw + b'", "item_id": "i", "action": "click", "ts": "' + raw + b'"}',
-            b'{"user_id": "other", "item_id": "i", "action": "click", "ts": 0}',
+            b'{"user_id": "other", "item_id": "i", "action": "click", ' + ts,
         )
     ]
     forget = good._replace(value=json.dumps({"user_id": CANARY, "action": "forget"}).encode())
