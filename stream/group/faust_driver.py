@@ -102,7 +102,8 @@ class _BulkConsumer(driver.Consumer):
 
     def __post_init__(self) -> None:
         # Counts assignments. Not Faust's generation: a static member that rejoins keeps that.
-        self._epoch = 0
+        self.epoch = 0
+        self._recovered_epoch = 0
         self._next_offset: dict[int, int] = {}
         self._read_up_to: dict[TP, int] = {}
         self._records_end: dict[TP, int] = {}
@@ -116,10 +117,14 @@ class _BulkConsumer(driver.Consumer):
         This happens here and not on revocation, because records still flow for a moment after
         that, and those which the listener leaves unfinished must be fetched again.
         """
-        self._epoch += 1
+        self.epoch += 1
         self._next_offset.clear()
         self.heartbeat_answered(time.monotonic())
         await super().on_partitions_assigned(assigned, generation_id)
+
+    def mark_recovered(self, epoch: int) -> None:
+        """Let the records of this assignment flow: its partitions are recovered."""
+        self._recovered_epoch = epoch
 
     async def _drain_messages(self, fetcher: Any) -> None:
         try:
@@ -130,20 +135,24 @@ class _BulkConsumer(driver.Consumer):
 
     async def _fetch_forever(self, fetcher: Any) -> None:
         while not (self._stopped.is_set() or fetcher._stopped.is_set()):
-            epoch = self._epoch
+            epoch = self.epoch
             records, _ = await self._wait_next_records(1.0)
             self._note_ends(records or {})
             await asyncio.sleep(0)
             if self.should_stop or not records:
                 continue
-            # A fetch that began before an assignment may return records of the new one. The
-            # position is already past them, so they must be read again.
-            if not self.flow_active or epoch != self._epoch:
+            # A fetch that began before an assignment may return records of the new one, and Faust
+            # may let records flow before their partition is recovered. The position is already past
+            # them, so they must be read again.
+            if not self._flows(epoch):
                 await self._seek_back()
                 continue
             for tp, messages in records.items():
-                if tp.topic == self.topic and epoch == self._epoch and self.flow_active:
+                if tp.topic == self.topic and self._flows(epoch):
                     await self._hand_over(tp.partition, messages)
+
+    def _flows(self, epoch: int) -> bool:
+        return bool(self.flow_active) and epoch == self.epoch == self._recovered_epoch
 
     def _note_ends(self, records: Mapping[TP, Sequence[Message]]) -> None:
         """Note the read position and the last record's offset, before another fetch moves them.
@@ -226,9 +235,11 @@ class BulkRecovery(FaustRecovery):
         self._listener = listener
 
     async def _seek_offsets(self, consumer: Any, tps: set[TP], offsets: Any, title: str) -> None:
+        epoch = consumer.epoch
         # Faust shares out changelog partitions even while the consumed topic is missing.
         ours = {tp.partition for tp in consumer.assignment() if tp.topic == self._topic}
         await self._listener.on_assigned(frozenset(tp.partition for tp in tps) & ours)
+        consumer.mark_recovered(epoch)
 
     def need_recovery(self) -> bool:
         """Never: recovery is complete when Faust asks."""

@@ -108,9 +108,16 @@ class Reading:
         self._timed_out = fetch_times_out
         await settle()
         await self.consumer.on_partitions_assigned({TP("lately.events", 0)}, 1)
-        await self._seek_to_committed()
+        await self.recover()
         self.consumer.resume_flow()
         await settle()
+
+    async def recover(self) -> None:
+        """Faust recovers the partition, and seeks."""
+        self.consumer.assignment = lambda: {TP("lately.events", 0)}
+        changelog = {TP("changelog", 0)}
+        await self.app.tables.recovery._seek_offsets(self.consumer, changelog, {}, "active")
+        await self._seek_to_committed()
 
 
 @asynccontextmanager
@@ -227,6 +234,42 @@ def test_records_that_come_while_the_flow_is_stopped_come_again_afterwards(
     scenario()
 
 
+@pytest.mark.usefixtures("no_group")
+def test_records_that_come_before_the_partition_is_recovered_come_again_afterwards(
+    tmp_path: Path,
+) -> None:
+    """A member without partitions has its flow on when it is given one: Faust stops none."""
+
+    @on_a_loop
+    async def scenario() -> None:
+        async with reading(tmp_path) as r:
+            await r.consumer.on_partitions_assigned({TP("lately.events", 0)}, 1)
+            await r.append(2)
+            assert r.listener.taken == []
+
+            await r.recover()
+            await settle()
+            assert r.listener.taken == [(0, [0, 1])]
+
+    scenario()
+
+
+@pytest.mark.usefixtures("no_group")
+def test_a_recovery_that_an_assignment_overtakes_lets_nothing_flow(tmp_path: Path) -> None:
+    @on_a_loop
+    async def scenario() -> None:
+        async with reading(tmp_path) as r:
+            await r.consumer.on_partitions_assigned({TP("lately.events", 0)}, 1)
+            overtaken = r.consumer.epoch
+            await r.consumer.on_partitions_assigned({TP("lately.events", 0)}, 2)
+            r.consumer.mark_recovered(overtaken)
+            await r.append(2)
+
+            assert r.listener.taken == []
+
+    scenario()
+
+
 @on_a_loop
 async def test_a_seek_while_partitions_change_hands_is_no_end(tmp_path: Path) -> None:
     async def seek() -> None:
@@ -274,10 +317,14 @@ async def test_the_listener_recovers_and_leaves_nothing_to_faust(tmp_path: Path)
     assert isinstance(recovery, BulkRecovery)
     changelog = {TP("changelog", 1), TP("changelog", 0)}
     events = {TP("lately.events", 1), TP("lately.events", 0)}
-    assigned = SimpleNamespace(assignment=lambda: changelog | events)
+    recovered: list[int] = []
+    assigned = SimpleNamespace(
+        assignment=lambda: changelog | events, epoch=3, mark_recovered=recovered.append
+    )
     await recovery._seek_offsets(assigned, changelog, {}, "active")
 
     assert r.listener.recovered == [frozenset({0, 1})]
+    assert recovered == [3]
     assert not recovery.need_recovery()
 
 
@@ -286,7 +333,9 @@ async def test_partitions_of_the_changelog_alone_are_none_of_ours(tmp_path: Path
     # The events topic was missing when the group shared the partitions out.
     r = Reading(tmp_path)
     changelog = {TP("changelog", 1), TP("changelog", 0)}
-    assigned = SimpleNamespace(assignment=lambda: changelog)
+    assigned = SimpleNamespace(
+        assignment=lambda: changelog, epoch=1, mark_recovered=lambda epoch: None
+    )
     await r.app.tables.recovery._seek_offsets(assigned, changelog, {}, "active")
 
     assert r.listener.recovered == [frozenset()]
