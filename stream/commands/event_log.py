@@ -16,7 +16,6 @@ from model.data.row import FORGET, RowFault, read_line, read_row
 from model.data.row import Entry as Row
 from model.errors import how_to_install
 from model.scratch import scratch_folder
-from model.times import LAST_TS_MS
 from stream.errors import LatelyError
 
 SUFFIXES = (".jsonl", ".ndjson", ".csv", ".parquet")
@@ -44,7 +43,6 @@ class ReplayLog:
     paths: tuple[Path, ...]
     in_order: tuple[bool, ...]
     events: int
-    first_ms: int
     last_ms: int
 
     @classmethod
@@ -54,19 +52,19 @@ class ReplayLog:
         Raises EventLogError for a file that cannot be read, a row that a worker would not take, and
         a log without events.
         """
-        in_order, events, first_ms, last_ms = [], 0, LAST_TS_MS, 0
+        in_order, events, last_ms = [], 0, 0
         for path in paths:
             ordered, before_ms = True, 0
             for entry in _entries(path):
                 ordered = ordered and entry.ts_ms >= before_ms
                 before_ms = entry.ts_ms
                 events += 1
-                first_ms, last_ms = min(first_ms, before_ms), max(last_ms, before_ms)
+                last_ms = max(last_ms, before_ms)
             in_order.append(ordered)
         if events == 0:
             names = ", ".join(map(str, paths))
             raise EventLogError(f"{names}: the log is empty; name one with events")
-        return cls(tuple(paths), tuple(in_order), events, first_ms, last_ms)
+        return cls(tuple(paths), tuple(in_order), events, last_ms)
 
     def entries(self) -> Generator[Entry, None, None]:
         """All events in order of time; those of the same time keep their order in the files.
