@@ -78,12 +78,12 @@ def lose_the_state_directory(stage: Stage, load: MakeLoad, mutant: str) -> None:
 
 
 def refuse_large_scores(stage: Stage, load: MakeLoad, mutant: str) -> None:
-    """The scores topic takes no batch of more than a few scores."""
-    stage.client.create_topic(
-        f"{stage.scores}.small", 4, cleanup_policy="compact", max_message_bytes="4000"
-    )
-    stage.settings["scores_topic"] = stage.scores = f"{stage.scores}.small"
-    feed_and_commit(stage, load, mutant)
+    """The scores topic takes no batch of more than a few scores, but did when the worker began."""
+    worker = stage.start(mutant=mutant).wait_ready()
+    stage.client.alter_topic(stage.scores, cleanup_policy="compact", max_message_bytes="4000")
+    stage.flow(load(0, n_events=3_000), per_s=1500).result()
+    stage.wait_committed()
+    worker.stop()
 
 
 def hand_over(stage: Stage, load: MakeLoad, mutant: str) -> None:
