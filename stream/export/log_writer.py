@@ -6,6 +6,8 @@ from typing import Any
 
 import orjson
 
+from model.times import FIRST_TS_MS
+from stream.export.period import as_text
 from stream.export.spill import Row
 
 ROWS_PER_FILE = 1_000_000
@@ -55,7 +57,8 @@ def _line(row: Row) -> bytes:
         "user_id": row.user_id,
         "item_id": row.item_id,
         "action": row.action,
-        "ts": row.ts_ms,
+        # Before 1973 a number looks like seconds, and readers refuse it.
+        "ts": row.ts_ms if row.ts_ms >= FIRST_TS_MS else as_text(row.ts_ms),
     }
     for name in _OPTIONAL:
         if (value := getattr(row, name)) is not None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from model.data.log import EventLog
+from stream.commands.event_log import ReplayLog
 from tests.stream.commands.shop import Record, Shop
 
 NOW_MS = 1_790_000_000_000
@@ -61,6 +62,27 @@ def test_an_action_that_a_worker_is_told_to_accept_is_exported(shop: Shop, out: 
     done = shop.lately("export", *options)
 
     assert done.json["events"] == 1
+
+
+def test_an_event_of_before_1973_is_written_as_training_reads_it(shop: Shop, out: Path) -> None:
+    shop.create()
+    shop.write(
+        shop.settings.events_topic,
+        event("ann", 1, ts="1970-01-01T00:00:00.007Z"),
+        event("bob", 2, ts=100_000_000_000),  # 3 March 1973: the first that may be a number
+    )
+    done = shop.lately("export", "--since", "1970-01-01", "--out", str(out))
+
+    assert done.code == 0, done.err
+    log = out / "events-00000.jsonl"
+    times = {e["user_id"]: e["ts"] for e in map(json.loads, log.read_text().splitlines())}
+    assert times == {"ann": "1970-01-01T00:00:00.007+00:00", "bob": 100_000_000_000}
+    frame = EventLog.open([log]).frame.select("user_id", "ts").collect()
+    assert dict(frame.rows()) == {"ann": 7, "bob": 100_000_000_000}
+    assert {entry.user_id: entry.ts_ms for entry in ReplayLog.open([log]).entries()} == {
+        "ann": 7,
+        "bob": 100_000_000_000,
+    }
 
 
 def test_a_topic_without_an_event_for_the_log_leaves_no_folder(shop: Shop, out: Path) -> None:
