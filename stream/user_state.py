@@ -94,7 +94,8 @@ class UserState:
         4. A time too far ahead of the record's own timestamp is clamped to it, if it has one.
         5. After a silence longer than the time to live the user starts over.
         6. An action older than the newest by more than the allowed lateness counts as applied, but
-           is not placed; any other is placed by event time, after those of the same time.
+           is not placed, and its ``event_id`` is not remembered, so that it can be sent again; any
+           other is placed by event time, after those of the same time.
         """
         if event.offset <= self.applied_offset:
             return "replayed"
@@ -121,12 +122,12 @@ class UserState:
         self.forgotten = False
         self.applied_offset = event.offset
         self.as_of_ms = ts_ms
+        if newest_ms - ts_ms > rules.allowed_lateness_ms:
+            return "late"
         if digest is not None:
             self.event_ids.append(digest)
             if len(self.event_ids) > rules.dedupe_window:
                 del self.event_ids[: -rules.dedupe_window]
-        if newest_ms - ts_ms > rules.allowed_lateness_ms:
-            return "late"
         self._place(event.item, event.action, ts_ms, rules.sequence_length)
         return outcome
 

@@ -54,11 +54,11 @@ def fold(
     actions, event_ids = before.actions, before.event_ids
     if actions and ts - actions[-1].ts > rules.ttl_ms:
         actions, event_ids = (), ()
-    if digest is not None:
-        event_ids = (*event_ids, digest)
     if actions and actions[-1].ts - ts > rules.allowed_lateness_ms:
         outcome = "late"
     else:
+        if digest is not None:
+            event_ids = (*event_ids, digest)
         # sorted() is stable, so an event comes after those of equal time that came before it.
         placed = sorted((*actions, Action(ts, event.item_id, event.action)), key=lambda a: a.ts)
         actions = tuple(placed[-rules.sequence_length :])

@@ -1,5 +1,7 @@
 """Every written rule of the fold, one by one; times in ms after an arbitrary start."""
 
+from dataclasses import replace
+
 import pytest
 
 from model.sequence import Sequence
@@ -126,7 +128,25 @@ def test_a_late_action_is_not_placed_but_moves_the_offset_and_the_clock_of_the_s
 
     assert state.sequence() == Sequence(("i0",), ("click",), (500,), now_ms=500)
     assert (state.applied_offset, state.as_of_ms) == (1, 399)
-    assert state.apply(event(2, 500, event_id="a"), RULES) == "duplicate"
+
+
+def test_a_late_action_that_is_sent_again_is_placed_once_its_lateness_is_allowed() -> None:
+    state = folded((0, 500))
+    more_lateness = replace(RULES, allowed_lateness_ms=200)
+    assert state.apply(event(1, 399, event_id="a"), RULES) == "late"
+
+    assert state.apply(event(2, 399, event_id="a"), more_lateness) == "applied"
+    assert state.times_ms == [399, 500]
+    assert state.apply(event(3, 399, event_id="a"), more_lateness) == "duplicate"
+
+
+def test_late_actions_push_no_event_id_out_of_the_window() -> None:
+    state = UserState()
+    state.apply(event(0, 500, event_id="a"), RULES)
+    for offset, late in enumerate("bcd", start=1):  # one more than the window of 2 holds
+        assert state.apply(event(offset, 399, event_id=late), RULES) == "late"
+
+    assert state.apply(event(4, 500, event_id="a"), RULES) == "duplicate"
 
 
 def test_an_action_just_as_late_as_allowed_is_placed() -> None:

@@ -86,12 +86,13 @@ def test_late_and_duplicate_events_are_left_out() -> None:
         row(1, ts=NOW_MS - 51, event_id="e1"),  # the rule says 50 ms
         row(2, ts=NOW_MS - 50, event_id="e2"),
         row(3, ts=NOW_MS, event_id="e2"),
-        row(4, ts=NOW_MS, event_id="e0"),  # two ids are remembered, e1 and e2
+        row(4, ts=NOW_MS, event_id="e3"),
+        row(5, ts=NOW_MS, event_id="e0"),  # two ids are remembered, e2 and e3
     ]
     found, counts = exported(rows)
 
-    assert found == [(0, 0), (0, 2), (0, 4)]
-    assert counts == {"exported": 3, "late": 1, "duplicate": 1}
+    assert found == [(0, 0), (0, 2), (0, 4), (0, 5)]
+    assert counts == {"exported": 4, "late": 1, "duplicate": 1}
 
 
 def test_a_time_in_the_future_becomes_that_of_the_record() -> None:
