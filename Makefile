@@ -21,9 +21,21 @@ help: ## show this list
 
 .PHONY: setup
 setup: $(SETUP) ## make .venv with everything, 2.5 GB; GPU=1 with CUDA, 6.5 GB, even if no GPU is seen
+	@! command -v cargo >/dev/null || $(MAKE) --no-print-directory native \
+		|| echo "warning: the native core could not be built; Python does its work, slower" >&2
 
 .PHONY: setup-worker
 setup-worker: $(WORKER_SETUP) ## make .venv with what the worker needs, 300 MB: .venv/bin/lately is there
+
+.PHONY: native
+native: .venv/.native ## build the native core with cargo, and put it into .venv
+
+.PHONY: test-native
+test-native: ## format, lint and unit tests of the native core
+	cd core && cargo fmt --check
+	cd core && cargo clippy --locked --all-targets -- -D warnings
+	cd core && cargo clippy --locked --all-targets --no-default-features -- -D warnings
+	cd core && cargo test --locked --no-default-features
 
 .PHONY: demo
 demo: $(DEMO_SETUP) ## broker, shoppers, worker and scores, live; SECONDS=20 ends it by itself
@@ -115,6 +127,7 @@ pins: $(SETUP) ## choose versions anew after a change of pyproject.toml; ARGS=--
 	$(COMPILE) pyproject.toml requirements/build.in --extra gpu -c requirements/all.txt \
 		-o requirements/gpu.txt
 	$(COMPILE) requirements/uv.in -c requirements/all.txt -o requirements/uv.txt
+	$(COMPILE) requirements/native.in -c requirements/all.txt -o requirements/native.txt
 	$(COMPILE) requirements/audit.in -c requirements/all.txt -o requirements/audit.txt
 	cp requirements/all.txt requirements/rectools.txt
 	$(COMPILE) requirements/rectools.in -o requirements/rectools.txt
@@ -143,6 +156,22 @@ GPU_MARK := $(if $(GPU),.venv/.gpu-$(GPU))
 
 .venv-demo/.complete: requirements/demo.txt $(PINS)
 	@requirements/install.sh .venv-demo requirements/demo.txt
+	@touch $@
+
+NATIVE := $(wildcard core/Cargo.* core/pyproject.toml core/*.pyi core/src/*.rs core/src/*/*.rs)
+WHEEL := .venv-native/wheel
+.venv/.native: $(NATIVE) .venv-native/.complete | $(WORKER_SETUP)
+	@command -v cargo >/dev/null || { echo "no cargo: install Rust 1.89 or newer" >&2; exit 1; }
+	@echo "building the native core"
+	@rm -rf $(WHEEL)
+	@.venv-native/bin/maturin build --quiet --release --locked --manifest-path core/Cargo.toml \
+		--interpreter .venv/bin/python --out $(WHEEL)
+	@.venv/bin/python -m uv --no-config pip install --quiet --python .venv/bin/python --no-deps \
+		--no-index --reinstall $(WHEEL)/*.whl
+	@touch $@
+
+.venv-native/.complete: requirements/native.txt $(INSTALL)
+	@requirements/install.sh .venv-native requirements/native.txt bare
 	@touch $@
 
 .venv-audit/.complete: requirements/audit.txt $(INSTALL)

@@ -1,0 +1,17 @@
+"""The door to the native core: whether `lately_native` is installed, and why not.
+
+The core is a distribution of its own, in Rust (docs/adr/0035-native-core.md). Each of its parts has
+a twin in Python, which is the reference and serves where the core is missing.
+"""
+
+VERSION = "0.1.0"  # of the core that this code was written for
+
+try:
+    import lately_native as core
+except ImportError as error:
+    REASON = f"{error}; `make native` builds it"
+else:
+    found = core.__version__
+    REASON = "" if found == VERSION else f"it has version {found}, and {VERSION} is expected"
+
+AVAILABLE = not REASON
