@@ -17,7 +17,7 @@ from faust.types import TP
 
 from stream.group.faust_driver import BulkRecovery, RebalanceListener, bulk_transport
 from stream.group.offset_metadata import OffsetMetadata
-from stream.kafka.consumer_internals import Refusal, fetch_commits, request_rejoin
+from stream.kafka.client_internals import Refusal, fetch_commits, request_rejoin
 
 _log = structlog.get_logger(__name__)
 
@@ -27,7 +27,7 @@ class FaustConsumer:
 
     ``heartbeat_answered`` is called for each heartbeat that the group answered, with the time at
     which it was sent in seconds of ``time.monotonic``, and ``refused`` when the group does not have
-    us (`stream.kafka.consumer_internals.report_refusals`), both on the consumer's thread.
+    us (`stream.kafka.client_internals.report_refusals`), both on the consumer's thread.
     """
 
     def __init__(

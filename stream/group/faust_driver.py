@@ -15,7 +15,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 from stream.events import Message
-from stream.kafka.consumer_internals import (
+from stream.kafka.client_internals import (
     Refusal,
     client_of,
     consumed_offsets,

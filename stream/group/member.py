@@ -17,8 +17,8 @@ from stream.group.faust_consumer import FaustConsumer
 from stream.group.handler import PartitionHandler
 from stream.group.rejoin import Rejoiner
 from stream.health import Health
+from stream.kafka.client_internals import Refusal
 from stream.kafka.connection_errors import AUTHORIZATION_ERRORS, authorization_message
-from stream.kafka.consumer_internals import Refusal
 from stream.kafka.lease import Lease
 
 REVOKE_S = 20.0  # to finish and commit before a rebalance; well below the group's rebalance timeout

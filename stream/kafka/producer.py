@@ -11,8 +11,8 @@ from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 from aiokafka.structs import RecordMetadata
 
 from stream.errors import BrokerError, DeliveryError
+from stream.kafka.client_internals import copy_produced_once, space_reconnects
 from stream.kafka.connection_errors import AUTHORIZATION_ERRORS, authorization_message
-from stream.kafka.consumer_internals import space_reconnects
 from stream.kafka.lease import Lease, gate_requests
 from stream.kafka.security import client_options
 from stream.settings import WorkerSettings
@@ -44,6 +44,7 @@ async def start_producer(
 
     Raises BrokerError when no broker lets it start.
     """
+    copy_produced_once()
     producer = AIOKafkaProducer(
         **client_options(settings),
         acks="all",

@@ -549,7 +549,7 @@ def test_only_a_heartbeat_that_is_answered_counts_from_when_it_was_sent(
 
             monkeypatch.setattr(driver.AIOKafkaConsumerThread, "on_start", start)
             clock = SimpleNamespace(monotonic=lambda: next(times_s))
-            monkeypatch.setattr("stream.kafka.consumer_internals.time", clock)
+            monkeypatch.setattr("stream.kafka.client_internals.time", clock)
             thread = r.consumer._new_consumer_thread()
             await thread.on_start()
 

@@ -16,7 +16,7 @@ from stream.group.faust_app import build_app
 from stream.group.member import LOST_S, REVOKE_S, GroupMember
 from stream.group.offset_metadata import OffsetMetadata
 from stream.health import Condition, Health
-from stream.kafka.consumer_internals import Refusal
+from stream.kafka.client_internals import Refusal
 from stream.kafka.lease import Lease
 from stream.metrics import Metrics
 from stream.settings import WorkerSettings

@@ -1,6 +1,6 @@
 """aiokafka's private names are still what stream/kafka expects.
 
-When one of these fails, aiokafka has changed what stream.kafka.consumer_internals uses: review that
+When one of these fails, aiokafka has changed what stream.kafka.client_internals uses: review that
 module before the pin moves.
 """
 
@@ -11,9 +11,12 @@ from typing import Any
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.client import AIOKafkaClient
+from aiokafka.conn import AIOKafkaConnection
 from aiokafka.consumer.group_coordinator import CoordinatorGroupRebalance, GroupCoordinator
 from aiokafka.consumer.subscription_state import Assignment
+from aiokafka.producer.sender import SendProduceReqHandler
 
+from stream.kafka.client_internals import _send_any
 from tests.stream.world import on_a_loop
 
 
@@ -71,3 +74,27 @@ def test_a_rejoin_that_is_requested_ends_the_wait_of_the_coordinator() -> None:
 
     assert "futures.append(self._rejoin_needed_fut)" in source(waiting)
     assert "self._rejoin_needed_fut.set_result" in source(GroupCoordinator.request_rejoin)
+
+
+def test_a_produce_request_is_sent_by_the_one_method_that_is_replaced() -> None:
+    assert "await self._client.send(node_id, request)" in source(SendProduceReqHandler.do)
+    assert "self._conns[(node_id, group)].send(" in source(AIOKafkaClient.send)
+    assert "expect_response = False" in source(AIOKafkaClient.send)  # where nothing is acknowledged
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "request.prepare(self._versions)",
+        "self._next_correlation_id()",
+        "message = header.encode() + request_struct.encode()",
+        'size = struct.pack(">i", len(message))',
+        "self._writer.write(size + message)",
+        "self.close(reason=CloseReason.CONNECTION_BROKEN)",
+        "(correlation_id, request_struct, fut),",
+        "return wait_for(fut, self._request_timeout)",
+    ],
+)
+def test_a_connection_sends_as_the_copy_of_it_does(line: str) -> None:
+    assert line in source(_send_any)
+    assert _send_any.__qualname__ == AIOKafkaConnection.__name__ + ".send"

@@ -9,7 +9,7 @@ from aiokafka import TopicPartition
 from aiokafka.protocol.group import HeartbeatRequest
 from aiokafka.structs import OffsetAndMetadata
 
-from stream.kafka.consumer_internals import (
+from stream.kafka.client_internals import (
     MAX_RECONNECT_S,
     MIN_RECONNECT_S,
     consumed_offsets,

@@ -1,26 +1,37 @@
 """What we need of aiokafka's clients that they keep private.
 
 tests/stream/kafka/test_aiokafka_contract.py fails when aiokafka changes what is used here. Every
-function that awaits must run on the consumer's own event loop.
+function that awaits must run on the client's own event loop.
 """
 
 import asyncio
+import struct
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Literal
 
 from aiokafka import TopicPartition
-from aiokafka.errors import InconsistentGroupProtocolError, UnknownMemberIdError
+from aiokafka.conn import AIOKafkaConnection, CloseReason
+from aiokafka.errors import (
+    InconsistentGroupProtocolError,
+    KafkaConnectionError,
+    UnknownMemberIdError,
+)
 from aiokafka.protocol.group import HeartbeatRequest
+from aiokafka.protocol.produce import ProduceRequest
+from aiokafka.protocol.types import Array, Bytes, Int32, Schema
 from aiokafka.structs import OffsetAndMetadata
+from aiokafka.util import wait_for
 
 from stream.kafka.protocol import TopicDescription, describe_topic
 
 MIN_RECONNECT_S = 0.1
 MAX_RECONNECT_S = 1.0
 Consumer = Any  # aiokafka has no types
+Buffer = bytes | bytearray | memoryview
 Refusal = Literal["unknown", "replaced", "protocol"]
 _FENCED_INSTANCE_ID = 82  # aiokafka has no name for this error of Kafka's
+_send_any = AIOKafkaConnection.send
 
 
 def set_fetch_options(consumer: Consumer, max_wait_ms: int, isolation_level: str) -> None:
@@ -141,3 +152,52 @@ async def fetch_commits(
 async def describe(consumer: Consumer, topic: str) -> TopicDescription | None:
     """Describe a topic as the brokers have it now; None if there is none. Raises KafkaError."""
     return await describe_topic(consumer._client, topic)
+
+
+def copy_produced_once() -> None:
+    """Make every producer of this process copy its record batches once on their way out.
+
+    aiokafka joins the bytes of a request anew at each level of its schema, and twice more for the
+    header and the size: about nine copies of each batch, of megabytes where there is much to do.
+    """
+    AIOKafkaConnection.send = _send
+
+
+def _send(connection: Any, request: Any, expect_response: bool = True) -> Any:
+    """Send as ``AIOKafkaConnection.send`` does, the same bytes."""
+    is_produce = isinstance(request, ProduceRequest) and expect_response
+    if not is_produce or connection._writer is None:
+        return _send_any(connection, request, expect_response)
+    prepared = request.prepare(connection._versions)
+    number = connection._next_correlation_id()
+    header = prepared.build_request_header(correlation_id=number, client_id=connection._client_id)
+    pieces: list[Buffer] = [b"", header.encode()]
+    for name, kind in zip(prepared.SCHEMA.names, prepared.SCHEMA.fields, strict=True):
+        _encode(kind, getattr(prepared, name), pieces)
+    pieces[0] = struct.pack(">i", sum(map(len, pieces)))
+    try:
+        # A view: the transport cuts off what the socket took, which copies bytes.
+        connection._writer.write(memoryview(b"".join(pieces)))
+    except OSError as error:
+        connection.close(CloseReason.CONNECTION_BROKEN)
+        raise KafkaConnectionError(
+            f"Connection at {connection.host}:{connection.port} broken: {error}"
+        ) from error
+    answered = asyncio.get_running_loop().create_future()
+    connection._requests.append((number, prepared, answered))
+    return wait_for(answered, connection._request_timeout)
+
+
+def _encode(kind: Any, value: Any, pieces: list[Buffer]) -> None:
+    """Append what ``kind.encode(value)`` returns, in pieces, and long bytes as they are."""
+    if isinstance(kind, Schema):
+        for field, part in zip(kind.fields, value, strict=True):
+            _encode(field, part, pieces)
+    elif type(kind) is Array and value is not None:
+        pieces.append(Int32.encode(len(value)))
+        for part in value:
+            _encode(kind.array_of, part, pieces)
+    elif kind is Bytes and value is not None:
+        pieces += Int32.encode(len(value)), value
+    else:
+        pieces.append(kind.encode(value))
