@@ -1,7 +1,9 @@
 """Times: integer milliseconds since 1970, told apart from other units, and parsed from ISO 8601."""
 
 import re
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta, tzinfo
+from decimal import Decimal
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
@@ -44,7 +46,7 @@ def parse_iso_ms(text: str, zone: tzinfo | None = None) -> int:
     return (moment - _EPOCH) // _MILLISECOND
 
 
-def unit_of(number: float) -> str | None:
+def unit_of(number: float | Decimal) -> str | None:
     """The unit in which the number is a time since 1970, such as ``seconds``; None for no unit."""
     return next((unit for first, unit in _UNITS if number >= first), None)
 
@@ -68,7 +70,7 @@ def event_time_ms(text: str) -> int:
     Every reader of events keeps to this rule. Raises ValueError, with a reason in one line.
     """
     if not _ISO_8601.fullmatch(text):
-        raise ValueError("not an ISO 8601 time")
+        raise ValueError(f"not an ISO 8601 time{_guess_of(text)}")
     try:
         ts_ms = parse_iso_ms(text.upper())
     except NoZoneError:
@@ -78,3 +80,11 @@ def event_time_ms(text: str) -> int:
     if not 0 <= ts_ms <= LAST_TS_MS:
         raise ValueError("a time before the year 1970 or after the year 9999")
     return ts_ms
+
+
+def _guess_of(text: str) -> str:
+    """What a number that is written as text looks like."""
+    unit = None
+    with suppress(ValueError):
+        unit = unit_of(float(text))
+    return f"; the text looks like a number of {unit}" if unit else ""

@@ -280,8 +280,16 @@ def _fault(found_ts: str) -> str:
     try:
         fault = fault_of(float(found_ts))
     except ValueError:
-        return ""
+        return _fault_of_text(found_ts)
     return f", which {fault}" if fault else ""
+
+
+def _fault_of_text(found_ts: str) -> str:
+    try:
+        event_time_ms(found_ts)
+    except ValueError as error:
+        return f", {error}"
+    return ""
 
 
 @contextmanager

@@ -62,6 +62,7 @@ class _Texts(msgspec.Struct):
     event_id: str | int | None = None
     session_id: str | int | None = None
     category: str | int | None = None
+    ts: str | int | None = None
 
 
 _decode_event = msgspec.json.Decoder(_Event).decode
@@ -118,8 +119,8 @@ def _time(found: object) -> int | str:
     elif isinstance(found, int) and not isinstance(found, bool):
         time = found
     else:
-        number = float(found) if isinstance(found, float | Decimal) else math.nan
-        why = fault_of(number) or "is no integer"
+        why = fault_of(float(found)) if isinstance(found, float | Decimal) else None
+        why = why or "is no integer"
         raise RowFault(f"no readable time in ts: {str(found)[:40]}, which {why}; {WANTED_TIME}")
     _ms(time)
     return time
@@ -191,6 +192,8 @@ def check_types(line: bytes) -> None:
         row = _object(line)
         for name in TEXTS:
             text_of(name, row.get(name))
+        if row.get("ts") is not None:
+            _time(row["ts"] or None)
 
 
 def _check_utf_8(line: bytes) -> None:

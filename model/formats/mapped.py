@@ -9,23 +9,22 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
-from decimal import Decimal, InvalidOperation
 
 from model.data.log import Item
-from model.data.row import COLUMNS, INTEGER, REQUIRED
+from model.data.row import COLUMNS, NUMBER, REQUIRED
 from model.formats.files import as_text
-from model.formats.table import Event, Format, Row, RowError, Table, iso_ms, number
+from model.formats.table import Event, Format, Row, RowError, Table, epoch_ms, iso_ms, number
 from model.times import fault_of
 
 FIELDS = (*COLUMNS, "title")  # a title is for the item list
-UNITS = {  # of --time-format, in milliseconds
-    **dict.fromkeys(("s", "seconds"), Decimal(1000)),
-    **dict.fromkeys(("ms", "milliseconds"), Decimal(1)),
-    **dict.fromkeys(("us", "microseconds"), Decimal("1e-3")),
-    **dict.fromkeys(("ns", "nanoseconds"), Decimal("1e-6")),
+UNITS = {  # of --time-format
+    **dict.fromkeys(("s", "seconds"), "seconds"),
+    **dict.fromkeys(("ms", "milliseconds"), "milliseconds"),
+    **dict.fromkeys(("us", "microseconds"), "microseconds"),
+    **dict.fromkeys(("ns", "nanoseconds"), "nanoseconds"),
 }
 MOST_ACTIONS = 20  # names of actions that the report counts one by one
-_INTEGER = re.compile(INTEGER)
+_NUMBER = re.compile(NUMBER)
 _DECIMAL_COMMA = re.compile(r"[+-]?[0-9]+,[0-9]{1,2}")
 
 
@@ -90,20 +89,17 @@ class Columns:
 
     def _ms(self, text: str) -> int:
         if self.time_format in UNITS:
-            try:
-                return int(Decimal(text) * UNITS[self.time_format] // 1)
-            except (InvalidOperation, OverflowError, ValueError):
-                raise RowError("the time is no number") from None
+            return epoch_ms(text, UNITS[self.time_format])
         if self.time_format is not None:
             try:
                 moment = datetime.strptime(text, self.time_format)  # noqa: DTZ007 the zone follows
             except ValueError:
                 raise RowError(f"the time does not fit {self.time_format}") from None
             return iso_ms(moment.isoformat(), self.zone)
-        if _INTEGER.match(text):
-            if fault := fault_of(int(text)):
+        if _NUMBER.match(text):
+            if fault := fault_of(float(text)):
                 raise RowError(f"the time {fault}; say what it is with --time-format")
-            return int(text)
+            return int(float(text))
         if text.endswith(" UTC"):
             return iso_ms(text.removesuffix(" UTC"), UTC)
         return iso_ms(text, self.zone)

@@ -5,7 +5,7 @@ whose values each shop chooses. We take the names that the service and its sampl
 without an event type is a click. For rows of other types there is `lately convert table`.
 """
 
-from model.formats.table import Event, Format, Row, RowError, Table, integer
+from model.formats.table import Event, Format, Row, RowError, Table, epoch_ms
 
 COLUMNS = ("USER_ID", "ITEM_ID", "TIMESTAMP")
 ALIASES = {name.replace("_", "").lower(): name for name in (*COLUMNS, "EVENT_TYPE")}
@@ -32,7 +32,7 @@ def to_event(row: Row) -> Event:
         "user_id": row["USER_ID"],
         "item_id": row["ITEM_ID"],
         "action": action,
-        "ts": integer(row["TIMESTAMP"]) * 1000,
+        "ts": epoch_ms(row["TIMESTAMP"], "seconds"),
     }
 
 

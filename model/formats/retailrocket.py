@@ -8,7 +8,7 @@ one in the files is kept.
 """
 
 from model.data.log import Item
-from model.formats.table import Event, Format, Row, RowError, Table, integer
+from model.formats.table import Event, Format, Row, RowError, Table, epoch_ms
 
 ACTIONS = {"view": "click", "addtocart": "cart", "transaction": "buy"}
 
@@ -22,7 +22,7 @@ def to_event(row: Row) -> Event:
         "user_id": row["visitorid"],
         "item_id": row["itemid"],
         "action": action,
-        "ts": integer(row["timestamp"]),
+        "ts": epoch_ms(row["timestamp"], "milliseconds"),
     }
 
 

@@ -6,14 +6,21 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import tzinfo
+from decimal import Decimal, InvalidOperation
 from typing import Any, NamedTuple
 
 from model.data.log import Item
-from model.times import parse_iso_ms, unit_of
+from model.times import FIRST_TS_MS, LAST_TS_MS, parse_iso_ms, unit_of
 
 Row = Mapping[str, str]
 Event = dict[str, Any]
 DELIMITERS = ("\t", ";", ",", "|")
+_IN_MS = {  # milliseconds in so many of a unit
+    "seconds": (1000, 1),
+    "milliseconds": (1, 1),
+    "microseconds": (1, 1000),
+    "nanoseconds": (1, 1_000_000),
+}
 
 
 class RowError(Exception):
@@ -114,6 +121,26 @@ def iso_ms(text: str, zone: tzinfo) -> int:
         return parse_iso_ms(text.strip(), zone)
     except ValueError:
         raise RowError("the time cannot be read") from None
+
+
+def epoch_ms(text: str, unit: str) -> int:
+    """Milliseconds of a time since 1970 that is counted in this unit, such as ``seconds``.
+
+    Raises RowError, which names the unit that the number looks like, for one that is no event's
+    time.
+    """
+    each, of = _IN_MS[unit]
+    try:
+        found = int(text) if text.isdecimal() else Decimal(text)
+        ms = int(found * each // of)
+    except (InvalidOperation, OverflowError, ValueError):
+        raise RowError("the time is no number") from None
+    if FIRST_TS_MS <= ms <= LAST_TS_MS:
+        return ms
+    likely = unit_of(found)
+    if likely is None or likely == unit:
+        raise RowError("the time is out of range")
+    raise RowError(f"the time looks like {likely}, not {unit}")
 
 
 def integer(text: str) -> int:

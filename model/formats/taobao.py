@@ -7,7 +7,7 @@ none of our actions. Some rows have a time outside the nine days, or none that c
 
 import re
 
-from model.formats.table import Event, Format, Row, RowError, Table, integer
+from model.formats.table import Event, Format, Row, RowError, Table, epoch_ms
 
 COLUMNS = ("user", "item", "category", "behavior", "timestamp")
 ALIASES = {"userid": "user", "itemid": "item", "categoryid": "category", "itemcategory": "category"}
@@ -27,7 +27,7 @@ def to_event(row: Row) -> Event:
         "user_id": row["user"],
         "item_id": row["item"],
         "action": ACTIONS[behavior],
-        "ts": integer(row["timestamp"]) * 1000,
+        "ts": epoch_ms(row["timestamp"], "seconds"),
         "category": row["category"],
     }
 

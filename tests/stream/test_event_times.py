@@ -50,6 +50,26 @@ def test_a_time_in_another_unit_is_bad_time_and_the_letter_names_the_unit(
     assert letter.text == f"ts looks like {unit}; send milliseconds since the epoch"
 
 
+@pytest.mark.parametrize(
+    ("ts", "told"),
+    [
+        ("1788001910", "not an ISO 8601 time; the text looks like a number of seconds"),
+        ("1788001910.25", "not an ISO 8601 time; the text looks like a number of seconds"),
+        (str(NOW_MS), "not an ISO 8601 time; the text looks like a number of milliseconds"),
+        (f"{NOW_MS}000", "not an ISO 8601 time; the text looks like a number of microseconds"),
+        ("20260131", "not an ISO 8601 time"),  # a day, and a number of no unit
+        ("nan", "not an ISO 8601 time"),
+        ("2026-01-31T12:00:00", "an ISO 8601 time needs a zone, as in 2026-01-31T12:00:00Z"),
+    ],
+)
+def test_a_number_in_quotes_is_bad_time_and_the_letter_names_what_it_looks_like(
+    ts: str, told: str
+) -> None:
+    letter = only_dead(click(ts=ts))
+
+    assert (letter.reason, letter.text) == ("bad_time", told)
+
+
 def test_a_time_that_is_not_there_is_bad_time() -> None:
     assert only_dead(click(ts=None)).reason == "bad_time"
 

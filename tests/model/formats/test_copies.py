@@ -72,6 +72,41 @@ def test_taobao_has_seconds_and_no_header_or_one(tmp_path: Path, header: str) ->
     assert events == [click, click | {"action": "buy", "ts": CLICK["ts"] + 2000}]
 
 
+AT_S = 1_511_544_070
+
+
+@pytest.mark.parametrize(
+    ("name", "row", "time", "why"),
+    [
+        ("taobao", "7,9,3,pv,{}", AT_S * 1000, "the time looks like milliseconds, not seconds"),
+        ("taobao", "7,9,3,pv,{}", 99_999_999, "the time is out of range"),
+        (
+            "personalize",
+            "USER_ID,ITEM_ID,TIMESTAMP\n7,9,{}",
+            AT_S * 1000,
+            "the time looks like milliseconds, not seconds",
+        ),
+        (
+            "retailrocket",
+            "timestamp,visitorid,event,itemid\n{},7,view,9",
+            AT_S,
+            "the time looks like seconds, not milliseconds",
+        ),
+        (
+            "retailrocket",
+            "timestamp,visitorid,event,itemid\n{},7,view,9",
+            AT_S * 10**6,
+            "the time looks like microseconds, not milliseconds",
+        ),
+    ],
+)
+def test_a_copy_in_another_unit_is_told_the_unit_of_the_file(
+    tmp_path: Path, name: str, row: str, time: int, why: str
+) -> None:
+    with pytest.raises(DataError, match=why):
+        events_of(name, written(tmp_path, "copy.csv", row.format(time) + "\n"))
+
+
 @pytest.mark.parametrize(
     "header",
     ["USER_ID,ITEM_ID,EVENT_TYPE,TIMESTAMP", "user_id,item_id,event_type,timestamp"],
@@ -79,7 +114,8 @@ def test_taobao_has_seconds_and_no_header_or_one(tmp_path: Path, header: str) ->
 def test_personalize_interactions_have_seconds_and_types_of_events(
     tmp_path: Path, header: str
 ) -> None:
-    rows = "7,9,View,1511544070\n7,9,AddToCart,1511544071\n7,9,Purchase,1511544072\n7,9,Watch,1\n"
+    # The second time as pandas writes a column with gaps.
+    rows = "7,9,View,1511544070\n7,9,AddToCart,1511544071.0\n7,9,Purchase,1511544072\n7,9,Watch,1\n"
 
     events = events_of("personalize", written(tmp_path, "interactions.csv", f"{header}\n{rows}"))
 

@@ -144,20 +144,53 @@ def test_every_type_of_parquet_that_can_be_meant_is_read(
     assert converted(path, *ACTIONS)[0] == EVENTS[0] | expected
 
 
-@pytest.mark.parametrize(("unit", "per_ms"), UNITS.items())
-def test_a_time_counts_in_the_unit_that_is_named(
-    tmp_path: Path, unit: str, per_ms: Decimal
-) -> None:
+PER_S = {"seconds": 1, "milliseconds": 10**3, "microseconds": 10**6, "nanoseconds": 10**9}
+
+
+@pytest.mark.parametrize(("unit", "named"), UNITS.items())
+def test_a_time_counts_in_the_unit_that_is_named(tmp_path: Path, unit: str, named: str) -> None:
     path = tmp_path / "log.csv"
-    plain(path, csv_of([("c1", "s1", "view", str(int(T0 / per_ms)), "")]))
+    plain(path, csv_of([("c1", "s1", "view", str(T0 // 1000 * PER_S[named]), "")]))
 
     assert [event["ts"] for event in converted(path, *ACTIONS, "--time-format", unit)] == [T0]
+
+
+@pytest.mark.parametrize(
+    ("time", "unit", "why"),
+    [
+        (str(T0), "s", "the time looks like milliseconds, not seconds"),
+        (str(T0), "ns", "the time looks like milliseconds, not nanoseconds"),
+        (str(T0 // 1000), "ms", "the time looks like seconds, not milliseconds"),
+        (f"{T0 / 1000:.2f}", "us", "the time looks like seconds, not microseconds"),
+        (str(T0 * 10**6), "us", "the time looks like nanoseconds, not microseconds"),
+        ("99999999", "s", "the time is out of range"),  # before 3 March 1973, as everywhere
+        (str(-T0), "ms", "the time is out of range"),
+        ("1e400", "s", "the time is no number"),
+        (f"{T0 / 1000:.2f}", "", "the time looks like seconds; say what it is with --time-format"),
+        (f"{T0}.5", "", "the time has a fraction; say what it is with --time-format"),
+    ],
+)
+def test_a_time_that_is_not_of_the_unit_is_said_to_be_of_the_one_it_looks_like(
+    tmp_path: Path, time: str, unit: str, why: str
+) -> None:
+    """Of the number in the file, not of what it would be after the conversion."""
+    path, out = tmp_path / "log.csv", tmp_path / "out.jsonl"
+    plain(path, csv_of([("c1", "s1", "view", time, ""), ROWS[0]]))
+    options = ["--time-format", unit] if unit else []
+
+    result = command("table", path, *MAPS, *ACTIONS, *options, "--out", out, "--json")
+
+    reasons = (
+        json.loads(result.stdout)["rejected"] if result.exit_code == 0 else str(result.exception)
+    )
+    assert why in reasons
 
 
 @pytest.mark.parametrize(
     ("time", "options", "ts"),
     [
         (str(T0), [], T0),
+        (f"{T0}.0", [], T0),  # as pandas writes a column with gaps
         (f"{T0 / 1000:.3f}", ["--time-format", "s"], T0),  # Python's time.time()
         ("2026-08-29 12:00:00 UTC", [], T0),
         ("2026-08-29T14:00:00+02:00", [], T0),

@@ -131,6 +131,7 @@ def test_a_wish_to_be_forgotten_without_a_time_keeps_its_place(tmp_path: Path) -
         ),
         ("a.jsonl", f"{json.dumps(EVENT | {'ts': -1})}\n", "ts: -1, which is outside"),
         ("a.jsonl", f"{json.dumps(EVENT | {'ts': 1788001910})}\n", "line 1: .* looks like seconds"),
+        ("a.jsonl", f"{json.dumps(EVENT | {'ts': '1788001910.5'})}\n", "a number of seconds"),
         (
             "a.csv",
             "user_id,item_id,action,ts\nu,i,click,1788001910\n",
