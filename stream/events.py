@@ -14,6 +14,7 @@ import msgspec
 from model.times import FIRST_TS_MS, LAST_TS_MS, event_time_ms, fault_of
 
 FORGET = "forget"
+NO_CLOCK_MS = -1
 MAX_DEPTH = 8  # nested objects and arrays, the message itself counted
 
 Reason = Literal[
@@ -38,7 +39,7 @@ class Message(Protocol):
     """A Kafka record: the fields of aiokafka's ConsumerRecord that we read."""
 
     offset: int
-    timestamp: int  # milliseconds since the epoch; -1 if the producer gave none
+    timestamp: int  # milliseconds since the epoch, if it is a time at all: see `clock_of`
     key: bytes | None
     value: bytes | None
     headers: Sequence[tuple[str, bytes | None]]
@@ -69,7 +70,7 @@ class Event(msgspec.Struct, frozen=True, gc=False):
 
     key: bytes
     offset: int
-    timestamp_ms: int  # of the Kafka record, -1 without; a later event time is in the future
+    timestamp_ms: int  # by `clock_of` the record; a later event time is in the future
     item: str
     action: str
     ts_ms: int
@@ -125,7 +126,7 @@ class Validator:
         actions = self.actions
         events = []
         for payload, message in zip(payloads, messages, strict=True):
-            ts = payload.ts
+            ts, stamp = payload.ts, message.timestamp
             key = message.key
             if (
                 message.headers
@@ -140,7 +141,7 @@ class Validator:
                 Event(
                     key,
                     message.offset,
-                    message.timestamp,
+                    stamp if FIRST_TS_MS <= stamp <= LAST_TS_MS else NO_CLOCK_MS,  # `clock_of`
                     payload.item_id,
                     payload.action,
                     ts,
@@ -174,12 +175,11 @@ class Validator:
         if not forget and payload.action not in self.actions:
             known = ", ".join(sorted(self.actions))
             raise Invalid("unknown_action", f"action is none of {known} or {FORGET}")
-        ts_ms = message.timestamp if forget else _time(payload.ts, headers.get("ce_time"))
+        clock_ms = clock_of(message)
+        ts_ms = clock_ms if forget else _time(payload.ts, headers.get("ce_time"))
         key = self._key(message.key, payload.user_id, partition)
         item = "" if forget or item_id is msgspec.UNSET else item_id
-        return Event(
-            key, message.offset, message.timestamp, item, payload.action, ts_ms, event_id, message
-        )
+        return Event(key, message.offset, clock_ms, item, payload.action, ts_ms, event_id, message)
 
     def _key(self, key: bytes | None, user_id: str, partition: int) -> bytes:
         expected = user_id.encode()
@@ -191,6 +191,16 @@ class Validator:
         elif key != expected:
             raise Invalid("key_mismatch", "the key is not the user_id as UTF-8")
         return expected
+
+
+def clock_of(message: Message) -> int:
+    """The time of a record in milliseconds, or ``NO_CLOCK_MS``.
+
+    Producers that give none send -1 or 0, and some send seconds. Kafka takes all of these; as a
+    clock they would put every action to 1970.
+    """
+    stamp = message.timestamp
+    return stamp if FIRST_TS_MS <= stamp <= LAST_TS_MS else NO_CLOCK_MS
 
 
 def _check_bytes(values: Sequence[bytes]) -> None:

@@ -101,7 +101,7 @@ class ReceiptEncoder:
             "topic": self._topic,
             "partition": partition,
             "offset": event.offset,
-            "ts": event.timestamp_ms,
+            "ts": event.message.timestamp,
         }
         receipt = {
             "receipt_id": self._receipt_id(partition, event.offset),

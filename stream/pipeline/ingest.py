@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from stream.events import DeadLetter, Event, Message, Validator
+from stream.events import DeadLetter, Event, Message, Validator, clock_of
 from stream.metrics import Metrics
 from stream.pipeline.batcher import MicroBatcher
 from stream.pipeline.late_events import LateEvents
@@ -45,7 +45,7 @@ class Ingest:
             partition.dead += dead
             self._batcher.request_flush(now_s)
         partition.next_offset = messages[-1].offset + 1
-        partition.last_read_ms = messages[-1].timestamp
+        partition.last_read_ms = clock_of(messages[-1])
         self._count(Counter(outcomes), dead)
 
     def _fold(self, partition: Partition, events: Sequence[Event], now_s: float) -> list[Outcome]:

@@ -92,7 +92,9 @@ class Load:
             body |= {"price": 9.5, "quantity": 2, "session_id": "s", "category": None, "new": [{}]}
         message = self._record(user, body, headers)
         if self._random.random() < 0.02:
-            message = message._replace(timestamp_ms=-1)  # as mirrors and old producers send it
+            # As mirrors and old producers send it, and producers that count in seconds.
+            stamp = self._random.choice([-1, 0, self._now_ms // 1000])
+            message = message._replace(timestamp_ms=stamp)
         if event_id:
             self._sent[user].append(message)
         return message

@@ -19,6 +19,8 @@ from stream.pipeline.scoring import Device, Scored, _predict, count_unknown_item
 from stream.pipeline.shedding import Level
 
 NOW_MS = 1_790_000_000_000
+# Record timestamps that are none: of old producers and mirrors, in seconds, and in microseconds.
+NO_CLOCKS = (-1, 0, 1, NOW_MS // 1000, NOW_MS * 1000)
 
 
 @dataclass

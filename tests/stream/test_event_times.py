@@ -3,7 +3,9 @@
 import pytest
 
 from model.times import FIRST_TS_MS, LAST_TS_MS
-from tests.stream.fakes import NOW_MS, FakeMessage, click, forget
+from stream.settings import WorkerSettings
+from stream.user_state import UserState
+from tests.stream.fakes import NO_CLOCKS, NOW_MS, FakeMessage, click, forget
 from tests.stream.verdicts import only_dead, only_event, with_text
 
 
@@ -124,6 +126,45 @@ def test_a_time_without_a_zone_or_outside_the_range_is_bad_time(text: str) -> No
 )
 def test_what_only_looks_like_a_time_is_bad_time(text: str) -> None:
     assert only_dead(click(ts=text)).reason == "bad_time"
+
+
+# --- the record's own time --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("stamp", NO_CLOCKS)
+@pytest.mark.parametrize("headers", [[], [("traceparent", b"")]], ids=["usual", "by one"])
+def test_a_record_timestamp_that_cannot_be_a_time_is_no_clock(
+    stamp: int, headers: list[tuple[str, bytes]]
+) -> None:
+    """As one, a 0 or seconds would put every action to 1970, and end the history by its age."""
+    message = click()
+    message.timestamp, message.headers = stamp, headers
+
+    event = only_event(message)
+
+    assert (event.timestamp_ms, event.ts_ms) == (-1, NOW_MS)
+
+
+@pytest.mark.parametrize("stamp", [FIRST_TS_MS, NOW_MS, LAST_TS_MS])
+def test_a_record_timestamp_that_can_be_a_time_is_the_clock(stamp: int) -> None:
+    message = click()
+    message.timestamp = stamp
+
+    assert only_event(message).timestamp_ms == stamp
+
+
+@pytest.mark.parametrize("stamp", NO_CLOCKS)
+def test_a_history_survives_records_without_a_clock(stamp: int) -> None:
+    rules = WorkerSettings.load(artifact="model", state_dir="state").rules
+    state = UserState()
+    outcomes = []
+    for offset, timestamp in enumerate((NOW_MS, stamp, NOW_MS + 1)):
+        message = click(offset=offset, ts=NOW_MS + offset)
+        message.timestamp = timestamp
+        outcomes.append(state.apply(only_event(message), rules))
+
+    assert outcomes == ["applied"] * 3
+    assert state.times_ms == [NOW_MS, NOW_MS + 1, NOW_MS + 2]
 
 
 # --- CloudEvents headers ---------------------------------------------------------------------

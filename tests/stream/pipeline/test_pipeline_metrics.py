@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
+import pytest
+
 from model.scorer import Vocabulary
 from stream.metrics import Metrics
-from tests.stream.fakes import NOW_MS, EchoScorer, FakeMessage, click, click_with, forget
+from tests.stream.fakes import NO_CLOCKS, NOW_MS, EchoScorer, FakeMessage, click, click_with, forget
 from tests.stream.world import on_a_loop, world
 
 
@@ -88,11 +90,14 @@ async def test_a_user_without_a_score_has_no_latency(tmp_path: Path) -> None:
         assert counted(w.metrics, "lately_event_to_score_seconds_count") == {"": 1}
 
 
+@pytest.mark.parametrize("stamp", NO_CLOCKS)
 @on_a_loop
-async def test_an_event_without_a_record_timestamp_has_no_latency(tmp_path: Path) -> None:
+async def test_an_event_without_a_record_timestamp_has_no_latency(
+    tmp_path: Path, stamp: int
+) -> None:
     async with world(tmp_path) as w:
         timeless = click("u2", 1)
-        timeless.timestamp = -1
+        timeless.timestamp = stamp
         await w.feed(click("u1", 0), timeless)
         assert w.pipeline.oldest_unscored_ms() == NOW_MS
         await w.acknowledge_all()
