@@ -1,3 +1,45 @@
-"""What Python sees of the native core; src/python.rs has the other half."""
+"""What Python sees of the native core; src/python has the other half."""
+
+from collections.abc import Iterable
+from typing import Any
 
 __version__: str
+
+Header = tuple[str, bytes | None]
+
+class Chunk:
+    """The records of a fetch; a tuple of one is made when it is asked for.
+
+    ValueError if there is anything that aiokafka's parser must judge: compression, another format,
+    a wrong checksum, any fault. Not to be used for a fetch with aborted transactions.
+    """
+
+    next_offset: int  # where the next fetch starts
+    def __init__(self, fetch: bytes, from_offset: int, check_crcs: bool = True) -> None: ...
+    def __len__(self) -> int: ...
+    def __getitem__(
+        self, at: int
+    ) -> tuple[int, int, bytes | None, bytes | None, tuple[Header, ...]]: ...
+    def offset(self, at: int) -> int: ...
+
+class ReadyBatch:
+    """A batch that aiokafka's producer takes in place of one of its BatchBuilder."""
+
+    def encoded(self) -> bytes: ...
+    def compress(self, codec: int, compressed: bytes) -> None: ...
+    def append(self, **record: Any) -> None: ...
+    def close(self) -> None: ...
+    def closed(self) -> bool: ...
+    def size(self) -> int: ...
+    def record_count(self) -> int: ...
+    def _set_producer_state(
+        self, producer_id: int, producer_epoch: int, base_sequence: int
+    ) -> None: ...
+    def _build(self) -> bytes: ...
+
+def build_batches(
+    records: Iterable[tuple[bytes | None, bytes | None, list[Header]]],
+    limit: int,
+    timestamp_ms: int,
+) -> list[ReadyBatch]:
+    """Put records into batches of at most ``limit`` bytes, all of one timestamp."""

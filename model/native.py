@@ -4,6 +4,8 @@ The core is a distribution of its own, in Rust (docs/adr/0035-native-core.md). E
 a twin in Python, which is the reference and serves where the core is missing.
 """
 
+__all__ = ["AVAILABLE", "REASON", "VERSION", "core"]
+
 VERSION = "0.1.0"  # of the core that this code was written for
 
 try:

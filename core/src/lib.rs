@@ -4,7 +4,9 @@
 //! right, and whatever is unusual is handed back to it. The modules at this level know nothing of
 //! Python; `python` is what it sees of them.
 
+pub mod batch;
 pub mod panics;
+pub mod varint;
 
 #[cfg(feature = "python")]
 mod python;

@@ -1,4 +1,7 @@
-//! The module `lately_native`, as Python imports it.
+//! The module `lately_native`, as Python imports it; ../lately_native.pyi has its types.
+
+mod chunk;
+mod ready_batch;
 
 use pyo3::prelude::*;
 
@@ -7,6 +10,11 @@ use crate::panics;
 #[pymodule(gil_used = true)]
 mod lately_native {
     use super::*;
+
+    #[pymodule_export]
+    use super::chunk::Chunk;
+    #[pymodule_export]
+    use super::ready_batch::{ReadyBatch, build_batches};
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
