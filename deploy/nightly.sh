@@ -25,6 +25,9 @@ trap 'rm -rf "$work"' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
+# As the workers, which accept what the model that serves knows; LATELY_ACTIONS wins.
+[ ! -e "$models/serving" ] || export LATELY_ARTIFACT="$models/serving"
+
 lately export --since "${days}d" --until "${hours}h" --out "$work/past"
 lately export --since "${hours}h" --out "$work/newest"
 lately train "$work"/past/*.jsonl --out "$work/model" --name "$name" "$@"

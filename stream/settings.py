@@ -10,7 +10,8 @@ from stream.addresses import Address, without_scheme
 from stream.sources import Settings
 from stream.user_state import Rules
 
-DEFAULT_ACTIONS = ("click", "cart", "buy")
+DEFAULT_ACTIONS = ("click", "cart", "buy")  # where no model says what it knows
+MAX_ACTIONS = 255  # a state has a byte for the action
 
 
 class KafkaSettings(Settings):
@@ -120,16 +121,18 @@ def _check_address(text: str) -> str:
 def _check_actions(names: Any) -> Any:
     if isinstance(names, str):
         names = tuple(name.strip() for name in names.split(","))
+    if names is None:
+        return None
     if not names or "" in names or len(set(names)) < len(names):
         raise ValueError("names must be non-empty and different")
     if "forget" in names:
         raise ValueError("forget is reserved for erasure")
-    if len(names) > 255:
-        raise ValueError("at most 255 names")
+    if len(names) > MAX_ACTIONS:
+        raise ValueError(f"at most {MAX_ACTIONS} names")
     return names
 
 
-Actions = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_check_actions)]
+Actions = Annotated[tuple[str, ...] | None, NoDecode, BeforeValidator(_check_actions)]
 HttpAddress = Annotated[str, AfterValidator(_check_address)]
 
 
@@ -139,7 +142,9 @@ class DoctorSettings(KafkaSettings):
     artifact: Path | None = Field(None, description="folder of the model")
     state_dir: Path | None = Field(None, description="folder for RocksDB")
     http: HttpAddress = Field("127.0.0.1:8090", description="where the worker serves HTTP")
-    actions: Actions = Field(DEFAULT_ACTIONS, description="accepted actions, comma separated")
+    actions: Actions = Field(
+        None, description="accepted actions, comma separated; default: those the model knows"
+    )
 
 
 class StateSettings(KafkaSettings):
@@ -174,7 +179,9 @@ class WorkerSettings(StateSettings):
         description="keep the place in the group over a restart; turn off only for brokers without "
         "support",
     )
-    actions: Actions = Field(DEFAULT_ACTIONS, description="accepted actions, comma separated")
+    actions: Actions = Field(
+        None, description="accepted actions, comma separated; default: those the model knows"
+    )
 
     exclude_seen: bool = Field(False, description="leave out items that are in the sequence")
     allowed_items: Path | None = Field(

@@ -43,7 +43,7 @@ class Artifact:
     @classmethod
     def open(cls, folder: Path | str) -> Self:
         """Open and verify the folder; raises ``ArtifactError`` for the first check that fails."""
-        artifact = cls(Path(folder), _read_manifest(Path(folder)))
+        artifact = cls(Path(folder), read_manifest(Path(folder)))
         artifact._check_listing()
         for name, proof in artifact.manifest.files.items():
             artifact._check_file(name, proof)
@@ -256,7 +256,7 @@ def check_place(folder: Path, *, overwrite: bool) -> None:
 
 def inspect(folder: Path | str) -> dict[str, Any]:
     """Read the manifest's fields and no other file; raises ``ArtifactError``."""
-    return _read_manifest(Path(folder)).to_json()
+    return read_manifest(Path(folder)).to_json()
 
 
 def inspect_metrics(folder: Path | str) -> dict[str, Any]:
@@ -267,7 +267,8 @@ def inspect_metrics(folder: Path | str) -> dict[str, Any]:
         return {}
 
 
-def _read_manifest(folder: Path) -> Manifest:
+def read_manifest(folder: Path) -> Manifest:
+    """Read the manifest alone; raises ``ArtifactError`` unless it is whole."""
     try:
         with (folder / MANIFEST).open("rb") as file:
             content = file.read(MAX_BYTES + 1)

@@ -26,7 +26,7 @@ class ShownSettings(WorkerSettings):
 
 
 class Row(NamedTuple):
-    """One setting; ``source`` is a flag, a variable, a file named by a variable, or `default`."""
+    """A setting; ``source`` is a flag, a variable, a file named by it, an artifact or `default`."""
 
     name: str
     value: str | None
@@ -35,10 +35,25 @@ class Row(NamedTuple):
 
 def rows(settings: ShownSettings, flags: Collection[str]) -> list[Row]:
     """Every setting; ``flags`` are the names given on the command line."""
-    return [
+    found = [
         Row(name, _text(getattr(settings, name)), _source(name, field.annotation, flags))
         for name, field in type(settings).model_fields.items()
     ]
+    if settings.actions is None and settings.artifact is not None:
+        found = [_actions_of(settings.artifact) if row.name == "actions" else row for row in found]
+    return found
+
+
+def _actions_of(artifact: Path) -> Row:
+    """The actions that a worker accepts because the model knows them."""
+    from model.artifact.artifact import read_manifest  # late: `lately --help` needs none of it
+    from model.errors import ArtifactError
+
+    try:
+        names = read_manifest(artifact).config.actions
+    except ArtifactError:
+        return Row("actions", None, f"artifact {artifact}, which cannot be read")
+    return Row("actions", _text(names), f"artifact {artifact}")
 
 
 def _text(value: Any) -> str | None:

@@ -11,7 +11,7 @@ from stream.errors import LatelyError
 from stream.events import FORGET, DeadLetter, Event, Validator
 from stream.kafka.command_clients import open_reader
 from stream.kafka.placement import default_partitioner
-from stream.settings import DoctorSettings, WorkerSettings
+from stream.settings import DEFAULT_ACTIONS, DoctorSettings, WorkerSettings
 
 NEWEST = 1000  # events that are looked at, over all partitions
 MANY_DEAD = 0.01
@@ -25,8 +25,10 @@ class _Action(msgspec.Struct):
 
 async def check_events(settings: DoctorSettings, vocabulary: Vocabulary | None) -> Sequence[Check]:
     """Judge the newest events as a worker would; ``vocabulary`` is that of the artifact, if any."""
+    known = None if vocabulary is None else vocabulary.actions
+    accepted = settings.actions or sorted(known or DEFAULT_ACTIONS)
     try:
-        events, dead = await _newest(settings)
+        events, dead = await _newest(settings, accepted)
     except (LatelyError, TimeoutError) as error:
         found, _, fix = str(error).partition("; ")
         return [Check("WARN", "events", f"cannot be read ({found})", fix or "see the other lines")]
@@ -34,16 +36,18 @@ async def check_events(settings: DoctorSettings, vocabulary: Vocabulary | None) 
         return [Check("SKIP", "events", f"{settings.events_topic} has none yet")]
     checks = [assess_dead_letters(len(events), dead)]
     if vocabulary is not None:
-        checks.append(assess_vocabulary(events, settings.actions, vocabulary))
+        checks.append(assess_vocabulary(events, accepted, vocabulary))
     return checks
 
 
-async def _newest(settings: DoctorSettings) -> tuple[list[Event], list[DeadLetter]]:
+async def _newest(
+    settings: DoctorSettings, accepted: Sequence[str]
+) -> tuple[list[Event], list[DeadLetter]]:
     events: list[Event] = []
     dead: list[DeadLetter] = []
     async with open_reader(settings, settings.events_topic, "--events-topic") as reader:
         validator = Validator(
-            frozenset(settings.actions),
+            frozenset(accepted),
             WorkerSettings.model_fields["max_message_bytes"].default,
             default_partitioner(len(reader.partitions)),
         )

@@ -107,7 +107,7 @@ async def _read(
     async with open_reader(settings, topic, "--events-topic", committed=True) as reader:
         ranges = await reader.ranges_since(since_ms)
         validator = Validator(
-            frozenset(settings.actions),
+            frozenset(settings.accepted_actions()),
             settings.max_message_bytes,
             default_partitioner(len(reader.partitions)),
         )

@@ -1,7 +1,5 @@
 """Model loading: opens the artifact that the settings name, tests it, and warms it up."""
 
-import structlog
-
 from model import serving
 from model.errors import OptionsError
 from model.serving.options import ItemList, ScoringOptions
@@ -10,17 +8,17 @@ from stream.errors import SettingsError
 from stream.pipeline.batcher import BatchPolicy
 from stream.pipeline.scoring import try_out
 from stream.settings import WorkerSettings
+from stream.worker.accepted_actions import AcceptedActions
 from stream.worker.model_reload import Model
 
-_log = structlog.get_logger(__name__)
 MAX_BATCH_USERS = 5000
 TRIED_USERS = 64  # synthetic users that a model must score validly before it serves
 
 
-def load_model(settings: WorkerSettings) -> Model:
+def load_model(settings: WorkerSettings, accepted: AcceptedActions) -> Model:
     """The model in the artifact now, tested and warm; raises if anything is wrong with it."""
     scorer = load_scorer(settings)
-    check_actions(settings, scorer.vocabulary.actions)
+    accepted.fit(scorer.vocabulary.actions)
     try_out(scorer, scorer.sample(TRIED_USERS))
     return Model(scorer, _batch_policy(settings, scorer))
 
@@ -41,24 +39,6 @@ def load_scorer(settings: WorkerSettings) -> Measurable:
         return serving.load_scorer(settings.artifact, settings.scorer, settings.device, options)
     except OptionsError as error:
         raise SettingsError(str(error)) from None
-
-
-def check_actions(settings: WorkerSettings, known: frozenset[str] | None) -> None:
-    """Raise SettingsError if the model knows none of the accepted actions; warn of each it lacks.
-
-    ``known`` are the model's actions; None: it takes any.
-    """
-    if known is None:
-        return
-    unknown = [action for action in settings.actions if action not in known]
-    if len(unknown) == len(settings.actions):
-        raise SettingsError(
-            f"actions: the worker accepts {', '.join(settings.actions)}, but the model in "
-            f"{settings.artifact} knows only {', '.join(sorted(known))}; set --actions or "
-            "LATELY_ACTIONS to what the model was trained on, or train it on what the worker gets"
-        )
-    if unknown:
-        _log.warning("the model does not know every accepted action", unknown=", ".join(unknown))
 
 
 def _batch_policy(settings: WorkerSettings, scorer: Measurable) -> BatchPolicy:

@@ -37,6 +37,7 @@ from stream.storage.open_files import files_per_partition
 from stream.storage.recovery import Recovery
 from stream.storage.store import StateStore
 from stream.version import VERSION
+from stream.worker.accepted_actions import AcceptedActions
 from stream.worker.expiry import ExpirySweep
 from stream.worker.http import HealthServer
 from stream.worker.model_reload import Model, Reloader, name_model
@@ -74,6 +75,7 @@ class Wiring:
         self._store = StateStore(
             settings.state_dir / settings.group, lambda cause: self._metrics.rebuilds[cause].inc()
         )
+        self._accepted = AcceptedActions(settings)
         self._pipeline: Pipeline
 
     async def start(self, stack: AsyncExitStack) -> Parts:
@@ -118,11 +120,12 @@ class Wiring:
         settings = self._settings
         reloader = Reloader(
             settings.artifact,
-            lambda: _load(settings),
+            lambda: _load(settings, self._accepted),
             lambda model: self._pipeline.serve(*model),
             self._metrics,
         )
         model = await asyncio.to_thread(reloader.start)
+        await asyncio.to_thread(self._accepted.remember)
         self._health.set_ok("model")
         info = model.scorer.info
         self._metrics.set_model(info.name, info.version, info.device, info.created_s)
@@ -153,7 +156,7 @@ class Wiring:
             topics=names,
             limits=_limits_of(settings),
             rules=settings.rules,
-            validator=_validator_of(settings, required.partitions),
+            validator=self._build_validator(required.partitions),
             batcher=MicroBatcher(model.policy),
             device=device,
             publisher=publisher,
@@ -181,6 +184,13 @@ class Wiring:
             names.scores,
             watch,
             partial(ensure_owner, settings),
+        )
+
+    def _build_validator(self, partitions: int) -> Validator:
+        return Validator(
+            frozenset(self._accepted.names),
+            self._settings.max_message_bytes,
+            default_partitioner(partitions),
         )
 
     def _build_member(
@@ -227,6 +237,7 @@ class Wiring:
         _log.info(
             "worker starts",
             model=name_model(info),
+            actions=",".join(self._accepted.names),
             partitions=partitions,
             batch_users=policy.close_users,
             batch_deadline_ms=self._settings.batch_deadline_ms,
@@ -266,13 +277,7 @@ def _limits_of(settings: WorkerSettings) -> Limits:
     )
 
 
-def _validator_of(settings: WorkerSettings, partitions: int) -> Validator:
-    return Validator(
-        frozenset(settings.actions), settings.max_message_bytes, default_partitioner(partitions)
-    )
-
-
-def _load(settings: WorkerSettings) -> Model:
+def _load(settings: WorkerSettings, accepted: AcceptedActions) -> Model:
     from stream.worker.model_loading import load_model  # late, off the event loop: takes a second
 
-    return load_model(settings)
+    return load_model(settings, accepted)

@@ -91,7 +91,7 @@ def test_defaults_and_choices_stand_in_the_help(app: typer.Typer) -> None:
 
     assert "[200; LATELY_BATCH_DEADLINE_MS]" in help_text
     assert "[required; LATELY_ARTIFACT]" in help_text
-    assert "[click,cart,buy; LATELY_ACTIONS]" in help_text
+    assert "default: those the model knows [unset; LATELY_ACTIONS]" in help_text
     assert "onnx|torch|null" in help_text
 
 

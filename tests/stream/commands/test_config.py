@@ -11,6 +11,7 @@ from stream.cli.app import app
 from stream.settings import WorkerSettings
 
 CANARY = "canary-4b1d"
+DEMO = Path(__file__).parents[3] / "model" / "demo_artifact"
 
 
 def show(*flags: str) -> dict[str, Any]:
@@ -27,7 +28,17 @@ def test_every_setting_is_shown_and_none_has_to_be_given() -> None:
     assert list(page) == list(WorkerSettings.model_fields)
     assert page["group"] == {"value": "lately", "source": "default"}
     assert page["artifact"] == {"value": None, "source": "default"}
-    assert page["actions"]["value"] == "click,cart,buy"
+    assert page["actions"] == {"value": None, "source": "default"}
+
+
+def test_the_actions_that_the_model_brings_are_shown(tmp_path: Path) -> None:
+    brought = show("--artifact", str(DEMO))["actions"]
+    given = show("--artifact", str(DEMO), "--actions", "view")["actions"]
+    missing = show("--artifact", str(tmp_path))["actions"]
+
+    assert brought == {"value": "click,cart,buy", "source": f"artifact {DEMO}"}
+    assert given == {"value": "view", "source": "flag --actions"}
+    assert missing == {"value": None, "source": f"artifact {tmp_path}, which cannot be read"}
 
 
 def test_a_flag_wins_over_the_environment_and_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from model.scorer import ANYTHING, Vocabulary
+from stream.commands import doctor
 from stream.commands.doctor_events import NEWEST, assess_dead_letters, assess_vocabulary
+from stream.commands.doctor_machine import Check
 from stream.events import DeadLetter, Event, Reason
 from tests.stream.commands.shop import PARTITIONS, Record, Shop
 from tests.stream.fakes import click, event, forget
@@ -122,6 +124,25 @@ def test_the_newest_events_of_every_partition_are_judged_as_by_a_worker(shop: Sh
     assert wider["events"] == ("PASS", "a worker takes each of the newest 12")
     assert "action of 33.3%" in wider["fit"][1]
     assert foreign["fit"][0] == "FAIL"
+
+
+def test_without_a_setting_the_models_actions_are_accepted(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.create()
+    now_ms = int(time.time() * 1000)
+    messages = [click("ann", action=name, ts=now_ms) for name in ("view", "click")]
+    shop.write(shop.settings.events_topic, *(Record(m.key, m.value, 0) for m in messages))
+    monkeypatch.setattr(
+        doctor,
+        "check_artifact",
+        lambda artifact: (Check("PASS", "artifact", "whole"), Vocabulary(frozenset({"view"}), {})),
+    )
+
+    checks = found(shop)
+
+    assert "50.0% of the newest 2 are dead letters (1 unknown_action)" in checks["events"][1]
+    assert "the action of 0.0%" in checks["fit"][1]
 
 
 def test_a_topic_without_events_is_left_out(shop: Shop) -> None:

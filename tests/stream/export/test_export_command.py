@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from model.artifact.manifest import Manifest
+from model.config import ArtifactConfig
 from model.data.log import EventLog
 from stream.commands.event_log import ReplayLog
 from tests.stream.commands.shop import Record, Shop
@@ -62,6 +64,20 @@ def test_an_action_that_a_worker_is_told_to_accept_is_exported(shop: Shop, out: 
     done = shop.lately("export", *options)
 
     assert done.json["events"] == 1
+
+
+def test_the_actions_of_the_named_model_are_exported(shop: Shop, out: Path) -> None:
+    config = ArtifactConfig(actions=("look",), intents=())
+    manifest = Manifest(config, 1, 1, {}, "2026-01-01T00:00:00Z", {}, {})
+    model = out.parent / "model"
+    model.mkdir()
+    (model / "manifest.json").write_bytes(manifest.to_bytes())
+    shop.create()
+    shop.write(shop.settings.events_topic, event("ann", 1, action="look"), event("bob", 2))
+    options = ("--since", "2020-01-01", "--out", str(out), "--artifact", str(model), "--json")
+    done = shop.lately("export", *options)
+
+    assert (done.json["events"], done.json["dead"]) == (1, {"unknown_action": 1})
 
 
 def test_an_event_of_before_1973_is_written_as_training_reads_it(shop: Shop, out: Path) -> None:

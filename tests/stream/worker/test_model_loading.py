@@ -1,25 +1,21 @@
 """Settings become the options of the scorer, and what cannot be kept stops the start."""
 
-import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
-from prometheus_client import CollectorRegistry
-from structlog.testing import capture_logs
 
 from model import serving
-from model.scorer import Score, Vocabulary
+from model.scorer import Score
 from model.sequence import Sequence as Actions
 from model.serving.null import NullScorer
 from model.serving.options import NO_OPTIONS, ItemList, ScoringOptions
 from stream.errors import ScoringError, SettingsError
-from stream.metrics import Metrics
 from stream.pipeline.batcher import BatchPolicy
 from stream.settings import WorkerSettings
 from stream.worker import model_loading as loading
-from stream.worker.model_reload import Model, Reloader
+from stream.worker.accepted_actions import AcceptedActions
 
 DEMO = Path(loading.__file__).parents[2] / "model" / "demo_artifact"
 
@@ -101,7 +97,7 @@ class InvalidScorer(NullScorer):
 
 def policy(**flags: Any) -> BatchPolicy:
     settings = WorkerSettings.load(artifact=DEMO, state_dir="state", scorer="null", **flags)
-    return loading.load_model(settings).policy
+    return loading.load_model(settings, AcceptedActions(settings)).policy
 
 
 def test_model_that_returns_invalid_scores_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,58 +122,3 @@ def test_batch_may_grow_to_the_size_at_which_it_closes() -> None:
 
 def test_batch_users_are_measured_when_not_set() -> None:
     assert policy().close_users >= 1
-
-
-# --- what the model was trained on ----------------------------------------------------------------
-
-
-def actions_of(*names: str) -> WorkerSettings:
-    return WorkerSettings.load(artifact=DEMO, state_dir="state", actions=",".join(names))
-
-
-def test_a_model_that_knows_no_accepted_action_is_refused_with_both_lists() -> None:
-    with pytest.raises(SettingsError) as error:
-        loading.load_model(actions_of("view", "purchase"))
-
-    line = str(error.value)
-    assert (error.value.exit_code, "\n" in line) == (2, False)
-    assert "accepts view, purchase" in line and "knows only buy, cart, click" in line
-    assert "--actions" in line and str(DEMO) in line
-
-
-def test_a_model_that_knows_some_accepted_action_serves_and_the_others_are_named() -> None:
-    with capture_logs() as logs:
-        loading.check_actions(actions_of("click", "view", "wish"), frozenset({"click", "cart"}))
-
-    assert [line["unknown"] for line in logs] == ["view, wish"]
-
-
-@pytest.mark.parametrize("known", [None, frozenset({"click", "wish"})])
-def test_a_model_that_knows_every_accepted_action_serves_without_a_word(
-    known: frozenset[str] | None,
-) -> None:
-    with capture_logs() as logs:
-        loading.check_actions(actions_of("click", "wish"), known)
-
-    assert logs == []
-
-
-def test_a_new_model_without_a_common_action_is_refused_and_the_old_one_serves_on(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    class OtherShop(NullScorer):
-        vocabulary = Vocabulary(frozenset({"view"}), None)
-
-    settings = actions_of("click")
-    served: list[Model] = []
-    metrics = Metrics(CollectorRegistry())
-    reloader = Reloader(DEMO, lambda: loading.load_model(settings), served.append, metrics)
-    reloader.start()
-    monkeypatch.setattr(serving, "load_scorer", lambda *arguments: OtherShop())
-
-    with capture_logs() as logs:
-        asyncio.run(reloader.reload())
-
-    assert served == []
-    (line,) = logs
-    assert "new model refused" in line["event"] and "knows only view" in line["event"]
