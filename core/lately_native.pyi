@@ -3,6 +3,12 @@
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
+Codes = npt.NDArray[np.int32]
+Reals = npt.NDArray[np.float32]
+
 __version__: str
 
 Header = tuple[str, bytes | None]
@@ -43,3 +49,23 @@ def build_batches(
     timestamp_ms: int,
 ) -> list[ReadyBatch]:
     """Put records into batches of at most ``limit`` bytes, all of one timestamp."""
+
+def instruction_sets() -> list[str]:
+    """The instruction sets of this processor that the kernel has code for, the fastest first."""
+
+class ItemTable:
+    """The items of a model; answers queries over all of them, see src/python/item_table.rs."""
+
+    def __init__(
+        self,
+        vectors: Reals,
+        biases: Reals,
+        neighbours: tuple[npt.NDArray[np.int64], Codes, Reals] | None = None,
+        instructions: str | None = None,
+    ) -> None: ...
+    @property
+    def instructions(self) -> str: ...
+    def best(
+        self, queries: Reals, copies: Reals, rules: Reals, codes: Codes, count: int
+    ) -> tuple[bytes, bytes]: ...
+    def scores(self, queries: Reals, count: int) -> tuple[tuple[bytes, bytes], bytes]: ...

@@ -5,6 +5,7 @@
 //! Python; `python` is what it sees of them.
 
 pub mod batch;
+pub mod kernel;
 pub mod panics;
 pub mod varint;
 

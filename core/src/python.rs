@@ -1,6 +1,7 @@
 //! The module `lately_native`, as Python imports it; ../lately_native.pyi has its types.
 
 mod chunk;
+mod item_table;
 mod ready_batch;
 
 use pyo3::prelude::*;
@@ -13,6 +14,8 @@ mod lately_native {
 
     #[pymodule_export]
     use super::chunk::Chunk;
+    #[pymodule_export]
+    use super::item_table::{ItemTable, instruction_sets};
     #[pymodule_export]
     use super::ready_batch::{ReadyBatch, build_batches};
 
