@@ -76,6 +76,7 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     ts_ms: int
     event_id: str | None
     message: Message
+    category: str | None = None  # of the item; an empty one is none
 
 
 class DeadLetter(NamedTuple):
@@ -147,6 +148,7 @@ class Validator:
                     ts,
                     payload.event_id,
                     message,
+                    payload.category,
                 )
             )
         return events
@@ -179,7 +181,17 @@ class Validator:
         ts_ms = clock_ms if forget else _time(payload.ts, headers.get("ce_time"))
         key = self._key(message.key, payload.user_id, partition)
         item = "" if forget or item_id is msgspec.UNSET else item_id
-        return Event(key, message.offset, clock_ms, item, payload.action, ts_ms, event_id, message)
+        return Event(
+            key,
+            message.offset,
+            clock_ms,
+            item,
+            payload.action,
+            ts_ms,
+            event_id,
+            message,
+            payload.category,
+        )
 
     def _key(self, key: bytes | None, user_id: str, partition: int) -> bytes:
         expected = user_id.encode()

@@ -14,9 +14,11 @@ import msgspec
 from model.sequence import Sequence
 from stream.errors import StateError
 from stream.events import FORGET, Event
+from stream.user_categories import Names, place
 
-FORMAT_VERSION = 1
-_VERSION_BYTE = bytes([FORMAT_VERSION])
+_VERSION_1, _VERSION_2 = b"\x01", b"\x02"
+_LAST_VERSION = b"\x1f"  # that will ever be: control characters, which no text begins with
+_HEADS = (_VERSION_1 + b"\x98", _VERSION_2 + b"\x9a")  # MessagePack arrays of eight and of ten
 EVENT_ID_BYTES = 8
 _INTEGER_BYTES = {0xCC: 1, 0xCD: 2, 0xCE: 4, 0xCF: 8}  # by MessagePack's first byte
 
@@ -38,8 +40,8 @@ class UnknownFormat(StateError):
     """State bytes that this version of Lately cannot read."""
 
 
-class _Encoded(msgspec.Struct, array_like=True):
-    """The MessagePack array after the version byte."""
+class _Columns(msgspec.Struct, array_like=True):
+    """The columns of every version."""
 
     applied_offset: int
     as_of_ms: int
@@ -48,11 +50,25 @@ class _Encoded(msgspec.Struct, array_like=True):
     action_types: list[str]
     actions: bytes
     event_ids: bytes
+
+
+class _Version1(_Columns, array_like=True):
+    """The MessagePack array after the version byte 1."""
+
+    forgotten: bool
+
+
+class _Version2(_Columns, array_like=True):
+    """The MessagePack array after the version byte 2."""
+
+    category_names: tuple[str, ...]
+    category_indices: bytes
     forgotten: bool
 
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(_Encoded).decode
+_decode_1 = msgspec.msgpack.Decoder(_Version1).decode
+_decode_2 = msgspec.msgpack.Decoder(_Version2).decode
 
 
 class UserState:
@@ -60,6 +76,7 @@ class UserState:
 
     The columns ``items``, ``times_ms`` and ``actions`` have one entry per action, oldest first;
     an action is an index into ``action_types``, the action names in order of first appearance.
+    ``category_names`` and ``category_indices`` are as in ``Sequence``.
     """
 
     __slots__ = (
@@ -67,6 +84,8 @@ class UserState:
         "actions",
         "applied_offset",
         "as_of_ms",
+        "category_indices",
+        "category_names",
         "event_ids",
         "forgotten",
         "items",
@@ -82,6 +101,8 @@ class UserState:
         self.action_types: list[str] = []
         self.actions = bytearray()
         self.event_ids: list[bytes] = []
+        self.category_names: Names = ()
+        self.category_indices = b""
         self.forgotten = False
         self.removed = False  # whether the last ``forget`` removed anything; not stored
 
@@ -128,11 +149,13 @@ class UserState:
             self.event_ids.append(digest)
             if len(self.event_ids) > rules.dedupe_window:
                 del self.event_ids[: -rules.dedupe_window]
-        self._place(event.item, event.action, ts_ms, rules.sequence_length)
+        self._place(event, ts_ms, rules.sequence_length)
         return outcome
 
-    def _place(self, item: str, action: str, ts_ms: int, length: int) -> None:
+    def _place(self, event: Event, ts_ms: int, length: int) -> None:
+        item, action, category = event.item, event.action, event.category
         action_types, times_ms = self.action_types, self.times_ms
+        at = count = len(times_ms)
         if action not in action_types:
             action_types.append(action)
         action_type = action_types.index(action)
@@ -145,13 +168,18 @@ class UserState:
             self.items.insert(at, item)
             times_ms.insert(at, ts_ms)
             self.actions.insert(at, action_type)
-        if len(times_ms) > length:
+        if category or self.category_names:
+            self.category_names, self.category_indices = place(
+                self.category_names, self.category_indices, category, at, count, length
+            )
+        if count >= length:
             del self.items[:-length], times_ms[:-length], self.actions[:-length]
 
     def _clear(self) -> None:
         """Clear everything but the offset: without it a replay would be applied twice."""
         self.items, self.times_ms, self.action_types = [], [], []
         self.actions, self.event_ids = bytearray(), []
+        self.category_names, self.category_indices = (), b""
 
     def _forget(self, offset: int) -> None:
         self.removed = bool(self.items)
@@ -162,11 +190,16 @@ class UserState:
         """A copy of the actions, as the scorer takes them."""
         times_ms, action_types = self.times_ms, self.action_types
         newest_ms = times_ms[-1] if times_ms else 0
-        return Sequence(
-            tuple(self.items),
-            tuple([action_types[index] for index in self.actions]),
-            tuple(times_ms),
-            max(self.as_of_ms, newest_ms),
+        # Not Sequence(…), which takes twice as long; this runs for every score.
+        return Sequence._make(
+            (
+                tuple(self.items),
+                tuple([action_types[index] for index in self.actions]),
+                tuple(times_ms),
+                max(self.as_of_ms, newest_ms),
+                self.category_names,
+                self.category_indices,
+            )
         )
 
     @property
@@ -182,39 +215,25 @@ class UserState:
         return state
 
     def to_bytes(self) -> bytes:
-        """Encode in the newest format."""
-        return _VERSION_BYTE + _encode(
-            (
-                self.applied_offset,
-                self.as_of_ms,
-                self.items,
-                self.times_ms,
-                self.action_types,
-                self.actions,
-                b"".join(self.event_ids),
-                self.forgotten,
-            )
+        """Encode in version 2, or in version 1 if no action has a category."""
+        columns = (
+            self.applied_offset,
+            self.as_of_ms,
+            self.items,
+            self.times_ms,
+            self.action_types,
+            self.actions,
+            b"".join(self.event_ids),
         )
+        names = self.category_names
+        if not names:
+            return _VERSION_1 + _encode((*columns, self.forgotten))
+        return _VERSION_2 + _encode((*columns, names, self.category_indices, self.forgotten))
 
     @classmethod
     def from_bytes(cls, value: bytes) -> "UserState":
         """Decode any format ever written; raises UnknownFormat for other bytes."""
-        if value[:1] != _VERSION_BYTE:
-            raise UnknownFormat(
-                f"state has format {value[:1].hex() or 'none'}, this version reads "
-                f"{FORMAT_VERSION:02x}; run the version of Lately that wrote it"
-            )
-        try:
-            encoded = _decode(memoryview(value)[1:])
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise UnknownFormat(
-                f"state is not of format {FORMAT_VERSION} ({error}); is the changelog ours?"
-            ) from error
-        if not _is_whole(encoded):
-            raise UnknownFormat(
-                f"state is not of format {FORMAT_VERSION} (its columns do not fit together); "
-                "is the changelog ours?"
-            )
+        encoded = _decode(value)
         state = cls()
         state.applied_offset = encoded.applied_offset
         state.as_of_ms = encoded.as_of_ms
@@ -223,16 +242,47 @@ class UserState:
         state.action_types = encoded.action_types
         state.actions = bytearray(encoded.actions)
         state.event_ids = list(_split(encoded.event_ids))
+        if isinstance(encoded, _Version2):
+            state.category_names = encoded.category_names
+            state.category_indices = encoded.category_indices
         state.forgotten = encoded.forgotten
         return state
 
 
-def _is_whole(encoded: _Encoded) -> bool:
+def _decode(value: bytes) -> _Version1 | _Version2:
+    version = value[:1]
+    if version not in (_VERSION_1, _VERSION_2):
+        raise _unknown_version(value)
+    fault = "its columns do not fit together"
+    try:
+        encoded = (_decode_1 if version == _VERSION_1 else _decode_2)(memoryview(value)[1:])
+        if _is_whole(encoded):
+            return encoded
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        fault = str(error)
+    raise UnknownFormat(f"state is not of format {value[0]} ({fault}); is the changelog ours?")
+
+
+def _unknown_version(value: bytes) -> UnknownFormat:
+    return UnknownFormat(
+        f"state has format {value[:1].hex() or 'none'}, this version reads 01 and 02; run the "
+        "version of Lately that wrote it"
+    )
+
+
+def _is_whole(encoded: _Version1 | _Version2) -> bool:
     length = len(encoded.items)
     return (
         length == len(encoded.times_ms) == len(encoded.actions)
         and max(encoded.actions, default=-1) < len(encoded.action_types)
         and len(encoded.event_ids) % EVENT_ID_BYTES == 0
+        and (
+            isinstance(encoded, _Version1)
+            or (
+                length == len(encoded.category_indices)
+                and 0 < max(encoded.category_indices, default=0) <= len(encoded.category_names)
+            )
+        )
     )
 
 
@@ -252,9 +302,12 @@ def _split(event_ids: bytes) -> Iterable[bytes]:
 def applied_offset_of(value: bytes) -> int:
     """The applied offset, read from the bytes without decoding: the first number of the array.
 
-    -1 for bytes of another format, which decoding refuses.
+    -1 for bytes that are no state, which decoding refuses. Raises UnknownFormat for a later
+    version: without its offset nobody can tell which value of a user is the newest.
     """
-    if value[:2] != _VERSION_BYTE + b"\x98" or len(value) < 3:  # MessagePack array of eight
+    if value[:2] not in _HEADS or len(value) < 3:
+        if _VERSION_2 < value[:1] <= _LAST_VERSION:
+            raise _unknown_version(value)
         return -1
     width = _INTEGER_BYTES.get(value[2])
     if width is None:

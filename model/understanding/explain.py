@@ -108,15 +108,19 @@ def newest(sequence: Sequence, count: int) -> Sequence:
         sequence.actions[-count:],
         sequence.times_ms[-count:],
         sequence.now_ms,
+        sequence.category_names,
+        sequence.category_indices[-count:],
     )
 
 
 def without(sequence: Sequence, index: int) -> Sequence:
     """The sequence without one action, with the same clock."""
-    items, actions, times_ms, now_ms = sequence
+    items, actions, times_ms, now_ms, names, indices = sequence
     return Sequence(
         items[:index] + items[index + 1 :],
         actions[:index] + actions[index + 1 :],
         times_ms[:index] + times_ms[index + 1 :],
         now_ms,
+        names,
+        indices[:index] + indices[index + 1 :],
     )

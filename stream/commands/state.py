@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -47,9 +48,17 @@ def _print(partition: int, state: UserState, now_s: float) -> None:
         return
     age_s = _age_s(state, now_s)
     print(f"{len(state.items)} actions in {where}; the newest event is {age_s:,} s old")
-    for item, ts_ms, kind in zip(state.items, state.times_ms, state.actions, strict=True):
+    for item, ts_ms, action, category in _actions(state):
         moment = datetime.fromtimestamp(ts_ms / 1000, UTC).isoformat(" ", "milliseconds")
-        print(f"{moment}  {state.action_types[kind]:<8}  {item}")
+        of_category = "" if category is None else f"  ({category})"
+        print(f"{moment}  {action:<8}  {item}{of_category}")
+
+
+def _actions(state: UserState) -> Iterator[tuple[str, int, str, str | None]]:
+    """Item, time, action and category of each action, oldest first."""
+    sequence = state.sequence()
+    categories = sequence.categories() or repeat(None)
+    return zip(sequence.items, sequence.times_ms, sequence.actions, categories, strict=False)
 
 
 def _find(settings: StateSettings, user: str) -> list[tuple[int, UserState]]:
@@ -85,8 +94,8 @@ def _as_json(partition: int, state: UserState, now_s: float) -> dict[str, Any]:
         "age_s": None if state.forgotten else _age_s(state, now_s),
         "n_events": len(state.items),
         "events": [
-            {"item_id": item, "action": state.action_types[kind], "ts": ts_ms}
-            for item, ts_ms, kind in zip(state.items, state.times_ms, state.actions, strict=True)
+            {"item_id": item, "action": action, "ts": ts_ms, "category": category}
+            for item, ts_ms, action, category in _actions(state)
         ],
     }
 

@@ -39,6 +39,7 @@ class Verdict(NamedTuple):
     action: str = ""
     ts_ms: int = 0
     event_id: str | None = None
+    category: str | None = None
 
 
 def of_worker(message: Message) -> Verdict:
@@ -48,7 +49,15 @@ def of_worker(message: Message) -> Verdict:
     if dead:
         return Verdict(dead[0].reason)
     event = events[0]
-    return Verdict(None, event.key.decode(), event.item, event.action, event.ts_ms, event.event_id)
+    return Verdict(
+        None,
+        event.key.decode(),
+        event.item,
+        event.action,
+        event.ts_ms,
+        event.event_id,
+        event.category,
+    )
 
 
 def of_oracle(message: Message) -> Verdict:
@@ -60,5 +69,7 @@ def of_oracle(message: Message) -> Verdict:
     except oracle.Dead as dead:
         return Verdict(dead.reason)
     if event.action == oracle.FORGET:  # its time is the record's, and of an item it has none
-        return Verdict(None, event.user_id, "", event.action, timestamp_ms, event.event_id)
+        return Verdict(
+            None, event.user_id, "", event.action, timestamp_ms, event.event_id, event.category
+        )
     return Verdict(None, *event)

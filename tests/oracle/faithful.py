@@ -57,7 +57,7 @@ def user_of_partition(partition: int, n_partitions: int = 4) -> str:
 
 
 def encode(state: State) -> bytes:
-    """The state value of format 1."""
+    """The state value of format 1, or of format 2 where an action has a category."""
     kinds = list(dict.fromkeys(action.kind for action in state.actions))
     fields = [
         state.applied_offset,
@@ -67,9 +67,12 @@ def encode(state: State) -> bytes:
         kinds,
         bytes(kinds.index(action.kind) for action in state.actions),
         b"".join(state.event_ids),
-        state.forgotten,
     ]
-    return b"\x01" + msgspec.msgpack.encode(fields)
+    names = list(dict.fromkeys(action.category for action in state.actions if action.category))
+    if names:
+        fields += [names, bytes(["", *names].index(action.category) for action in state.actions)]
+    version = b"\x02" if names else b"\x01"
+    return version + msgspec.msgpack.encode([*fields, state.forgotten])
 
 
 def work(events: list[Record], n_partitions: int = 4, merge: int = 3) -> Evidence:

@@ -10,12 +10,16 @@ from tests.oracle.rules import Rules
 Outcome = Literal["applied", "late", "future", "duplicate", "forgotten"]
 
 
+MOST_CATEGORIES = 255
+
+
 class Action(NamedTuple):
     """One thing the user did, as the state keeps it."""
 
     ts: int
     item_id: str
     kind: str
+    category: str = ""  # none
 
 
 class State(NamedTuple):
@@ -29,11 +33,16 @@ class State(NamedTuple):
 
     def sequence(self) -> Sequence:
         """What the scorer gets; its clock never stands before the newest action."""
+        names = sorted({action.category for action in self.actions} - {""})
+        places = {"": 0} | {name: place for place, name in enumerate(names, 1)}
+        indices = bytes(places[action.category] for action in self.actions)
         return Sequence(
             items=tuple(action.item_id for action in self.actions),
             actions=tuple(action.kind for action in self.actions),
             times_ms=tuple(action.ts for action in self.actions),
             now_ms=max([self.as_of_ts, *(action.ts for action in self.actions)]),
+            category_names=tuple(names),
+            category_indices=indices if names else b"",
         )
 
 
@@ -60,7 +69,15 @@ def fold(
         if digest is not None:
             event_ids = (*event_ids, digest)
         # sorted() is stable, so an event comes after those of equal time that came before it.
-        placed = sorted((*actions, Action(ts, event.item_id, event.action)), key=lambda a: a.ts)
+        action = Action(ts, event.item_id, event.action, _category(actions, event))
+        placed = sorted((*actions, action), key=lambda a: a.ts)
         actions = tuple(placed[-rules.sequence_length :])
     kept_ids = event_ids[-rules.dedupe_window :] if rules.dedupe_window else ()
     return State(offset, ts, actions, kept_ids), outcome
+
+
+def _category(actions: tuple[Action, ...], event: Event) -> str:
+    """The event's own; none where it would be the 256th name beside those of the actions."""
+    names = {action.category for action in actions} - {""}
+    wanted = event.category or ""
+    return wanted if wanted in names or len(names) < MOST_CATEGORIES else ""

@@ -45,6 +45,7 @@ class Event(NamedTuple):
     action: str
     ts: int
     event_id: str | None
+    category: str | None = None
 
 
 class Dead(Exception):
@@ -67,7 +68,7 @@ def read(record: Record, n_partitions: int, rules: Rules) -> Event:
         raise Dead("unknown_action")
     ts = -1 if action == FORGET else _time(headers.get("ce_time"), body.get("ts"))
     _check_key(record, user_id.encode(), n_partitions)
-    return Event(user_id, body.get("item_id") or "", action, ts, event_id)
+    return Event(user_id, body.get("item_id") or "", action, ts, event_id, body.get("category"))
 
 
 def _object(value: bytes | None, rules: Rules) -> dict[str, Any]:

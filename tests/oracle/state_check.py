@@ -56,7 +56,7 @@ def _check_user(
         try:
             latest = decode(record.value)
         except BadValue as error:
-            yield Difference("O1 state", where, error, "a value of format 1")
+            yield Difference("O1 state", where, error, "a value of format 1 or 2")
             return
         if latest.applied_offset <= before and not late_ones:
             yield Difference(

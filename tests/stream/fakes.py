@@ -61,12 +61,13 @@ def event(
     action: str = "click",
     event_id: str | None = None,
     timestamp_ms: int | None = None,
+    category: str | None = None,
 ) -> Event:
     """A valid event, by default recorded at the time at which it happened."""
     timestamp_ms = ts_ms if timestamp_ms is None else timestamp_ms
     message: Message = FakeMessage(b"{}", key, offset, timestamp_ms)
     item = f"i{offset}" if item is None else item
-    return Event(key, offset, timestamp_ms, item, action, ts_ms, event_id, message)
+    return Event(key, offset, timestamp_ms, item, action, ts_ms, event_id, message, category)
 
 
 class EchoScorer:

@@ -16,12 +16,19 @@ from hypothesis import strategies as st
 from stream.user_state import Rules, UnknownFormat, UserState, applied_offset_of, is_forgotten
 from tests.stream.fakes import event
 
-GOLDEN = json.loads((Path(__file__).parent / "golden/state-v1.json").read_text(encoding="utf-8"))
-golden = pytest.mark.parametrize("case", GOLDEN["states"], ids=lambda case: case["name"])
+
+def _golden(version: int) -> list[dict[str, Any]]:
+    path = Path(__file__).parent / f"golden/state-v{version}.json"
+    cases: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))["states"]
+    return [case | {"version": version} for case in cases]
+
+
+VERSION_1, VERSION_2 = _golden(1), _golden(2)
+golden = pytest.mark.parametrize("case", VERSION_1 + VERSION_2, ids=lambda case: case["name"])
 
 
 @golden
-def test_version_1_is_read_for_ever(case: dict[str, Any]) -> None:
+def test_every_version_is_read_for_ever(case: dict[str, Any]) -> None:
     state = UserState.from_bytes(bytes.fromhex(case["bytes"]))
 
     assert {
@@ -32,22 +39,27 @@ def test_version_1_is_read_for_ever(case: dict[str, Any]) -> None:
         "kinds": state.action_types,
         "actions": list(state.actions),
         "event_ids": [digest.hex() for digest in state.event_ids],
+        "category_names": list(state.category_names),
+        "category_indices": list(state.category_indices),
         "forgotten": state.forgotten,
-    } == case["state"]
+    } == {"category_names": [], "category_indices": []} | case["state"]
 
 
 @golden
-def test_version_1_is_written_as_ever(case: dict[str, Any]) -> None:
+def test_every_version_is_written_as_ever(case: dict[str, Any]) -> None:
     value = bytes.fromhex(case["bytes"])
 
     assert UserState.from_bytes(value).to_bytes() == value
 
 
 @golden
-def test_version_1_is_a_version_byte_and_a_plain_messagepack_array(case: dict[str, Any]) -> None:
+def test_a_value_is_a_version_byte_and_a_plain_messagepack_array(case: dict[str, Any]) -> None:
     value, state = bytes.fromhex(case["bytes"]), case["state"]
+    categories = (
+        [state["category_names"], bytes(state["category_indices"])] if case["version"] == 2 else []
+    )
 
-    assert value[0] == 1
+    assert value[0] == case["version"]
     assert msgspec.msgpack.decode(value[1:]) == [
         state["applied_offset"],
         state["as_of_ms"],
@@ -56,6 +68,7 @@ def test_version_1_is_a_version_byte_and_a_plain_messagepack_array(case: dict[st
         state["kinds"],
         bytes(state["actions"]),
         bytes.fromhex("".join(state["event_ids"])),
+        *categories,
         state["forgotten"],
     ]
 
@@ -78,12 +91,13 @@ def test_what_was_stored_takes_the_next_event(case: dict[str, Any]) -> None:
 
 # --- what is not ours -----------------------------------------------------------------------------
 
-WHOLE = bytes.fromhex(GOLDEN["states"][2]["bytes"])
+WHOLE = bytes.fromhex(VERSION_1[2]["bytes"])
+WITH_CATEGORIES = bytes.fromhex(VERSION_2[1]["bytes"])  # four actions, two names
 
 
-@pytest.mark.parametrize("version", [0, 2, 3, 255])
+@pytest.mark.parametrize("version", [0, 3, 255])
 def test_another_version_is_refused_and_named(version: int) -> None:
-    with pytest.raises(UnknownFormat, match=f"state has format {version:02x}, .* reads 01"):
+    with pytest.raises(UnknownFormat, match=f"state has format {version:02x}, .* reads 01 and 02"):
         UserState.from_bytes(bytes([version]) + WHOLE[1:])
 
 
@@ -92,15 +106,24 @@ def test_no_bytes_at_all_are_no_state() -> None:
         UserState.from_bytes(b"")
 
 
-@pytest.mark.parametrize("length", range(1, len(WHOLE)))
-def test_bytes_that_break_off_anywhere_are_damaged(length: int) -> None:
-    with pytest.raises(UnknownFormat, match="format 1"):
-        UserState.from_bytes(WHOLE[:length])
+@pytest.mark.parametrize("value", [WHOLE, WITH_CATEGORIES], ids=["version 1", "version 2"])
+def test_bytes_that_break_off_anywhere_are_damaged(value: bytes) -> None:
+    for length in range(1, len(value)):
+        with pytest.raises(UnknownFormat, match=f"format {value[0]}"):
+            UserState.from_bytes(value[:length])
 
 
-def test_bytes_that_go_on_are_damaged() -> None:
+@pytest.mark.parametrize("value", [WHOLE, WITH_CATEGORIES], ids=["version 1", "version 2"])
+def test_bytes_that_go_on_are_damaged(value: bytes) -> None:
+    with pytest.raises(UnknownFormat, match=f"format {value[0]}"):
+        UserState.from_bytes(value + b"\0")
+
+
+def test_the_version_byte_decides_how_the_array_is_read() -> None:
+    with pytest.raises(UnknownFormat, match="format 2"):
+        UserState.from_bytes(b"\2" + WHOLE[1:])
     with pytest.raises(UnknownFormat, match="format 1"):
-        UserState.from_bytes(WHOLE + b"\0")
+        UserState.from_bytes(b"\1" + WITH_CATEGORIES[1:])
 
 
 @pytest.mark.parametrize(
@@ -141,8 +164,31 @@ def test_columns_that_do_not_fit_together_are_damaged(column: int, value: object
         UserState.from_bytes(b"\1" + msgspec.msgpack.encode(columns))
 
 
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        (7, []),  # indices without names, and a value without names is version 1
+        (7, ["shoes"]),  # an index that no name has
+        (7, ["shoes", 1]),
+        (8, b"\1\0\1"),  # one index less than actions
+        (8, b"\0\0\0\0"),  # nobody has a category
+        (8, [1, 0, 1, 2]),
+        (9, None),
+    ],
+)
+def test_categories_that_do_not_fit_the_actions_are_damaged(column: int, value: object) -> None:
+    columns = msgspec.msgpack.decode(WITH_CATEGORIES[1:])
+    columns[column] = value
+
+    with pytest.raises(UnknownFormat, match="format 2"):
+        UserState.from_bytes(b"\2" + msgspec.msgpack.encode(columns))
+
+
 @settings(deadline=None, max_examples=200)
-@given(st.binary(max_size=40) | st.binary(max_size=40).map(lambda tail: b"\1" + tail))
+@given(
+    st.binary(max_size=40)
+    | st.builds(bytes.__add__, st.sampled_from([b"\1", b"\2"]), st.binary(max_size=40))
+)
 @example(b"\1\x98\0\0\x91\xa2\0\x80")  # an item whose bytes are not UTF-8
 def test_other_bytes_are_refused_as_unknown_and_in_no_other_way(value: bytes) -> None:
     with contextlib.suppress(UnknownFormat):
@@ -164,9 +210,14 @@ def test_an_applied_offset_of_any_width_is_read(offset: int) -> None:
     assert applied_offset_of(state.to_bytes()) == offset
 
 
-@pytest.mark.parametrize("value", [b"", b"\x01", b"\x01\x98", b"\x02\x98\x05", b"a"])
-def test_bytes_of_another_format_have_no_applied_offset(value: bytes) -> None:
+@pytest.mark.parametrize("value", [b"", b"\x01", b"\x01\x98", b"\x02\x98\x05", b"\0", b"a"])
+def test_bytes_that_are_no_state_have_no_applied_offset(value: bytes) -> None:
     assert applied_offset_of(value) == -1
+
+
+def test_the_applied_offset_of_a_later_version_is_unknown_and_not_low() -> None:
+    with pytest.raises(UnknownFormat, match="state has format 03, this version reads 01 and 02"):
+        applied_offset_of(b"\3\x98\5")
 
 
 @pytest.mark.parametrize(("value", "offset"), [(b"\1\x98\5", 5), (b"\1\x98", -1)])

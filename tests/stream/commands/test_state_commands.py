@@ -86,11 +86,23 @@ def test_get_shows_the_users_actions_with_their_times(shop: Shop, state_dir: Pat
         "2026-09-21 14:13:20.000+00:00  click     i8",
     ]
     assert answer["events"] == [
-        {"item_id": "i7", "action": "click", "ts": AS_OF_MS - 1000},
-        {"item_id": "i8", "action": "click", "ts": AS_OF_MS},
+        {"item_id": "i7", "action": "click", "ts": AS_OF_MS - 1000, "category": None},
+        {"item_id": "i8", "action": "click", "ts": AS_OF_MS, "category": None},
     ]
     assert (answer["partition"], answer["applied_offset"], answer["n_events"]) == (2, 41, 2)
     assert (answer["as_of"], answer["forgotten"]) == (AS_OF_MS, False)
+
+
+def test_get_shows_the_category_that_an_event_gave_its_item(shop: Shop, state_dir: Path) -> None:
+    user = UserState.from_bytes(state("i7", "i8", offset=41))
+    user.category_names, user.category_indices = ("lamps",), b"\0\1"
+    on_disk(state_dir, 2, [(b"ann", user.to_bytes())], 5)
+
+    lines = shop.lately("state", "get", "ann").out.splitlines()
+    answer = shop.lately("state", "get", "ann", "--json").json
+
+    assert [line.split("  ", 2)[2] for line in lines[1:]] == ["   i7", "   i8  (lamps)"]
+    assert [event["category"] for event in answer["events"]] == [None, "lamps"]
 
 
 def test_get_computes_the_age_by_the_local_clock_and_never_below_zero(

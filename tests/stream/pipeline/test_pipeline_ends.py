@@ -373,21 +373,21 @@ async def test_a_state_of_another_version_fails_the_pipeline_and_is_no_damage(
     tmp_path: Path,
 ) -> None:
     async with world(tmp_path) as w:
-        w.store.write(0, [(b"u1", b"\x02from the future")], changelog_offset=0)
+        w.store.write(0, [(b"u1", b"\x03from the future")], changelog_offset=0)
         await w.feed(click("u1", 0))
 
         failure = w.failure()
         assert isinstance(failure, StateError)
         assert not isinstance(failure, DamagedState)
-        assert "format 02" in str(failure)
+        assert "format 03" in str(failure)
 
 
 @on_a_loop
 async def test_a_marker_of_another_version_is_a_state_error_too(tmp_path: Path) -> None:
     async with world(tmp_path) as w:
-        w.store.write(0, [(b"u1", b"\x02\xc3")], changelog_offset=0)
+        w.store.write(0, [(b"u1", b"\x03\xc3")], changelog_offset=0)
 
-        with pytest.raises(StateError, match="format 02"):
+        with pytest.raises(StateError, match="format 03"):
             w.assign()
 
 

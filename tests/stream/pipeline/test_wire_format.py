@@ -1,7 +1,8 @@
 """What the worker writes, byte for byte: scores, dead letters, receipts and changelog.
 
 Consumers parse these records. A change that breaks the golden file breaks them too, so it needs a
-field beside the old ones, never a new golden file.
+field beside the old ones, never a new golden file. A changelog value is in the newest version of
+the state format that it needs.
 """
 
 import json

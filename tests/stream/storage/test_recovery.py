@@ -16,7 +16,7 @@ from stream.kafka.producer import Record
 from stream.storage import recovery as recovery_module
 from stream.storage.recovery import Recovery, newest
 from stream.storage.store import StateStore
-from stream.user_state import UserState
+from stream.user_state import UnknownFormat, UserState
 from tests.stream.fakes import ManualPublisher
 
 
@@ -134,6 +134,13 @@ def state(offset: int, item: str = "i") -> bytes:
     return user.to_bytes()
 
 
+def with_category(offset: int) -> bytes:
+    """The same, whose event named a category."""
+    user = UserState.from_bytes(state(offset))
+    user.category_names, user.category_indices = ("shoes",), b"\1"
+    return user.to_bytes()
+
+
 def marker(offset: int) -> bytes:
     """What stays of who was forgotten at this offset."""
     user = UserState()
@@ -190,6 +197,32 @@ def test_what_came_too_late_is_mended_in_the_changelog(
     )
 
     assert mended(store) == [(b"u1", state(7), [])]
+
+
+def test_a_value_of_a_later_version_ends_the_recovery_before_an_older_value_counts(
+    store: StateStore, changelog: Changelog
+) -> None:
+    # Version 3, and its offset is wherever version 3 has it.
+    changelog.write(0, Change(0, b"u1", state(7)), Change(1, b"u1", b"\3\x9b\t"))
+
+    with pytest.raises(UnknownFormat, match="state has format 03, this version reads 01 and 02"):
+        recover(store, 0)
+
+    assert dict(store.users(0)) == {}
+
+
+def test_values_of_versions_1_and_2_are_told_apart_by_their_offsets_alone(
+    store: StateStore, changelog: Changelog
+) -> None:
+    newer = with_category(9)
+    changelog.write(
+        0,
+        *(Change(0, b"u1", state(7)), Change(1, b"u1", newer), Change(2, b"u1", state(8))),
+        *(Change(3, b"u2", with_category(300)), Change(4, b"u2", state(301))),
+    )
+
+    assert mended(store) == [(b"u1", newer, [])]
+    assert dict(store.users(0)) == {b"u1": newer, b"u2": state(301)}
 
 
 def tombstone(place: int, key: bytes, reach: int) -> Change:
