@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 
-def session_of(graph: Path) -> "InferenceSession":
-    """Load a graph to run on one thread, which sleeps while it waits."""
+def session_of(graph: Path | bytes) -> "InferenceSession":
+    """Load a graph, a file or its content, to run on one thread, which sleeps while it waits."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

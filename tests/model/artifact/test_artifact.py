@@ -133,7 +133,7 @@ def test_no_byte_is_parsed_before_every_hash_is_checked(
         parsed.append("json")
         return parse_object(content, max_bytes)
 
-    def open_and_tell(graph: Path) -> Any:
+    def open_and_tell(graph: bytes) -> Any:
         parsed.append("graph")
         return session_of(graph)
 

@@ -14,7 +14,9 @@ from model.graphs.build import graph_of
 from model.networks.text import NO_TOKEN, Last, TextConfig, TextModel
 from model.networks.text_encoder import TextEncoder
 from model.onnx_session import session_of
+from model.outputs import Outputs
 from model.packaging.export import _inputs, _sample, export_onnx
+from model.serving.graph_file import GraphFile
 from tests.model.tiny_bert import write_tiny_bert
 
 pytestmark = pytest.mark.timeout(400)  # libraries to load and a graph to export, one core shared
@@ -144,6 +146,9 @@ def test_the_exported_graph_gives_the_same_outputs_in_any_batch(
     inputs = _inputs(graph, _sample(network, CONFIG, 30))
 
     whole = session.run(graph.outputs, inputs)
+    served = session_of(GraphFile.read(tmp_path / GRAPH).cut(Outputs._fields))
+    for name, values, found in zip(graph.outputs, whole, served.run(None, inputs), strict=False):
+        assert np.array_equal(values, found), f"{name}, of the graph that a worker loads"
     for size in (1, 7):
         parts = [
             session.run(graph.outputs, {k: v[at : at + size] for k, v in inputs.items()})
