@@ -25,14 +25,17 @@ class Chunk:
     def __len__(self) -> int: ...
     def __getitem__(
         self, at: int
-    ) -> tuple[int, int, bytes | None, bytes | None, tuple[Header, ...]]: ...
+    ) -> tuple[int, int, bytes | None, bytes | None, tuple[Header, ...]]:
+        """Offset, timestamp, key, value and headers."""
     def offset(self, at: int) -> int: ...
 
 class ReadyBatch:
     """A batch that aiokafka's producer takes in place of one of its BatchBuilder."""
 
-    def encoded(self) -> bytes: ...
-    def compress(self, codec: int, compressed: bytes) -> None: ...
+    def encoded(self) -> bytes:
+        """The records alone, to be compressed."""
+    def compress(self, codec: int, compressed: bytes) -> None:
+        """Put compressed records in place of the plain ones; ``codec`` is Kafka's number of it."""
     def append(self, **record: Any) -> None: ...
     def close(self) -> None: ...
     def closed(self) -> bool: ...
@@ -69,3 +72,40 @@ class ItemTable:
         self, queries: Reals, copies: Reals, rules: Reals, codes: Codes, count: int
     ) -> tuple[bytes, bytes]: ...
     def scores(self, queries: Reals, count: int) -> tuple[tuple[bytes, bytes], bytes]: ...
+
+class Users:
+    """The users of one partition that are in memory, each state as its bytes."""
+
+    def __init__(
+        self,
+        sequence_length: int,
+        dedupe_window: int,
+        allowed_lateness_ms: int,
+        max_future_ms: int,
+        ttl_ms: int,
+        actions: list[str],
+        max_message_bytes: int,
+    ) -> None: ...
+    def __len__(self) -> int: ...
+    def missing(self, chunk: Chunk, start: int, end: int) -> list[bytes]:
+        """The keys of these records, each once, whose users must be loaded first."""
+    def load(self, key: bytes, value: bytes | None) -> None:
+        """Take over a stored value; ValueError if Python must read and write it anew, or refuse."""
+    def fold(self, chunk: Chunk, start: int, end: int) -> int:
+        """Fold records in; returns ``end``, or the place of one that Python must judge."""
+    def fold_event(
+        self,
+        key: bytes,
+        offset: int,
+        clock_ms: int,
+        item: str,
+        action: str,
+        ts_ms: int,
+        event_id: str | None,
+        category: str | None,
+    ) -> None:
+        """Fold in one event that Python validated; ValueError if its user is not loaded."""
+    def value(self, key: bytes) -> bytes | None:
+        """A user's value; empty if nothing was applied, None if the user is not loaded."""
+    def take_outcomes(self) -> list[int]:
+        """Events since the last call: applied, late, future, duplicate, replayed, forgotten."""

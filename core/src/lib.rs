@@ -5,8 +5,12 @@
 //! Python; `python` is what it sees of them.
 
 pub mod batch;
+pub mod event;
 pub mod kernel;
+pub mod msgpack;
 pub mod panics;
+pub mod state;
+pub mod users;
 pub mod varint;
 
 #[cfg(feature = "python")]

@@ -3,6 +3,7 @@
 mod chunk;
 mod item_table;
 mod ready_batch;
+mod users;
 
 use pyo3::prelude::*;
 
@@ -18,6 +19,8 @@ mod lately_native {
     use super::item_table::{ItemTable, instruction_sets};
     #[pymodule_export]
     use super::ready_batch::{ReadyBatch, build_batches};
+    #[pymodule_export]
+    use super::users::Users;
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

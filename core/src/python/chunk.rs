@@ -64,6 +64,14 @@ impl Chunk {
 }
 
 impl Chunk {
+    pub fn fetch(&self) -> &[u8] {
+        &self.fetch
+    }
+
+    pub fn places(&self) -> &[Place] {
+        &self.records.places
+    }
+
     fn place(&self, at: usize) -> PyResult<&Place> {
         let place = self.records.places.get(at);
         place.ok_or_else(|| PyIndexError::new_err("the chunk has no such record"))
