@@ -109,3 +109,45 @@ class Users:
         """A user's value; empty if nothing was applied, None if the user is not loaded."""
     def take_outcomes(self) -> list[int]:
         """Events since the last call: applied, late, future, duplicate, replayed, forgotten."""
+
+class ScoreWriter:
+    """Writes the scores of one model at one level; ``source`` is what a score id is made of."""
+
+    def __init__(
+        self, events_topic: str, name: str, version: str, source: bytes, horizon_s: int
+    ) -> None: ...
+    def batches(
+        self,
+        partition: int,
+        rows: Iterable[tuple[bytes, int, int, int, bytes]],
+        scored_at_ms: int,
+        headers: list[Header],
+        limit: int,
+    ) -> list[ReadyBatch]:
+        """A row: key, source offset, event time, number of actions, prediction without braces."""
+
+class PredictionWriter:
+    """Writes the predictions of one model, straight from its arrays."""
+
+    def __init__(
+        self,
+        items: list[str],
+        categories: list[str],
+        intents: list[str],
+        horizon_s: int,
+        top_categories: int,
+    ) -> None: ...
+    def write(
+        self,
+        top_items: npt.NDArray[np.int64],
+        top_probs: npt.NDArray[np.float32],
+        category_probs: npt.NDArray[np.float32],
+        chances: npt.NDArray[np.float64],
+    ) -> Predictions:
+        """Encode one prediction a row; ValueError for what cannot be of this model."""
+
+class Predictions:
+    """Encoded predictions, a row for each sequence."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, row: int) -> bytes: ...

@@ -6,9 +6,12 @@
 
 pub mod batch;
 pub mod event;
+pub mod json;
 pub mod kernel;
 pub mod msgpack;
 pub mod panics;
+pub mod prediction;
+pub mod score;
 pub mod state;
 pub mod users;
 pub mod varint;

@@ -3,6 +3,7 @@
 mod chunk;
 mod item_table;
 mod ready_batch;
+mod scores;
 mod users;
 
 use pyo3::prelude::*;
@@ -19,6 +20,8 @@ mod lately_native {
     use super::item_table::{ItemTable, instruction_sets};
     #[pymodule_export]
     use super::ready_batch::{ReadyBatch, build_batches};
+    #[pymodule_export]
+    use super::scores::{PredictionWriter, Predictions, ScoreWriter};
     #[pymodule_export]
     use super::users::Users;
 

@@ -29,7 +29,8 @@ pub fn build_batches(
     Ok(writer.finish().into_iter().map(ReadyBatch::from).collect())
 }
 
-fn encode(list: &Bound<'_, PyList>) -> PyResult<Headers> {
+/// The headers of records, encoded.
+pub fn encode(list: &Bound<'_, PyList>) -> PyResult<Headers> {
     let headers = list.extract::<Vec<(PyBackedStr, Option<PyBackedBytes>)>>()?;
     let headers = headers.iter().map(|(name, value)| (&**name, value.as_deref()));
     Ok(Headers::new(&headers.collect::<Vec<_>>()))
