@@ -43,6 +43,7 @@ def export_onnx(
         warnings.catch_warnings(),
         _quiet("torch.onnx"),
         _quiet("onnxscript"),
+        without_triton_line(),
         sdpa_kernel(SDPBackend.MATH),
     ):
         warnings.simplefilter("ignore")
@@ -133,3 +134,18 @@ def _quiet(name: str) -> Iterator[None]:
         yield
     finally:
         logger.setLevel(level)
+
+
+@contextmanager
+def without_triton_line() -> Iterator[None]:
+    """Silence one line: that triton, which only a GPU has a use for, is not installed."""
+    logger = logging.getLogger("torch.utils.flop_counter")
+
+    def is_other(record: logging.LogRecord) -> bool:
+        return not record.getMessage().startswith("triton not found")
+
+    logger.addFilter(is_other)
+    try:
+        yield
+    finally:
+        logger.removeFilter(is_other)
