@@ -5,12 +5,16 @@ fetch, and again after every restart. Only a batch that it cannot read is read a
 parser.
 """
 
+import asyncio
+from contextlib import suppress
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer
 from aiokafka.consumer import fetcher
 from aiokafka.errors import CorruptRecordException
 from aiokafka.record import default_records, memory_records
+
+STOP_S = 1.0  # after which a consumer is stopped whatever its tasks wait for
 
 
 class _Text(bytearray):
@@ -70,11 +74,19 @@ class _Records(fetcher.PartitionRecords):  # type: ignore[misc]
 
 
 class LenientConsumer(AIOKafkaConsumer):  # type: ignore[misc]
-    """A consumer that accepts any header name."""
+    """A consumer outside of any group that accepts any header name, and that stops in any case."""
 
     def __init__(self, *topics: str, **options: Any) -> None:
         read_any_header()
         super().__init__(*topics, **options)
+
+    async def stop(self) -> None:
+        """Disconnect."""
+        # aiokafka's fetcher misses its cancellation while it gives up an assignment, and `stop`
+        # then waits for it for ever; to cancel `stop` cancels the fetcher once more.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(STOP_S):
+                await super().stop()
 
 
 def read_any_header() -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any, Self
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -15,7 +15,6 @@ from stream.kafka.security import client_options
 from stream.settings import KafkaSettings
 
 _TIMEOUT_S = 5.0
-_STOP_S = 1.0
 _LAST_RECORDS = 100  # of a partition: compaction may have left a gap before its end
 
 
@@ -41,11 +40,7 @@ class LogReader:
 
     async def __aexit__(self, *_: object) -> None:
         """Disconnect."""
-        # aiokafka's fetcher misses its cancellation while it gives up an assignment, and `stop`
-        # then waits for it for ever; to cancel `stop` cancels the fetcher once more.
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_STOP_S):
-                await self._consumer.stop()
+        await self._consumer.stop()
 
     @asynccontextmanager
     async def _call(self) -> AsyncIterator[None]:

@@ -1,5 +1,7 @@
 """Header names of any bytes are read, and the records around them as before."""
 
+import asyncio
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -11,7 +13,8 @@ from aiokafka.record.memory_records import MemoryRecords
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.kafka.lenient_headers import read_any_header
+from stream.kafka import lenient_headers
+from stream.kafka.lenient_headers import LenientConsumer, read_any_header
 
 PLACE = TopicPartition("events", 0)
 NONE, GZIP, SNAPPY, LZ4, ZSTD = range(5)
@@ -95,3 +98,38 @@ def test_damage_is_still_an_error() -> None:
 
     with pytest.raises(CorruptRecordException):
         read(bytes(fetched))
+
+
+def test_a_fetcher_that_misses_its_cancellation_does_not_keep_a_consumer_from_stopping(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As aiokafka's does while it gives up an assignment, just after the next `assign`."""
+    monkeypatch.setattr(lenient_headers, "STOP_S", 0.01)
+    closed = []
+
+    async def main() -> None:
+        consumer = LenientConsumer(bootstrap_servers="127.0.0.1:1")
+        busy = asyncio.Event()
+
+        async def fetch() -> None:
+            with suppress(asyncio.CancelledError):
+                busy.set()
+                await asyncio.Future()
+            await asyncio.Future()  # this is what it is cancelled for no more
+
+        async def close() -> None:
+            closed.append("client")
+
+        fetching = fetcher.Fetcher.__new__(fetcher.Fetcher)
+        fetching._fetch_task = asyncio.create_task(fetch())
+        fetching._fetch_waiters, fetching._pending_tasks = set(), set()
+        consumer._fetcher = fetching
+        monkeypatch.setattr(consumer._client, "close", close)
+        await busy.wait()
+        # Not `asyncio.timeout`, whose cancellation would do what the consumer has to do itself.
+        stopped, waiting = await asyncio.wait({asyncio.create_task(consumer.stop())}, timeout=10)
+        assert stopped and not waiting
+
+    asyncio.run(main())
+
+    assert closed == ["client"]
