@@ -15,7 +15,7 @@ from aiokafka.errors import (
     TopicAuthorizationFailedError,
 )
 
-from stream.commands.doctor_machine import Check
+from stream.commands.doctor_machine import Check, assess_open_files
 from stream.commands.terminal import counted
 from stream.errors import LatelyError, StateError
 from stream.kafka.command_clients import partitions_of
@@ -28,6 +28,7 @@ from stream.kafka.security import client_options
 from stream.kafka.topic_checks import Finding, Status, exists
 from stream.kafka.topics import check_topics
 from stream.settings import DoctorSettings, KafkaSettings
+from stream.storage.open_files import limits
 from stream.storage.view import view
 
 AHEAD_MS = 5_000  # a record stamped later than our clock by more shows that clocks differ
@@ -61,6 +62,8 @@ async def check_broker(settings: KafkaSettings) -> AsyncIterator[Check]:
         yield await _check_reading(consumer, settings, existing)
         yield Check("SKIP", "access", "writing is not tested: it would leave a record")
         if settings.events_topic in existing:
+            partitions = list(await partitions_of(consumer, settings.events_topic))
+            yield assess_open_files(len(partitions), limits())
             yield await _check_clock(consumer, settings.events_topic)
             async for check in _check_group(consumer, settings):
                 yield check

@@ -45,7 +45,8 @@ async def _newest(
 ) -> tuple[list[Event], list[DeadLetter]]:
     events: list[Event] = []
     dead: list[DeadLetter] = []
-    async with open_reader(settings, settings.events_topic, "--events-topic") as reader:
+    topic = settings.events_topic
+    async with open_reader(settings, topic, "--events-topic", committed=True) as reader:
         validator = Validator(
             frozenset(accepted),
             WorkerSettings.model_fields["max_message_bytes"].default,

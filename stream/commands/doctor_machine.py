@@ -13,7 +13,9 @@ from typing import Any
 
 from model.scorer import Vocabulary
 from stream.addresses import Address
+from stream.commands.terminal import counted
 from stream.kafka.topic_checks import Status
+from stream.storage.open_files import ADVICE, Limits, needed
 
 LITTLE_BYTES = 1 << 30
 TOO_LITTLE_BYTES = 64 << 20  # less than RocksDB writes before it compacts
@@ -90,6 +92,20 @@ def assess_space(free_bytes: int) -> Check:
     if free_bytes < LITTLE_BYTES:
         return Check("WARN", "disk", found, "a full disk ends the worker: free some space")
     return Check("PASS", "disk", found)
+
+
+def assess_open_files(partitions: int, found: Limits) -> Check:
+    """Whether a worker with all partitions may open the files of its state."""
+    need = needed(partitions)
+    text = (
+        f"{counted(partitions, 'partition')} need {need:,}, and a worker started here may open "
+        f"{found.most:,} (it raises the limit of {found.soft:,} itself)"
+        if found.soft < found.most
+        else f"{counted(partitions, 'partition')} need {need:,}, and the limit is {found.most:,}"
+    )
+    if found.most < need:
+        return Check("FAIL", "files", text, ADVICE)
+    return Check("PASS", "files", text)
 
 
 def _check_lock(lock: Path) -> Check:

@@ -64,7 +64,7 @@ async def check_recent_keys(settings: KafkaSettings) -> Finding:
     """Check the last records of the events topic; only a topic that can be read is judged."""
     topic, expected = settings.events_topic, "placed by murmur2, Kafka's default partitioner"
     try:
-        async with open_reader(settings, topic, "--events-topic") as reader:
+        async with open_reader(settings, topic, "--events-topic", committed=True) as reader:
             keys = await _recent_keys(reader)
             partition_of = default_partitioner(len(reader.partitions))
     except (LatelyError, KafkaError) as error:

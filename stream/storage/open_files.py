@@ -2,6 +2,7 @@
 
 import resource
 from contextlib import suppress
+from typing import NamedTuple
 
 from stream.errors import StateError
 
@@ -9,6 +10,13 @@ RESERVED = 256  # for libraries, connections, the model, and RocksDB's own files
 LEAST, MOST = 20, 256  # of one partition; RocksDB itself uses no fewer than 20
 _NO_LIMIT = 10_240  # what macOS takes in place of its "unlimited"
 ADVICE = "raise the limit of open files: `ulimit -n 65536`, or LimitNOFILE= of a systemd unit"
+
+
+class Limits(NamedTuple):
+    """How many files a process may open."""
+
+    soft: int  # as it was started
+    most: int  # to which a worker raises it
 
 
 def files_per_partition(partitions: int) -> int:
@@ -21,16 +29,29 @@ def files_per_partition(partitions: int) -> int:
     if share < LEAST:
         raise StateError(
             f"this process may open {limit} files, and {partitions} partitions need "
-            f"{RESERVED + LEAST * partitions}; {ADVICE}"
+            f"{needed(partitions)}; {ADVICE}"
         )
     return min(share, MOST)
 
 
-def _raise_limit() -> int:
+def needed(partitions: int) -> int:
+    """How many files a worker with this many partitions must be able to open."""
+    return RESERVED + LEAST * max(1, partitions)
+
+
+def limits() -> Limits:
+    """This process's limits, as the operating system has them."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = _NO_LIMIT if hard == resource.RLIM_INFINITY else hard
-    if soft != resource.RLIM_INFINITY and soft < wanted:
+    most = _NO_LIMIT if hard == resource.RLIM_INFINITY else hard
+    soft = most if soft == resource.RLIM_INFINITY else soft
+    return Limits(soft, max(soft, most))
+
+
+def _raise_limit() -> int:
+    soft, most = limits()
+    if soft < most:
+        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         with suppress(OSError, ValueError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-            return wanted
-    return wanted if soft == resource.RLIM_INFINITY else soft
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+            return most
+    return soft

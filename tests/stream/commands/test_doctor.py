@@ -14,6 +14,7 @@ from stream.commands.doctor_machine import (
     LITTLE_BYTES,
     TOO_LITTLE_BYTES,
     Check,
+    assess_open_files,
     assess_space,
     check_artifact,
     check_http,
@@ -22,6 +23,7 @@ from stream.commands.doctor_machine import (
 from stream.kafka import topics
 from stream.kafka.topic_checks import Finding
 from stream.settings import DoctorSettings
+from stream.storage.open_files import Limits
 from stream.storage.store import StateStore
 
 ARTIFACT = Path(__file__).parents[3] / "model" / "demo_artifact"
@@ -168,3 +170,30 @@ def test_without_a_broker_the_rest_is_still_looked_at(
     assert (status["broker"], status["topics"]) == ("FAIL", "SKIP")
     assert (status["artifact"], status["state"], status["http"]) == ("PASS", "PASS", "PASS")
     assert not answer["fit"]
+
+
+RAISED = (
+    "192 partitions need 4,096, and a worker started here may open 4,096 (it raises the limit of "
+    "1,024 itself)"
+)
+
+
+@pytest.mark.parametrize(
+    ("limits", "status", "found"),
+    [
+        (
+            (1024, 4096),
+            "PASS",
+            RAISED,
+        ),
+        ((4096, 4096), "PASS", "192 partitions need 4,096, and the limit is 4,096"),
+        ((4095, 4095), "FAIL", "192 partitions need 4,096, and the limit is 4,095"),
+    ],
+)
+def test_open_files_are_what_all_partitions_need_against_what_may_be_raised(
+    limits: tuple[int, int], status: str, found: str
+) -> None:
+    check = assess_open_files(192, Limits(*limits))  # 256 of the process, and 20 each
+
+    assert (check.status, check.found) == (status, found)
+    assert ("ulimit -n" in check.fix) == (status == "FAIL")

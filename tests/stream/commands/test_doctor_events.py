@@ -12,6 +12,8 @@ from stream.commands import doctor
 from stream.commands.doctor_events import NEWEST, assess_dead_letters, assess_vocabulary
 from stream.commands.doctor_machine import Check
 from stream.events import DeadLetter, Event, Reason
+from stream.kafka import command_clients
+from stream.kafka.lenient_headers import LenientConsumer
 from tests.stream.commands.shop import PARTITIONS, Record, Shop
 from tests.stream.fakes import click, event, forget
 
@@ -124,6 +126,24 @@ def test_the_newest_events_of_every_partition_are_judged_as_by_a_worker(shop: Sh
     assert wider["events"] == ("PASS", "a worker takes each of the newest 12")
     assert "action of 33.3%" in wider["fit"][1]
     assert foreign["fit"][0] == "FAIL"
+
+
+def test_records_of_transactions_that_were_not_committed_are_not_judged(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    levels = []
+
+    class Watched(LenientConsumer):
+        def __init__(self, *topics: str, **options: Any) -> None:
+            levels.append(options.get("isolation_level"))
+            super().__init__(*topics, **options)
+
+    monkeypatch.setattr(command_clients, "LenientConsumer", Watched)
+    shop.create()
+    shop.write(shop.settings.events_topic, Record(b"ann", click("ann").value, 0))
+    found(shop)
+
+    assert levels == ["read_committed"] * 2  # of the keys, and of the events
 
 
 def test_without_a_setting_the_models_actions_are_accepted(

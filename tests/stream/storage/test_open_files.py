@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from stream.errors import StateError
-from stream.storage.open_files import LEAST, MOST, RESERVED, files_per_partition
+from stream.storage.open_files import LEAST, MOST, RESERVED, files_per_partition, limits
 from stream.storage.store import StateStore
 
 
@@ -35,6 +35,24 @@ def test_partitions_share_what_the_hard_limit_allows(
 
     assert files_per_partition(partitions) == files
     assert limit.soft == 4096
+
+
+@pytest.mark.parametrize(
+    ("soft", "hard", "found"),
+    [
+        (256, 4096, (256, 4096)),
+        (4096, 4096, (4096, 4096)),
+        (256, resource.RLIM_INFINITY, (256, 10_240)),
+        (20_000, resource.RLIM_INFINITY, (20_000, 20_000)),
+        (resource.RLIM_INFINITY, resource.RLIM_INFINITY, (10_240, 10_240)),
+    ],
+)
+def test_the_limits_are_those_of_the_start_and_what_a_worker_raises_them_to(
+    monkeypatch: pytest.MonkeyPatch, soft: int, hard: int, found: tuple[int, int]
+) -> None:
+    Limit(monkeypatch, soft, hard)
+
+    assert limits() == found
 
 
 def test_a_limit_that_cannot_be_enough_is_refused_with_the_command(
