@@ -96,6 +96,8 @@ class Publisher:
         try:
             future = await self._producer.send_batch(batch, topic, partition=partition)
         except KafkaError as error:
+            if asyncio.get_running_loop().time() >= deadline_s:  # it waited that long for a broker
+                raise _late(topic) from error
             raise _undelivered(topic, error) from error
         return Delivery(batch.record_count(), future, deadline_s)
 
@@ -110,16 +112,20 @@ async def await_acks(topic: str, deliveries: Sequence[Delivery]) -> int:
         async with asyncio.timeout_at(None if math.isinf(deadline_s) else deadline_s):
             metadata = await gather(*(delivery.acknowledged for delivery in deliveries))
     except TimeoutError:
-        raise DeliveryError(
-            f"{topic}: the broker has not acknowledged our records within --delivery-timeout-s; "
-            "nothing after them is committed, look at the broker and the topic's replicas, and "
-            "start the worker again"
-        ) from None
+        raise _late(topic) from None
     except KafkaError as error:
         raise _undelivered(topic, error) from error
     if not metadata:
         return -1
     return int(metadata[-1].offset) + deliveries[-1].records - 1
+
+
+def _late(topic: str) -> DeliveryError:
+    return DeliveryError(
+        f"{topic}: the broker has not acknowledged our records within --delivery-timeout-s; "
+        "nothing after them is committed, look at the broker and the topic's replicas, and "
+        "start the worker again"
+    )
 
 
 def _undelivered(topic: str, error: KafkaError) -> DeliveryError:

@@ -255,13 +255,28 @@ async def _join(member: GroupMember, failed: "Future[None]") -> None:
 
 
 async def _topics_of(settings: WorkerSettings, producer: AIOKafkaProducer) -> Topics:
+    # All that are written to: a producer that asks only at its first write to a topic would take
+    # a broker that does not answer for one that has no such topic.
+    written = (
+        settings.scores_topic,
+        settings.changelog_topic,
+        settings.dead_topic,
+        settings.receipts_topic,
+    )
+    try:
+        partitions = {topic: len(await producer.partitions_for(topic)) for topic in written}
+    except KafkaError as error:
+        raise BrokerError(
+            f"{settings.bootstrap}: does not say where our topics are ({error!r}); look at the "
+            "broker, and start the worker again"
+        ) from error
     return Topics(
         settings.events_topic,
         settings.scores_topic,
         settings.dead_topic,
-        len(await producer.partitions_for(settings.dead_topic)),
+        partitions[settings.dead_topic],
         settings.receipts_topic,
-        len(await producer.partitions_for(settings.receipts_topic)),
+        partitions[settings.receipts_topic],
         settings.changelog_topic,
         settings.group,
     )

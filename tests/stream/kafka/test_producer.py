@@ -7,7 +7,12 @@ from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError, KafkaTimeoutError, MessageSizeTooLargeError
+from aiokafka.errors import (
+    KafkaError,
+    KafkaTimeoutError,
+    MessageSizeTooLargeError,
+    UnknownTopicOrPartitionError,
+)
 from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.structs import RecordMetadata, TopicPartition
 from hypothesis import given, settings
@@ -148,6 +153,21 @@ def test_a_producer_that_takes_no_more_is_the_same_error() -> None:
             await Publisher(producer).send("scores", 0, [(b"k", b"v", NO_HEADERS)])
 
     with pytest.raises(DeliveryError, match=r"scores: .*KafkaTimeoutError"):
+        asyncio.run(main())
+
+
+@pytest.mark.parametrize("error", [UnknownTopicOrPartitionError(), KafkaTimeoutError()])
+def test_a_broker_that_never_answered_before_a_batch_was_taken_is_late_like_any_other(
+    error: KafkaError,
+) -> None:
+    # What aiokafka raises once it has waited for the partitions of a topic, or for a full buffer.
+    async def main() -> None:
+        async with unsent() as producer:
+            producer.error = error
+            publisher = Publisher(producer, timeout_s=0.0)
+            await publisher.send("scores", 0, [(b"k", b"v", NO_HEADERS)])
+
+    with pytest.raises(DeliveryError, match=r"^scores: .*within --delivery-timeout-s; .*start"):
         asyncio.run(main())
 
 
