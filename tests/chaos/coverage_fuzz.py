@@ -1,7 +1,8 @@
 """The fuzz that is led by coverage: messages that take the validator where it has not been.
 
 ``python -m tests.chaos.coverage_fuzz CORPUS [-max_total_time=60 …]``: libFuzzer's options. What the
-worker and the oracle do not see alike ends it, and is left in a file.
+worker and the oracle do not see alike ends it, and is left in a file; so does what the native core,
+if it is there, makes of a message that the worker makes something else of.
 """
 
 import json
@@ -14,9 +15,13 @@ import atheris
 with atheris.instrument_imports(include=["stream.events", "tests.oracle.message"]):
     from tests.kafka.verdicts import PARTITIONS, of_oracle, of_worker
 
+from model import native
 from tests.chaos.fuzz import fuzzed
 from tests.kafka.load import Load
 from tests.kafka.message import Message
+from tests.native.folds import Native, Reference
+from tests.stream.fakes import FakeMessage
+from tests.stream.test_user_state_laws import RULES
 
 TIMESTAMP_MS = 1_700_000_000_000
 SEEDS = 300
@@ -74,6 +79,16 @@ def check(data: bytes) -> None:
     said, expected = of_worker(message), of_oracle(message)
     if said != expected and not repeats_a_name(message.value or b""):
         raise AssertionError(f"{message}: the worker says {said}, the oracle {expected}")
+    if native.AVAILABLE:
+        check_native(message)
+
+
+def check_native(message: Message) -> None:
+    """Raise where the native core and the worker differ."""
+    fields = (message.value, message.key, 0, message.timestamp_ms, message.headers)
+    folded, expected = (by(RULES).fold([FakeMessage(*fields)]) for by in (Native, Reference))
+    if folded != expected:
+        raise AssertionError(f"{message}: the core says {folded}, the worker {expected}")
 
 
 if __name__ == "__main__":
