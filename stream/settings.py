@@ -136,15 +136,20 @@ Actions = Annotated[tuple[str, ...] | None, NoDecode, BeforeValidator(_check_act
 HttpAddress = Annotated[str, AfterValidator(_check_address)]
 
 
-class DoctorSettings(KafkaSettings):
+class ActionSettings(Settings):
+    """Which actions are accepted."""
+
+    actions: Actions = Field(
+        None, description="accepted actions, comma separated; default: those the model knows"
+    )
+
+
+class DoctorSettings(KafkaSettings, ActionSettings):
     """The settings of `lately doctor`: those of a worker, each optional."""
 
     artifact: Path | None = Field(None, description="folder of the model")
     state_dir: Path | None = Field(None, description="folder for RocksDB")
     http: HttpAddress = Field("127.0.0.1:8090", description="where the worker serves HTTP")
-    actions: Actions = Field(
-        None, description="accepted actions, comma separated; default: those the model knows"
-    )
 
 
 class StateSettings(KafkaSettings):
@@ -153,7 +158,46 @@ class StateSettings(KafkaSettings):
     state_dir: Path = Field(description="folder for RocksDB; one per worker")
 
 
-class WorkerSettings(StateSettings):
+class JudgementSettings(Settings):
+    """The settings by which an event counts or not."""
+
+    dedupe_window: int = Field(
+        64, ge=0, le=1000, description="event_ids remembered per user to skip duplicates"
+    )
+    allowed_lateness_ms: int = Field(
+        3_600_000,
+        ge=0,
+        description="an event older than the user's newest action by more is not kept",
+    )
+    max_future_ms: int = Field(
+        300_000, ge=0, description="an event time ahead of its record's by more is clamped to it"
+    )
+    ttl_s: int = Field(30 * 86_400, ge=60, description="a user inactive for longer starts over")
+    max_message_bytes: int = Field(65_536, ge=1024, description="a larger message is a dead letter")
+
+    def rules_of(self, sequence_length: int) -> Rules:
+        """The rules of time and memory, in the units of the state, for so many actions a user."""
+        return Rules(
+            sequence_length,
+            self.dedupe_window,
+            self.allowed_lateness_ms,
+            self.max_future_ms,
+            self.ttl_s * 1000,
+        )
+
+
+class FoldSettings(JudgementSettings):
+    """The settings that change a user's sequence."""
+
+    sequence_length: int = Field(50, ge=1, le=1000, description="actions kept per user")
+
+    @property
+    def rules(self) -> Rules:
+        """The rules of time and memory, in the units of the state."""
+        return self.rules_of(self.sequence_length)
+
+
+class WorkerSettings(StateSettings, FoldSettings, ActionSettings):
     """Every setting of the worker."""
 
     artifact: Path = Field(description="folder of the model, made by `lately train`")
@@ -179,9 +223,6 @@ class WorkerSettings(StateSettings):
         description="keep the place in the group over a restart; turn off only for brokers without "
         "support",
     )
-    actions: Actions = Field(
-        None, description="accepted actions, comma separated; default: those the model knows"
-    )
 
     exclude_seen: bool = Field(False, description="leave out items that are in the sequence")
     allowed_items: Path | None = Field(
@@ -201,26 +242,12 @@ class WorkerSettings(StateSettings):
     )
     user_vector: bool = Field(False, description="add the model's vector of the user to the score")
 
-    sequence_length: int = Field(50, ge=1, le=1000, description="actions kept per user")
-    dedupe_window: int = Field(
-        64, ge=0, le=1000, description="event_ids remembered per user to skip duplicates"
-    )
-    allowed_lateness_ms: int = Field(
-        3_600_000,
-        ge=0,
-        description="an event older than the user's newest action by more is not kept",
-    )
-    max_future_ms: int = Field(
-        300_000, ge=0, description="an event time ahead of its record's by more is clamped to it"
-    )
     forget_marker_s: float = Field(
         600.0,
         ge=0,
         le=86_400,
         description="how long late records of a lost worker cannot undo a forget",
     )
-    ttl_s: int = Field(30 * 86_400, ge=60, description="a user inactive for longer starts over")
-    max_message_bytes: int = Field(65_536, ge=1024, description="a larger message is a dead letter")
 
     batch_deadline_ms: int = Field(
         200, ge=0, le=60_000, description="the longest a user waits for a batch to close"
@@ -256,17 +283,6 @@ class WorkerSettings(StateSettings):
         "plain", description="log lines for people (plain) or programs (json)"
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="log level")
-
-    @property
-    def rules(self) -> Rules:
-        """The rules of time and memory, in the units of the state."""
-        return Rules(
-            self.sequence_length,
-            self.dedupe_window,
-            self.allowed_lateness_ms,
-            self.max_future_ms,
-            self.ttl_s * 1000,
-        )
 
     @model_validator(mode="after")
     def _shedding_leaves_time_to_close(self) -> Self:

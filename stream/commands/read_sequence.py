@@ -8,17 +8,16 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from model.sequence import Sequence as Actions
 from stream.commands.event_log import EventLogError, ReplayLog
 from stream.errors import StateError
 from stream.events import Message, Validator
 from stream.kafka.command_clients import open_reader
-from stream.settings import KafkaSettings, WorkerSettings
-from stream.sources import ENV_PREFIX, Settings
+from stream.settings import FoldSettings, KafkaSettings
+from stream.sources import ENV_PREFIX
 from stream.storage.view import view
-from stream.user_state import Rules, UserState
+from stream.user_state import UserState
 
 
 @dataclass(slots=True)
@@ -37,32 +36,6 @@ class _AnyAction(frozenset[str]):
 
     def __contains__(self, name: object) -> bool:
         return True
-
-
-def _as_worker(name: str) -> Any:
-    return WorkerSettings.model_fields[name]
-
-
-class FoldSettings(Settings):
-    """The settings of a worker that change a sequence; any other may be wrong here."""
-
-    sequence_length: int = _as_worker("sequence_length")
-    dedupe_window: int = _as_worker("dedupe_window")
-    allowed_lateness_ms: int = _as_worker("allowed_lateness_ms")
-    max_future_ms: int = _as_worker("max_future_ms")
-    ttl_s: int = _as_worker("ttl_s")
-    max_message_bytes: int = _as_worker("max_message_bytes")
-
-    @property
-    def rules(self) -> Rules:
-        """As `WorkerSettings.rules`."""
-        return Rules(
-            self.sequence_length,
-            self.dedupe_window,
-            self.allowed_lateness_ms,
-            self.max_future_ms,
-            self.ttl_s * 1000,
-        )
 
 
 def read_sequence(source: str, state_dir: Path | None, *, is_user: bool = False) -> Actions:

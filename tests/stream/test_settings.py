@@ -150,8 +150,8 @@ def test_what_has_no_default_is_asked_for(name: str) -> None:
 def test_everything_that_is_wrong_is_said_at_once() -> None:
     text = refusal(sequence_length="0", ttl_s="1")
 
-    assert "sequence_length: " in text
-    assert "; ttl_s: " in text
+    assert "; sequence_length: " in text
+    assert "ttl_s: " in text
 
 
 def test_bad_settings_end_with_exit_code_2() -> None:

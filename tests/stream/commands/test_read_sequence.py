@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from model.sequence import Sequence
-from stream.commands.read_sequence import FoldSettings, read_sequence
+from stream.commands.read_sequence import read_sequence
 from stream.errors import LatelyError, SettingsError, StateError
 from stream.settings import WorkerSettings
 from stream.storage.store import StateStore
@@ -203,14 +203,3 @@ def test_a_file_is_read_whatever_the_settings_of_a_worker_that_it_does_not_need(
     monkeypatch.setenv("LATELY_SEQUENCE_LENGTH", "0")
     with pytest.raises(SettingsError, match="sequence_length"):
         read_sequence(path, None)
-
-
-@pytest.mark.parametrize("name", list(FoldSettings.model_fields))
-def test_its_settings_are_those_of_a_worker(name: str) -> None:
-    ours, workers = FoldSettings.model_fields[name], WorkerSettings.model_fields[name]
-
-    assert (ours.default, ours.metadata, ours.description) == (
-        workers.default,
-        workers.metadata,
-        workers.description,
-    )
