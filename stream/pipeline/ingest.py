@@ -39,6 +39,7 @@ class Ingest:
         if messages[0].offset > partition.next_offset >= 0:
             partition.gaps.append((partition.next_offset, messages[0].offset))
         events, dead = self._validator.validate(messages, partition.number)
+        partition.users.load(event.key for event in events)
         now_s = self._clock()
         outcomes = self._fold(partition, events, now_s)
         if dead:

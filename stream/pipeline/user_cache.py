@@ -1,6 +1,6 @@
 """The user cache: decoded states of one partition in memory, in front of RocksDB, bounded."""
 
-from collections.abc import Container
+from collections.abc import Container, Iterable
 
 from stream.storage.store import StateStore
 from stream.user_state import UserState
@@ -31,10 +31,20 @@ class UserCache:
         """
         state = self._states.get(key)
         if state is None:
-            value = self._store.get(self._partition, key)
-            state = UserState() if value is None else UserState.from_bytes(value)
-            self._states[key] = state
+            state = self._states[key] = _decode(self._store.get(self._partition, key))
         return state
+
+    def load(self, keys: Iterable[bytes]) -> None:
+        """Read those of these users who are not in memory yet, which costs half of one by one.
+
+        Raises UnknownFormat for bytes that cannot be decoded.
+        """
+        states = self._states
+        missing = [key for key in dict.fromkeys(keys) if key not in states]
+        if missing:
+            values = self._store.get_many(self._partition, missing)
+            for key, value in zip(missing, values, strict=True):
+                states[key] = _decode(value)
 
     def drop(self, key: bytes) -> None:
         """Remove a user who is deleted."""
@@ -53,3 +63,7 @@ class UserCache:
         idle = (key for key in self._states if not any(key in keys for keys in busy))
         for key in [key for key, _ in zip(idle, range(wanted), strict=False)]:
             del self._states[key]
+
+
+def _decode(value: bytes | None) -> UserState:
+    return UserState() if value is None else UserState.from_bytes(value)

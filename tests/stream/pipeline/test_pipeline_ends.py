@@ -356,10 +356,10 @@ async def test_a_disk_that_cannot_be_read_fails_the_pipeline_and_names_the_parti
 ) -> None:
     async with world(tmp_path) as w:
 
-        def damaged(partition: int, key: bytes) -> bytes:
+        def damaged(partition: int, keys: list[bytes]) -> list[bytes]:
             raise DamagedState(partition, Exception("Corruption: block checksum mismatch"))
 
-        monkeypatch.setattr(w.store, "get", damaged)
+        monkeypatch.setattr(w.store, "get_many", damaged)
         await w.feed(click("u1", 0))
 
         failure = w.failure()

@@ -1,6 +1,6 @@
 """Users in memory: read once, evicted when idle, never while memory is ahead of the disk."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -18,10 +18,15 @@ class MemoryStore(StateStore):
     def __init__(self, values: dict[bytes, bytes]) -> None:
         self.values = values
         self.reads: list[bytes] = []
+        self.reads_of_many: list[list[bytes]] = []
 
     def get(self, partition: int, key: bytes) -> bytes | None:
         self.reads.append(key)
         return self.values.get(key)
+
+    def get_many(self, partition: int, keys: Sequence[bytes]) -> list[bytes | None]:
+        self.reads_of_many.append(list(keys))
+        return [self.values.get(key) for key in keys]
 
 
 def stored(offset: int) -> bytes:
@@ -39,6 +44,29 @@ def test_a_user_is_read_once_and_then_the_same_object() -> None:
     assert first.applied_offset == 7
     assert users.get(b"u1") is first
     assert store.reads == [b"u1"]
+
+
+def test_users_who_are_not_in_memory_are_read_at_once() -> None:
+    store = MemoryStore({b"u1": stored(7), b"u2": stored(8)})
+    users = UserCache(0, store, limit=10)
+    first = users.get(b"u1")
+
+    users.load([b"u2", b"u1", b"u3", b"u2"])
+
+    assert store.reads_of_many == [[b"u2", b"u3"]]
+    assert [users.get(key).applied_offset for key in (b"u1", b"u2", b"u3")] == [7, 8, -1]
+    assert users.get(b"u1") is first  # newer than the disk, perhaps
+    assert store.reads == [b"u1"]
+
+
+def test_the_store_is_not_asked_for_nobody() -> None:
+    store = MemoryStore({})
+    users = UserCache(0, store, limit=10)
+    users.get(b"u1")
+
+    users.load([b"u1"])
+
+    assert store.reads_of_many == []
 
 
 def test_a_user_never_seen_has_a_new_state() -> None:
