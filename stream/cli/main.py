@@ -1,7 +1,8 @@
 """The command `lately`: its start, error line and exit code.
 
-Exit codes: 0 done, 2 bad usage or settings, 143 stopped by SIGTERM, 1 any other error. An error is
-one line on stderr, in JSON if a worker logs JSON. A worker ends on SIGTERM in its own way, with 0.
+Exit codes: 0 done, 2 bad usage or settings, 129, 130 and 143 stopped by SIGHUP (a terminal that is
+closed), Ctrl-C and SIGTERM, 1 any other error. An error is one line on stderr, in JSON if a worker
+logs JSON. A worker ends on Ctrl-C and SIGTERM in its own way, with 0, and reloads on SIGHUP.
 Imports are late, so that each command loads only what it needs.
 """
 
@@ -11,22 +12,32 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from stream.cli.console import print_every_character
-from stream.cli.termination import unwinding_on_sigterm
+from stream.cli.termination import exit_code, unwinding_on_signals
 
 
 def main() -> None:
     """Run the command line; raises SystemExit."""
     print_every_character()
     if sys.argv[1:2] == ["worker"]:
-        # Before any slow import: until it handles the signal itself, there is nothing to stop.
-        signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+        # Before any slow import: until it handles the signals itself, there is nothing to stop, and
+        # the model that it is about to load is the newest.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: os._exit(0))
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
         _run()
     else:
-        with unwinding_on_sigterm():
+        with unwinding_on_signals():
             _run()
 
 
 def _run() -> None:
+    try:
+        _run_command()
+    except KeyboardInterrupt:  # where Typer does not see it: during the imports
+        sys.exit(exit_code(signal.SIGINT))
+
+
+def _run_command() -> None:
     from typer.exceptions import Abort, TyperException
 
     from model.errors import ModelError

@@ -1,30 +1,37 @@
-"""Termination: SIGTERM ends a command as an exception does, so that it cleans up on its way out."""
+"""Termination: a signal ends a command as an exception does, so that it cleans up on its way out.
+
+SIGTERM comes from whoever manages processes, SIGHUP from a terminal that is closed.
+"""
 
 import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import NoReturn
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import Any, NoReturn
 
 from model.scratch import remove_unfinished
 
-EXIT_CODE = 128 + signal.SIGTERM  # as of a process that the signal ended at once
+SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 GRACE_S = 8.0  # Docker kills after 10
-LINE = b"lately: stopped by SIGTERM\n"
+
+
+def exit_code(number: int) -> int:
+    """As of a process that the signal ended at once."""
+    return 128 + number
 
 
 class Terminated(SystemExit):
-    """SIGTERM came; raised in the main thread, wherever it is."""
+    """One of ``SIGNALS`` came; raised in the main thread, wherever it is."""
 
-    def __init__(self) -> None:
-        super().__init__(EXIT_CODE)
+    def __init__(self, number: int) -> None:
+        super().__init__(exit_code(number))
 
 
 @contextmanager
-def unwinding_on_sigterm() -> Iterator[None]:
-    """Within the block, SIGTERM raises ``Terminated``.
+def unwinding_on_signals() -> Iterator[None]:
+    """Within the block, each of ``SIGNALS`` raises ``Terminated``; one that `nohup` ignores, none.
 
     A library may be in native code for minutes, where no exception can be raised, or lose the
     exception, or leave a thread that does not end. So ``GRACE_S`` after the signal the process
@@ -34,7 +41,10 @@ def unwinding_on_sigterm() -> Iterator[None]:
     # once.
     arrived, arriving = os.pipe()
     os.set_blocking(arriving, False)
-    before = signal.signal(signal.SIGTERM, _raise)
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:
+            signal.signal(number, _raise)
     signal.set_wakeup_fd(arriving, warn_on_full_buffer=False)
     threading.Thread(target=_watch, args=(arrived,), name="termination", daemon=True).start()
     try:
@@ -48,29 +58,32 @@ def unwinding_on_sigterm() -> Iterator[None]:
         _stop_watching(arriving, before)
 
 
-def _stop_watching(arriving: int, before: object) -> None:
+def _stop_watching(arriving: int, before: Mapping[signal.Signals, Any]) -> None:
     signal.set_wakeup_fd(-1)
-    signal.signal(signal.SIGTERM, before)  # type: ignore[arg-type]
+    for number, handler in before.items():
+        signal.signal(number, handler)
     os.close(arriving)
 
 
-def _raise(*_: object) -> NoReturn:
-    # A second one must not interrupt the cleaning.
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    _say()
-    raise Terminated
+def _raise(number: int, _: object) -> NoReturn:
+    for further in SIGNALS:  # must not interrupt the cleaning
+        signal.signal(further, signal.SIG_IGN)
+    _say(number)
+    raise Terminated(number)
 
 
-def _say() -> None:
-    os.write(2, LINE)  # a print may be what the signal interrupts
+def _say(number: int) -> None:
+    # A print may be what the signal interrupts. A terminal that is closed takes nothing more.
+    with suppress(OSError):
+        os.write(2, f"lately: stopped by {signal.Signals(number).name}\n".encode())
 
 
 def _watch(arrived: int) -> None:
     while signals := os.read(arrived, 64):
-        if signal.SIGTERM in signals:
+        for number in (number for number in signals if number in SIGNALS):
             time.sleep(GRACE_S)
             remove_unfinished()
-            if signal.getsignal(signal.SIGTERM) is _raise:  # it never came to run
-                _say()
-            os._exit(EXIT_CODE)
+            if signal.getsignal(number) is _raise:  # it never came to run
+                _say(number)
+            os._exit(exit_code(number))
     os.close(arrived)

@@ -9,8 +9,6 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
-from stream.cli.termination import EXIT_CODE
-
 ROOT = Path(__file__).parents[2]
 DEADLINE_S = 150.0
 
@@ -47,8 +45,8 @@ class Command:
             assert time.monotonic() < deadline_s, f"it is not at work: {self.said}"
             time.sleep(0.01)
 
-    def end(self) -> int:
-        self.process.send_signal(signal.SIGTERM)
+    def end(self, number: int = signal.SIGTERM) -> int:
+        self.process.send_signal(number)
         return self.process.wait(DEADLINE_S)
 
 
@@ -66,8 +64,9 @@ def lately(folder: Path, *words: str | Path) -> AbstractContextManager[Command]:
     return running(folder, "-m", "stream", *words)
 
 
-def has_ended_cleanly(command: Command) -> None:
-    assert command.end() == EXIT_CODE == 143, command.said
-    assert command.said.splitlines()[-1] == "lately: stopped by SIGTERM"
+def has_ended_cleanly(command: Command, number: int = signal.SIGTERM) -> None:
+    name = signal.Signals(number).name
+    assert command.end(number) == {"SIGTERM": 143, "SIGHUP": 129}[name], command.said
+    assert command.said.splitlines()[-1] == f"lately: stopped by {name}"
     assert "Traceback" not in command.said
     assert command.left() == []

@@ -1,4 +1,4 @@
-"""SIGTERM: exit code 143, one line, no temporary folder left, nothing half-written.
+"""SIGTERM and SIGHUP: 143 or 129, one line, no temporary folder left, nothing half-written.
 
 The commands run as processes of their own, and are killed in the middle of their work.
 """
@@ -6,6 +6,7 @@ The commands run as processes of their own, and are killed in the middle of thei
 import itertools
 import json
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,6 @@ import pytest
 
 from model.artifact.artifact import Artifact
 from model.synthetic.shop import Shop
-from stream.cli.termination import EXIT_CODE
 from tests.stream.killed_command import ROOT, has_ended_cleanly, lately, running
 
 START_MS = 1_790_000_000_000
@@ -73,14 +73,18 @@ def test_evaluate_leaves_only_whole_plots(log: Path, artifact: Path, tmp_path: P
     assert not (tmp_path / "figures.json").exists()
 
 
-def test_convert_leaves_no_log_and_no_part_of_one(tmp_path: Path) -> None:
-    source, out = tmp_path / "yoochoose-clicks.dat", tmp_path / "out" / "events.csv"
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("name", ["events.csv", "events.parquet"])
+def test_convert_leaves_no_log_and_no_part_of_one(
+    number: signal.Signals, name: str, tmp_path: Path
+) -> None:
+    source, out = tmp_path / "yoochoose-clicks.dat", tmp_path / "out" / name
     out.parent.mkdir()
     # So many that the signal comes while it reads.
     source.write_bytes(b"1,2014-04-07T10:51:09.277Z,214536502,0\n" * 1_000_000)
     with lately(tmp_path, "convert", "yoochoose", source, "--out", out) as command:
         command.wait_until(lambda: list(out.parent.iterdir()))
-        has_ended_cleanly(command)
+        has_ended_cleanly(command, number)
 
     assert list(out.parent.iterdir()) == []
 
@@ -130,6 +134,7 @@ CLEANING_THAT_TAKES_TIME = """
             working()
         finally:
             os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), signal.SIGHUP)
             time.sleep(0.1)
 """
 AN_EVENT_LOOP = """
@@ -147,6 +152,7 @@ AN_EVENT_LOOP = """
 """
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize(
     "work",
     [
@@ -158,18 +164,50 @@ AN_EVENT_LOOP = """
     ],
     ids=["native code", "lost exception", "thread without end", "second signal", "event loop"],
 )
-def test_it_ends_whatever_the_command_is_at(work: str, tmp_path: Path) -> None:
+def test_it_ends_whatever_the_command_is_at(
+    work: str, number: signal.Signals, tmp_path: Path
+) -> None:
     with running(tmp_path, "-c", STARTED + work + RUN, "nothing") as command:
         command.wait_until(lambda: "working" in command.said)
-        assert command.end() == EXIT_CODE, command.said
+        assert command.end(number) == 128 + number, command.said
 
-    assert command.said.count("lately: stopped by SIGTERM\n") == 1
+    assert command.said.count(f"lately: stopped by {number.name}\n") == 1
     assert command.left() == []
     assert ("left" in command.said) == (work == AN_EVENT_LOOP)
 
 
-def test_a_worker_that_is_still_starting_ends_with_0(tmp_path: Path) -> None:
+IGNORED = "import signal\nsignal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
+
+
+def test_what_nohup_ignores_ends_nothing(tmp_path: Path) -> None:
+    work = IGNORED + STARTED + "    working()\n" + RUN
+    with running(tmp_path, "-c", work, "nothing") as command:
+        command.wait_until(lambda: "working" in command.said)
+        command.process.send_signal(signal.SIGHUP)
+
+        assert command.end(signal.SIGTERM) == 143
+
+    assert "SIGHUP" not in command.said
+
+
+def test_ctrl_c_among_the_imports_is_no_traceback(tmp_path: Path) -> None:
+    """Where no command runs yet that could see it."""
+    importing = RUN.replace("fake.app = work", "fake.__getattr__ = lambda _: working()")
+    with running(tmp_path, "-c", f"{STARTED}    pass\n{importing}", "nothing") as command:
+        command.wait_until(lambda: "working" in command.said)
+        assert command.end(signal.SIGINT) == 130
+
+    assert command.said == "working\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_worker_that_is_still_starting_ends_with_0(
+    number: signal.Signals, tmp_path: Path
+) -> None:
     with running(tmp_path, "-c", STARTED + "    working()\n" + RUN, "worker") as command:
         command.wait_until(lambda: "working" in command.said)
+        command.process.send_signal(signal.SIGHUP)  # asks for a model that it is about to load
 
-        assert command.end() == 0
+        assert command.end(number) == 0
+
+    assert command.said == "working\n"
