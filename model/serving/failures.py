@@ -10,10 +10,21 @@ _RESOURCES = (
     "cannot allocate memory",
     "bad_alloc",
     "bad allocation",
+    "unable to allocate",
+    "allocation failed",
     "out of memory",
     "not enough memory",
-    "_alloc_failed",  # cuBLAS and cuDNN
-    "cuda error",  # after one of these the device answers nobody, whatever the sequence
+    "is smaller than requested bytes",  # an arena with a limit, as on a GPU
+    "free memory block",
+    # cuBLAS and cuDNN, also when it is memory or the device that they lack to begin with.
+    "_alloc_failed",
+    "_status_not_initialized",
+    "_status_internal_error",
+    "_status_execution_failed",
+    # After one of these the device answers nobody, whatever the sequence.
+    "cuda error",
+    "cuda failure",
+    "hip error",
     "can't start new thread",
     "resource temporarily unavailable",
     "too many open files",

@@ -3,12 +3,12 @@
 from typing import TYPE_CHECKING
 
 from model.artifact.artifact import GRAPH, Artifact
-from model.errors import ArtifactError
+from model.errors import ModelError, OutOfResourcesError
 from model.features import Padded
 from model.onnx_session import session_of
 from model.outputs import Outputs, Reals
 from model.serving.engine import CHUNK_ROWS, ArtifactScorer
-from model.serving.failures import failure
+from model.serving.failures import failure, is_resource
 from model.serving.graph_file import GraphFile
 from model.serving.options import NO_OPTIONS, ScoringOptions
 
@@ -53,7 +53,7 @@ class OnnxScorer(ArtifactScorer):
         path = self._artifact.path(GRAPH)
         try:
             graph = GraphFile.read(path)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, MemoryError) as error:
             raise self._unusable(error) from None
         self._check_outputs(graph.outputs, names)
         try:
@@ -61,7 +61,12 @@ class OnnxScorer(ArtifactScorer):
         except Exception as error:  # noqa: BLE001 - ONNX Runtime's exceptions have no common base
             raise self._unusable(error) from None
 
-    def _unusable(self, error: Exception) -> ArtifactError:
+    def _unusable(self, error: Exception) -> ModelError:
+        if is_resource(error):
+            folder = self._artifact.folder
+            return OutOfResourcesError(
+                f"{folder}: no memory to load {GRAPH} ({error}); give the worker more"
+            )
         return self._artifact.error(
             f"{GRAPH} cannot be loaded by ONNX Runtime ({error}); export the artifact again"
         )

@@ -12,9 +12,10 @@ import torch
 from onnx import TensorProto, helper
 
 from model.artifact.artifact import Artifact
-from model.errors import OutOfResourcesError, ScorerError
+from model.errors import ModelError, OutOfResourcesError, ScorerError
 from model.features import Padded
 from model.outputs import Outputs
+from model.serving import onnx as onnx_engine
 from model.serving.failures import is_resource
 from model.serving.onnx import OnnxScorer
 from model.serving.torch import TorchScorer
@@ -75,6 +76,15 @@ def test_an_allocation_that_fails_is_no_sequences_fault(act: Callable[[], Any]) 
         torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has …"),
         RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
         RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+        RuntimeError("CUBLAS failure 1: CUBLAS_STATUS_NOT_INITIALIZED ; GPU=0 ; hostname=a"),
+        RuntimeError("CUDNN failure 5000: CUDNN_STATUS_EXECUTION_FAILED ; GPU=0 ; hostname=a"),
+        RuntimeError("CUDA failure 700: an illegal memory access was encountered ; GPU=0"),
+        RuntimeError("HIP error: the operation cannot be performed in the present state"),
+        # ONNX Runtime's arena with a limit, then one that is cut up, its tensors and its kernels.
+        RuntimeError("bfc_arena.cc:360 Available memory of 8 is smaller than requested bytes of 9"),
+        RuntimeError("Failed to find a free memory block despite calling Extend. rounded_bytes=9"),
+        RuntimeError("[ONNXRuntimeError] : 1 : FAIL : Memory allocation failed. Size=9"),
+        RuntimeError("[ONNXRuntimeError] : 6 : RUNTIME_EXCEPTION : Allocation failed."),
         RuntimeError("CUDA error: an illegal memory access was encountered"),
         RuntimeError("can't start new thread"),
         OSError(errno.EMFILE, os.strerror(errno.EMFILE)),
@@ -119,6 +129,26 @@ def test_onnx_engine_tells_memory_from_data(
     with pytest.raises(ScorerError, match="export the artifact again") as raised:
         scorer.score(scorer.sample(3))
     assert not isinstance(raised.value, MemoryError)
+
+
+@pytest.mark.parametrize(
+    ("act", "told"),
+    [
+        (lambda: fill_by_onnx(arena=False), "no memory to load model.onnx"),
+        (gather_beyond_the_end, "cannot be loaded by ONNX Runtime"),
+    ],
+)
+def test_a_graph_that_finds_no_memory_is_not_said_to_be_damaged(
+    tiny_artifact: Artifact,
+    monkeypatch: pytest.MonkeyPatch,
+    act: Callable[[], None],
+    told: str,
+) -> None:
+    monkeypatch.setattr(onnx_engine, "session_of", lambda _: act())
+
+    with pytest.raises(ModelError, match=told) as raised:
+        OnnxScorer(tiny_artifact)
+    assert ("export the artifact again" in str(raised.value)) == ("cannot be loaded" in told)
 
 
 def test_torch_engine_tells_memory_from_data(
