@@ -24,16 +24,22 @@ def lag_of(
 ) -> Lag:
     """The lag of the partitions whose end is known.
 
-    ``safe`` and ``committed`` are offsets, missing where there is none yet; ``oldest_ms`` are
-    record timestamps, see `Pipeline.oldest_unsafe_ms`.
+    ``safe`` and ``committed`` are offsets, missing where there is none yet: then the lag is
+    unknown, as a log need not start at 0. ``oldest_ms`` are record timestamps, see
+    `Pipeline.oldest_unsafe_ms`.
     """
-    records = {number: max(0, end - safe.get(number, 0)) for number, end in ends.items()}
+    records = _behind(ends, safe)
     return Lag(
         records,
-        {number: max(0, end - committed.get(number, 0)) for number, end in ends.items()},
+        _behind(ends, committed),
         {
             number: max(0.0, now_ms - oldest_ms[number]) / 1000 if behind else 0.0
             for number, behind in records.items()
             if not behind or number in oldest_ms
         },
     )
+
+
+def _behind(ends: Mapping[int, int], offsets: Mapping[int, int]) -> dict[int, int]:
+    known = ((number, end) for number, end in ends.items() if number in offsets)
+    return {number: max(0, end - offsets[number]) for number, end in known}
