@@ -1,5 +1,6 @@
 """Settings: every setting of the stream, with its default, unit and description."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -12,6 +13,29 @@ from stream.user_state import Rules
 
 DEFAULT_ACTIONS = ("click", "cart", "buy")  # where no model says what it knows
 MAX_ACTIONS = 255  # a state has a byte for the action
+
+
+_NAME = re.compile(r"[a-zA-Z0-9._-]+")
+_LONGEST_NAME = 249
+
+
+def _check_topic(name: str) -> str:
+    if not _NAME.fullmatch(name) or name in (".", "..") or len(name) > _LONGEST_NAME:
+        raise ValueError(
+            f"{name[:40]!r} is no name that a topic can have: letters, digits, dots, _ and -, at "
+            f"most {_LONGEST_NAME}"
+        )
+    return name
+
+
+def _check_group(name: str) -> str:
+    _check_topic(f"{name}{_CHANGELOG}")
+    return name
+
+
+_CHANGELOG = "-state-changelog"  # as Faust names the one of a table ``state``
+Topic = Annotated[str, AfterValidator(_check_topic)]
+Group = Annotated[str, AfterValidator(_check_group)]  # also in a topic's name, and a folder's
 
 
 class KafkaSettings(Settings):
@@ -36,11 +60,11 @@ class KafkaSettings(Settings):
     sasl_token_file: Path | None = Field(
         None, description="file with the OAUTHBEARER token, read again at each authentication"
     )
-    events_topic: str = Field("lately.events", description="topic to read events from")
-    scores_topic: str = Field("lately.scores", description="topic to write scores to")
-    dead_topic: str = Field("lately.events.dead", description="topic of dead letters")
-    receipts_topic: str = Field("lately.receipts", description="topic of receipts for `forget`")
-    group: str = Field("lately", description="consumer group; also names the changelog")
+    events_topic: Topic = Field("lately.events", description="topic to read events from")
+    scores_topic: Topic = Field("lately.scores", description="topic to write scores to")
+    dead_topic: Topic = Field("lately.events.dead", description="topic of dead letters")
+    receipts_topic: Topic = Field("lately.receipts", description="topic of receipts for `forget`")
+    group: Group = Field("lately", description="consumer group; also names the changelog")
     idempotence: bool = Field(
         True, description="idempotent producer; turn off only for brokers without support"
     )
@@ -52,8 +76,8 @@ class KafkaSettings(Settings):
 
     @property
     def changelog_topic(self) -> str:
-        """The changelog of the state, named as Faust names the one of a table ``state``."""
-        return f"{self.group}-state-changelog"
+        """The changelog of the state."""
+        return f"{self.group}{_CHANGELOG}"
 
     @property
     def topics(self) -> tuple[str, ...]:

@@ -3,7 +3,8 @@
 A field ``commit_interval_s`` is the flag ``--commit-interval-s`` and the environment variable
 ``LATELY_COMMIT_INTERVAL_S``; a flag wins over the environment, the environment over the default.
 A secret may be in a file that ``LATELY_…_FILE`` names. An empty variable is as none: that is what a
-compose file makes of a variable that is not set.
+compose file makes of a variable that is not set; so is one of spaces, and those around a value do
+not count. Only names in capitals count.
 """
 
 import difflib
@@ -15,7 +16,12 @@ from typing import Any, Self
 
 from pydantic import SecretStr, ValidationError
 from pydantic.fields import FieldInfo
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
 from stream.errors import SettingsError
 
@@ -25,6 +31,21 @@ _OTHERS = re.compile(
     r"LATELY_(FAILPOINT|DATA_DIR|AUDIT|TEST_\w+|(\w+_)?SERVICE_(HOST|PORT)(_\w+)?"
     r"|(\w+_)?PORT(_\d+_(TCP|UDP|SCTP)(_\w+)?)?)"
 )
+
+
+class Variables(EnvSettingsSource):
+    """Reads settings from the environment."""
+
+    def _load_env_vars(self) -> Mapping[str, str | None]:
+        # By the names that pydantic looks up, which are in small letters.
+        return {name.lower(): value for name, value in os.environ.items() if name.isupper()}
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        """The text of the variable; None without one."""
+        value, key, is_complex = super().get_field_value(field, field_name)
+        if field.annotation != SecretStr | None and isinstance(value, str):
+            value = value.strip()
+        return value or None, key, is_complex
 
 
 class SecretFiles(PydanticBaseSettingsSource):
@@ -39,7 +60,7 @@ class SecretFiles(PydanticBaseSettingsSource):
         if not path:
             return None, field_name, False
         try:
-            return Path(path).read_text(encoding="utf-8").rstrip("\n"), field_name, False
+            return Path(path).read_text(encoding="utf-8-sig").rstrip("\n"), field_name, False
         except OSError as error:
             raise SettingsError(
                 f"{variable}: cannot read {path} ({error.strerror}); name a readable file"
@@ -78,7 +99,8 @@ class Settings(BaseSettings):
         **_more: Any,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """The sources in order, the first wins: flags, environment, secret files."""
-        return init_settings, env_settings, SecretFiles(settings_cls)
+        del env_settings  # ours is stricter
+        return init_settings, Variables(settings_cls), SecretFiles(settings_cls)
 
     @classmethod
     def load(cls, **flags: Any) -> Self:
@@ -115,7 +137,7 @@ def unknown_variables(environment: Mapping[str, str], kind: type[Settings]) -> I
         if field.annotation == SecretStr | None
     }
     for name in sorted(environment.keys() - known):
-        if name.startswith(ENV_PREFIX) and not _OTHERS.fullmatch(name):
-            nearest = difflib.get_close_matches(name, known, 1)
+        if name.upper().startswith(ENV_PREFIX) and not _OTHERS.fullmatch(name):
+            nearest = difflib.get_close_matches(name.upper(), known, 1)
             hint = f"did you mean {nearest[0]}?" if nearest else "`lately config show` lists them"
             yield f"{name} is no setting, and has no effect; {hint}"

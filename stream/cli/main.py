@@ -65,7 +65,7 @@ def logs_json(arguments: Sequence[str], environment: Mapping[str, str]) -> bool:
     """Whether this is a worker that logs JSON, even if its settings cannot be loaded."""
     if arguments[:1] != ["worker"]:
         return False
-    log_format = environment.get("LATELY_LOG_FORMAT", "")
+    log_format = environment.get("LATELY_LOG_FORMAT", "").strip()
     for flag, value in zip(arguments, [*arguments[1:], ""], strict=True):
         if flag == "--log-format":
             log_format = value

@@ -70,7 +70,7 @@ def _source(name: str, annotation: Any, flags: Collection[str]) -> str:
     variable = f"{ENV_PREFIX}{name.upper()}"
     if name in flags:
         return f"flag --{name.replace('_', '-')}"
-    if os.environ.get(variable):
+    if os.environ.get(variable, "").strip():
         return f"environment {variable}"
     if SecretStr in get_args(annotation) and os.environ.get(f"{variable}_FILE"):
         return f"file {os.environ[f'{variable}_FILE']} by {variable}_FILE"

@@ -129,6 +129,26 @@ def test_topic_names_must_differ(name: str) -> None:
         KafkaSettings.load(**{name: "shop-state-changelog", "group": "shop"})
 
 
+NAMES = ("events_topic", "scores_topic", "dead_topic", "receipts_topic", "group")
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("value", ["a/b", "../x", "a b", "shop:events", "caf\u00e9", "x" * 250])
+def test_a_name_that_no_topic_can_have_is_refused(name: str, value: str) -> None:
+    """The group's is part of the changelog's, and the folder of the state."""
+    with pytest.raises(SettingsError, match=f"^{name}: .* is no name that a topic can have"):
+        load(**{name: value})
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_name_may_be_as_long_as_kafka_lets_it_be(name: str) -> None:
+    longest = "x" * (249 - len("-state-changelog") * (name == "group"))
+
+    assert getattr(load(**{name: longest}), name) == longest
+    with pytest.raises(SettingsError):
+        load(**{name: f"{longest}x"})
+
+
 def test_oauthbearer_needs_a_token_file_and_no_password() -> None:
     token = {"security_protocol": "SASL_SSL", "sasl_mechanism": "OAUTHBEARER"}
 

@@ -61,6 +61,69 @@ def test_an_empty_flag_is_refused_since_somebody_wrote_it(name: str) -> None:
     assert str(error.value).startswith(f"{name}: is empty; set --{name.replace('_', '-')} or ")
 
 
+@pytest.mark.parametrize("value", ["", " ", "\t", "\n"])
+def test_a_variable_of_spaces_is_as_none(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    for name in ("GROUP", "BATCH_USERS", "IDEMPOTENCE", "SSL_CA_FILE", "HTTP", "ACTIONS"):
+        monkeypatch.setenv(f"LATELY_{name}", value)
+
+    assert WorkerSettings.load(**NEEDED) == WorkerSettings.load(**NEEDED, group="lately")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("group", "shop ", "shop"),  # else another group, which begins anew
+        ("events_topic", " shop.events", "shop.events"),
+        ("idempotence", " false", False),
+        ("log_format", "json\n", "json"),
+        ("state_dir", " state", Path("state")),
+        ("batch_users", "5\r", 5),  # of a file with the line ends of Windows
+    ],
+)
+def test_spaces_around_a_value_do_not_count(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, expected: object
+) -> None:
+    monkeypatch.setenv(f"LATELY_{name.upper()}", value)
+    given = {key: path for key, path in NEEDED.items() if key != name}
+
+    assert getattr(WorkerSettings.load(**given), name) == expected
+
+
+def test_a_password_keeps_its_spaces(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LATELY_SASL_PASSWORD", " secret ")
+    password = WorkerSettings.load(**NEEDED).sasl_password
+
+    assert password is not None and password.get_secret_value() == " secret "
+
+
+@pytest.mark.parametrize(
+    "content", [b"secret", b"secret\n", b"secret\r\n", b"\xef\xbb\xbfsecret\n"]
+)
+def test_a_secret_is_the_line_in_its_file_whatever_wrote_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: bytes
+) -> None:
+    file = tmp_path / "password"
+    file.write_bytes(content)
+    monkeypatch.setenv("LATELY_SASL_PASSWORD_FILE", str(file))
+    password = WorkerSettings.load(**NEEDED).sasl_password
+
+    assert password is not None and password.get_secret_value() == "secret"
+
+
+@pytest.mark.parametrize("name", ["lately_batch_users", "LATELY_batch_users", "Lately_Batch_Users"])
+def test_a_name_that_is_not_in_capitals_has_no_effect_and_is_named(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """It hid the one in capitals before, and some of them were said to have no effect."""
+    monkeypatch.setenv("LATELY_BATCH_USERS", "5")
+    monkeypatch.setenv(name, "7")
+
+    assert WorkerSettings.load(**NEEDED).batch_users == 5
+    assert unknown(name) == [
+        f"{name} is no setting, and has no effect; did you mean LATELY_BATCH_USERS?"
+    ]
+
+
 def unknown(*names: str) -> list[str]:
     return list(unknown_variables(dict.fromkeys(names, "5"), WorkerSettings))
 
