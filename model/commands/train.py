@@ -142,6 +142,7 @@ def _print_figures(
 ) -> None:
     _warn_if_trained_before(artifact.manifest.made, held_out)
     _warn_if_uncalibrated(held_out, options.horizon_s)
+    _warn_if_never(held_out)
     model, popularity = (held_out["items"][who] for who in (options.name, "popularity"))
     typer.echo(
         f"{options.out}: {options.name} {artifact.version}, Recall@20 {model['recall@20']:.3f} on "
@@ -165,4 +166,13 @@ def _warn_if_uncalibrated(held_out: Mapping[str, Any], horizon_s: int) -> None:
             f"note: the newest events span {span_s:,} s, no more than the horizon of "
             f"{horizon_s:,} s, so intents are not calibrated; give a longer log, a larger "
             "--held-out or a shorter --horizon-s"
+        )
+
+
+def _warn_if_never(held_out: Mapping[str, Any]) -> None:
+    never = [name for name, found in held_out["intents"].items() if found["n"] and not found["yes"]]
+    if never:
+        say(
+            f"note: none of the newest events counts as {' or '.join(never)}, so the model gives "
+            "it next to no probability; look at the names in --actions and --intent"
         )

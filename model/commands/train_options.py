@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from model.commands.common import Events, JsonFile, processes
+from model.data.row import FORGET
 from model.training.registry import SEQUENCE_TRAINING, TRAININGS
 
 if TYPE_CHECKING:
@@ -190,6 +191,16 @@ class TrainOptions:
             f"--from: {network} is always trained from scratch; leave it out",
         )
         yield dim % 2, f"--dim {dim}: expected an even number"
+        actions = [name.strip() for name in self.actions.split(",")]
+        yield "" in actions, f"--actions {self.actions}: expected names that are not empty"
+        yield (
+            FORGET in actions,
+            f"--actions: {FORGET} is reserved for erasure, and never learnt; leave it out",
+        )
+        yield (
+            self.checkpoints and network == "path",
+            "--checkpoints: path is fitted in one go, and has nothing to resume; leave it out",
+        )
         alone = "--dp-epsilon" if self.is_private else network
         yield (
             processes() > 1 and (self.is_private or not_sequence),

@@ -10,6 +10,8 @@ from typer.testing import CliRunner, Result
 
 from model.artifact.artifact import Artifact
 from model.cli import commands
+from model.commands.train import _warn_if_never
+from model.commands.train_options import TrainOptions
 from model.data.dataset import Period, label, read_histories
 from model.data.log import EventLog
 from model.serving import load_scorer
@@ -120,6 +122,11 @@ def test_without_intents_one_line_says_so_and_how_to_name_them(
         (("--intent", "buy=purchase"), "purchase is not among --actions View,AddToCart"),
         (("--intent", "horizon_s=View"), "names other than horizon_s"),
         (("--intent", "buy=View,View"), "buy counts ['View', 'View'], expected distinct"),
+        (("--intent", "buy="), "expected NAME=ACTION[,ACTION]"),
+        (("--intent", "buy=purchase "), "purchase is not among --actions View"),  # another case
+        (("--actions", "View,Purchase,forget", "--intent", "buy=forget"), "reserved for erasure"),
+        (("--actions", "View,Purchase,"), "expected names that are not empty"),
+        (("--actions", "View,View"), "expected distinct names"),
     ],
 )
 def test_an_invalid_intent_is_a_usage_error(
@@ -129,3 +136,35 @@ def test_an_invalid_intent_is_a_usage_error(
 
     assert result.exit_code == 2
     assert told in " ".join(result.stderr.replace("│", " ").split())
+
+
+def test_an_action_may_count_for_two_intents_and_spaces_do_not_count() -> None:
+    options = TrainOptions(
+        [],
+        Path("out"),
+        actions="View, AddToCart ,Purchase",
+        intent=[" buy = Purchase , AddToCart", "cart=AddToCart"],
+    )
+
+    config = options.config()
+
+    assert (config.intents, config.actions[1]) == (("cart", "buy"), "AddToCart")
+    assert config.counted_actions == (("AddToCart",), ("Purchase", "AddToCart"))
+
+
+@pytest.mark.parametrize(
+    ("yes", "told"),
+    [
+        ({"cart": 3, "buy": 0}, "none of the newest events counts as buy, so"),
+        ({"cart": 0, "buy": 0}, "none of the newest events counts as cart or buy, so"),
+        ({"cart": 3, "buy": 1}, ""),
+    ],
+)
+def test_an_intent_that_never_happens_is_said_to(
+    capsys: pytest.CaptureFixture[str], yes: dict[str, int], told: str
+) -> None:
+    """Such as one whose action is misspelt in --actions, too."""
+    _warn_if_never({"intents": {name: {"n": 9, "yes": count} for name, count in yes.items()}})
+
+    assert told in capsys.readouterr().err
+    assert bool(told) == any(not count for count in yes.values())

@@ -1,10 +1,12 @@
 """A checkpoint resumes the run that wrote it, and no other."""
 
+import copy
 import itertools
 import json
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, fields, is_dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -16,7 +18,7 @@ from model.networks.sequence import SequenceModel
 from model.synthetic.shop import Shop
 from model.training import fingerprint as fingerprints
 from model.training.checkpoint import Checkpoint
-from model.training.plan import Plan, Recipe, Weights
+from model.training.plan import Plan, Privacy, Recipe, Weights
 from model.training.sequence.co_occurrence import count
 from model.training.sequence.fit import build, fit
 from model.training.training_data import TrainingData, read
@@ -123,6 +125,72 @@ def test_another_plan_is_refused_and_named(
     assert told in line
     assert line.endswith("; train as then to resume it, or remove it to start over")
     assert "\n" not in line
+
+
+def changed(value: Any) -> Iterator[Any]:
+    """Groups of fields with one field changed each, all the way down."""
+    if is_dataclass(value) and not isinstance(value, type):
+        for field in fields(value):
+            if field.name not in (*fingerprints.FREE, *fingerprints.PATHS):
+                for other in changed(getattr(value, field.name)):
+                    # Past the checks of a configuration, which are not meant here.
+                    copied = copy.copy(value)
+                    object.__setattr__(copied, field.name, other)
+                    yield copied
+    elif isinstance(value, bool):
+        yield not value
+    elif isinstance(value, int | float):
+        yield value + 1
+    elif isinstance(value, tuple):
+        yield (*value, 7)
+    else:
+        yield Privacy(1.0) if value is None else f"{value}x"
+
+
+def test_whatever_is_changed_in_a_plan_changes_its_fingerprint() -> None:
+    """Also a field that is added tomorrow: sizes of batches, rates, weights, the seed."""
+    own = fingerprints._choices(asdict(PLAN))
+
+    others = [fingerprints._choices(asdict(plan)) for plan in changed(PLAN)]
+
+    assert len(others) > 30
+    assert [plan for plan in others if plan == own] == []
+
+
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.99])
+def test_a_checkpoint_that_is_cut_off_is_refused_in_one_line(
+    share: float, data: TrainingData, tmp_path: Path
+) -> None:
+    """Such as by a disk that was full, or a copy that was broken off."""
+    checkpoint(data, PLAN, tmp_path).save({"step": 7, "weights": torch.zeros(1_000)})
+    path = tmp_path / "search.pt"
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(share * len(whole))])
+
+    with pytest.raises(
+        DataError, match=r"search\.pt: cannot be read \(.*remove it to start over"
+    ) as e:
+        checkpoint(data, PLAN, tmp_path).load()
+    assert "\n" not in str(e.value)
+
+
+def test_a_text_in_the_place_of_a_checkpoint_is_refused_in_one_line(
+    data: TrainingData, tmp_path: Path
+) -> None:
+    (tmp_path / "search.pt").write_text("no checkpoint\n")
+
+    with pytest.raises(DataError, match="cannot be read") as refused:
+        checkpoint(data, PLAN, tmp_path).load()
+    assert "\n" not in str(refused.value)
+
+
+def test_a_folder_in_the_place_of_a_checkpoint_is_refused_in_one_line(
+    data: TrainingData, tmp_path: Path
+) -> None:
+    (tmp_path / "search.pt").mkdir()
+
+    with pytest.raises(DataError, match="cannot be read"):
+        checkpoint(data, PLAN, tmp_path).load()
 
 
 def test_another_list_of_items_is_refused(
