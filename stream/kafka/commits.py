@@ -78,16 +78,21 @@ class Source(NamedTuple):
 def claimed_since_ms(
     commits: Mapping[TopicPartition, OffsetAndMetadata], events_topic: str, scores_topic: str
 ) -> int | None:
-    """Since when the group of these commits claims a scores topic; None if it does not."""
+    """Since when the group of these commits claims a scores topic; None if it does not.
+
+    A note that names the topic claims it, whichever events the group reads; one that does not say
+    claims it for a group that reads ``events_topic``.
+    """
     notes = [
-        CommitNote.decode(found.metadata)
+        (tp.topic, CommitNote.decode(found.metadata))
         for tp, found in commits.items()
-        if tp.topic == events_topic and found.offset >= 0
+        if found.offset >= 0
     ]
     since_ms = [
         _SINCE_ALWAYS_MS if note.since_ms is None else note.since_ms
-        for note in notes
-        if note.scores_topic in (None, scores_topic)
+        for topic, note in notes
+        if note.scores_topic == scores_topic
+        or (note.scores_topic is None and topic == events_topic)
     ]
     return min(since_ms, default=None)
 

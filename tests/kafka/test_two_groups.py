@@ -17,14 +17,14 @@ pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
 OTHER = "other"
 
 
-def newcomer(stage: Stage) -> Worker:
+def newcomer(stage: Stage, **settings: str) -> Worker:
     """A worker of another group, which reads the same events and writes to the same scores."""
     other = f"{stage.group}-{OTHER}"
     dead, receipts = f"{other}.dead", f"{other}.receipts"
     if dead not in stage.client.topics():
         stage.client.create_topic(dead, 1, max_message_bytes=str(2 << 20))
         stage.client.create_topic(receipts, 1)
-    return stage.start("b", group=other, dead_topic=dead, receipts_topic=receipts)
+    return stage.start("b", group=other, dead_topic=dead, receipts_topic=receipts, **settings)
 
 
 def remove_what_it_left(stage: Stage) -> None:
@@ -60,6 +60,13 @@ def test_a_group_that_finds_the_topic_taken_ends_before_it_writes(
     assert late.wait(60.0) == 1, late.tail()
     assert f"{stage.scores}: owner: found group {stage.group}, which wrote" in last_line(late)
     assert f"--delete --group {stage.group}`" in last_line(late)
+    # So is one that reads other events, and was not told where to write its scores.
+    events = f"{stage.events}-{OTHER}"
+    stage.client.create_topic(events, 4)
+    stray = newcomer(stage, events_topic=events)
+    assert stray.wait(60.0) == 1, stray.tail()
+    assert f"{stage.scores}: owner: found group {stage.group}, which wrote" in last_line(stray)
+    stage.client.delete_topics(events)
     assert (worker.exit_code, stage.progress()) == (None, written)
     worker.stop()
     # When its group is deleted, as the line says, the topic is free.

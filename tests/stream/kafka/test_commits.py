@@ -70,8 +70,37 @@ def test_a_group_claims_a_topic_since_its_oldest_note_that_names_it(
     assert claimed_since_ms(commits(*notes), "events", "scores") == since_ms
 
 
-def test_commits_of_another_events_topic_claim_nothing() -> None:
-    assert claimed_since_ms(commits("scores_end=3", topic="others"), "events", "scores") is None
+@pytest.mark.parametrize(
+    ("note", "since_ms"),
+    [
+        ("scores_topic=scores,since_ms=7", 7),  # such as of a test that forgot --scores-topic
+        ("scores_topic=scores", 0),
+        ("scores_topic=elsewhere,since_ms=7", None),
+        ("scores_end=3", None),  # does not say where it writes
+        ("", None),
+    ],
+)
+def test_commits_of_another_events_topic_claim_the_scores_topic_that_they_name(
+    note: str, since_ms: int | None
+) -> None:
+    assert claimed_since_ms(commits(note, topic="others"), "events", "scores") == since_ms
+
+
+def test_what_is_committed_of_nothing_claims_nothing() -> None:
+    """As Kafka answers for a partition without a commit."""
+    none = {TopicPartition("events", 0): OffsetAndMetadata(-1, "scores_topic=scores,since_ms=7")}
+
+    assert claimed_since_ms(none, "events", "scores") is None
+
+
+@pytest.mark.parametrize(
+    ("value", "group"),
+    [(None, None), (b"", ""), (b"caf\xc3\xa9", "caf\u00e9"), (b"\xff", "\ufffd")],
+)
+def test_whatever_stands_in_the_header_of_a_score_is_a_group_or_none(
+    value: bytes | None, group: str | None
+) -> None:
+    assert group_of([("lately.group", value)]) == group
 
 
 @pytest.mark.parametrize(
@@ -83,6 +112,10 @@ def test_commits_of_another_events_topic_claim_nothing() -> None:
         ({"ours": None, "theirs": 9}, "FAIL", "group theirs, which wrote the last score of"),
         ({"ours": 5, "theirs": 4}, "FAIL", "group theirs, which wrote the last score of"),
         ({"ours": 4, "theirs": 5}, "WARN", "group ours, and theirs"),
+        ({"ours": 4, "theirs": 5, "third": 3}, "FAIL", "group third, which wrote"),
+        ({"ours": None, "theirs": 5, "third": 3}, "FAIL", "group third, which wrote"),
+        ({"ours": 3, "theirs": 5, "third": 4}, "WARN", "group ours, and theirs, third"),
+        ({"ours": 3, "theirs": None, "third": 4}, "WARN", "group ours, and third"),
         # Of two that began at once the same one loses, whoever asks.
         ({"ours": 4, "theirs": 4}, "WARN", "group ours, and theirs"),
         ({"ours": 4, "another": 4}, "FAIL", "group another, which wrote"),
