@@ -4,12 +4,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Literal
 
-from stream.settings import KafkaSettings
+from stream.settings import KafkaSettings, WorkerSettings
 
 # A dead letter is its message plus our headers: topic name, class and text of the error, reason.
 DEAD_LETTER_HEADROOM_BYTES = 8192
 MAX_BATCH_BYTES = 1_000_000  # of records that we send; below Kafka's own limit
-MIN_BATCH_BYTES = 131_072  # one state, with the longest ids in it, still fits
+MIN_BATCH_BYTES = 131_072  # one score, or a state of the usual length, with the longest ids in it
+LARGEST_ACTION_BYTES = 1_040  # in a state: an id of 256 characters of four bytes, and a time
 _SAFE_SHARE = 31 / 32  # of a topic's limit: what does not compress grows a little
 DEFAULT_TOMBSTONES_MS = 24 * 3_600_000  # Kafka's default of delete.retention.ms
 
@@ -168,9 +169,19 @@ def _batches_fit(name: str, topics: Mapping[str, Topic], settings: KafkaSettings
     expected = f"{MAX_BATCH_BYTES} or more, so that batches need not be cut"
     if limit * _SAFE_SHARE >= MAX_BATCH_BYTES:
         return [Finding("PASS", name, "max.message.bytes", str(limit), expected)]
-    status: Status = "WARN" if limit >= MIN_BATCH_BYTES else "FAIL"
+    least = _least_bytes(name, settings)
+    status: Status = "WARN" if limit >= least else "FAIL"
+    if status == "FAIL":
+        expected = f"{least} or more, so that the largest record fits"
     fix = _alter(settings, name, "max.message.bytes=1048588")
     return [Finding(status, name, "max.message.bytes", str(limit), expected, fix)]
+
+
+def _least_bytes(name: str, settings: KafkaSettings) -> int:
+    """What one record can come to: a shopper chooses how long the ids in their state are."""
+    if name != settings.changelog_topic or not isinstance(settings, WorkerSettings):
+        return MIN_BATCH_BYTES
+    return max(MIN_BATCH_BYTES, settings.sequence_length * LARGEST_ACTION_BYTES)
 
 
 def _alter(settings: KafkaSettings, name: str, config: str) -> str:

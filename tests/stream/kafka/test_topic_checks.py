@@ -3,6 +3,7 @@
 import pytest
 
 from stream.kafka.topic_checks import (
+    LARGEST_ACTION_BYTES,
     MAX_BATCH_BYTES,
     MIN_BATCH_BYTES,
     Finding,
@@ -10,7 +11,9 @@ from stream.kafka.topic_checks import (
     assess,
     batch_bytes,
 )
-from stream.settings import KafkaSettings
+from stream.settings import KafkaSettings, WorkerSettings
+from stream.user_state import Rules, UserState
+from tests.stream.fakes import NOW_MS, event
 
 SETTINGS = KafkaSettings(bootstrap="kafka:9092")
 EVENT_BYTES = 1_048_588
@@ -154,6 +157,41 @@ def test_a_topic_that_takes_smaller_batches_is_named_with_the_command(
 
     assert (finding.status, finding.found) == (status, str(limit))
     assert ("--add-config max.message.bytes=1048588`" in finding.fix) == (status != "PASS")
+
+
+@pytest.mark.parametrize(
+    ("length", "limit", "status"),
+    [
+        (50, MIN_BATCH_BYTES, "WARN"),
+        (126, MIN_BATCH_BYTES, "WARN"),  # 126 · 1,040 = 131,040
+        (127, MIN_BATCH_BYTES, "FAIL"),
+        (200, 262_144, "WARN"),
+        (300, 262_144, "FAIL"),
+        (1_000, EVENT_BYTES, "PASS"),  # the longest there is, with Kafka's own limit
+    ],
+)
+def test_the_changelog_takes_the_longest_state_that_a_shopper_can_make(
+    length: int, limit: int, status: str
+) -> None:
+    """Else one user with long ids ends the worker at every start."""
+    settings = WorkerSettings(
+        bootstrap="kafka:9092", artifact="m", state_dir="s", sequence_length=length
+    )
+    topics = fitting() | {settings.changelog_topic: Topic(4, "compact", limit)}
+    findings = {(f.topic, f.check): f for f in assess(settings, topics)}
+
+    assert findings[settings.changelog_topic, "max.message.bytes"].status == status
+
+
+def test_a_state_is_no_longer_than_the_check_of_the_changelog_expects() -> None:
+    rules = Rules(1_000, 64, 0, 0, 1 << 60)
+    state = UserState()
+    for offset in range(1_000):
+        item = f"{offset:04}" + 252 * "\U0001f600"
+        state.apply(event(offset, NOW_MS + offset, item=item, event_id=str(offset)), rules)
+
+    # The key, the ids of events and the rest of the record have a thousandth of it to themselves.
+    assert len(state.to_bytes()) + 2_000 < 1_000 * LARGEST_ACTION_BYTES
 
 
 def test_batches_are_cut_to_what_the_smallest_topic_takes() -> None:
