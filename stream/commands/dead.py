@@ -17,7 +17,7 @@ from stream.kafka.command_clients import TIMEOUT_S, TopicReader, open_producer, 
 from stream.kafka.dead_letters import EXCEPTION, MESSAGE, OFFSET, Letter, Location, printable
 from stream.kafka.producer import Publisher, await_acks
 from stream.metrics import REASONS
-from stream.settings import KafkaSettings
+from stream.settings import KafkaSettings, WorkerSettings
 
 _FLAG = "--dead-topic"
 _PROGRESS_EVERY_S = 1.0
@@ -170,6 +170,7 @@ class Replay:
         self._dry_run = dry_run
         self.replayed: Counter[str] = Counter()  # by reason
         self.skipped = 0  # not written by a worker, or not from this events topic
+        self.oldest_ms: int | None = None  # when the oldest of the replayed was set aside
 
     async def send(self, letters: Iterable[Letter]) -> None:
         """Send these letters, and wait until the broker acknowledges them."""
@@ -179,6 +180,8 @@ class Replay:
             if letter.is_ours and topic == self._topic and 0 <= partition < self._partitions:
                 by_partition.setdefault(partition, []).append(letter)
                 self.replayed[letter.reason] += 1
+                known_ms = letter.timestamp_ms if self.oldest_ms is None else self.oldest_ms
+                self.oldest_ms = min(known_ms, letter.timestamp_ms)
             else:
                 self.skipped += 1
         if self._dry_run:
@@ -210,6 +213,8 @@ def replay_letters(
     _check_reason(reason)
     parsed = [Location.parse(location) for location in locations]
     done = asyncio.run(_replay(settings, parsed, reason, dry_run))
+    if hint := hint_if_old(done.oldest_ms, time.time_ns() // 1_000_000):
+        print(hint, file=sys.stderr, flush=True)
     if as_json:
         result = {
             "topic": settings.events_topic,
@@ -228,6 +233,18 @@ def replay_letters(
     )
     if done.skipped:
         print(f"skipped {done.skipped:,} that are not from {settings.events_topic}")
+
+
+def hint_if_old(oldest_ms: int | None, now_ms: int) -> str:
+    """What a worker does with the events of old letters; empty for recent letters, and for none."""
+    allowed_ms = WorkerSettings.model_fields["allowed_lateness_ms"].default
+    if oldest_ms is None or now_ms - oldest_ms <= allowed_ms:
+        return ""
+    return (
+        f"the oldest of these letters is of {_age((now_ms - oldest_ms) // 1000)} ago: where a user "
+        "has newer events in a worker, it counts such an event as late, and does not add it, "
+        "unless its --allowed-lateness-ms is larger than that"
+    )
 
 
 async def _replay(

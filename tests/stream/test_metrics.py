@@ -1,5 +1,6 @@
 """The metrics that are exported, and that Prometheus's linter accepts them."""
 
+import itertools
 import json
 import math
 import re
@@ -199,6 +200,27 @@ def test_p99_in_an_outage_is_near_what_it_was(oldest_s: float, registry: Collect
     # was 293 s where the oldest was 68.
     shown_s = quantile("lately_event_to_score_seconds", 0.99, registry)
     assert shown_s == pytest.approx(0.99 * oldest_s, rel=0.35)
+
+
+OUTAGES_S = (26, 68, 100, 293, 700, 1_300, 2_000, 3_600)
+
+
+@pytest.mark.parametrize(
+    ("name", "waited_s"),
+    [
+        *itertools.product(("event_to_score", "batch_wait", "recovery"), OUTAGES_S),
+        *itertools.product(("inference",), OUTAGES_S[:4]),  # one that takes longer ends the worker
+    ],
+)
+def test_what_took_an_outage_is_shown_at_no_more_than_twice_its_time(
+    name: str, waited_s: float, registry: CollectorRegistry
+) -> None:
+    """A batch waits for the broker as long as an event does: at 600 s its buckets had an end."""
+    metrics = Metrics(registry)
+    getattr(metrics, name).observe_many([waited_s] * 1_000)
+
+    shown_s = quantile(f"lately_{name}_seconds", 0.99, registry)
+    assert waited_s / 2 < shown_s <= 2 * waited_s
 
 
 def test_p99_where_the_oldest_event_was_68_s_old(registry: CollectorRegistry) -> None:
