@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -23,6 +24,7 @@ from model.progress import progress
 from model.scratch import scratch_folder
 
 TABLE = "table"
+EXAMPLE = datetime(2026, 1, 31, 12, tzinfo=UTC)  # a time that every pattern can be tried on
 NAMES = ", ".join([*FORMATS, TABLE])
 
 
@@ -85,6 +87,7 @@ def convert(
     if items is not None:
         _check_suffix(items, ITEM_SUFFIXES, "--items")
     columns = _columns(maps or [], actions or [], time_format, zone) if name == TABLE else None
+    _check_outputs(paths, out, items)
     report = run(name, paths, out, items, Span(since, until), columns)
     if as_json:
         typer.echo(json.dumps(report.to_json()))
@@ -102,17 +105,32 @@ def _columns(maps: list[str], actions: list[str], time_format: str | None, zone:
         found = ZoneInfo(zone)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         raise typer.BadParameter(f"--zone {zone!r}: expected one such as Europe/Berlin") from None
-    if time_format is not None and time_format not in UNITS and "%" not in time_format:
-        expected = f"{', '.join(UNITS)}, or a pattern such as %d.%m.%Y %H:%M"
-        raise typer.BadParameter(f"--time-format {time_format!r}: expected {expected}")
+    if time_format is not None and time_format not in UNITS:
+        _check_pattern(time_format)
     renamed = {} if names else _pairs(actions, "--action NAME=ACTION")
     return Columns(of, renamed, names[0] if names else None, time_format, found)
+
+
+def _check_pattern(pattern: str) -> None:
+    fault = f"expected {', '.join(UNITS)}, or a pattern such as %d.%m.%Y %H:%M"
+    if "%Z" in pattern:  # Python reads the name and forgets it
+        fault = "%Z is not read; write the name as it stands there, and give --zone"
+    elif "%" in pattern:
+        try:
+            datetime.strptime(EXAMPLE.strftime(pattern), pattern)  # noqa: DTZ007 only tried
+            return
+        except ValueError as error:
+            fault = str(error)
+    raise typer.BadParameter(f"--time-format {pattern!r}: {fault}")
 
 
 def _pairs(texts: list[str], form: str) -> dict[str, str]:
     pairs = [text.partition("=") for text in texts]
     if wrong := [text for text, (a, _, b) in zip(texts, pairs, strict=True) if not (a and b)]:
         raise typer.BadParameter(f"{wrong[0]!r}: expected {form}")
+    names = [a for a, _, _ in pairs]
+    if twice := [a for a in dict.fromkeys(names) if names.count(a) > 1]:
+        raise typer.BadParameter(f"{form}: {twice[0]} is given twice")
     return {a: b for a, _, b in pairs}
 
 
@@ -148,6 +166,15 @@ def run(
 def _check_suffix(path: Path, suffixes: tuple[str, ...], option: str) -> None:
     if path.suffix not in suffixes:
         raise typer.BadParameter(f"{option} {path}: expected a name with {' or '.join(suffixes)}")
+
+
+def _check_outputs(paths: list[Path], out: Path, items: Path | None) -> None:
+    """Raise DataError if writing would replace what is read, or one output the other."""
+    taken = {path.resolve() for path in paths}
+    for option, path in (("--out", out), ("--items", items)):
+        if path is not None and path.resolve() in taken:
+            raise DataError(f"{option} {path}: is read or written, too; name another file")
+        taken.add((path or out).resolve())
 
 
 @contextmanager

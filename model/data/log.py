@@ -4,20 +4,21 @@ Polars reads the log lazily, so one larger than memory can be scanned and counte
 duplicates and sorting hold all rows, so a log that does not fit is rejected before that.
 """
 
-import csv
 import hashlib
 import json
 import math
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from model.data.attributes import attribute_columns, attributes, extra_columns
-from model.data.columns import SEPARATORS, is_utf_16
+from model.data.columns import HEAD, SEPARATORS, head_fault
 from model.data.log_files import open_log_file, polars_errors
 from model.data.memory import check_memory
 from model.data.row import COLUMNS, FORGET, RowFault, text_of
+from model.data.text_files import json_lines, open_csv
 from model.errors import DataError
 
 if TYPE_CHECKING:
@@ -150,6 +151,8 @@ def read_items(path: Path, every_column: bool = False) -> dict[str, Item]:
         if item_id in items:
             raise DataError(f"{path}: row {number} repeats item {item_id}; keep one of them")
         title = _text(row.get("title"))
+        if isinstance(row.get("title"), list | dict):
+            raise DataError(f"{path}: row {number}: title is {title}, expected a text")
         items[item_id] = Item(item_id, category or None, title, attributes(row, columns))
     if not items:
         raise DataError(f"{path}: no items; {WANTED_ITEMS}")
@@ -168,21 +171,16 @@ def _text(value: object) -> str | None:
 
 def _rows(path: Path) -> Iterator[dict[str, Any]]:
     try:
-        with path.open("rb") as file:
-            if is_utf_16(file.read(2)):
-                raise DataError(f"{path}: is UTF-16; save it as UTF-8")
+        _check_head(path)
         match path.suffix:
             case ".jsonl" | ".ndjson":
-                with path.open(encoding="utf-8-sig") as lines:
-                    for number, line in enumerate(lines, start=1):
-                        if line.strip():
-                            yield _json_object(line, number)
+                for number, line in json_lines(path):
+                    yield _json_object(line, number)
             case ".csv" | ".tsv":
                 delimiter = "\t" if path.suffix == ".tsv" else ","
-                with path.open(encoding="utf-8-sig", newline="") as file:
-                    reader = csv.DictReader(file, delimiter=delimiter)
-                    _check_header(path, reader.fieldnames or (), delimiter)
-                    yield from reader
+                with open_csv(path, delimiter, wider=True) as (names, rows):
+                    _check_header(path, names, delimiter)
+                    yield from (dict(zip(names, row, strict=False)) for row in rows)
             case ".parquet":
                 import polars as pl
 
@@ -190,13 +188,22 @@ def _rows(path: Path) -> Iterator[dict[str, Any]]:
                     yield from pl.read_parquet(path).iter_rows(named=True)
             case suffix:
                 raise DataError(f"{path}: {suffix} is not one of .jsonl .ndjson .csv .tsv .parquet")
-    except (OSError, ValueError, csv.Error) as error:
+    except (OSError, ValueError) as error:
         raise DataError(f"{path}: cannot be read: {error}; give item_id,category,title") from error
 
 
+def _check_head(path: Path) -> None:
+    if path.suffix != ".parquet":
+        with path.open("rb") as file:
+            if fault := head_fault(path, file.read(HEAD)):
+                raise DataError(f"{path}: {re.split('[,;]', fault)[0]}; save it as UTF-8")
+
+
 def _check_header(path: Path, names: Sequence[str], delimiter: str) -> None:
-    if not names or "item_id" in names:
+    if not names or names.count("item_id") == 1:
         return
+    if "item_id" in names:
+        raise DataError(f"{path}: has two columns item_id; rename the one that is not meant")
     separators = [
         word for mark, word in SEPARATORS.items() if mark in names[0] and mark != delimiter
     ]
@@ -207,11 +214,13 @@ def _check_header(path: Path, names: Sequence[str], delimiter: str) -> None:
     raise DataError(f"{path}: no column item_id; found {', '.join(names)}; {WANTED_ITEMS}")
 
 
-def _json_object(line: str, number: int) -> dict[str, Any]:
+def _json_object(line: bytes, number: int) -> dict[str, Any]:
     try:
         row = json.loads(line)
-    except ValueError as error:
+        json.dumps(row, ensure_ascii=False).encode()  # an escape may be half of a character
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"line {number}: {error}") from None
     if not isinstance(row, dict):
-        raise ValueError(f"line {number}: {line[:40]!r} is not a JSON object")
+        found = line[:40].decode(errors="replace")
+        raise ValueError(f"line {number}: {found!r} is not a JSON object")
     return row

@@ -3,15 +3,13 @@
 The rules of `model.data.row`, for whole columns.
 """
 
-import csv
 import json
-from codecs import BOM_UTF8
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from model.data.columns import encoding_fault, refusal
+from model.data.columns import HEAD, head_fault, refusal
 from model.data.row import (
     COLUMNS,
     FORGET,
@@ -24,7 +22,15 @@ from model.data.row import (
     TEXTS,
     WANTED_TIME,
     RowFault,
-    check_types,
+    read_line,
+)
+from model.data.text_files import (
+    check_json_lines,
+    is_odd_csv,
+    json_lines,
+    open_csv,
+    rewritten_csv,
+    rewritten_json_lines,
 )
 from model.errors import DataError
 from model.times import FIRST_TS_MS, LAST_TS_MS, event_time_ms, fault_of
@@ -34,6 +40,7 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".jsonl", ".ndjson", ".csv", ".parquet")
 LINES = (".jsonl", ".ndjson")
+_ROW = "the row of the file"  # as no column of a log is called
 # Times that Polars reads as `event_time_ms` does, but many times as fast.
 _QUICK_TIME = (
     r"^\d{4}-\d\d-\d\d[T ]([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{1,6})?"
@@ -55,15 +62,33 @@ def open_log_file(path: Path) -> LogFile:
     Raises DataError for a file that is missing, empty, malformed or of an unknown type, for
     missing columns, and for a row without a user, an item, an action or a readable time.
     """
-    with polars_errors(path):
-        raw = _scan(path)
-        schema = raw.collect_schema()
-        _check_columns(path, schema)
-        frame = raw.select("row", *_columns(path, schema), *_wrong_types(schema))
-        rows, forget_requests = _check(path, frame)
+    import polars as pl
+
+    _check_file(path)
+    try:
+        _check_header(path)
+        is_odd = _is_odd(path)
+        with polars_errors(path):
+            try:
+                frame, rows, forget_requests = _opened(path, is_odd)
+            except pl.exceptions.PolarsError:
+                if is_odd or path.suffix == ".parquet":
+                    raise
+                frame, rows, forget_requests = _opened(path, is_odd=True)
+    except RowFault as fault:
+        raise DataError(f"{path}, {fault}") from fault
     if rows == 0:
         raise DataError(f"{path}: the log is empty; give one with {', '.join(REQUIRED)}")
     return LogFile(frame.select("row", *COLUMNS), rows, forget_requests)
+
+
+def _opened(path: Path, is_odd: bool) -> "tuple[pl.LazyFrame, int, int]":
+    import polars as pl
+
+    raw = _scan(path, is_odd)
+    schema = raw.collect_schema()
+    frame = raw.select(pl.col(_ROW).alias("row"), *_columns(path, schema), *_wrong_types(schema))
+    return frame, *_check(path, frame)
 
 
 def check_start(path: Path) -> None:
@@ -73,9 +98,10 @@ def check_start(path: Path) -> None:
     in the header of CSV and Parquet.
     """
     _check_file(path)
-    if path.suffix in (".csv", ".parquet"):
-        with polars_errors(path):
-            _check_columns(path, _scan(path).collect_schema())
+    try:
+        _check_header(path)
+    except RowFault as fault:
+        raise DataError(f"{path}, {fault}") from fault
 
 
 def _check_file(path: Path) -> None:
@@ -85,44 +111,50 @@ def _check_file(path: Path) -> None:
         raise DataError(f"{path}: unknown file type; expected one of {' '.join(SUFFIXES)}")
     if path.stat().st_size == 0:
         raise DataError(f"{path}: the file is empty; give one with {', '.join(REQUIRED)}")
-    with path.open("rb") as file:
-        if fault := encoding_fault(path, file.read(2)):
-            raise DataError(f"{path}: {fault}")
+    if path.suffix != ".parquet":
+        with path.open("rb") as file:
+            if fault := head_fault(path, file.read(HEAD)):
+                raise DataError(f"{path}: {fault}")
 
 
-def _scan(path: Path) -> "pl.LazyFrame":
+def _check_header(path: Path) -> None:
+    """Check the columns, where the file names them at its start."""
+    if path.suffix == ".csv":
+        with open_csv(path) as (names, _):
+            _check_columns(path, names)
+    if path.suffix == ".parquet":
+        import polars as pl
+
+        with polars_errors(path):
+            _check_columns(path, list(pl.scan_parquet(path).collect_schema()))
+
+
+def _check_columns(path: Path, names: list[str]) -> None:
+    if fault := refusal(path, names):
+        raise DataError(f"{path}: {fault}")
+
+
+def _is_odd(path: Path) -> bool:
+    """Whether Polars would read a text otherwise than Python; raises RowFault."""
+    if path.suffix in LINES:
+        return check_json_lines(path)
+    return path.suffix == ".csv" and is_odd_csv(path)
+
+
+def _scan(path: Path, is_odd: bool) -> "pl.LazyFrame":
     import polars as pl
 
-    _check_file(path)
     if path.suffix == ".parquet":
-        return pl.scan_parquet(path, row_index_name="row")
+        return pl.scan_parquet(path, row_index_name=_ROW)
     if path.suffix == ".csv":
-        rows = pl.scan_csv(path, infer_schema=False, row_index_name="row")
-        return rows.filter(~pl.all_horizontal(pl.exclude("row").is_null()))  # empty lines
-    _check_lines(path)
+        table = rewritten_csv(path) if is_odd else path
+        rows = pl.scan_csv(table, infer_schema=False, row_index_name=_ROW)
+        found = pl.exclude(_ROW).fill_null("") != ""
+        return rows.filter(pl.any_horizontal(found))  # others are empty lines
     # All as strings: one line may have the time as a number, the next one as a string.
     texts = dict.fromkeys(COLUMNS, pl.String())
-    with path.open("rb") as file:
-        is_marked = file.read(len(BOM_UTF8)) == BOM_UTF8
-        # Polars does not skip the mark. Files with one are written by hand, and small.
-        source = file.read() if is_marked else path
-    return pl.scan_ndjson(source, schema=texts, row_index_name="row")
-
-
-def _check_lines(path: Path) -> None:
-    with path.open("rb") as lines:
-        for number, line in enumerate(lines, start=1):
-            content = line.removeprefix(BOM_UTF8) if number == 1 else line
-            try:
-                if content := content.strip():
-                    check_types(content)
-            except RowFault as fault:
-                raise DataError(f"{path}, line {number}: {fault}") from fault
-
-
-def _check_columns(path: Path, schema: "pl.Schema") -> None:
-    if fault := refusal(path, [name for name in schema if name != "row"]):
-        raise DataError(f"{path}: {fault}")
+    lines = rewritten_json_lines(path) if is_odd else path
+    return pl.scan_ndjson(lines, schema=texts, row_index_name=_ROW)
 
 
 def _columns(path: Path, schema: "pl.Schema") -> "list[pl.Expr]":
@@ -157,11 +189,14 @@ def _wrong_types(schema: "pl.Schema") -> "list[pl.Expr]":
     wrong = []
     for name in TEXTS:
         dtype = schema.get(name, pl.Null())
-        if not _has_texts(dtype) and not dtype.is_integer() and dtype != pl.Null:
-            found = pl.col(name).is_not_null()
-            if dtype.is_float():
-                found &= pl.col(name).is_not_nan()
-            wrong.append(found.alias(f"wrong_{name}"))
+        found = pl.col(name).is_not_null()
+        if dtype in (pl.Int128, pl.UInt128):
+            found &= ~pl.col(name).is_between(-(2**63), 2**64 - 1)
+        elif _has_texts(dtype) or dtype.is_integer() or dtype == pl.Null:
+            continue
+        elif dtype.is_float():
+            found &= pl.col(name).is_not_nan()
+        wrong.append(found.alias(f"wrong_{name}"))
     return wrong
 
 
@@ -271,9 +306,8 @@ def _bad_rows(path: Path, name: str, summary: dict[str, Any]) -> str:
 
 def _first_names(path: Path) -> list[str]:
     """The names in the first line of a JSON-lines file."""
-    with path.open("rb") as lines:
-        first = next((line for line in lines if line.strip()), b"{}")
-    return list(json.loads(first.removeprefix(BOM_UTF8)))
+    _, first = next(json_lines(path), (0, b"{}"))
+    return list(json.loads(first))
 
 
 def _fault(found_ts: str) -> str:
@@ -301,22 +335,15 @@ def polars_errors(path: Path) -> Iterator[None]:
         yield
     except (pl.exceptions.PolarsError, OSError) as error:
         first_line = str(error).strip().partition("\n")[0]
-        where = _malformed_line(path)
-        raise DataError(f"{path}{where}: cannot be read: {first_line}; repair the file") from error
+        _check_values(path)
+        raise DataError(f"{path}: cannot be read: {first_line}; repair the file") from error
 
 
-def _malformed_line(path: Path) -> str:
-    """The first row of a CSV that Polars cannot read, as ``, row 3``; it does not say itself."""
-    if path.suffix != ".csv":
-        return ""
-    number = 0
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file)
-            width = len(next(reader, []))
-            for number, fields in enumerate(reader, start=1):
-                if len(fields) > width:
-                    return f", row {number}"
-    except (csv.Error, UnicodeDecodeError):
-        return f", after row {number}"
-    return ""
+def _check_values(path: Path) -> None:
+    """Raise DataError for the first line of JSON that no reader takes, as Polars does not say."""
+    if path.suffix in LINES:
+        for number, line in json_lines(path):
+            try:
+                read_line(line)
+            except RowFault as fault:
+                raise DataError(f"{path}, line {number}: {fault}") from fault

@@ -29,6 +29,8 @@ WANTED_TIME = "expected integer milliseconds since 1970, or ISO 8601 with a zone
 INTEGER = "^-?[0-9]{1,19}$"
 NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
 SPACES = " \t"
+# What a worker takes by default, in bytes and in nested objects and arrays: `stream.settings`.
+LARGEST_BYTES, DEEPEST = 65_536, 8
 _INTEGER, _NUMBER = re.compile(INTEGER), re.compile(NUMBER)
 
 _Id = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
@@ -164,20 +166,46 @@ def read_line(line: bytes) -> Entry:
     """The event of a line of JSON, which stays as it is if a worker takes it; raises RowFault."""
     if not line.isascii():
         _check_utf_8(line)
-    with suppress(msgspec.DecodeError, RowFault):
+    with suppress(msgspec.DecodeError, RowFault, RecursionError):
         event = _decode_event(line)
         is_whole = event.action == FORGET or event.item_id is not msgspec.UNSET
-        if is_whole and (event.ts is not None or event.action == FORGET):
+        if is_whole and _fits(line) and (event.ts is not None or event.action == FORGET):
             ts_ms = None if event.ts is None else _ms(event.ts)
             return Entry(ts_ms, event.user_id, line)
     return read_row(_object(line))
 
 
+def _fits(message: bytes) -> bool:
+    """Whether a worker takes a message of this size and depth."""
+    if len(message) > LARGEST_BYTES:
+        return False
+    if message.count(b"{") + message.count(b"[") <= DEEPEST:
+        return True
+    return _depth(_object(message)) <= DEEPEST
+
+
+def _depth(value: object) -> int:
+    if isinstance(value, dict):
+        value = list(value.values())
+    if not isinstance(value, list):
+        return 0
+    return 1 + max(map(_depth, value), default=0)
+
+
 def read_row(row: Mapping[str, Any]) -> Entry:
-    """The event of a row, with the row's other fields as they are; raises RowFault."""
+    """The event of a row, with the row's other fields as they are; raises RowFault.
+
+    Without them if a worker would not take the whole, which it does not need.
+    """
     event = event_of(row)
     others = {name: value for name, value in row.items() if name not in COLUMNS}
-    value = orjson.dumps(others | event, default=str)
+    try:
+        value = orjson.dumps(others | event, default=str)
+        is_fit = _fits(value)
+    except (TypeError, RowFault):  # an integer of more than 64 bits, say
+        is_fit = False
+    if not is_fit:
+        value = orjson.dumps(event)
     ts_ms = _ms(event["ts"]) if "ts" in event else None
     return Entry(ts_ms, event["user_id"], value)
 
@@ -188,7 +216,7 @@ def check_types(line: bytes) -> None:
         _check_utf_8(line)
     try:
         _decode_texts(line)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         row = _object(line)
         for name in TEXTS:
             text_of(name, row.get(name))
@@ -206,6 +234,8 @@ def _check_utf_8(line: bytes) -> None:
 def _object(line: bytes) -> dict[str, Any]:
     try:
         row = _decode_any(line)
+    except RecursionError:
+        raise RowFault("is nested too deep; repair the line") from None
     except msgspec.DecodeError as error:
         constant = _constant_in(line)
         why = f"{constant} is no JSON; write null" if constant else f"{error}; repair the line"

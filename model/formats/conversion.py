@@ -1,6 +1,5 @@
 """The conversion: turns the files of a data set into events of the wire contract."""
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
@@ -8,15 +7,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from model.data.log import Item
-from model.data.row import LONGEST
+from model.data.row import LONGEST, TEXTS
 from model.errors import DataError
-from model.formats.files import Place, opened, places
+from model.formats.files import NO_TEXT, UNREADABLE, NoTableError, Place, opened, places
 from model.formats.report import ConversionReport
 from model.formats.table import Event, Format, Row, RowError, Table, header
 from model.times import FIRST_TS_MS, LAST_TS_MS, unit_of
 
 REPORT_EVERY_ROWS = 20_000
-IDS = re.compile(r"[^\N{REPLACEMENT CHARACTER}]{1,256}\Z", re.DOTALL)
 
 
 class Source(NamedTuple):
@@ -54,15 +52,12 @@ class Conversion:
         for path in paths:
             inside = places(path)
             for place in inside:
-                with opened(place) as file:
-                    first_line = file.first_line
-                table = next((t for t in data_format.tables if t.fits(first_line)), None)
-                if table is not None:
-                    sources.append(Source(place, table))
-                elif path.is_dir() or len(inside) > 1:
+                try:
+                    sources.append(Source(place, _table_of(data_format, place)))
+                except NoTableError:
+                    if not path.is_dir() and len(inside) == 1:
+                        raise
                     report.skipped.append(place.name)
-                else:
-                    raise DataError(f"{place}: {_mismatch(data_format, first_line)}")
         if not any(source.table.to_event for source in sources):
             found = (
                 ", ".join([*report.skipped[:5], *(s.place.name for s in sources[:5])]) or "nothing"
@@ -130,8 +125,26 @@ class Conversion:
         return {"event_id": event_id} | {k: v for k, v in event.items() if v not in (None, "")}
 
 
+def _table_of(data_format: Format, place: Place) -> Table:
+    """The table of the format that the file matches; raises NoTableError."""
+    with opened(place) as file:
+        first_line = file.first_line
+    table = next((t for t in data_format.tables if t.fits(first_line)), None)
+    if table is None:
+        raise NoTableError(f"{place}: {_mismatch(data_format, first_line)}")
+    if twice := table.repeated(first_line):
+        raise DataError(f"{place}: has two columns {twice}; rename the one that is not meant")
+    return table
+
+
 def _mismatch(data_format: Format, first_line: str) -> str:
     """What was found in a file, and which columns it lacks to be the most similar table."""
+    if not first_line:
+        return "is empty; name another file"
+    if first_line.startswith("["):
+        return "is one array of JSON; write each object on a line of its own"
+    if UNREADABLE in first_line:
+        return f"is not UTF-8, as its first line shows: {first_line[:60]!r}; save it as UTF-8"
     with_header = [table for table in data_format.tables if table.head is None]
     nearest = min(with_header, key=lambda table: len(table.missing(first_line)), default=None)
     is_foreign = nearest is None or len(nearest.missing(first_line)) == len(nearest.columns)
@@ -140,7 +153,7 @@ def _mismatch(data_format: Format, first_line: str) -> str:
         return f"{begins}; {_wanted(data_format)}"
     missing = ", ".join(nearest.missing(first_line))
     advice = data_format.advice or "rename the column that holds it, or name another file"
-    found = ", ".join(header(first_line))
+    found = ", ".join(name[:40] for name in header(first_line)[:40])
     return f"is not a file of this format: no column {missing}; found {found}; {advice}"
 
 
@@ -154,9 +167,13 @@ def _wanted(data_format: Format) -> str:
 
 
 def _checked(event: Event) -> Event:
-    if not IDS.match(event["user_id"]):
+    for name in TEXTS:
+        if UNREADABLE in (text := event.get(name) or ""):
+            what = "a list or an object" if text == NO_TEXT else "not UTF-8; save the file as UTF-8"
+            raise RowError(f"{name} is {what}")
+    if not 1 <= len(event["user_id"]) <= LONGEST["user_id"]:
         raise RowError("no user id of 1 to 256 characters")
-    if not IDS.match(event["item_id"]):
+    if not 1 <= len(event["item_id"]) <= LONGEST["item_id"]:
         raise RowError("no item id of 1 to 256 characters")
     if not FIRST_TS_MS <= event["ts"] <= LAST_TS_MS:
         unit = unit_of(event["ts"])

@@ -7,8 +7,9 @@ import csv
 import gzip
 import io
 import math
+import re
 import zipfile
-from codecs import BOM_UTF16_BE, BOM_UTF16_LE
+import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
@@ -16,9 +17,18 @@ from decimal import Decimal
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
+from model.data.columns import GZIP, HEAD, KINDS, encoding_of
 from model.errors import DataError, how_to_install
 
 LONGEST_HEAD = 1 << 20  # characters of the first line read, as the file may be binary
+UNREADABLE = "\N{REPLACEMENT CHARACTER}"  # stands for what is not UTF-8
+NO_TEXT = f"{UNREADABLE}[]"  # of a value that stands for no text
+_BYTE_ORDER_MARK = "\ufeff"
+_NO_TABLE = re.compile(r"\s*(sep=.?)?\s*", re.IGNORECASE)  # a line before the header, as of Excel
+
+
+class NoTableError(DataError):
+    """The file is no text, or has no table of the format."""
 
 
 class Place(NamedTuple):
@@ -54,7 +64,7 @@ def places(path: Path) -> list[Place]:
     if path.is_dir():
         inside = sorted(file for file in path.iterdir() if file.is_file())
         return [place for file in inside for place in places(file)]
-    if path.suffix != ".zip":
+    if path.suffix.lower() != ".zip":
         return [Place(path)]
     try:
         with zipfile.ZipFile(path) as archive:
@@ -79,19 +89,17 @@ def opened(place: Place) -> Iterator[Opened]:
     try:
         with ExitStack() as stack:
             raw = _raw(place, stack)
-            if Path(place.name).suffix == ".parquet":
-                lines = _parquet_lines(place, raw)
-                first_line = next(lines, "").rstrip("\r\n")
-                yield Opened(_from_first(first_line, lines), first_line, raw)
-                return
-            is_gzip = place.name.endswith(".gz")
-            content: IO[bytes] = gzip.GzipFile(fileobj=raw) if is_gzip else raw  # type: ignore[assignment]
-            text = io.TextIOWrapper(content, _encoding(content), errors="replace", newline="")
-            first_line = text.readline(LONGEST_HEAD).rstrip("\r\n")
-            text.seek(0)
-            yield Opened(text, first_line, raw)
-    except (OSError, EOFError, zipfile.BadZipFile) as error:
+            suffix = Path(place.name).suffix.lower()
+            lines = _parquet_lines(place, raw) if suffix == ".parquet" else _text_lines(place, raw)
+            first_line = next((line for line in lines if not _NO_TABLE.fullmatch(line)), "")
+            yield Opened(_from_first(first_line, lines), first_line.rstrip("\r\n"), raw)
+    except (OSError, EOFError, zlib.error, zipfile.BadZipFile) as error:
         raise DataError(f"{place}: cannot be read: {error}; name another file") from error
+    except (RuntimeError, NotImplementedError) as error:
+        if place.member is None:
+            raise
+        # A password, or a way of packing that Python does not know.
+        raise DataError(f"{place}: cannot be unpacked: {error}; unpack it by hand") from error
 
 
 def _raw(place: Place, stack: ExitStack) -> IO[bytes]:
@@ -101,10 +109,24 @@ def _raw(place: Place, stack: ExitStack) -> IO[bytes]:
     return stack.enter_context(archive.open(place.member))
 
 
-def _encoding(content: IO[bytes]) -> str:
-    mark = content.read(2)
+def _text_lines(place: Place, raw: IO[bytes]) -> Iterator[str]:
+    is_gzip = place.name.lower().endswith(".gz") or _head(raw).startswith(GZIP)
+    content: IO[bytes] = gzip.GzipFile(fileobj=raw) if is_gzip else raw  # type: ignore[assignment]
+    head = _head(content)
+    if kind := next((kind for start, kind in KINDS.items() if head.startswith(start)), None):
+        raise NoTableError(f"{place}: {kind}")
+    text = io.TextIOWrapper(content, encoding_of(head), errors="replace", newline="")
+    first_line = text.readline(LONGEST_HEAD)
+    # Files that were put together have marks in the middle, too.
+    yield first_line.removeprefix(_BYTE_ORDER_MARK)
+    for line in text:
+        yield line.removeprefix(_BYTE_ORDER_MARK)
+
+
+def _head(content: IO[bytes]) -> bytes:
+    head = content.read(HEAD)
     content.seek(0)
-    return "utf-16" if mark in (BOM_UTF16_LE, BOM_UTF16_BE) else "utf-8-sig"
+    return head
 
 
 def _from_first(first_line: str, rest: Iterator[str]) -> Iterator[str]:
@@ -136,9 +158,18 @@ def _csv_line(fields: list[str]) -> str:
 
 
 def as_text(value: Any) -> str:
-    """A typed value as a CSV would have it; a whole number has no fraction, as it may be an id."""
+    """A typed value as a CSV would have it; a whole number has no fraction, as it may be an id.
+
+    A list or an object is ``NO_TEXT``; what is not Unicode becomes U+FFFD.
+    """
     if value is None or (isinstance(value, float) and not math.isfinite(value)):
         return ""
     if isinstance(value, float | Decimal) and value == int(value):
         return str(int(value))
+    if isinstance(value, bytes):  # of a Parquet column that does not say that it has texts
+        return value.decode(errors="replace")
+    if isinstance(value, list | dict):
+        return NO_TEXT
+    if isinstance(value, str):
+        return value.encode(errors="surrogatepass").decode(errors="replace")
     return value.isoformat() if isinstance(value, datetime) else str(value)

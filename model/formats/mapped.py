@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
 
 from model.data.log import Item
-from model.data.row import COLUMNS, NUMBER, REQUIRED
-from model.formats.files import as_text
+from model.data.row import COLUMNS, REQUIRED
+from model.formats.files import UNREADABLE, as_text
 from model.formats.table import Event, Format, Row, RowError, Table, epoch_ms, iso_ms, number
 from model.times import fault_of
 
@@ -24,8 +24,12 @@ UNITS = {  # of --time-format
     **dict.fromkeys(("ns", "nanoseconds"), "nanoseconds"),
 }
 MOST_ACTIONS = 20  # names of actions that the report counts one by one
-_NUMBER = re.compile(NUMBER)
-_DECIMAL_COMMA = re.compile(r"[+-]?[0-9]+,[0-9]{1,2}")
+_NUMBER = re.compile(r"[+-]?[0-9]+([.,][0-9]*)?([eE][+-]?[0-9]+)?$")
+# Commas and points that can mean only one thing: 19,90 and 1.234,56 and 1,234.56.
+_DECIMAL_COMMA = re.compile(r"[+-]?([0-9]+,[0-9]{1,2}|[0-9]{1,3}(\.[0-9]{3})+,[0-9]+)")
+_THOUSANDS = re.compile(r"[+-]?[0-9]{1,3}(,[0-9]{3})+\.[0-9]+")
+_DIGITS_OF_A_DATE = re.compile(r"(19|20)\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])(\d\d){0,3}")
+_DAYS = range(20_000, 80_000)  # how a workbook counts the days of 1954 to 2119
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,8 @@ class Columns:
     def to_event(self, row: Row) -> Event:
         """The event of one row."""
         texts = {name: self._found(row, name) for name in COLUMNS}
+        if UNREADABLE in self._found(row, "title"):
+            raise RowError("title is not UTF-8; save the file as UTF-8")
         for name in ("user_id", "item_id", "ts"):
             if not texts[name]:
                 raise RowError(f"no {name} in the column {self.of.get(name, name)}")
@@ -89,7 +95,7 @@ class Columns:
 
     def _ms(self, text: str) -> int:
         if self.time_format in UNITS:
-            return epoch_ms(text, UNITS[self.time_format])
+            return epoch_ms(text.replace(",", "."), UNITS[self.time_format])
         if self.time_format is not None:
             try:
                 moment = datetime.strptime(text, self.time_format)  # noqa: DTZ007 the zone follows
@@ -97,17 +103,30 @@ class Columns:
                 raise RowError(f"the time does not fit {self.time_format}") from None
             return iso_ms(moment.isoformat(), self.zone)
         if _NUMBER.match(text):
-            if fault := fault_of(float(text)):
+            if fault := _fault_of(text):
                 raise RowError(f"the time {fault}; say what it is with --time-format")
             return int(float(text))
-        if text.endswith(" UTC"):
-            return iso_ms(text.removesuffix(" UTC"), UTC)
-        return iso_ms(text, self.zone)
+        for name in (" UTC", " GMT"):
+            if text.endswith(name):
+                return iso_ms(text.removesuffix(name), UTC)
+        return iso_ms(text.upper(), self.zone)
+
+
+def _fault_of(text: str) -> str | None:
+    """Why a number is no time in milliseconds."""
+    if _DIGITS_OF_A_DATE.fullmatch(text):
+        return "looks like a date in digits, as %Y%m%d%H%M%S has it"
+    number = float(text.replace(",", "."))
+    if number // 1 in _DAYS:
+        return "looks like a workbook's number of days; save it as a date"
+    return fault_of(number)
 
 
 def _number(text: str) -> float | None:
-    """A number, also with a decimal comma."""
-    return number(text.replace(",", ".") if _DECIMAL_COMMA.fullmatch(text) else text)
+    """A number, also with a decimal comma or with commas or points between thousands."""
+    if _DECIMAL_COMMA.fullmatch(text):
+        return number(text.replace(".", "").replace(",", "."))
+    return number(text.replace(",", "") if _THOUSANDS.fullmatch(text) else text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,14 +142,20 @@ class ObjectLines(Table):
             try:
                 row = json.loads(line)
                 yield {str(name): as_text(value) for name, value in row.items()}
-            except (ValueError, AttributeError):
+            except (ValueError, AttributeError, RecursionError):
                 yield RowError("the line is no JSON object")
 
 
 def mapped_format(columns: Columns) -> Format:
     """The format of a table that has these columns."""
     needed = columns.needed
-    lines = ObjectLines(needed, columns.to_event, columns.to_item, head=re.compile(r"\s*\{"))
+    lines = ObjectLines(
+        needed,
+        columns.to_event,
+        columns.to_item,
+        head=re.compile(r"\s*\{"),
+        layout="in JSON lines",
+    )
     return Format(
         "any table: CSV, JSON lines or Parquet, with --map, --action and --time-format",
         (Table(needed, columns.to_event, columns.to_item), lines),

@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from model.formats.files import as_text
 from model.formats.table import Event, Format, Row, RowError, Table, seconds_or_ms
 
 ACTIONS = {"clicks": "click", "carts": "cart", "orders": "buy"}
@@ -43,12 +44,12 @@ class SessionLines(Table):
             try:
                 session = json.loads(line)
                 rows = [{"session": session["session"], **event} for event in session["events"]]
-            except (ValueError, KeyError, TypeError):
+            except (ValueError, KeyError, TypeError, RecursionError):
                 yield RowError("the line is no session in JSON")
                 continue
             for row in rows:
                 if set(self.columns) <= set(row):
-                    yield {name: str(value) for name, value in row.items()}
+                    yield {name: as_text(value) for name, value in row.items()}
                 else:
                     yield RowError("the entry has no aid, ts or type")
 

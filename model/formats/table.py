@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import tzinfo
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any, NamedTuple
 
 from model.data.log import Item
@@ -75,6 +75,13 @@ class Table:
         found = self._ours(header(first_line))
         return [name for name in self.columns if name not in found]
 
+    def repeated(self, first_line: str) -> str | None:
+        """A column of this table that a file with this header has twice."""
+        if self.head is not None:
+            return None
+        found = self._ours(names_in(first_line, self._delimiter(first_line) or ","))
+        return next((name for name in self.columns if found.count(name) > 1), None)
+
     def _ours(self, names: list[str]) -> list[str]:
         """The names of a header as this table has them."""
         plain = [re.sub(r"[\W_]", "", name).lower() for name in names]
@@ -133,7 +140,7 @@ def epoch_ms(text: str, unit: str) -> int:
     try:
         found = int(text) if text.isdecimal() else Decimal(text)
         ms = int(found * each // of)
-    except (InvalidOperation, OverflowError, ValueError):
+    except (ArithmeticError, ValueError):
         raise RowError("the time is no number") from None
     if FIRST_TS_MS <= ms <= LAST_TS_MS:
         return ms

@@ -1,8 +1,6 @@
 """The log that `lately replay` sends: read from files in order of time, in bounded memory."""
 
-import csv
 import heapq
-from codecs import BOM_UTF8
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -10,10 +8,11 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from model.data.columns import encoding_fault, refusal
+from model.data.columns import HEAD, head_fault, refusal
 from model.data.external_sort import in_time_order
 from model.data.row import FORGET, RowFault, read_line, read_row
 from model.data.row import Entry as Row
+from model.data.text_files import json_lines, open_csv
 from model.errors import how_to_install
 from model.scratch import scratch_folder
 from stream.errors import LatelyError
@@ -115,34 +114,37 @@ def _rows(path: Path) -> Iterator[Row]:
                 yield from _parquet_rows(path)
             case _:
                 raise EventLogError(f"{path}: expected a name with one of {' '.join(SUFFIXES)}")
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except OSError as error:
         raise EventLogError(f"{path}: cannot be read: {error}; name another log") from error
 
 
 def _json_lines(path: Path) -> Iterator[Row]:
-    with path.open("rb") as lines:
-        for number, line in enumerate(lines, start=1):
-            content = line.removeprefix(BOM_UTF8) if number == 1 else line
-            if value := content.strip():
-                try:
-                    yield read_line(value)
-                except RowFault as fault:
-                    raise EventLogError(f"{path}, line {number}: {fault}") from fault
+    _check_head(path)
+    for number, line in json_lines(path):
+        try:
+            yield read_line(line)
+        except RowFault as fault:
+            raise EventLogError(f"{path}, line {number}: {fault}") from fault
 
 
 def _csv_rows(path: Path) -> Iterator[Row]:
-    with path.open("rb") as binary:
-        if fault := encoding_fault(path, binary.read(2)):
+    _check_head(path)
+    try:
+        with open_csv(path) as (names, rows):
+            if fault := refusal(path, names):
+                raise EventLogError(f"{path}: {fault}")
+            for number, row in enumerate(rows, start=1):
+                given = {n: text for n, text in zip(names, row, strict=False) if text}
+                if given:
+                    yield _row(path, number, given)
+    except RowFault as fault:
+        raise EventLogError(f"{path}, {fault}") from fault
+
+
+def _check_head(path: Path) -> None:
+    with path.open("rb") as file:
+        if fault := head_fault(path, file.read(HEAD)):
             raise EventLogError(f"{path}: {fault}")
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file, restkey="")
-        if fault := refusal(path, reader.fieldnames or ()):
-            raise EventLogError(f"{path}: {fault}")
-        for number, row in enumerate(reader, start=1):
-            if "" in row:
-                raise EventLogError(f"{path}, row {number}: more fields than columns; fix it")
-            if given := {name: text for name, text in row.items() if text}:
-                yield _row(path, number, given)
 
 
 def _parquet_rows(path: Path) -> Iterator[Row]:

@@ -107,7 +107,8 @@ def test_ids_that_are_too_long_or_not_utf_8_are_rejected(tmp_path: Path) -> None
 
     assert report.events.total() == 1
     assert report.rejected == {
-        "no user id of 1 to 256 characters": 2,
+        "no user id of 1 to 256 characters": 1,
+        "user_id is not UTF-8; save the file as UTF-8": 1,
         "no item id of 1 to 256 characters": 1,
         "the time is out of range": 1,
     }
