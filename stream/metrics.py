@@ -191,7 +191,7 @@ class Metrics:
         )
         self.events_lost = Counter(
             "lately_events_lost_total",
-            "Events deleted from the topic before they were read; the log names the partition.",
+            "Events that are never read: deleted, or passed over by offsets that a tool set.",
             registry=self._registry,
         )
         self.model_reloads = self._counters(

@@ -129,7 +129,28 @@ def _read_ids(file: Path) -> Iterator[str]:
         raise SettingsError(f"--file: {file} holds NUL, as UTF-16 does; write it again as UTF-8")
     # Windows marks the beginning of a file, and lists are put together from several files.
     lines = (line.removeprefix(_BYTE_ORDER_MARK) for line in text.split("\n"))
-    return (line for line in lines if line)
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        if doubt := _doubt(line):
+            raise SettingsError(
+                f"--file: line {number} of {file} {doubt}; write ids alone, one a line, or give "
+                "one that is so as an argument"
+            )
+        yield line
+
+
+def _doubt(line: str) -> str | None:
+    """Why a line is hardly an id, of which nobody would be forgotten."""
+    if line != line.strip():
+        return "begins or ends in a blank"
+    if len(line) > 1 and line[0] == line[-1] and line[0] in "\"'":
+        return "is in quotes"
+    if line.startswith("{"):
+        return "is JSON"
+    if line.casefold() == "user_id":
+        return "is the name of a column"
+    return None if line.isprintable() else "holds a character that cannot be seen"
 
 
 def _read_stdin() -> str:

@@ -44,6 +44,10 @@ class Source(Protocol):
         """Raise TopicsError if states hold events of another topic."""
         ...
 
+    def count_skipped(self, offsets: Mapping[int, int], newest: Mapping[int, int]) -> None:
+        """Count what lies between the newest events in states and offsets that a tool has set."""
+        ...
+
 
 class ScoringHandler:
     """Recovers user state, repairs stale scores, then feeds the pipeline: a `PartitionHandler`.
@@ -87,6 +91,7 @@ class ScoringHandler:
         collect_cycles()
         fresh = [number for number, commit in committed.items() if commit is None]
         await self._source.check_states(self._newest_offsets(fresh))
+        self._source.count_skipped(*self._set_by_tools(committed))
         others = _other_groups(tails)
         if others:
             await self._ensure_owner(others)
@@ -110,6 +115,17 @@ class ScoringHandler:
         for number in partitions:
             if events_id is not None and self._store.source_id(number) != events_id:
                 self._store.note_source_id(number, events_id)
+
+    def _set_by_tools(
+        self, committed: Mapping[int, OffsetMetadata | None]
+    ) -> tuple[dict[int, int], dict[int, int]]:
+        """The offsets that no worker committed, and the highest in the states there."""
+        offsets = {
+            number: commit.offset
+            for number, commit in committed.items()
+            if commit is not None and CommitNote.decode(commit.metadata) == CommitNote()
+        }
+        return offsets, self._newest_offsets(offsets)
 
     def _newest_offsets(self, partitions: Iterable[int]) -> dict[int, int]:
         """The highest offset in the states of each partition that has states."""

@@ -101,6 +101,25 @@ class SourceWatch:
                 f"cut; {start_over(self._settings)}"
             )
 
+    def count_skipped(self, offsets: Mapping[int, int], newest: Mapping[int, int]) -> None:
+        """Count what lies between the newest events in states and offsets that a tool has set.
+
+        At most so many were not read: some may have been dead letters, which leave no state.
+        """
+        skipped = {
+            number: offsets[number] - offset - 1
+            for number, offset in newest.items()
+            if offsets[number] > offset + 1
+        }
+        if skipped:
+            self._metrics.events_lost.inc(sum(skipped.values()))
+            _log.error(
+                "a tool has set the group's offsets past events that no state holds: stop the "
+                "workers and set them back, before newer events of these users come",
+                topic=self._topic,
+                events_by_partition=dict(sorted(skipped.items())),
+            )
+
     async def run(self, pipeline: Pipeline, consumer: FaustConsumer) -> None:
         """Watch until cancelled; raises TopicsError when the worker must end."""
         while True:

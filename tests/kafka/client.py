@@ -11,7 +11,7 @@ from uuid import uuid4
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic, RecordsToDelete
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import GroupCoordinatorNotAvailableError
+from aiokafka.errors import CommitFailedError, GroupCoordinatorNotAvailableError
 from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.protocol.admin import DeleteGroupsRequest
 from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
@@ -232,6 +232,26 @@ class Client:
     def committed(self, group: str, topic: str) -> dict[int, int]:
         """The group's committed offset of each partition that has one."""
         return {number: offset for number, (offset, _) in self.commits(group, topic).items()}
+
+    def set_offsets(self, group: str, topic: str, offsets: dict[int, int]) -> None:
+        """Commit these offsets for a group, as Kafka's own tool does, once it has no members."""
+        tps = {TopicPartition(topic, number): offset for number, offset in offsets.items()}
+
+        async def commit() -> bool:
+            consumer = AIOKafkaConsumer(
+                bootstrap_servers=self.bootstrap, group_id=group, enable_auto_commit=False
+            )
+            await consumer.start()
+            try:
+                consumer.assign(list(tps))
+                await consumer.commit(tps)
+            except CommitFailedError:
+                return False
+            finally:
+                await consumer.stop()
+            return True
+
+        assert wait_until(lambda: self._call(commit()), CALL_S), f"{group} has members"
 
     def commits(self, group: str, topic: str) -> dict[int, tuple[int, str]]:
         """The committed offset of each partition that has one, with its metadata."""

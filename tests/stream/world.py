@@ -59,6 +59,7 @@ class FakeSource:
         self.begins: dict[int, int] = {}
         self.error: TopicsError | None = None
         self.newest: list[dict[int, int]] = []
+        self.skipped: tuple[dict[int, int], dict[int, int]] | None = None
         self.state_ids: set[str] = set()
 
     async def examine(
@@ -71,6 +72,10 @@ class FakeSource:
 
     async def check_states(self, newest: Mapping[int, int]) -> None:
         self.newest.append(dict(newest))
+
+    def count_skipped(self, offsets: Mapping[int, int], newest: Mapping[int, int]) -> None:
+        if offsets:
+            self.skipped = (dict(offsets), dict(newest))
 
 
 class World:

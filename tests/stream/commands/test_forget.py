@@ -71,6 +71,35 @@ def test_a_file_in_another_encoding_is_refused(tmp_path: Path, content: bytes, w
         forget(KafkaSettings(), [], file)
 
 
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ('"ann"', "is in quotes"),
+        ("'ann'", "is in quotes"),
+        ("ann ", "begins or ends in a blank"),
+        ("\tann", "begins or ends in a blank"),
+        ("ann\u00a0", "begins or ends in a blank"),
+        ("ann\x0c", "begins or ends in a blank"),  # as a printed page ends
+        ("ann\u200b", "holds a character that cannot be seen"),  # copied from a web page
+        ("ann\u2028bob", "holds a character that cannot be seen"),
+        ("\x1a", "holds a character that cannot be seen"),  # as DOS ends a file
+        ("user_id", "is the name of a column"),
+        ('{"user_id": "ann"}', "is JSON"),
+    ],
+)
+def test_a_line_that_is_hardly_an_id_is_refused_by_its_number(
+    tmp_path: Path, line: str, why: str
+) -> None:
+    """Nobody has such an id, so a receipt for it would say nothing of the user who is meant."""
+    file = tmp_path / "users"
+    file.write_text(f"bob\n\n \n{line}\n", encoding="utf-8")
+
+    with pytest.raises(SettingsError, match=f"line 4 of .* {why}; .* as an argument") as refusal:
+        forget(KafkaSettings(), [], file)
+
+    assert "ann" not in str(refusal.value).replace("cannot", "")
+
+
 def receipt(partition: int, offset: int, *, removed: bool | None) -> ForgetEvent:
     return ForgetEvent(partition, offset, f"id-{partition}", 1, removed)
 

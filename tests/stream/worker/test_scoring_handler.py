@@ -218,3 +218,19 @@ async def test_the_disk_notes_which_topic_its_offsets_are_of(tmp_path: Path) -> 
 
         w.store.wipe(0, "corrupt")
         assert w.store.source_id(0) is None
+
+
+@on_a_loop
+async def test_offsets_that_a_tool_has_set_are_compared_with_the_newest_events_in_the_states(
+    tmp_path: Path,
+) -> None:
+    async with world(tmp_path) as w:
+        r = Recovering(w)
+        ours = OffsetMetadata(7, f"scores_end=1,since_ms={NOW_MS}")
+        w.store.write(0, [(b"u1", state(4)), (b"u2", state(3))], 9)
+        await r.handler.recover({0: ours, 1: None})
+        assert r.source.skipped is None
+
+        await r.handler.recover({0: OffsetMetadata(20, ""), 1: OffsetMetadata(3, "")})
+
+        assert r.source.skipped == ({0: 20, 1: 3}, {0: 4})  # partition 1 has no states

@@ -114,6 +114,30 @@ def test_commits_of_another_topic_end_the_assignment(
     scenario()
 
 
+@pytest.mark.parametrize(
+    ("offsets", "newest", "lost"),
+    [
+        ({0: 20}, {0: 4}, 15),  # 5 to 19
+        ({0: 5}, {0: 4}, 0),  # where the worker would have gone on
+        ({0: 0}, {0: 4}, 0),  # back to the beginning, for a replay
+        ({0: 20}, {}, 0),  # nobody has read anything: the beginning that was chosen
+        ({0: 20, 1: 9}, {0: 18, 1: 0}, 1 + 8),
+    ],
+)
+def test_events_that_a_tool_has_passed_over_are_counted(
+    tmp_path: Path, offsets: dict[int, int], newest: dict[int, int], lost: int
+) -> None:
+    @on_a_loop
+    async def scenario() -> None:
+        async with world(tmp_path) as w:
+            r = Watching(w)
+            r.watch.count_skipped(offsets, newest)
+
+            assert r.lost == lost
+
+    scenario()
+
+
 @on_a_loop
 async def test_states_on_disk_of_another_topic_end_the_assignment(tmp_path: Path) -> None:
     # Kafka deletes a group's commits of a topic with that topic, so only the disk may tell.
