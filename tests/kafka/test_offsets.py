@@ -141,12 +141,12 @@ def test_a_group_that_a_tool_has_moved_or_deleted_loses_nothing_without_a_word(
     worker = stage.start().wait_ready()
     stage.wait_committed()
     assert actions(stage) == {8}
-    assert worker.outcomes() == {"applied": 2 * len(USERS), "replayed": len(USERS)}
+    assert +worker.outcomes() == {"applied": 2 * len(USERS), "replayed": len(USERS)}
     worker.stop()
 
     stage.client.delete_group(stage.group)
     worker = stage.start().wait_ready()
     stage.wait_committed()
-    assert worker.outcomes() == {"replayed": 3 * len(USERS)}
+    assert +worker.outcomes() == {"replayed": 3 * len(USERS)}
     assert actions(stage) == {8}
     worker.stop()
