@@ -1,8 +1,10 @@
 """Addresses: HOST:PORT, with the host of an IPv6 address in brackets."""
 
+import re
 from typing import NamedTuple, Self
 
 MAX_PORT = 65_535
+_NO_HOST = re.compile(r"[\s/;,@\"']")
 _PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 
 
@@ -16,7 +18,8 @@ class Address(NamedTuple):
     def parse(cls, text: str) -> Self:
         """Parse HOST:PORT. Raises ValueError."""
         host, _, port = text.rpartition(":")
-        if not (host and port.isdecimal() and int(port) <= MAX_PORT):
+        is_port = port.isdecimal() and int(port) <= MAX_PORT
+        if not (host and is_port) or _NO_HOST.search(host):
             raise ValueError(f"{text!r} is not HOST:PORT")
         return cls(host.removeprefix("[").removesuffix("]"), int(port))
 

@@ -22,7 +22,13 @@ def test_host_and_port_are_told_apart_and_brackets_taken_off(
     assert str(address) == text
 
 
-@pytest.mark.parametrize("text", ["", "kafka", ":9092", "kafka:", "kafka:x", "kafka:65536", "k:²"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "kafka", ":9092", "kafka:", "kafka:x", "kafka:65536", "k:²", "kafka:9092/"),
+        *("a:1;b:2", "a:1 b:2", "//a:1", "user:password@a:1", '"a:1"', "'a':1", "a\r:1"),
+    ],
+)
 def test_what_is_no_address_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="is not HOST:PORT"):
         Address.parse(text)
