@@ -16,7 +16,7 @@ DEFAULT_TOMBSTONES_MS = 24 * 3_600_000  # Kafka's default of delete.retention.ms
 
 Status = Literal["PASS", "WARN", "FAIL", "SKIP"]
 Checked = (
-    Literal["exists", "partitions", "cleanup.policy", "max.message.bytes"]
+    Literal["exists", "partitions", "cleanup.policy", "max.message.bytes", "min.insync.replicas"]
     | Literal["keys", "offsets", "owner", "members"]
 )
 
@@ -29,6 +29,8 @@ class Topic:
     cleanup_policy: str | None = None
     max_message_bytes: int | None = None
     delete_retention_ms: int | None = None  # how long tombstones outlive a compaction
+    replicas: int | None = None  # of the partition with the fewest
+    min_insync_replicas: int | None = None  # without so many nothing is acknowledged
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,9 @@ def assess(settings: KafkaSettings, topics: Mapping[str, Topic]) -> list[Finding
     findings += _dead_letters_fit(topics, settings)
     for name in (settings.scores_topic, settings.changelog_topic, settings.receipts_topic):
         findings += _batches_fit(name, topics, settings)
+    for name in settings.topics:
+        if name != settings.events_topic:  # which we only read
+            findings += _replicas_suffice(name, topics, settings)
     return findings
 
 
@@ -182,6 +187,21 @@ def _least_bytes(name: str, settings: KafkaSettings) -> int:
     if name != settings.changelog_topic or not isinstance(settings, WorkerSettings):
         return MIN_BATCH_BYTES
     return max(MIN_BATCH_BYTES, settings.sequence_length * LARGEST_ACTION_BYTES)
+
+
+def _replicas_suffice(
+    name: str, topics: Mapping[str, Topic], settings: KafkaSettings
+) -> list[Finding]:
+    """A topic that can never acknowledge what we write, as no broker says before that."""
+    topic = topics.get(name)
+    if topic is None or topic.replicas is None or topic.min_insync_replicas is None:
+        return []
+    if topic.min_insync_replicas <= topic.replicas:
+        return []
+    found = f"{topic.min_insync_replicas} of {topic.replicas} replicas"
+    expected = "no more than there are, or no write is ever acknowledged"
+    fix = _alter(settings, name, f"min.insync.replicas={topic.replicas}")
+    return [Finding("FAIL", name, "min.insync.replicas", found, expected, fix)]
 
 
 def _alter(settings: KafkaSettings, name: str, config: str) -> str:

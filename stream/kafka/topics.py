@@ -48,7 +48,12 @@ MAX_REPLICATION = 3
 # Compaction removes an overwritten or forgotten value within a day, whatever the traffic.
 _COMPACT = {"cleanup.policy": "compact", "max.compaction.lag.ms": str(24 * 3600 * 1000)}
 _KEEP_ALL = {"cleanup.policy": "delete"}
-_CHECKED = ("cleanup.policy", "max.message.bytes", "delete.retention.ms")
+_CHECKED = (
+    "cleanup.policy",
+    "max.message.bytes",
+    "delete.retention.ms",
+    "min.insync.replicas",
+)
 
 
 class TopicParameters(NamedTuple):
@@ -245,19 +250,21 @@ async def _connect(admin: AIOKafkaAdminClient, settings: KafkaSettings) -> None:
 async def _describe(admin: AIOKafkaAdminClient, settings: KafkaSettings) -> dict[str, Topic]:
     # Ask for all topics: asking for one by name may create it.
     partitions = {
-        topic["topic"]: len(topic["partitions"])
+        topic["topic"]: topic["partitions"]
         for topic in await admin.describe_topics()
         if topic["topic"] in settings.topics
     }
     configs = await _configs(admin, list(partitions))
     return {
         name: Topic(
-            count,
+            len(found),
             configs.get(name, {}).get("cleanup.policy"),
             _integer(configs.get(name, {}).get("max.message.bytes")),
             _integer(configs.get(name, {}).get("delete.retention.ms")),
+            min((len(partition["replicas"]) for partition in found), default=None),
+            _integer(configs.get(name, {}).get("min.insync.replicas")),
         )
-        for name, count in partitions.items()
+        for name, found in partitions.items()
     }
 
 

@@ -59,7 +59,7 @@ def test_each_thing_wrong_is_found_and_the_worker_does_not_start(
     settings: KafkaSettings, client: Client
 ) -> None:
     client.create_topic(settings.events_topic, 4, cleanup_policy="compact")
-    client.create_topic(settings.scores_topic, 4, cleanup_policy="delete")
+    client.create_topic(settings.scores_topic, 4, cleanup_policy="delete", min_insync_replicas="2")
     client.create_topic(settings.dead_topic, 1)
     client.create_topic(settings.receipts_topic, 1, cleanup_policy="compact")
     client.create_topic(settings.changelog_topic, 3, cleanup_policy="compact")
@@ -70,11 +70,12 @@ def test_each_thing_wrong_is_found_and_the_worker_does_not_start(
     assert found == {
         (settings.events_topic, "cleanup.policy", "FAIL"),
         (settings.scores_topic, "cleanup.policy", "FAIL"),
+        (settings.scores_topic, "min.insync.replicas", "FAIL"),  # of the one replica there is
         (settings.dead_topic, "max.message.bytes", "WARN"),
         (settings.receipts_topic, "cleanup.policy", "FAIL"),
         (settings.changelog_topic, "partitions", "FAIL"),
     }
-    with pytest.raises(TopicsError, match=r"partitions: found 3, expected 4.*\(and 3 more"):
+    with pytest.raises(TopicsError, match=r"partitions: found 3, expected 4.*\(and 4 more"):
         asyncio.run(ensure_topics(settings))
 
 

@@ -111,6 +111,27 @@ def test_a_topic_without_an_event_for_the_log_leaves_no_folder(shop: Shop, out: 
     assert list(out.parent.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    "period",
+    [
+        ["--since", "2099-01-01"],  # to come
+        ["--since", "1s"],
+        ["--since", "2020-01-01", "--until", "2020-01-02"],  # before there was anything
+    ],
+)
+def test_a_period_without_events_leaves_no_folder_and_is_one_line(
+    shop: Shop, out: Path, period: list[str]
+) -> None:
+    shop.create()
+    shop.write(shop.settings.events_topic, event("ann", 1))
+    done = shop.lately("export", *period, "--out", str(out))
+
+    assert (done.code, done.out) == (1, "")
+    assert "no event of this period is left for a log" in done.err
+    assert len(done.err.splitlines()) == 1
+    assert list(out.parent.iterdir()) == []
+
+
 def test_a_folder_that_is_there_is_refused(shop: Shop, out: Path) -> None:
     out.mkdir()
     done = shop.lately("export", "--since", "30d", "--out", str(out))

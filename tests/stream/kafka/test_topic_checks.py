@@ -1,5 +1,7 @@
 """The faults of topics, and the command that fixes each; no broker is asked."""
 
+from dataclasses import replace
+
 import pytest
 
 from stream.kafka.topic_checks import (
@@ -199,3 +201,31 @@ def test_batches_are_cut_to_what_the_smallest_topic_takes() -> None:
     assert batch_bytes([Topic(4), Topic(4, None, EVENT_BYTES)]) == MAX_BATCH_BYTES
     # A thirty-second stays free: what does not compress grows a little.
     assert batch_bytes([Topic(4, None, 262_144), Topic(4)]) == 262_144 - 262_144 // 32
+
+
+@pytest.mark.parametrize(
+    "name", ["lately.scores", "lately-state-changelog", "lately.receipts", "lately.events.dead"]
+)
+@pytest.mark.parametrize(
+    ("replicas", "least", "fails"),
+    [(1, 2, True), (2, 3, True), (3, 2, False), (1, 1, False), (None, 2, False), (1, None, False)],
+)
+def test_a_topic_that_would_never_acknowledge_a_write_is_refused(
+    name: str, replicas: int | None, least: int | None, fails: bool
+) -> None:
+    topics = fitting()
+    topics[name] = replace(topics[name], replicas=replicas, min_insync_replicas=least)
+
+    if not fails:
+        assert failures(topics) == []
+        return
+    finding = only_failure(topics)
+    assert (finding.topic, finding.check) == (name, "min.insync.replicas")
+    assert f"--add-config min.insync.replicas={replicas}`" in finding.fix
+
+
+def test_the_events_topic_is_not_written_by_us() -> None:
+    topics = fitting()
+    topics["lately.events"] = replace(topics["lately.events"], replicas=1, min_insync_replicas=2)
+
+    assert failures(topics) == []

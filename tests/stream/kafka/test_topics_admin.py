@@ -108,7 +108,10 @@ class Admin:
             raise self._broker.error
         late, self._broker.late = self._broker.late, set()
         return [
-            {"topic": name, "partitions": [None] * topic.partitions}
+            {
+                "topic": name,
+                "partitions": [{"replicas": [*range(topic.replication)]}] * topic.partitions,
+            }
             for name, topic in self._broker.topics.items()
             if name not in late
         ]
