@@ -65,20 +65,52 @@ COMMANDS = [
 ]
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
-@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: " ".join(command[:2]))
-def test_no_command_ends_in_a_traceback_on_a_console_of_few_characters(
-    command: list[str], encoding: str
-) -> None:
-    done = subprocess.run(
+def run(command: list[str], **variables: str) -> "subprocess.CompletedProcess[bytes]":
+    return subprocess.run(
         [sys.executable, "-m", "stream", *command],
         cwd=ROOT,
-        env={**os.environ, "PYTHONIOENCODING": encoding, "LANG": "C", "LC_ALL": "C"},
+        env={**os.environ, "LANG": "C", "LC_ALL": "C", **variables},
         capture_output=True,
         check=False,
         timeout=60,
     )
 
+
+def assert_no_traceback(done: "subprocess.CompletedProcess[bytes]") -> None:
     assert b"Traceback" not in done.stderr + done.stdout
     assert b"Error" not in done.stderr.replace(b"Error: ", b"")
     assert done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: " ".join(command[:2]))
+def test_no_command_ends_in_a_traceback_on_a_console_of_few_characters(
+    command: list[str], encoding: str
+) -> None:
+    assert_no_traceback(run(command, PYTHONIOENCODING=encoding))
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["forget", "--file", "no-such-ж"],
+        ["state", "get", "é", "--state-dir", "no-such-ж"],
+        ["explain", "no-such-ж.jsonl", "i", "--artifact", "model/demo_artifact"],
+        ["together", "no-such-ж.csv"],
+        ["convert", "table", "no-such-ж.csv", "--out", "no-such-ö.jsonl"],
+    ],
+    ids=lambda command: command[0],
+)
+def test_a_name_that_the_console_lacks_is_shown_by_escapes(command: list[str]) -> None:
+    done = run(command, PYTHONIOENCODING="ascii", PYTHONUTF8="0")
+
+    assert_no_traceback(done)
+    assert b"lately: " in done.stderr and b"no-such-" in done.stderr
+
+
+@pytest.mark.parametrize("columns", ["10", "20", "40"])
+def test_help_is_shown_on_a_terminal_however_narrow(columns: str) -> None:
+    done = run(["worker", "--help"], COLUMNS=columns)
+
+    assert_no_traceback(done)
+    assert done.returncode == 0 and b"--bootstrap" in done.stdout

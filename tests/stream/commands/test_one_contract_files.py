@@ -16,7 +16,7 @@ from tests.stream.fakes import NOW_MS
 
 pl = pytest.importorskip("polars", reason="the extra `train` is not installed")
 
-from model.data.log_files import open_log_file  # noqa: E402 it needs polars
+from model.data.log_files import check_start, open_log_file  # noqa: E402 it needs polars
 from model.errors import DataError  # noqa: E402
 from stream.commands.event_log import EventLogError, ReplayLog  # noqa: E402
 
@@ -168,6 +168,30 @@ def test_a_csv_that_is_no_log_is_none_for_both(tmp_path: Path, content: bytes, w
     path.write_bytes(content)
 
     assert_both_refuse(path, why)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        f"{HEAD},user_id\n".encode(),
+        f"{HEAD}\n".replace(",", ";").encode(),
+        f"{HEAD}\n".encode("utf-16"),
+        f"{HEAD}\n".encode("utf-16-le"),
+        gzip.compress(f"{HEAD}\n".encode()),
+        b"PK\x03\x04xl/worksheets",
+        f"käse,{HEAD}\n".encode("latin-1"),
+        b"",
+    ],
+    ids=range(8),
+)
+def test_what_the_first_line_tells_is_said_before_the_file_is_read(
+    tmp_path: Path, content: bytes
+) -> None:
+    path = tmp_path / "events.csv"
+    path.write_bytes(content)
+
+    with pytest.raises(DataError):
+        check_start(path)
 
 
 @pytest.mark.parametrize(
