@@ -24,9 +24,17 @@ Answer = Callable[[Padded, Tensor], tuple[Tensor, Tensor]]
 
 @torch.no_grad()
 def predict_events(
-    data: TrainingData, config: ArtifactConfig, events: Ints, at_once: int, answer: Answer
+    data: TrainingData,
+    config: ArtifactConfig,
+    events: Ints,
+    at_once: int,
+    answer: Answer,
+    is_over: Callable[[], bool] = lambda: False,
 ) -> Predictions:
-    """Predict after these events of the whole log, ``at_once`` at a time, with their labels."""
+    """Predict after these events of the whole log, ``at_once`` at a time, with their labels.
+
+    The rest is left out once ``is_over``.
+    """
     labels = data.held_out_labels
     next_items = labels.next_items[events].astype(np.int64)
     ranks, logits = [np.zeros(0, np.int64)], [np.zeros((0, len(config.intents)), np.float32)]
@@ -35,6 +43,10 @@ def predict_events(
         found, intents = answer(windows, torch.from_numpy(next_items[rows]))
         ranks.append(found.cpu().numpy())
         logits.append(intents.cpu().numpy())
+        if is_over():
+            events = events[: rows[-1] + 1]
+            next_items = next_items[: len(events)]
+            break
     followed = next_items != NO_NEXT
     return Predictions(
         np.concatenate(ranks)[followed], np.concatenate(logits), labels.intents[events]

@@ -11,6 +11,7 @@ from model.training.plan import Plan
 # Writing, exporting and checking the network, on a core of its own: all, and for each item.
 FINISHING_S, FINISHING_ITEM_S = 20.0, 1e-4
 MOST_FINISHING = 1 / 3  # of what is left
+LEAST = 50  # events to judge, whatever the time
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,17 @@ class TimeLimit:
     def left_s(self) -> float:
         """The seconds left; infinity without a limit."""
         return math.inf if self.minutes is None else 60 * self.minutes - self.spent_s()
+
+    def is_over(self) -> bool:
+        """Whether nothing is left."""
+        return self.left_s() <= 0
+
+    def affordable(self, count: int, each_s: float, share: float) -> int:
+        """As many as can be done in a share of what is left, at ``each_s`` for each."""
+        left_s = max(self.left_s(), 0.0)
+        if left_s * share >= count * each_s:
+            return count
+        return min(count, max(LEAST, int(left_s * share / each_s)))
 
     def left_to_fit(self, plan: Plan, items: int) -> Plan:
         """The plan with the minutes in which its network is to be fitted and judged.
@@ -60,3 +72,6 @@ class TimeLimit:
                 "--minutes"
             )
         return replace(plan, recipe=replace(plan.recipe, minutes=seconds / 60))
+
+
+NO_LIMIT = TimeLimit(0.0)

@@ -70,7 +70,7 @@ def fit(data: TrainingData, plan: Plan, report: Callable[[Progress], None]) -> F
     nn.Module.eval(network)
     events = useful(data.held_out_labels)
     events = sample(events, EVALUATED_EVENTS, plan.recipe.seed)
-    return Fitted(network, predict(network, data, plan, events))
+    return Fitted(network, predict(network, data, plan, events, limit.is_over))
 
 
 def build(data: TrainingData, plan: Plan) -> MlpModel:
@@ -186,8 +186,17 @@ def contrast(log_chances: Tensor, drawn: Draw, happened: Tensor) -> Tensor:
     return losses.masked_fill((drawn.codes == NOBODY)[..., None], 0.0).sum(dim=(1, 2)).mean()
 
 
-def predict(network: MlpModel, data: TrainingData, plan: Plan, events: Ints) -> Predictions:
-    """Predict what is served after these events of the whole log, with their labels."""
+def predict(
+    network: MlpModel,
+    data: TrainingData,
+    plan: Plan,
+    events: Ints,
+    is_over: Callable[[], bool] = lambda: False,
+) -> Predictions:
+    """Predict what is served after these events of the whole log, with their labels.
+
+    The rest is left out once ``is_over``.
+    """
 
     def answer(windows: Padded, targets: Tensor) -> tuple[Tensor, Tensor]:
         codes, shares, intents, _ = graph.share(*tensors(windows, network.device))
@@ -196,7 +205,7 @@ def predict(network: MlpModel, data: TrainingData, plan: Plan, events: Ints) -> 
     with eval_mode(network):
         graph = MlpGraph(network, plan.config)
         nn.Module.to(graph, network.device)
-        return predict_events(data, plan.config, events, EVALUATED_AT_ONCE, answer)
+        return predict_events(data, plan.config, events, EVALUATED_AT_ONCE, answer, is_over)
 
 
 def _ranks(codes: Tensor, shares: Tensor, targets: Tensor, items: int) -> Tensor:

@@ -20,6 +20,7 @@ from model.training.prediction import predict_events, ranks_of, tensors
 from model.training.registry import Fitted
 from model.training.results import Predictions
 from model.training.sampling import batches, sample, useful
+from model.training.time_limit import TimeLimit
 from model.training.training_data import TrainingData
 from model.training.windows import windows_until
 
@@ -30,11 +31,13 @@ SESSIONS = 3_000  # to train on, at most: enough for a few hundred parameters
 MIX = 1e-3  # weight of a uniform distribution in each one: nothing unseen is impossible
 INTENT_EVENTS = 20_000
 EVALUATED_EVENTS = 20_000
+SEARCHING, FITTING = 0.5, 0.3  # of the time that is left, the rest of it to judge
 AT_ONCE = 256
 
 
 def fit(data: TrainingData, plan: Plan, report: Callable[[Progress], None]) -> Fitted:
     """See ``registry.Fit``."""
+    limit = TimeLimit.of(plan.recipe.minutes)
     torch.manual_seed(plan.recipe.seed)
     catalogue, config = data.catalogue, plan.config
     network = PathModel(PathConfig(**data.sizes(config), max_length=config.padded_length))
@@ -49,12 +52,23 @@ def fit(data: TrainingData, plan: Plan, report: Callable[[Progress], None]) -> F
     def tell(searches: int, surprise: float) -> None:
         report(Progress(searches, searches / STARTS, surprise, None))
 
-    found = search(sessions, network.config.symbols, plan.recipe.seed, tell)
+    limit.within(plan, "reading the sessions", limit.left_s())
+    searched_s = limit.spent_s() + limit.left_s() * SEARCHING
+    found = search(
+        sessions,
+        network.config.symbols,
+        plan.recipe.seed,
+        tell,
+        lambda: limit.spent_s() >= searched_s,
+    )
     set_chances(network, named(found, bought))
+    began_s = limit.spent_s()
     _set_surprises(network, data.learnt, ends, config)
-    _fit_intents(network, data, plan)
+    window_s = (limit.spent_s() - began_s) / max(1, len(ends))
+    _fit_intents(network, data, plan, limit.affordable(INTENT_EVENTS, window_s, FITTING))
+    report(Progress.at("judging", 1.0))
     events = sample(useful(data.held_out_labels), EVALUATED_EVENTS, plan.recipe.seed)
-    return Fitted(network, predict(network, data, config, events))
+    return Fitted(network, predict(network, data, config, events, limit.is_over))
 
 
 def pause_ms(config: ArtifactConfig) -> int:
@@ -115,16 +129,23 @@ def set_chances(network: PathModel, chances: Chances) -> None:
 
 
 def predict(
-    network: PathModel, data: TrainingData, config: ArtifactConfig, events: Ints
+    network: PathModel,
+    data: TrainingData,
+    config: ArtifactConfig,
+    events: Ints,
+    is_over: Callable[[], bool] = lambda: False,
 ) -> Predictions:
-    """Predict what is served after these events of the whole log, with their labels."""
+    """Predict what is served after these events of the whole log, with their labels.
+
+    The rest is left out once ``is_over``.
+    """
     graph = PathGraph(network, config)
 
     def answer(windows: Padded, targets: Tensor) -> tuple[Tensor, Tensor]:
         found = dict(zip(graph.outputs, graph(*tensors(windows)[:4]), strict=True))
         return ranks_of(targets, found["probabilities"]), found["intent_logits"]
 
-    return predict_events(data, config, events, AT_ONCE, answer)
+    return predict_events(data, config, events, AT_ONCE, answer, is_over)
 
 
 def _mixed(rows: Floats) -> Floats:
@@ -147,11 +168,11 @@ def _set_surprises(
 
 
 @torch.no_grad()
-def _fit_intents(network: PathModel, data: TrainingData, plan: Plan) -> None:
+def _fit_intents(network: PathModel, data: TrainingData, plan: Plan, most: int) -> None:
     from sklearn.linear_model import LogisticRegression
 
     events = np.flatnonzero((data.learnt_labels.intents != CENSORED).any(axis=1))
-    events = sample(events, INTENT_EVENTS, plan.recipe.seed)
+    events = sample(events, most, plan.recipe.seed)
     labels = data.learnt_labels.intents[events]
     nn.init.zeros_(network.intent.weight)
     nn.init.zeros_(network.intent.bias)

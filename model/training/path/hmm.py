@@ -15,9 +15,15 @@ GAIN = 0.01  # nats over all sessions: a smaller gain ends the search
 
 
 def search(
-    sessions: Sessions, symbols: int, seed: int, tell: Callable[[int, float], None]
+    sessions: Sessions,
+    symbols: int,
+    seed: int,
+    tell: Callable[[int, float], None],
+    is_over: Callable[[], bool] = lambda: False,
 ) -> Chances:
     """Fit the model from several random starts, drawn with the seed; returns the likeliest.
+
+    Once ``is_over``, no other start is tried, and the present one ends with its next step.
 
     ``tell`` is called with the searches done, and the −log likelihood of the last one in nats per
     symbol. Raises ``DataError`` if no search reaches a finite likelihood.
@@ -26,17 +32,21 @@ def search(
     rng = np.random.default_rng(seed)
     best, likeliest = None, -np.inf
     for number in range(STARTS):
-        found = maximise(_drawn(symbols, rng), filled)
+        found = maximise(_drawn(symbols, rng), filled, is_over)
         likelihood = expect(found, filled).likelihood
         tell(number + 1, -likelihood / len(filled.symbols))
         if likelihood > likeliest:
             best, likeliest = found, likelihood
+        if is_over() and best is not None:
+            break
     if best is None:
         raise DataError("no search reached a finite likelihood; give a longer log")
     return best
 
 
-def maximise(chances: Chances, sessions: Sessions) -> Chances:
+def maximise(
+    chances: Chances, sessions: Sessions, is_over: Callable[[], bool] = lambda: False
+) -> Chances:
     """Expectation maximisation (Baum and Welch) from these parameters; zeros in them stay zeros.
 
     A row about which the sessions say nothing keeps its values.
@@ -47,7 +57,7 @@ def maximise(chances: Chances, sessions: Sessions) -> Chances:
         counts = (expected.starts[None], expected.moves, expected.emitted)
         start, transition, emission = map(_normalised, counts)
         found = Chances(start[0], transition, emission)
-        if expected.likelihood - before < GAIN:
+        if expected.likelihood - before < GAIN or is_over():
             break
         before = expected.likelihood
     return Chances(

@@ -48,7 +48,9 @@ def fit(data: TrainingData, plan: Plan, report: Callable[[Progress], None]) -> F
     """
     run = Run(data, plan, report)
     network, steps, balance = run.search()
-    predictions = predict(network, run.held_out, run.judged.evaluated, plan.recipe.seed)
+    predictions = predict(
+        network, run.held_out, run.judged.evaluated, plan.recipe.seed, run.limit.is_over
+    )
     again = run.repeat(steps, balance) if plan.refit and run.has_time_to_repeat() else None
     network = again or network
     nn.Module.to(network, "cpu")
@@ -66,7 +68,7 @@ class Run:
         self.judged, self.counting_s, self.best_s = ALL, 0.0, 0.0
         report(Progress.at("counting", 0.0))
         self.older = Older.open(plan.start) if plan.start else None
-        self.titles = read_title_vectors(data, plan)
+        self.titles = read_title_vectors(data, plan, self.limit)
         self.values = value_names(data.catalogue, data.attributes)
         self.share = SEARCHING if plan.refit else 1.0  # of the time, for the search
         self.accelerator = accelerate(plan.device)

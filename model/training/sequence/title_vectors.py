@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from model.catalogue import NO_CATEGORY, Catalogue
 from model.errors import ScorerError
+from model.training.time_limit import NO_LIMIT, TimeLimit
 
 if TYPE_CHECKING:
     from model.training.plan import Plan
@@ -33,8 +34,10 @@ class TitleVectors(NamedTuple):
 NO_TITLES = TitleVectors(None, None)
 
 
-def read_title_vectors(data: "TrainingData", plan: "Plan") -> TitleVectors:
-    """Encode the titles, once for all networks of a run.
+def read_title_vectors(
+    data: "TrainingData", plan: "Plan", limit: TimeLimit = NO_LIMIT
+) -> TitleVectors:
+    """Encode the titles, once for all networks of a run, those of popular items first.
 
     Raises ``ScorerError`` if the encoder named cannot be loaded. If none is named and the package
     is not installed, titles are not used.
@@ -52,8 +55,16 @@ def read_title_vectors(data: "TrainingData", plan: "Plan") -> TitleVectors:
         if plan.encoder is not None:
             raise
         return NO_TITLES._replace(unused=f"titles are not used: {error}")
-    vectors = encoder.encode(titles).astype(np.float16)
-    return TitleVectors(vectors, encoder.source._asdict())
+    from model.training.text.titles import encode_within
+
+    vectors, left_out = encode_within(limit, encoder, titles, data.counts)
+    unused = None
+    if left_out:
+        unused = (
+            f"--minutes left no time for the titles of {len(left_out):,} of {len(titles):,} items, "
+            "the least popular ones"
+        )
+    return TitleVectors(vectors.astype(np.float16), encoder.source._asdict(), unused)
 
 
 def own_titles(catalogue: Catalogue, texts: Sequence[str]) -> list[str]:

@@ -1,6 +1,6 @@
 """Validation of a sequence network on held-out events, at every position of a window."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -39,8 +39,17 @@ def validate(
 
 
 @torch.no_grad()
-def predict(network: SequenceModel, held_out: Batches, most: int, seed: int) -> Predictions:
-    """Predict at every position of at most ``most`` windows, the same ones for a seed."""
+def predict(
+    network: SequenceModel,
+    held_out: Batches,
+    most: int,
+    seed: int,
+    is_over: Callable[[], bool] = lambda: False,
+) -> Predictions:
+    """Predict at every position of at most ``most`` windows, the same ones for a seed.
+
+    The rest is left out once ``is_over``.
+    """
     actions = network.config.intents
     ranks = [np.zeros(0, np.int64)]
     logits, intents = [np.zeros((0, actions), np.float32)], [np.zeros((0, actions), np.int8)]
@@ -52,6 +61,8 @@ def predict(network: SequenceModel, held_out: Batches, most: int, seed: int) -> 
             real = np.arange(batch.inputs.items.shape[1]) < batch.inputs.lengths[:, None]
             logits.append(network.intent(found.states).cpu().numpy()[real])
             intents.append(batch.intents[real])
+            if is_over():
+                break
     return Predictions(np.concatenate(ranks), np.concatenate(logits), np.concatenate(intents))
 
 

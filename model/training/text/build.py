@@ -11,14 +11,26 @@ from model.networks.experts import FIRST_TEMPERATURE
 from model.networks.text import TextConfig, TextModel
 from model.networks.text_encoder import TextEncoder
 from model.training.plan import Plan
+from model.training.text.titles import encode_within
 from model.training.text.token_tables import token_tables
+from model.training.time_limit import NO_LIMIT, TimeLimit
 from model.training.training_data import TrainingData
 
 
-def build(data: TrainingData, plan: Plan, encoder: TextEncoder) -> TextModel:
-    """Build a network from the encoder's weights; the seed determines its untrained heads."""
+def build(
+    data: TrainingData, plan: Plan, encoder: TextEncoder, limit: TimeLimit = NO_LIMIT
+) -> tuple[TextModel, int]:
+    """Build a network from the encoder's weights; the seed determines its untrained heads.
+
+    Also returns for how many texts, those of the least popular items, there was no time. They
+    count as none.
+    """
     torch.manual_seed(plan.recipe.seed)
-    tables = token_tables(encoder, data.texts, plan.config.actions)
+    vectors, left_out = encode_within(limit, encoder, data.texts, data.counts)
+    texts = list(data.texts)
+    for number in left_out:
+        texts[number] = ""
+    tables = token_tables(encoder, texts, plan.config.actions)
     config = TextConfig(
         **data.sizes(plan.config),
         gap_buckets=plan.config.gap_buckets,
@@ -34,9 +46,9 @@ def build(data: TrainingData, plan: Plan, encoder: TextEncoder) -> TextModel:
     network.encoder.load_state_dict(encoder.network.state_dict())
     network.item_tokens.copy_(torch.from_numpy(tables.items))
     network.action_words.copy_(torch.from_numpy(tables.actions))
-    network.item_vectors[FIRST_ITEM:] = torch.from_numpy(encoder.encode(data.texts))
+    network.item_vectors[FIRST_ITEM:] = torch.from_numpy(vectors)
     start_heads(network, data)
-    return network
+    return network, len(left_out)
 
 
 @torch.no_grad()

@@ -32,6 +32,7 @@ from model.training.windows import windows_until
 Ints = npt.NDArray[np.int64]
 
 TRAINING = 0.8  # of the time that is left after building; judging takes the rest
+VALIDATING = 0.1  # of it, for each epoch
 BATCH = 32  # events
 MOST_EPOCHS = 10  # the rate falls to nothing over them
 EPOCH_EVENTS = 4_096  # at most, sampled anew for each epoch: BERT needs few events
@@ -53,22 +54,44 @@ def fit(data: TrainingData, plan: Plan, report: Callable[[Progress], None]) -> F
         )
     limit = TimeLimit.of(plan.recipe.minutes)
     report(Progress.at("reading titles", 0.0))
-    network = build(data, plan, TextEncoder.open(plan.encoder, plan.device))
+    encoder = TextEncoder.open(plan.encoder, plan.device)
+    network, left_out = build(data, plan, encoder, limit)
     nn.Module.to(network, plan.device)
+    held_out, seed = useful(data.held_out_labels), plan.recipe.seed
+    event_s = _seconds_of_one(network, data, plan, sample(held_out, BATCH, seed))
     limited = limit.within(plan, "building the network", limit.left_s() * TRAINING)
-    _Training(network, data, limited, report).run()
+    validated = limit.affordable(VALIDATION_EVENTS, event_s, VALIDATING)
+    _Training(network, data, limited, report, validated).run()
     report(Progress.at("judging", 1.0))
-    events = sample(useful(data.held_out_labels), EVALUATED_EVENTS, plan.recipe.seed)
-    predictions = predict(network, data, plan, events)
+    events = sample(held_out, limit.affordable(EVALUATED_EVENTS, event_s, 1.0), seed)
+    predictions = predict(network, data, plan, events, limit.is_over)
     nn.Module.to(network, "cpu")
-    return Fitted(network, predictions)
+    return Fitted(network, predictions, made={"titles_unused": _note(left_out)} if left_out else {})
+
+
+def _seconds_of_one(network: TextModel, data: TrainingData, plan: Plan, events: Ints) -> float:
+    """How long it takes to judge one event; 0 if there is no limit to keep."""
+    if plan.recipe.minutes is None or not len(events):
+        return 0.0
+    tried = TimeLimit.of(None)
+    predict(network, data, plan, events)
+    return tried.spent_s() / len(events)
+
+
+def _note(left_out: int) -> str:
+    return f"--minutes left no time for the titles of {left_out:,} items, the least popular ones"
 
 
 class _Training(Epochs):
     network: TextModel
 
     def __init__(
-        self, network: TextModel, data: TrainingData, plan: Plan, report: Callable[[Progress], None]
+        self,
+        network: TextModel,
+        data: TrainingData,
+        plan: Plan,
+        report: Callable[[Progress], None],
+        validated: int = VALIDATION_EVENTS,
     ) -> None:
         seed = plan.recipe.seed
         torch.manual_seed(seed)  # LoRA has no generator of its own
@@ -86,7 +109,7 @@ class _Training(Epochs):
         )
         self.data, self.plan = data, plan
         followed = np.flatnonzero(data.held_out_labels.next_items != NO_NEXT)
-        self.held_out = sample(followed, VALIDATION_EVENTS, seed)
+        self.held_out = sample(followed, validated, seed)
         self.negatives = Negatives(torch.from_numpy(data.counts), self.recipe.weights.draws)
         self.weights = yes_weights(data.learnt_labels).to(network.device)
         self.categories = torch.from_numpy(data.catalogue.item_categories).to(network.device)
@@ -172,8 +195,14 @@ def yes_weights(labels: Labels) -> Tensor:
     return torch.from_numpy(weights.astype(np.float32))
 
 
-def predict(network: TextModel, data: TrainingData, plan: Plan, events: Ints) -> Predictions:
-    """Predict after these events of the whole log, with their labels."""
+def predict(
+    network: TextModel,
+    data: TrainingData,
+    plan: Plan,
+    events: Ints,
+    is_over: Callable[[], bool] = lambda: False,
+) -> Predictions:
+    """Predict after these events of the whole log, with their labels, until ``is_over``."""
 
     def answer(windows: Padded, targets: Tensor) -> tuple[Tensor, Tensor]:
         last = _last(network, windows)
@@ -181,7 +210,7 @@ def predict(network: TextModel, data: TrainingData, plan: Plan, events: Ints) ->
         return ranks_of(targets, probabilities), intents
 
     with eval_mode(network):
-        return predict_events(data, plan.config, events, BATCH, answer)
+        return predict_events(data, plan.config, events, BATCH, answer, is_over)
 
 
 def _last(network: TextModel, windows: Padded) -> Last:

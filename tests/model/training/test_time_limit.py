@@ -3,15 +3,23 @@
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
+from torch import Tensor
 
 from model.config import ArtifactConfig
+from model.data.dataset import NO_NEXT
 from model.data.log import EventLog
 from model.errors import DataError
+from model.features import Padded
 from model.training.plan import Plan, Recipe
+from model.training.prediction import predict_events
+from model.training.results import Predictions
 from model.training.run import run
 from model.training.sequence.judged import ALL, LEAST, Judged
 from model.training.time_limit import TimeLimit
+from model.training.training_data import read
 
 PLAN = Plan(ArtifactConfig(), Recipe())
 
@@ -68,6 +76,25 @@ def test_without_minutes_nothing_is_limited() -> None:
 
     assert limit.left_s() == math.inf
     assert limit.left_to_fit(PLAN, 10) is PLAN
+
+
+def test_judging_stops_with_its_batch_once_the_time_is_over(tmp_path: Path) -> None:
+    path = tmp_path / "events.csv"
+    rows = [f"u{k % 5},i{k % 7},click,{1_790_000_000_000 + k * 1000}" for k in range(60)]
+    path.write_text("user_id,item_id,action,ts\n" + "\n".join(rows) + "\n")
+    data = read(EventLog.open([path]), PLAN, {})
+    events = np.arange(40)
+
+    def answer(windows: Padded, targets: Tensor) -> tuple[Tensor, Tensor]:
+        return torch.ones(len(targets), dtype=torch.int64), torch.zeros(len(targets), 2)
+
+    def judged(is_over: bool) -> Predictions:
+        return predict_events(data, PLAN.config, events, 8, answer, lambda: is_over)
+
+    assert len(judged(False).intents) == len(judged(False).intent_logits) == 40
+    assert len(judged(True).intents) == len(judged(True).intent_logits) == 8
+    followed = data.held_out_labels.next_items[events[:8]] != NO_NEXT
+    assert len(judged(True).ranks) == followed.sum()
 
 
 def test_a_log_that_takes_all_the_time_to_read_is_refused_before_training(tmp_path: Path) -> None:

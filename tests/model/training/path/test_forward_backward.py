@@ -120,3 +120,15 @@ def test_a_step_of_the_search_never_makes_the_sessions_less_likely() -> None:
     assert expect(maximise(start, sessions), sessions).likelihood > (
         expect(start, sessions).likelihood
     )
+
+
+def test_a_search_tries_no_other_start_once_its_time_is_over() -> None:
+    sessions = sessions_of(visits(9))
+    searches: list[int] = []
+
+    found = hmm.search(sessions, 6, 1, lambda number, _: searches.append(number), lambda: True)
+
+    assert searches == [1]
+    assert np.allclose(found.transition.sum(axis=1), 1)
+    steps = hmm.maximise(hmm._drawn(6, np.random.default_rng(1)), sessions, lambda: True)
+    assert np.array_equal(found.emission, steps.emission)  # a start, and one step

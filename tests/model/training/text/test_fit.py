@@ -65,7 +65,7 @@ def data(plan: Plan, tmp_path_factory: pytest.TempPathFactory) -> TrainingData:
 
 def fresh(data: TrainingData, plan: Plan) -> TextModel:
     assert plan.encoder is not None
-    return build(data, plan, TextEncoder.open(plan.encoder))
+    return build(data, plan, TextEncoder.open(plan.encoder))[0]
 
 
 def test_it_learns_next_items_and_intents_from_titles(data: TrainingData, plan: Plan) -> None:
