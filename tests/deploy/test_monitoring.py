@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
 from deploy.grafana import dashboard
+from deploy.grafana.dashboard import grafana_json
 from stream.metrics import Metrics
 from tests.deploy.promql import metric_names
 
@@ -124,7 +125,7 @@ def test_panels_do_not_overlap() -> None:
             for x in range(grid["x"], grid["x"] + grid["w"])
             for y in range(grid["y"], grid["y"] + grid["h"])
         }
-        assert max(x for x, _ in cells) < dashboard.COLUMNS
+        assert max(x for x, _ in cells) < grafana_json.COLUMNS
         assert not cells & taken
         taken |= cells
 
