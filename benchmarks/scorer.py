@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from model import native
 from model.artifact.artifact import CALIBRATION, CATALOGUE, Artifact, ArtifactWriter
 from model.artifact.calibration import Calibration
 from model.artifact.network import load_network
@@ -27,8 +28,10 @@ from model.catalogue import Catalogue
 from model.config import ArtifactConfig
 from model.features import encode
 from model.networks.transformer import TransformerConfig, TransformerModel
+from model.packaging.catalogue_end import with_end
 from model.packaging.export import export_onnx
 from model.sequence import Sequence
+from model.serving.native import NativeScorer
 from model.serving.onnx import OnnxScorer
 from model.serving.torch import TorchScorer
 
@@ -131,6 +134,10 @@ def measure(artifact: Artifact, users: int, rounds: int) -> dict[str, Any]:
         "scorer, ONNX Runtime": partial(onnx.score, sample),
         "scorer, torch": partial(engine.score, sample),
     }
+    if native.AVAILABLE:
+        with tempfile.TemporaryDirectory() as folder:
+            core = NativeScorer(with_end(artifact, "native", Path(folder) / "native"))
+        jobs["scorer, native core"] = partial(core.score, sample)
     for size in NAIVE_BATCHES:
         jobs[f"naive torch loop, batches of {size}"] = partial(naive.run, sample, size)
     spans: dict[str, list[float]] = {name: [] for name in jobs}
@@ -141,7 +148,7 @@ def measure(artifact: Artifact, users: int, rounds: int) -> dict[str, Any]:
             if turn:  # the first warms up
                 spans[name].append(time.process_time() - started)
     users_per_s = {name: users / median(taken) for name, taken in spans.items()}
-    best_naive = max(users_per_s[name] for name in list(jobs)[2:])
+    best_naive = max(rate for name, rate in users_per_s.items() if name.startswith("naive"))
     mean_length = sum(len(sequence.items) for sequence in sample) / users
     return {
         "users_per_s": users_per_s,

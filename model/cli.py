@@ -2,7 +2,7 @@
 
 import typer
 
-from model.commands.artifact import extend, inspect, shrink, verify
+from model.commands.artifact import extend, inspect, native, shrink, verify
 from model.commands.convert import convert
 from model.commands.evaluate import evaluate
 from model.commands.explain import ReadSequence, explain_command
@@ -22,11 +22,12 @@ def commands(app: typer.Typer, read: ReadSequence) -> None:
     app.command()(explain_command(read))
     app.command()(together)
     artifact = typer.Typer(
-        help="Look at an artifact, verify it, add items to it, or make it smaller.",
+        help="Look at an artifact, verify it, add items to it, make it smaller or faster.",
         no_args_is_help=True,
     )
     artifact.command()(inspect)
     artifact.command()(verify)
     artifact.command()(extend)
     artifact.command()(shrink)
+    artifact.command()(native)
     app.add_typer(artifact, name="artifact")

@@ -5,6 +5,7 @@ from typing import Any
 
 PADDING_MULTIPLE = 4  # other padded lengths change the last bits of ONNX Runtime's results
 GAP_BUCKETS = 23  # the last one starts at 2^21 s, about 24 days
+CATALOGUE_ENDS = ("graph", "native")
 HORIZON = "horizon_s"  # stands beside the intents in a score, so none can have this name
 
 
@@ -28,6 +29,9 @@ class ArtifactConfig:
     # The actions that each intent counts; empty where each is the action of its own name, as in
     # every artifact from before intents had names of their own.
     intent_actions: tuple[tuple[str, ...], ...] = ()
+    # What ends a score: the graph, or the native core, whose probabilities differ in the last
+    # digits. So it is the artifact's, and part of its version.
+    catalogue_end: str = "graph"
 
     def __post_init__(self) -> None:
         for field in ("max_length", "horizon_s", "top_items", "top_categories"):
@@ -37,6 +41,10 @@ class ArtifactConfig:
             raise ValueError(f"gap_buckets is {self.gap_buckets}, expected 2 to {GAP_BUCKETS}")
         if len(set(self.actions)) != len(self.actions) or not self.actions:
             raise ValueError(f"actions are {list(self.actions)}, expected distinct names")
+        if self.catalogue_end not in CATALOGUE_ENDS:
+            raise ValueError(
+                f"catalogue_end is {self.catalogue_end!r}, expected {' or '.join(CATALOGUE_ENDS)}"
+            )
         self._check_intents()
 
     def _check_intents(self) -> None:
@@ -90,19 +98,21 @@ class ArtifactConfig:
     def to_json(self) -> dict[str, Any]:
         """The fields as JSON types.
 
-        ``intent_actions`` are left out where they say nothing, so that artifacts from before they
-        existed keep their bytes and their version.
+        ``intent_actions`` and ``catalogue_end`` are left out where they say nothing, so that
+        artifacts from before they existed keep their bytes and their version.
         """
         fields = asdict(self) | {"actions": list(self.actions), "intents": list(self.intents)}
         counted = [list(names) for names in fields.pop("intent_actions")]
-        return fields | ({"intent_actions": counted} if counted else {})
+        end = fields.pop("catalogue_end")
+        later = {"intent_actions": counted} if counted else {}
+        return fields | later | ({"catalogue_end": end} if end != CATALOGUE_ENDS[0] else {})
 
     @classmethod
     def from_json(cls, fields: dict[str, Any]) -> "ArtifactConfig":
         """Rebuild from ``to_json``; raises ``ValueError`` for a missing or invalid field."""
         values: dict[str, Any] = {}
         for field, default in asdict(cls()).items():
-            value = fields.get(field)
+            value = fields.get(field, default if field == "catalogue_end" else None)
             if field == "intent_actions":
                 values[field] = _names_of_intents(value)
                 continue

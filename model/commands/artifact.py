@@ -1,4 +1,4 @@
-"""The commands that inspect, verify, extend and shrink an artifact."""
+"""The commands that inspect, verify, extend, shrink and speed up an artifact."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -97,6 +97,27 @@ def shrink(
     typer.echo(columns(_before_and_after(found, whole.config.intents), texts=1))
     if trial is None:
         typer.echo("quality: not measured; give --events to measure the loss from int8")
+
+
+def native(
+    folder: Folder,
+    out: Out,
+    undo: Annotated[
+        bool, typer.Option("--undo", help="Write one that the graph serves again.")
+    ] = False,
+    overwrite: Overwrite = False,
+) -> None:
+    """Write a copy whose scores the native core computes: faster, and with a version of its own.
+
+    A worker needs the native core to serve it.
+    """
+    from model.artifact.artifact import Artifact
+    from model.packaging.catalogue_end import with_end
+
+    end = "graph" if undo else "native"
+    copy = with_end(Artifact.open(folder), end, out, overwrite=overwrite)
+    server = "the graph" if undo else "the native core"
+    typer.echo(f"{out}: {copy.config.name} {copy.version}, served by {server}")
 
 
 def _trial(artifact: "Artifact", events: list[Path]) -> "Trial":

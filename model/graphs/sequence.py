@@ -1,6 +1,7 @@
 """The serving graph of a sequence network: frozen, with few passes over the catalogue."""
 
 import math
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -25,11 +26,14 @@ class ServingGraph(Servable):
     """
 
     inputs = ("items", "actions", "gaps", "lengths")  # of Padded, in the order of forward
-    outputs = (*Outputs._fields, "probabilities", "user_vectors")
+    # The last ones are what the native core starts from (model.serving.native).
+    outputs = (*Outputs._fields, "probabilities", "user_vectors", "copy_logits", "rule_logits")
+    tables: ClassVar[tuple[str, ...]] = ("table", "neighbours", "neighbour_shares")
     vectors: Tensor  # (V + 2, D), by item code
     table: Tensor  # (D + 1, V'), by catalogue index, padded to whole groups; biases last
     steps: Tensor  # (M,) from the first item of a group to each of its items
-    places: Tensor  # (V + 2, M) the catalogue indices of each code's neighbours
+    neighbours: Tensor  # (V + 2, M) the catalogue indices of each code's neighbours
+    neighbour_shares: Tensor  # (V + 2, E, M)
     sums: Tensor  # (E, V + 2) of the neighbours' shares
 
     def __init__(self, network: SequenceModel, config: ArtifactConfig) -> None:
@@ -49,7 +53,8 @@ class ServingGraph(Servable):
             self.register_buffer("table", torch.cat([table, filling]).T.contiguous())
             groups = (self.items + spare) // self.members
             self.register_buffer("steps", torch.arange(self.members) * groups)
-            self.register_buffer("places", (network.companions - FIRST_ITEM).clamp(min=0))
+            self.register_buffer("neighbours", (network.companions - FIRST_ITEM).clamp(min=0))
+            self.register_buffer("neighbour_shares", network.shares.transpose(0, 1).contiguous())
             self.register_buffer("sums", network.shares.float().sum(-1))
 
     def forward(
@@ -63,12 +68,13 @@ class ServingGraph(Servable):
         state = states[:, 0]  # (B, D)
         query = nn.functional.pad(self.network.generate(state), (0, 1), value=1.0)  # (B, D + 1)
         scores = query @ self.columns()  # (B, V')
-        shares, total = self._share(scores, copies[:, 0], rules[:, :, 0], items.long())
+        copies, rules = copies[:, 0], rules[:, :, 0]
+        shares, total = self._share(scores, copies, rules, items.long())
         values, top_items = self._top(shares)
         categories = torch.softmax(self.network.category(state), dim=1)
         intents = self.network.intent(state)
         whole = shares[:, : self.items] / total
-        return top_items, values / total, categories, intents, whole, query[:, :-1]
+        return top_items, values / total, categories, intents, whole, query[:, :-1], copies, rules
 
     def look_up(self, codes: Tensor) -> Tensor:
         """The vectors (B, L, D) of item codes (B, L)."""
@@ -83,7 +89,7 @@ class ServingGraph(Servable):
 
         A row (B, E, L, M) has the share of each neighbour; ``sums`` holds the sum of each row.
         """
-        return weights, self.network.shares[:, codes].transpose(0, 1).to(weights.dtype)
+        return weights, self.neighbour_shares[codes].transpose(1, 2).to(weights.dtype)
 
     def _share(
         self, scores: Tensor, copies: Tensor, rules: Tensor, codes: Tensor
@@ -102,7 +108,7 @@ class ServingGraph(Servable):
         added = (ruled[..., None] * rows).sum(1)  # (B, L, M)
         window = (codes - FIRST_ITEM).clamp(min=0)  # nothing to copy: adds 0 to item 0
         shares = add_at(shares, window, copied)
-        shares = add_at(shares, self.places[codes].long(), added)
+        shares = add_at(shares, self.neighbours[codes].long(), added)
         # A running sum: ReduceSum adds in an order that depends on the padding.
         given = copied + (ruled * self.sums[:, codes].transpose(0, 1)).sum(1)  # (B, L)
         return shares, 1 + torch.cumsum(given, dim=1)[:, -1:]

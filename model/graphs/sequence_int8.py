@@ -40,6 +40,7 @@ class SmallGraph(ServingGraph):
     and its bits do not depend on the rest of the batch.
     """
 
+    tables = ()
     vectors: Tensor  # (V + 2, D) codes; the table is made from them, too
     units: Tensor  # (V + 2, 1) of the vectors
     bias: Tensor  # (V', 1)
@@ -50,7 +51,7 @@ class SmallGraph(ServingGraph):
         super().__init__(network, config)
         bias = self.table[-1:].T.contiguous()
         vectors, shares = Rows.of(self.vectors), Rows.of(network.shares)
-        del self.table
+        del self.table, self.neighbour_shares
         self.vectors = vectors.codes
         self.register_buffer("units", vectors.units)
         self.register_buffer("bias", bias)
@@ -58,7 +59,7 @@ class SmallGraph(ServingGraph):
         self.register_buffer("share_units", shares.units[..., 0])
         self.sums = shares.codes.float().sum(-1)  # of the codes, so a row sums to its weight
         if network.config.items <= SHORT_CODES:
-            self.places = self.places.to(torch.uint16)
+            self.neighbours = self.neighbours.to(torch.uint16)
 
     def look_up(self, codes: Tensor) -> Tensor:
         """See ``ServingGraph``."""

@@ -15,3 +15,4 @@ class Servable(nn.Module):
 
     inputs: ClassVar[tuple[str, ...]]
     outputs: ClassVar[tuple[str, ...]]
+    tables: ClassVar[tuple[str, ...]] = ()  # buffers that keep their names in the exported file

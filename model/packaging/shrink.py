@@ -6,6 +6,7 @@ dropped, since only the torch engine, a warm start or an extension needs them.
 
 import shutil
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -116,7 +117,7 @@ def _measure_draft(artifact: Artifact, writer: ArtifactWriter, trial: Trial) -> 
 
 def _seal(artifact: Artifact, writer: ArtifactWriter, shrunk: Mapping[str, Any]) -> Artifact:
     return writer.seal(
-        artifact.config,
+        replace(artifact.config, catalogue_end="graph"),  # the native core needs whole tables
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
         data=artifact.manifest.data,
         made={**artifact.manifest.made, SHRUNK: dict(shrunk)},

@@ -1,13 +1,25 @@
 """The engines: each serves an artifact through the protocol ``model.scorer.Scorer``."""
 
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from model.errors import OptionsError, ScorerError, how_to_install
 from model.serving.options import NO_OPTIONS, ScoringOptions
 from model.serving.throughput import Measurable, Service, choose_cap, measure_service_curve
 
-__all__ = ["Engine", "Measurable", "Service", "choose_cap", "load_scorer", "measure_service_curve"]
+if TYPE_CHECKING:
+    from model.artifact.artifact import Artifact
+    from model.serving.onnx import OnnxScorer
+
+__all__ = [
+    "Engine",
+    "Measurable",
+    "Service",
+    "choose_cap",
+    "cpu_scorer",
+    "load_scorer",
+    "measure_service_curve",
+]
 
 Engine = Literal["onnx", "torch", "null"]
 
@@ -38,9 +50,7 @@ def load_scorer(
 
     artifact = Artifact.open(folder)
     if engine == "onnx":
-        from model.serving.onnx import OnnxScorer
-
-        return OnnxScorer(artifact, options)
+        return cpu_scorer(artifact, options)
     try:
         import torch
 
@@ -54,3 +64,14 @@ def load_scorer(
     if device == "cpu":
         torch.set_num_threads(1)  # on shared cores, syncing threads at each layer is slower
     return TorchScorer(artifact, device, options)
+
+
+def cpu_scorer(artifact: "Artifact", options: ScoringOptions = NO_OPTIONS) -> "OnnxScorer":
+    """The engine for a CPU, with the end of a score that the artifact names."""
+    if artifact.config.catalogue_end == "native":
+        from model.serving.native import NativeScorer
+
+        return NativeScorer(artifact, options)
+    from model.serving.onnx import OnnxScorer
+
+    return OnnxScorer(artifact, options)

@@ -8,7 +8,10 @@ a series of numbered fields, of which one may be a message again.
 
 from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+import numpy.typing as npt
 
 # The numbers of fields in onnx.proto.
 _GRAPH = 7  # of a model
@@ -16,6 +19,9 @@ _NODE, _INITIALIZER, _OUTPUT, _VALUE_INFO = 1, 5, 12, 13  # of a graph
 _READS, _WRITES, _ATTRIBUTE = 1, 2, 5  # of a node
 _SUBGRAPHS = (6, 11)  # of an attribute
 _NAMES = {_INITIALIZER: 8, _OUTPUT: 1, _VALUE_INFO: 1}  # the field with the name of each
+
+_DIMENSIONS, _KIND, _RAW = 1, 2, 9  # of a tensor
+_KINDS = {1: "<f4", 6: "<i4", 7: "<i8", 10: "<f2"}  # of its numbers
 
 _VARINT, _EIGHT_BYTES, _SIZED, _FOUR_BYTES = 0, 1, 2, 5  # wire types
 _FIXED = {_EIGHT_BYTES: 8, _FOUR_BYTES: 4}
@@ -71,12 +77,38 @@ class GraphFile:
                 kept.append(field.whole)
         return self._with_graph(kept)
 
+    def array(self, name: str) -> npt.NDArray[Any]:
+        """A table of the graph, not copied; raises ``ValueError`` if it has none of raw bytes."""
+        for field in self._graph:
+            if field.number == _INITIALIZER and _name(field) == name:
+                return _array(name, field.body)
+        raise ValueError(f"it has no array {name}")
+
     def _with_graph(self, graph: list[memoryview]) -> bytes:
         head = _varint(_GRAPH << 3 | _SIZED) + _varint(sum(map(len, graph)))
         pieces: list[bytes | memoryview] = []
         for field in self._model:
             pieces += [head, *graph] if field.number == _GRAPH else [field.whole]
         return b"".join(pieces)
+
+
+def _array(name: str, tensor: memoryview) -> npt.NDArray[Any]:
+    shape: list[int] = []
+    kind, raw = 0, None
+    for field in _fields(tensor):
+        if field.number == _DIMENSIONS:
+            # One after the other, or packed together into one field.
+            at, packed = 0, field.body
+            while at < len(packed):
+                size, at = _read_varint(packed, at)
+                shape.append(size)
+        elif field.number == _KIND:
+            kind, _ = _read_varint(field.body, 0)
+        elif field.number == _RAW:
+            raw = field.body
+    if kind not in _KINDS or raw is None:
+        raise ValueError(f"{name} is of type {kind} or not stored as raw bytes")
+    return np.frombuffer(raw, _KINDS[kind]).reshape(shape)
 
 
 def _node(message: memoryview) -> _Node:

@@ -1,6 +1,6 @@
 """The CPU engine: ONNX Runtime on one thread; a score's bits do not depend on the batch."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from model.artifact.artifact import GRAPH, Artifact
 from model.errors import ModelError, OutOfResourcesError
@@ -27,9 +27,13 @@ class OnnxScorer(ArtifactScorer):
         """
         super().__init__(artifact, "cpu", CHUNK_ROWS, options)
         self._artifact = artifact
-        # By the outputs that a session has beyond ``Outputs``: to score takes one of them.
-        self._sessions = {self._needs: self._load(self._needs)}
-        self._inputs = self._check_inputs(self._sessions[self._needs])
+        self._sessions: dict[tuple[str, ...], InferenceSession] = {}  # by their outputs
+        self._inputs = self._check_inputs(self._session_of(self._scored))
+
+    @property
+    def _scored(self) -> tuple[str, ...]:
+        """The outputs that ``score`` takes."""
+        return (*Outputs._fields, *self._needs)
 
     def _run(self, padded: Padded) -> Outputs:
         return self._run_further(padded, ())[0]
@@ -37,28 +41,35 @@ class OnnxScorer(ArtifactScorer):
     def _run_further(
         self, padded: Padded, names: tuple[str, ...]
     ) -> tuple[Outputs, dict[str, Reals]]:
-        if names not in self._sessions:
-            self._sessions[names] = self._load(names)
+        found = self._compute((*Outputs._fields, *names), padded)
+        known = len(Outputs._fields)
+        return Outputs(*found[:known]), dict(zip(names, found[known:], strict=True))
+
+    def _compute(self, outputs: tuple[str, ...], padded: Padded) -> list[Any]:
+        """These outputs of the graph; raises ``ScorerError``."""
+        session = self._session_of(outputs)
         try:
             inputs = {name: getattr(padded, name) for name in self._inputs}
-            found = self._sessions[names].run((*Outputs._fields, *names), inputs)
-            known = len(Outputs._fields)
-            return Outputs(*found[:known]), dict(zip(names, found[known:], strict=True))
+            return list(session.run(outputs, inputs))
         except Exception as error:
             rows = len(padded.lengths)
             raise failure("ONNX Runtime", error, rows, "export the artifact again") from error
 
-    def _load(self, names: tuple[str, ...]) -> "InferenceSession":
-        """Load the graph, cut to ``Outputs`` and these outputs: it computes all that it has."""
-        path = self._artifact.path(GRAPH)
+    def _session_of(self, outputs: tuple[str, ...]) -> "InferenceSession":
+        """A session of the graph cut to these outputs, as ONNX Runtime computes all that it has."""
+        if outputs not in self._sessions:
+            graph = self._read_graph()
+            self._check_outputs(graph.outputs, outputs)
+            try:
+                self._sessions[outputs] = session_of(graph.cut(outputs))
+            except Exception as error:  # noqa: BLE001 - they have no common base
+                raise self._unusable(error) from None
+        return self._sessions[outputs]
+
+    def _read_graph(self) -> GraphFile:
         try:
-            graph = GraphFile.read(path)
+            return GraphFile.read(self._artifact.path(GRAPH))
         except (OSError, ValueError, MemoryError) as error:
-            raise self._unusable(error) from None
-        self._check_outputs(graph.outputs, names)
-        try:
-            return session_of(graph.cut((*Outputs._fields, *names)))
-        except Exception as error:  # noqa: BLE001 - ONNX Runtime's exceptions have no common base
             raise self._unusable(error) from None
 
     def _unusable(self, error: Exception) -> ModelError:

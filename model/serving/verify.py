@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from model.artifact.artifact import Artifact
 from model.scorer import Vocabulary
-from model.serving.onnx import OnnxScorer
+from model.serving import cpu_scorer
 
 
 class Verified(NamedTuple):
@@ -18,4 +18,4 @@ class Verified(NamedTuple):
 def verify(folder: Path | str) -> Verified:
     """Run a worker's checks on an artifact; raises ``ArtifactError`` for the first that fails."""
     artifact = Artifact.open(folder)
-    return Verified(artifact.manifest.to_json(), OnnxScorer(artifact).vocabulary)
+    return Verified(artifact.manifest.to_json(), cpu_scorer(artifact).vocabulary)

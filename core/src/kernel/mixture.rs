@@ -19,9 +19,9 @@ pub struct User<'a> {
 /// Mixes the experts of one user after the other, in the memory of one catalogue.
 pub struct Mixer<'a> {
     table: &'a Table,
-    added: Vec<f64>,   // (V,) by copy and rules; 0 but for `touched`
-    touched: Vec<u32>, // some of them more than once
-    row: Vec<f64>,     // what one position gives to each neighbour of its item
+    added: Vec<f64>, // (V,) by copy and rules; 0 but for `touched`
+    touched: Vec<u32>,
+    row: Vec<f64>, // what one position gives to each neighbour of its item
 }
 
 /// An item and its share of the whole, or its probability.
@@ -36,8 +36,8 @@ impl<'a> Mixer<'a> {
     /// The best `count` items and their probabilities, best first, the smaller item on a tie.
     ///
     /// An item that was not among the best by score, and to which nothing is added, cannot be
-    /// among the best of all. So scores are computed again only for items with an addition, and
-    /// only if it, with the least share of the best, reaches the worst of the best so far.
+    /// among the best of all. So scores are computed again only for items with an addition that
+    /// could be.
     pub fn best(&mut self, found: &Generated, user: User, count: usize) -> Vec<Share> {
         let logits = user.copies.iter().chain(user.rules).map(|&logit| f64::from(logit));
         let most = logits.fold(found.unit.ln(), f64::max);
@@ -49,10 +49,15 @@ impl<'a> Mixer<'a> {
         let least = found.best.last().map_or(0.0, |&(score, _)| share(score));
         let of_score = |&(score, item): &Scored| (share(score) + self.take(item), item);
         let mut best: Vec<Share> = found.best.iter().map(of_score).collect();
-        let (_, &mut (bar, _), _) = best.select_nth_unstable_by(count - 1, likelier);
-        for item in std::mem::take(&mut self.touched) {
-            let added = self.take(item);
-            if added > 0.0 && added + least >= bar {
+        // The share of another item is more than what is added to it, and at most `least` more.
+        let bar = share_at(count, best.iter());
+        let touched = std::mem::take(&mut self.touched).into_iter();
+        let added = touched.map(|item| (self.take(item), item));
+        let may_be = |&(added, _): &Share| added > 0.0 && added + least >= bar; // 0: in `best`
+        let others: Vec<Share> = added.filter(may_be).collect();
+        let bar = share_at(count, best.iter().chain(&others));
+        for (added, item) in others {
+            if added + least >= bar {
                 best.push((share(self.table.score(user.query, item)) + added, item));
             }
         }
@@ -97,13 +102,22 @@ impl<'a> Mixer<'a> {
     }
 
     fn add(&mut self, item: u32, share: f64) {
-        self.added[item as usize] += share;
-        self.touched.push(item);
+        let added = &mut self.added[item as usize];
+        if *added == 0.0 && share > 0.0 {
+            self.touched.push(item);
+        }
+        *added += share;
     }
 
     fn take(&mut self, item: u32) -> f64 {
         std::mem::take(&mut self.added[item as usize])
     }
+}
+
+/// The share at a place of the order from the largest.
+fn share_at<'a>(place: usize, shares: impl Iterator<Item = &'a Share>) -> f64 {
+    let mut shares: Vec<f64> = shares.map(|&(share, _)| share).collect();
+    *shares.select_nth_unstable_by(place - 1, |a, b| b.total_cmp(a)).1
 }
 
 fn likelier(a: &Share, b: &Share) -> std::cmp::Ordering {

@@ -29,6 +29,8 @@ def test_the_graph_has_the_inputs_and_outputs_of_the_engines(tiny_artifact: Arti
         "intent_logits": 2,
         "probabilities": 60,
         "user_vectors": 16,
+        "copy_logits": "length",
+        "rule_logits": 2,  # ways of counting
     }
     assert session.get_modelmeta().custom_metadata_map == {"items": "60", "categories": "4"}
 

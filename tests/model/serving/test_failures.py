@@ -122,10 +122,12 @@ def test_onnx_engine_tells_memory_from_data(
             self._act()
             return []
 
-    monkeypatch.setitem(scorer._sessions, (), Session(lambda: fill_by_onnx(arena=True)))
+    monkeypatch.setitem(
+        scorer._sessions, Outputs._fields, Session(lambda: fill_by_onnx(arena=True))
+    )
     with pytest.raises(OutOfResourcesError, match="more memory"):
         scorer.score(scorer.sample(3))
-    monkeypatch.setitem(scorer._sessions, (), Session(gather_beyond_the_end))
+    monkeypatch.setitem(scorer._sessions, Outputs._fields, Session(gather_beyond_the_end))
     with pytest.raises(ScorerError, match="export the artifact again") as raised:
         scorer.score(scorer.sample(3))
     assert not isinstance(raised.value, MemoryError)

@@ -179,10 +179,10 @@ def test_anything_else_is_a_value_error(content: bytes) -> None:
 def test_a_worker_computes_no_distribution_and_an_explanation_does(artifact: Artifact) -> None:
     scorer = OnnxScorer(artifact)
     scorer.score(scorer.sample(3))
-    assert list(scorer._sessions) == [()]
+    assert list(scorer._sessions) == [Outputs._fields]
 
     scorer.probabilities(scorer.sample(3))
-    assert list(scorer._sessions) == [(), ("probabilities",)]
+    assert list(scorer._sessions) == [Outputs._fields, (*Outputs._fields, "probabilities")]
 
 
 def test_a_file_that_is_gone_is_an_artifact_error(artifact: Artifact, tmp_path: Path) -> None:
