@@ -1,10 +1,10 @@
 """Live quality on jdata: scores each event of the newest 30 %, judged by the user's next event.
 
-``python -m benchmarks.quality.live DIR [--artifact ARTIFACT]``. The log goes through the worker's
-own fold and scorer, without a broker: every event is scored, and a score is judged by the next
-event of its user. A user's first event has no score before it, so it is in no rate. The rules of
-comparison learn from the same events as they come: popularity, and newest first, which lists the
-user's own items.
+``python -m benchmarks.quality.live DIR [--seed N | --artifact ARTIFACT]``. The log goes through
+the worker's own fold and scorer, without a broker: every event is scored, and a score is judged by
+the next event of its user. A user's first event has no score before it, so it is in no rate. The
+rules of comparison learn from the same events as they come: popularity, and newest first, which
+lists the user's own items.
 """
 
 import csv
@@ -101,6 +101,7 @@ def main(
     path: Annotated[Path, typer.Argument(help="The folder of jdata.")],
     artifact: Annotated[Path | None, typer.Option(help="Judge this one; train none.")] = None,
     minutes: Annotated[float, typer.Option(help="Limit of the training.")] = 3.0,
+    seed: Annotated[int, typer.Option(help="Of the training.")] = 0,
     threads: Annotated[int, typer.Option(help="Processor threads.")] = 1,
     json_file: Annotated[
         Path | None, typer.Option("--json", help="Write the figures here.")
@@ -111,9 +112,8 @@ def main(
     events = read(path)
     cut = round(len(events) * TRAINED)
     with TemporaryDirectory() as scratch:
-        found = (
-            Artifact.open(artifact) if artifact else _train(events[:cut], Path(scratch), minutes)
-        )
+        recipe = Recipe(minutes=minutes, seed=seed)
+        found = Artifact.open(artifact) if artifact else _train(events[:cut], Path(scratch), recipe)
         scorer = OnnxScorer(found)
         figures = judge(scorer, scorer.catalogue.index, list(walk(events[cut:])))
     typer.echo(table(figures))
@@ -182,9 +182,10 @@ def judge(
                 add("users of unknown items alone", listed, one.item)
             own = list(dict.fromkeys(reversed(one.before.items)))
             add(RULES[0], own, one.item)
-            if any(item not in known for item in one.before.items):
-                add("new items in the window", listed, one.item)
-                add(f"new items in the window, {RULES[0]}", own, one.item)
+            new = any(item not in known for item in one.before.items)
+            window = "new items in the window" if new else "known items alone in the window"
+            add(window, listed, one.item)
+            add(f"{window}, {RULES[0]}", own, one.item)
             add(RULES[1], one.popular, one.item)
     return {name: tallies[name].figures() for name in sorted(tallies)}
 
@@ -192,19 +193,18 @@ def judge(
 def table(figures: dict[str, dict[str, float]]) -> str:
     """The figures as lines of text."""
     names = list(next(iter(figures.values())))
-    lines = [f"{'':<40}" + "".join(f"{name:>9}" for name in names)]
+    lines = [f"{'':<48}" + "".join(f"{name:>9}" for name in names)]
     for row, cells in figures.items():
         values = "".join(f"{cells[name]:>9.4f}" for name in names[1:])
-        lines.append(f"{row:<40}{cells['n']:>9}{values}")
+        lines.append(f"{row:<48}{cells['n']:>9}{values}")
     return "\n".join(lines)
 
 
-def _train(rows: Sequence[Row], scratch: Path, minutes: float) -> Artifact:
+def _train(rows: Sequence[Row], scratch: Path, recipe: Recipe) -> Artifact:
     log = scratch / "train.jsonl"
     given = ({name: value for name, value in row.items() if value is not None} for row in rows)
     log.write_text("".join(json.dumps(row) + "\n" for row in given), encoding="utf-8")
-    plan = Plan(CONFIG, Recipe(minutes=minutes))
-    return train(EventLog.open([log]), plan, scratch / "artifact")
+    return train(EventLog.open([log]), Plan(CONFIG, recipe), scratch / "artifact")
 
 
 if __name__ == "__main__":

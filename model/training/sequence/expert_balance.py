@@ -134,13 +134,14 @@ def _gather(network: SequenceModel, held_out: Batches, seed: int, windows: int) 
         table = network.item_vectors()
         for batch in held_out.in_order(PADDED_TOKENS, windows, seed):
             found = positions(look(network, batch, table), batch)
-            parts += [_weigh(network, part, table) for part in found]
+            parts += [weigh(network, part, table) for part in found]
     if not sum(len(part.buckets) for part in parts):
         return None
     return Evidence(*(torch.cat(column).cpu() for column in zip(*parts, strict=True)))
 
 
-def _weigh(network: SequenceModel, found: Positions, table: Tensor) -> Evidence:
+def weigh(network: SequenceModel, found: Positions, table: Tensor) -> Evidence:
+    """The evidence at positions; those without a known target are left out."""
     known = found.targets >= 0
     found = Positions(*(part[known] for part in found))
     target = found.targets[:, None] + FIRST_ITEM  # (N, 1)

@@ -18,6 +18,7 @@ from model.training.checkpoint import Checkpoint
 from model.training.plan import Plan, Progress
 from model.training.registry import Fitted
 from model.training.sequence.co_occurrence import Counts, count
+from model.training.sequence.copy_correction import CopyCorrection, correct_copy
 from model.training.sequence.expert_balance import Balance, fit_balance
 from model.training.sequence.item_tables import build_tables
 from model.training.sequence.judged import ALL, JUDGING, Judged
@@ -38,20 +39,23 @@ LEAST_REFIT = 0.5  # of the steps that the search found best: with fewer, its ow
 TRIED = 64  # held-out windows, to time what judging one takes
 HELD_OUT_OVERLAP = 0.9  # close to serving, where each event has its own window
 
+Corrections = tuple[Balance, CopyCorrection]  # of a trained network, in this order
+
 
 def fit(data: TrainingData, plan: Plan, report: Callable[[Progress], None]) -> Fitted:
     """See ``registry.Fit``.
 
     1. Train on the events before the held-out ones, with early stopping on those.
-    2. Fit the balance of the experts on the held-out events, and predict them.
+    2. Fit the balance of the experts on the held-out events, then correct copy on them, and
+       predict them.
     3. Train again on all events for as many epochs (``plan.refit``).
     """
     run = Run(data, plan, report)
-    network, steps, balance = run.search()
+    network, steps, corrections = run.search()
     predictions = predict(
         network, run.held_out, run.judged.evaluated, plan.recipe.seed, run.limit.is_over
     )
-    again = run.repeat(steps, balance) if plan.refit and run.has_time_to_repeat() else None
+    again = run.repeat(steps, corrections) if plan.refit and run.has_time_to_repeat() else None
     network = again or network
     nn.Module.to(network, "cpu")
     files = {ATTRIBUTES: {"values": list(run.values)}}
@@ -80,8 +84,8 @@ class Run:
         """The manifest's record of the title encoder and the warm start."""
         return self.titles.made | (self.older.made if self.older else {})
 
-    def search(self) -> tuple[SequenceModel, int, Balance]:
-        """Train on all but the held-out events; returns the network, its steps and balance."""
+    def search(self) -> tuple[SequenceModel, int, Corrections]:
+        """Train on all but the held-out events; returns the network, its steps and corrections."""
 
         def report(progress: Progress) -> None:
             self.report(progress._replace(done=progress.done * self.share))
@@ -96,15 +100,16 @@ class Run:
         steps = trainer.search(self.held_out)
         self.best_s = trainer.seconds_of(steps)
         self.report(Progress.at("judging", self.share))
-        balance = fit_balance(objective.network, self.held_out, self.plan.recipe.seed, self.judged)
-        return objective.network, steps, balance
+        fitted_on = (objective.network, self.held_out, self.plan.recipe.seed, self.judged)
+        corrections = (fit_balance(*fitted_on), correct_copy(*fitted_on))
+        return objective.network, steps, corrections
 
     def has_time_to_repeat(self) -> bool:
         """Whether the time left is enough to count and to train again."""
         left_s = self.limit.left_s() - self.counting_s - LEAST_REFIT * self.best_s
         return self._greatest(-left_s) <= 0
 
-    def repeat(self, steps: int, balance: Balance) -> SequenceModel | None:
+    def repeat(self, steps: int, corrections: Corrections) -> SequenceModel | None:
         """Train a network on all events for as many epochs as these steps were.
 
         None if there was no time for ``LEAST_REFIT`` of them.
@@ -124,7 +129,8 @@ class Run:
         self.report(Progress.at("training", self.share))
         if trainer.repeat(wanted) < LEAST_REFIT * wanted:
             return None
-        balance.put(objective.network)
+        for correction in corrections:
+            correction.put(objective.network)
         return objective.network
 
     def _affordable(self, network: SequenceModel, left_s: float) -> Judged:

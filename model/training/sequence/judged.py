@@ -11,7 +11,7 @@ class Judged(NamedTuple):
 
     weighed: int  # after each round, to balance the experts
     compared: int  # after each round, and for each balance, to compare them
-    fitted: int  # in the end, to fit the balance
+    fitted: int  # in the end, to fit the balance, and to correct copy
     evaluated: int  # in the end, for calibration and the reported figures
 
     def within(self, left_s: float, window_s: float, there_are: int) -> "Judged":
@@ -22,7 +22,7 @@ class Judged(NamedTuple):
             return min(1.0, left_s * part / full_s) if full_s > 0 else 1.0
 
         each = share(ROUNDS, self.weighed, self.compared)
-        last = share(JUDGING, self.fitted, 3 * self.compared, self.evaluated)
+        last = share(JUDGING, *[self.fitted] * 2, *[self.compared] * 5, self.evaluated)
         parts = zip(self, (each, each, last, last), strict=True)
         return Judged(
             *(
