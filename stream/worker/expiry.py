@@ -15,35 +15,37 @@ _ROUNDS_PER_TTL = 10
 
 
 class EventClock:
-    """The event time of one partition: that of its newest event, and from then on by the clock.
+    """The event time of one partition: that of its newest event, and what went by since we saw it.
 
     Never ahead of the clock. So an old log that is replayed is judged by its own time, one event
-    from the far future expires nobody, and a topic without events still gets older.
+    from the far future expires nobody, and a topic without events still gets older. What went by
+    is ``monotonic_ms``: a clock that is set ahead by mistake must not delete every user.
     """
 
-    def __init__(self, now_ms: Callable[[], int]) -> None:
+    def __init__(self, now_ms: Callable[[], int], monotonic_ms: Callable[[], int]) -> None:
         self._now_ms = now_ms
+        self._monotonic_ms = monotonic_ms
         self._newest_ms = -1
-        self._seen_ms = 0  # by the clock
+        self._seen_ms = 0  # monotonic
 
     def observe(self, ts_ms: int) -> None:
         """There is an event of this time."""
         if ts_ms > self._newest_ms:
-            self._newest_ms, self._seen_ms = ts_ms, self._now_ms()
+            self._newest_ms, self._seen_ms = ts_ms, self._monotonic_ms()
 
     def now_ms(self) -> int | None:
         """The time; None before the first event."""
         if self._newest_ms < 0:
             return None
-        now_ms = self._now_ms()
-        return min(now_ms, self._newest_ms + now_ms - self._seen_ms)
+        return min(self._now_ms(), self._newest_ms + self._monotonic_ms() - self._seen_ms)
 
 
 class ExpirySweep:
     """Reads the users on disk in rounds, and hands those to the pipeline who have expired.
 
     The pipeline checks each of them again, by the state in memory, and deletes them as it deletes
-    forget markers: fenced, in the order of the batches. ``now_ms`` is the wall clock.
+    forget markers: fenced, in the order of the batches. ``now_ms`` is the wall clock,
+    ``monotonic_ms`` one that nobody sets.
     """
 
     def __init__(
@@ -53,11 +55,13 @@ class ExpirySweep:
         ttl_ms: int,
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        monotonic_ms: Callable[[], int] = lambda: time.monotonic_ns() // 1_000_000,
     ) -> None:
         self._pipeline = pipeline
         self._store = store
         self._ttl_ms = ttl_ms
         self._now_ms = now_ms
+        self._monotonic_ms = monotonic_ms
         self._sleep = sleep
         self._clocks: dict[int, EventClock] = {}
 
@@ -86,7 +90,7 @@ class ExpirySweep:
                 await self._sleep(STEP_USERS / USERS_PER_S)
 
     def _clock(self, number: int) -> EventClock:
-        return self._clocks.get(number) or EventClock(self._now_ms)
+        return self._clocks.get(number) or EventClock(self._now_ms, self._monotonic_ms)
 
     def _expire(self, number: int, users: Sequence[tuple[bytes, bytes]]) -> None:
         clock = self._clocks[number]

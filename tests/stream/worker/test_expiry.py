@@ -129,7 +129,7 @@ async def test_in_a_topic_without_events_users_expire_by_the_clock(tmp_path: Pat
         await w.feed(act("u1", 0, NOW_MS))
         await safe(w)
         clock = Clock(NOW_MS + 5)
-        rounds = ExpirySweep(w.pipeline, w.store, TTL_MS, clock, Sleeps())
+        rounds = ExpirySweep(w.pipeline, w.store, TTL_MS, clock, Sleeps(), clock)
 
         await rounds.sweep()  # the event is seen 5 ms after it happened
         clock.ms = NOW_MS + 5 + TTL_MS
@@ -139,6 +139,66 @@ async def test_in_a_topic_without_events_users_expire_by_the_clock(tmp_path: Pat
         clock.ms += 1
         await rounds.sweep()
         await w.acknowledge_all()
+        assert w.stored("u1") is None
+
+
+@pytest.mark.parametrize("jump_ms", [100_000 * HOUR_MS, -100_000 * HOUR_MS])
+@on_a_loop
+async def test_a_clock_that_is_set_to_another_time_expires_nobody(
+    tmp_path: Path, jump_ms: int
+) -> None:
+    async with world(tmp_path) as w:
+        await w.feed(act("u1", 0, NOW_MS))
+        await safe(w)
+        wall, monotonic = Clock(NOW_MS), Clock(5)
+        rounds = ExpirySweep(w.pipeline, w.store, TTL_MS, wall, Sleeps(), monotonic)
+        await rounds.sweep()
+
+        wall.ms += jump_ms
+        monotonic.ms += 60_000
+        await rounds.sweep()
+
+        assert w.publisher.unanswered() == []
+        assert w.stored("u1") is not None
+
+
+@pytest.mark.parametrize(
+    ("ts_ms", "timestamp_ms", "expires"),
+    [
+        (NOW_MS, NOW_MS, True),
+        (NOW_MS - HOUR_MS, NOW_MS, True),  # sent later than it happened
+        (NOW_MS, -1, True),  # without a clock of its own
+        (NOW_MS + 9 * TTL_MS, NOW_MS, True),  # of the future: set back to the record
+        (NOW_MS + 9 * TTL_MS, -1, False),  # nothing to set it back to: active until then
+    ],
+)
+@on_a_loop
+async def test_a_user_expires_by_the_time_that_their_last_action_counts_with(
+    tmp_path: Path, ts_ms: int, timestamp_ms: int, expires: bool
+) -> None:
+    async with world(tmp_path) as w:
+        message = act("u1", 0, ts_ms)
+        message.timestamp = timestamp_ms
+        await w.feed(message, act("u2", 1, NOW_MS + TTL_MS + 1))
+        await safe(w)
+
+        await sweep(w, now_ms=NOW_MS + TTL_MS + 1)
+
+        assert (w.stored("u1") is None) == expires
+
+
+@on_a_loop
+async def test_a_late_event_keeps_nobody_longer(tmp_path: Path) -> None:
+    """It was not added, so the user's last action is still the one before it."""
+    late_ms = NOW_MS - RULES.allowed_lateness_ms - 1
+    async with world(tmp_path) as w:
+        late = act("u1", 1, late_ms)
+        late.timestamp = NOW_MS + TTL_MS
+        await w.feed(act("u1", 0, NOW_MS), late, act("u2", 2, NOW_MS + TTL_MS + 1))
+        await safe(w)
+
+        await sweep(w, now_ms=NOW_MS + TTL_MS + 1)
+
         assert w.stored("u1") is None
 
 
@@ -310,7 +370,7 @@ async def test_rounds_pause_for_a_tenth_of_the_time_to_live_and_ten_minutes_at_m
 
 def test_the_time_of_a_partition_follows_its_newest_event_and_never_passes_the_clock() -> None:
     wall = Clock(1_000)
-    clock = EventClock(wall)
+    clock = EventClock(wall, wall)
     assert clock.now_ms() is None
 
     clock.observe(400)
