@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from stream.commands.read_sequence import FoldSettings
 from stream.errors import SettingsError
-from stream.settings import WorkerSettings
-from stream.sources import unknown_variables
+from stream.export.settings import ExportSettings
+from stream.settings import DoctorSettings, KafkaSettings, StateSettings, WorkerSettings
+from stream.sources import Settings, unknown_variables
 
 NEEDED = {"artifact": "model", "state_dir": "state"}
 
@@ -174,3 +176,20 @@ def test_what_has_a_meaning_is_not_named(name: str) -> None:
 
 def test_a_name_of_no_secret_with_file_behind_it_is_named() -> None:
     assert len(unknown("LATELY_GROUP_FILE")) == 1
+
+
+KINDS = (KafkaSettings, StateSettings, DoctorSettings, FoldSettings, ExportSettings)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_command_is_not_ended_by_a_variable_that_it_does_not_read(
+    monkeypatch: pytest.MonkeyPatch, kind: type[Settings]
+) -> None:
+    """`lately explain FILE` was, by a wrong LATELY_HTTP."""
+    given = {name: path for name, path in NEEDED.items() if name in kind.model_fields}
+    expected = kind.load(**given)
+
+    for name in WorkerSettings.model_fields.keys() - kind.model_fields.keys():
+        monkeypatch.setenv(f"LATELY_{name.upper()}", "\x7f wrong")
+
+    assert kind.load(**given) == expected

@@ -150,3 +150,24 @@ def test_an_independent_fold_comes_to_the_same(log: list[Event]) -> None:
             assert ours.sequence()[:4] == theirs.sequence()[:4]
             assert ours.sequence().categories() == theirs.sequence().categories()
         assert decode(ours.to_bytes()) == theirs
+
+
+@settings(deadline=None, max_examples=100)
+@given(logs())
+def test_the_clock_of_the_sequence_is_that_of_its_newest_action_and_never_moves_back(
+    log: list[Event],
+) -> None:
+    """Whatever comes late, out of order, from the future or without a clock, and after a restart.
+
+    Only who is forgotten begins anew.
+    """
+    state, before_ms = UserState(), 0
+    for item in log:
+        outcome = state.apply(item, RULES)
+        state = UserState.from_bytes(state.to_bytes())
+        now_ms = state.sequence().now_ms
+        if outcome == "forgotten":
+            before_ms = 0
+        assert now_ms == max(state.times_ms, default=0)
+        assert now_ms >= before_ms
+        before_ms = now_ms
