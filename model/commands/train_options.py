@@ -1,7 +1,8 @@
 """The options of ``lately train``: their table, their checks and the plan they give."""
 
+import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -183,6 +184,10 @@ class TrainOptions:
     def _checks(self) -> Iterator[tuple[object, str]]:
         """Each check: whether it fails, and the message if so."""
         network, tune, dim = self.network, self.tune, self.dim
+        for option in fields(self):  # NaN is neither below a bound nor above it
+            value = getattr(self, option.name)
+            infinite = isinstance(value, float) and not math.isfinite(value)
+            yield infinite, f"--{option.name.replace('_', '-')} {value}: expected a finite number"
         yield network not in TRAININGS, f"{network!r} is unknown; choose one of {NETWORKS}"
         yield tune not in TUNES, f"--tune {tune}: choose one of {', '.join(TUNES)}"
         not_sequence = TRAININGS[network] != SEQUENCE_TRAINING

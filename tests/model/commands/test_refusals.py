@@ -1,12 +1,16 @@
 """What a command can refuse at once, it refuses before it imports torch."""
 
 import json
+import math
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+from typer import BadParameter
 
+from model.commands.train_options import TrainOptions
 from model.synthetic.demo_artifact import FOLDER
 
 ROOT = Path(__file__).parents[3]
@@ -105,6 +109,26 @@ def test_train_refuses_an_argument_before_it_imports_torch(
 
     refused(told, "train", log, *given)
     assert [path.name for path in tmp_path.iterdir()] == ["events.csv"]
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"minutes": math.nan}, "--minutes nan: expected a finite number"),
+        ({"minutes": math.inf}, "--minutes inf: expected a finite number"),
+        ({"held_out": math.nan}, "--held-out nan: expected a finite number"),
+        ({"dp_epsilon": math.nan}, "--dp-epsilon nan: expected a finite number"),
+        ({"dp_clip": math.inf}, "--dp-clip inf: expected a finite number"),
+        ({"network": "path", "checkpoints": Path("c")}, "path is fitted in one go"),
+        ({"actions": "click,"}, "expected names that are not empty"),
+        ({"actions": "click,forget"}, "reserved for erasure"),
+    ],
+)
+def test_an_option_that_would_do_nothing_or_anything_is_refused(
+    options: dict[str, Any], told: str
+) -> None:
+    with pytest.raises(BadParameter, match=told):
+        TrainOptions([], Path("out"), **options).check()
 
 
 def test_extend_refuses_its_files_before_it_imports_torch(log: Path, tmp_path: Path) -> None:

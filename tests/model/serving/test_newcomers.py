@@ -99,6 +99,38 @@ def test_an_empty_sequence_is_still_cold(scorer: OnnxScorer) -> None:
     assert score.quality == "cold"
 
 
+NEW = tuple(f"new{n}" for n in range(3 * TINY_CONFIG.max_length))
+
+
+@pytest.mark.parametrize(
+    ("sequence", "first"),
+    [
+        pytest.param(clicks(*NEW), NEW[-1], id="all of a long window"),
+        pytest.param(clicks(*("i3",) * 40, "new"), "new", id="one after many known"),
+        pytest.param(clicks("new", *("i3",) * 90), None, id="fallen out of the window"),
+        pytest.param(clicks("x" * 256, "\U0001f600"), "\U0001f600", id="long and odd ids"),
+        pytest.param(
+            Sequence(("new",), ("of nobody",), (1_000,), 1_000),
+            "new",
+            id="an odd action",
+        ),
+        pytest.param(Sequence(("new",) * 3, ("click",) * 3, (7,) * 3, 7), "new", id="at once"),
+        pytest.param(Sequence(("new",), ("click",), (0,), 1 << 45), "new", id="years later"),
+        pytest.param(Sequence(("new",), ("click",), (1_000,), 0), "new", id="before it happened"),
+    ],
+)
+def test_a_newcomer_is_listed_once_with_a_probability_whatever_its_window_is_like(
+    scorer: OnnxScorer, sequence: Sequence, first: str | None
+) -> None:
+    (score,) = scorer.score([sequence])
+    chances = [chance for _, chance in score.items]
+
+    assert (first in names(score)) == (first is not None)
+    assert len(set(names(score))) == len(score.items) == TINY_CONFIG.top_items
+    assert chances == sorted(chances, reverse=True)
+    assert chances[-1] > 0 and sum(chances) <= 1 + 1e-6
+
+
 def test_an_artifact_without_a_curve_serves_as_before(tiny_artifact: Artifact) -> None:
     stranger, mixed = OnnxScorer(tiny_artifact).score([clicks("fresh"), clicks("i7", "fresh")])
 
