@@ -4,10 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from stream.commands.read_sequence import FoldSettings
 from stream.errors import SettingsError
 from stream.export.settings import ExportSettings
-from stream.settings import DoctorSettings, KafkaSettings, StateSettings, WorkerSettings
+from stream.settings import (
+    DoctorSettings,
+    FoldSettings,
+    KafkaSettings,
+    StateSettings,
+    WorkerSettings,
+)
 from stream.sources import Settings, unknown_variables
 
 NEEDED = {"artifact": "model", "state_dir": "state"}
