@@ -24,7 +24,9 @@ from model import native
 from model.artifact.calibration import Calibration
 from model.catalogue import Catalogue
 from model.config import ArtifactConfig
+from model.features import Ragged, flatten
 from model.outputs import Outputs
+from model.sequence import Sequence as Actions
 from model.serving.answers import Answers
 from model.serving.null import NullScorer
 from stream.events import Validator
@@ -126,8 +128,11 @@ class Stages:
             messages = read_in_python(self._log.now, self._log.first)
         with timed("validate and fold", by):
             self._fold(messages, states)
-        with timed("state bytes", by):
+        with timed("state bytes and sequences", by):
             changes = [(key, state.to_bytes(), NO_HEADERS) for key, state in states.items()]
+            sequences = [state.sequence() for state in states.values()]
+        with timed("codes of the sequences", by):
+            codes = [column.tobytes() for column in self._model.codes(sequences)]
         with timed("changelog batches", by):
             changelog = build_in_python(changes, events.START_MS)
         encoder = ScoreEncoder("events", self._info)
@@ -151,7 +156,7 @@ class Stages:
             sealed = [[bytes(b._build()) for b in batches] for batches in (changelog, published)]
         with timed("predictions: 20 items, 200 categories", by):
             predictions = self._model.python(encoder)
-        return [*sealed, predictions]
+        return [codes, *sealed, predictions]
 
     def _fold(self, messages: list[Any], states: dict[bytes, UserState]) -> None:
         for start in range(0, len(messages), 1000):
@@ -161,7 +166,8 @@ class Stages:
 
     def native(self) -> list[list[bytes]]:
         """The native core."""
-        core, users = native.core, self._new_users()
+        core, users, vocabulary = native.core, self._new_users(), self._model.vocabulary()
+        users.know(vocabulary)
         self._fold_natively(users, core.Chunk(self._log.before, 0))
         timed, by = self._timer.time, CORE
         with timed("records of a fetch", by):
@@ -169,22 +175,26 @@ class Stages:
         with timed("validate and fold", by):
             self._fold_natively(users, chunk)
         keys = [record[2] or b"" for record in map(chunk.__getitem__, range(len(chunk)))]
-        with timed("state bytes", by):
-            changes = [(key, users.value(key), NO_HEADERS) for key in keys]
-        with timed("changelog batches", by):
-            changelog = core.build_batches(changes, LIMIT, events.START_MS)
-        rows = self._rows(changes)
         info = self._info
+        with timed("state bytes and sequences", by):
+            snapshot = users.snapshot(keys)
+        with timed("codes of the sequences", by):
+            codes = vocabulary.encode(snapshot)
+        with timed("changelog batches", by):
+            changelog = snapshot.changelog(LIMIT, events.START_MS)
+        prediction = ScoreEncoder("events", info)._encode_prediction(self._answer)
         writer = core.ScoreWriter(
             "events", info.name, info.version, info.version.encode(), info.horizon_s
         )
         with timed("scores of the null scorer, batches", by):
-            published = writer.batches(0, rows, events.START_MS, NO_HEADERS, LIMIT)
+            published = snapshot.scores(
+                writer, 0, [prediction] * len(keys), events.START_MS, NO_HEADERS, LIMIT
+            )
         with timed("checksums", by):
             sealed = [[b._build() for b in batches] for batches in (changelog, published)]
         with timed("predictions: 20 items, 200 categories", by):
             predictions = self._model.native()
-        return [*sealed, predictions]
+        return [codes, *sealed, predictions]
 
     def _new_users(self) -> Any:
         rules = (RULES.sequence_length, RULES.dedupe_window, RULES.allowed_lateness_ms)
@@ -197,16 +207,6 @@ class Stages:
             users.load(key, None)
         assert users.fold(chunk, 0, len(chunk)) == len(chunk)
 
-    def _rows(self, changes: Sequence[Record]) -> list[tuple[bytes, int, int, int, bytes]]:
-        """What the pipeline knows of each user, without the time that it takes here to decode."""
-        prediction = ScoreEncoder("events", self._info)._encode_prediction(self._answer)
-        rows = []
-        for key, value, _ in changes:
-            state = UserState.from_bytes(value or b"")
-            as_of = (state.applied_offset, state.last_seen_ms, len(state.items))
-            rows.append((key or b"", *as_of, prediction))
-        return rows
-
 
 class _Model:
     """The outputs of a model for so many users, and both ways to write them."""
@@ -215,16 +215,25 @@ class _Model:
         items = [f"item-{number:05d}" for number in range(ITEMS)]
         categories = [f"category-{number}" for number in range(CATEGORIES)]
         numbers = np.arange(ITEMS)
-        catalogue = Catalogue(items, categories, numbers % CATEGORIES, ITEMS - numbers)
-        config = ArtifactConfig()
+        self._items = items
+        self._catalogue = Catalogue(items, categories, numbers % CATEGORIES, ITEMS - numbers)
+        self._config = config = ArtifactConfig()
         self._calibration = Calibration(config.intents, (1.0, 1.0), (0.0, 0.0), (0.1, 0.05))
-        self._answers = Answers(catalogue, self._calibration, config)
+        self._answers = Answers(self._catalogue, self._calibration, config)
         self._new_writer: Callable[[], Any] = lambda: native.core.PredictionWriter(
             items, categories, list(config.intents), config.horizon_s, config.top_categories
         )
         self._writer: Any = None
         random = np.random.default_rng(0)
         self._outputs = [_outputs(random) for _ in range(users // CHUNK)]
+
+    def codes(self, sequences: Sequence[Actions]) -> Ragged:
+        return flatten(sequences, self._catalogue, self._config)
+
+    def vocabulary(self) -> Any:
+        config = self._config
+        actions, bounds_ms = list(config.actions), list(config.gap_bounds_ms)
+        return native.core.Vocabulary(self._items, actions, bounds_ms, config.max_length)
 
     def python(self, encoder: ScoreEncoder) -> list[bytes]:
         return [

@@ -87,6 +87,8 @@ class Users:
         max_message_bytes: int,
     ) -> None: ...
     def __len__(self) -> int: ...
+    def know(self, vocabulary: Vocabulary) -> None:
+        """Keep the codes of this model beside the items from now on."""
     def missing(self, chunk: Chunk, start: int, end: int) -> list[bytes]:
         """The keys of these records, each once, whose users must be loaded first."""
     def load(self, key: bytes, value: bytes | None) -> None:
@@ -107,8 +109,41 @@ class Users:
         """Fold in one event that Python validated; ValueError if its user is not loaded."""
     def value(self, key: bytes) -> bytes | None:
         """A user's value; empty if nothing was applied, None if the user is not loaded."""
+    def snapshot(self, keys: list[bytes]) -> Snapshot:
+        """Copy these users' values; ValueError if one is not loaded, or was never seen."""
     def take_outcomes(self) -> list[int]:
         """Events since the last call: applied, late, future, duplicate, replayed, forgotten."""
+
+class Snapshot:
+    """Users as they were when a batch closed, in the order of the keys."""
+
+    def __len__(self) -> int: ...
+    def rows(self) -> list[tuple[bytes, bytes, int, int, int, bool]]:
+        """Key, value, applied offset, newest event time, number of actions, whether forgotten."""
+    def changelog(self, limit: int, timestamp_ms: int) -> list[ReadyBatch]: ...
+    def scores(
+        self,
+        writer: ScoreWriter,
+        partition: int,
+        predictions: list[bytes],
+        scored_at_ms: int,
+        headers: list[Header],
+        limit: int,
+    ) -> list[ReadyBatch]:
+        """The scores of all who are not forgotten; ValueError unless each has a prediction."""
+
+class Vocabulary:
+    """The codes of one model."""
+
+    def __init__(
+        self,
+        items: list[str],
+        actions: list[str],
+        gap_bounds_ms: list[int],
+        max_length: int,
+    ) -> None: ...
+    def encode(self, snapshot: Snapshot) -> list[bytes]:
+        """The columns of ``model.features.Ragged``, as int32, of all who are not forgotten."""
 
 class ScoreWriter:
     """Writes the scores of one model at one level; ``source`` is what a score id is made of."""

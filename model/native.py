@@ -1,7 +1,7 @@
 """The door to the native core: whether `lately_native` is installed, and why not.
 
-The core is a distribution of its own, in Rust (docs/adr/0035-native-core.md). Each of its parts has
-a twin in Python, which is the reference and serves where the core is missing.
+The core is a distribution of its own, in Rust; core/README.md says what it holds. Each of its
+parts has a twin in Python, which is the reference and serves where the core is missing.
 """
 
 __all__ = ["AVAILABLE", "REASON", "VERSION", "core"]

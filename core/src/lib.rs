@@ -12,9 +12,11 @@ pub mod msgpack;
 pub mod panics;
 pub mod prediction;
 pub mod score;
+pub mod snapshot;
 pub mod state;
 pub mod users;
 pub mod varint;
+pub mod vocabulary;
 
 #[cfg(feature = "python")]
 mod python;

@@ -4,6 +4,7 @@ mod chunk;
 mod item_table;
 mod ready_batch;
 mod scores;
+mod snapshot;
 mod users;
 
 use pyo3::prelude::*;
@@ -22,6 +23,8 @@ mod lately_native {
     use super::ready_batch::{ReadyBatch, build_batches};
     #[pymodule_export]
     use super::scores::{PredictionWriter, Predictions, ScoreWriter};
+    #[pymodule_export]
+    use super::snapshot::{Snapshot, Vocabulary};
     #[pymodule_export]
     use super::users::Users;
 

@@ -8,7 +8,7 @@ pub mod columns;
 pub mod fold;
 
 use columns::{Columns, Ends};
-use fold::{Event, Outcome, Rules};
+use fold::{Change, Event, Outcome, Rules, Written};
 
 /// One user's value, and what nearly every event asks of it.
 #[derive(Debug)]
@@ -42,6 +42,16 @@ impl State {
         &self.value
     }
 
+    /// The last of the event times.
+    pub fn newest_ms(&self) -> Option<i64> {
+        self.newest_ms
+    }
+
+    /// Where the long columns of the value end.
+    pub fn ends(&self) -> Ends {
+        self.ends
+    }
+
     /// The value taken apart.
     pub fn columns(&self) -> Columns<'_> {
         if self.value.is_empty() {
@@ -58,16 +68,17 @@ impl State {
         event: &Event,
         rules: &Rules,
         scratch: &mut Vec<u8>,
-    ) -> Option<Outcome> {
+    ) -> Option<(Outcome, Change)> {
         if event.offset <= self.applied_offset {
-            return Some(Outcome::Replayed);
+            return Some((Outcome::Replayed, Change::Kept));
         }
         let (outcome, next) = fold::next(&self.columns(), self.newest_ms, event, rules, scratch)?;
-        if let Some((newest_ms, ends)) = next {
-            self.value.clear();
-            self.value.extend_from_slice(scratch);
-            (self.applied_offset, self.newest_ms, self.ends) = (event.offset, newest_ms, ends);
-        }
-        Some(outcome)
+        let Some(Written { newest_ms, ends, change }) = next else {
+            return Some((outcome, Change::Kept));
+        };
+        self.value.clear();
+        self.value.extend_from_slice(scratch);
+        (self.applied_offset, self.newest_ms, self.ends) = (event.offset, newest_ms, ends);
+        Some((outcome, change))
     }
 }

@@ -1,15 +1,17 @@
 //! The users of one partition: their states, and the fold of records into them.
 
-use std::collections::HashSet;
 use std::mem;
 use std::ops::Range;
+use std::sync::Arc;
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 
 use crate::batch::reader::{Place, slice};
 use crate::event;
+use crate::snapshot::Snapshot;
 use crate::state::State;
-use crate::state::fold::{Event, Rules};
+use crate::state::fold::{Change, Event, Rules};
+use crate::vocabulary::Vocabulary;
 
 const FORGET: &[u8] = b"forget";
 const OUTCOMES: usize = 6;
@@ -22,27 +24,56 @@ pub struct Contract {
     pub max_message_bytes: usize,
 }
 
+#[derive(Debug)]
+struct User {
+    state: State,
+    codes: Vec<i32>, // of the items, as the vocabulary has them; empty without one
+}
+
 /// The users of one partition that are in memory.
 #[derive(Debug)]
 pub struct Users {
     contract: Contract,
-    states: HashMap<Box<[u8]>, State>,
+    vocabulary: Option<Arc<Vocabulary>>,
+    users: HashMap<Box<[u8]>, User>,
     outcomes: [u64; OUTCOMES],
     scratch: Vec<u8>,
 }
 
+impl User {
+    /// Change the codes as the items were changed.
+    fn change_codes(&mut self, change: Change, code: i32) {
+        if matches!(change, Change::Cleared | Change::Placed { cleared: true, .. }) {
+            self.codes.clear();
+        }
+        if let Change::Placed { at, dropped, .. } = change {
+            self.codes.insert(at, code);
+            self.codes.drain(..dropped);
+        }
+    }
+}
+
 impl Users {
     pub fn new(contract: Contract) -> Self {
-        let (states, outcomes, scratch) = (HashMap::new(), [0; OUTCOMES], Vec::new());
-        Self { contract, states, outcomes, scratch }
+        let (users, outcomes, scratch) = (HashMap::new(), [0; OUTCOMES], Vec::new());
+        Self { contract, vocabulary: None, users, outcomes, scratch }
+    }
+
+    /// Keep the codes of this model beside the items from now on.
+    pub fn know(&mut self, vocabulary: Arc<Vocabulary>) {
+        for user in self.users.values_mut() {
+            user.codes.clear();
+            user.codes.extend(vocabulary.codes(user.state.columns().items.texts()));
+        }
+        self.vocabulary = Some(vocabulary);
     }
 
     pub fn len(&self) -> usize {
-        self.states.len()
+        self.users.len()
     }
 
     pub fn is_empty(&self) -> bool {
-        self.states.is_empty()
+        self.users.is_empty()
     }
 
     /// The keys of these records, each once, whose users must be loaded first.
@@ -50,23 +81,36 @@ impl Users {
         let mut seen = HashSet::new();
         let keys = places.iter().filter_map(|place| place.key.as_ref());
         let keys = keys.map(|key| slice(fetch, key));
-        keys.filter(|key| !self.states.contains_key(*key) && seen.insert(*key)).collect()
+        keys.filter(|key| !self.users.contains_key(*key) && seen.insert(*key)).collect()
     }
 
     /// Take over a user's stored value, or one who was never seen; one who is here stays.
     ///
     /// None for a value that Python must read, or refuse.
     pub fn load(&mut self, key: &[u8], value: Option<&[u8]>) -> Option<()> {
-        if !self.states.contains_key(key) {
+        if !self.users.contains_key(key) {
             let state = value.map_or(Some(State::default()), State::load)?;
-            self.states.insert(key.into(), state);
+            let vocabulary = self.vocabulary.as_deref();
+            let codes =
+                vocabulary.map(|known| known.codes(state.columns().items.texts()).collect());
+            self.users.insert(key.into(), User { codes: codes.unwrap_or_default(), state });
         }
         Some(())
     }
 
     /// A user's value as it is now; empty if nothing was ever applied.
     pub fn value(&self, key: &[u8]) -> Option<&[u8]> {
-        self.states.get(key).map(State::value)
+        self.users.get(key).map(|user| user.state.value())
+    }
+
+    /// Copy the values of these users; None if one of them is not loaded, or was never seen.
+    pub fn snapshot<'a>(&self, keys: impl Iterator<Item = &'a [u8]>) -> Option<Snapshot> {
+        let mut snapshot = Snapshot::new(self.vocabulary.clone());
+        for key in keys {
+            let user = self.users.get(key).filter(|user| !user.state.value().is_empty())?;
+            snapshot.add(key, &user.state, &user.codes);
+        }
+        Some(snapshot)
     }
 
     /// Fold records in, until one is for Python to judge; returns its place, or where they end.
@@ -79,9 +123,12 @@ impl Users {
 
     /// Fold in an event that is valid; None if its user is not loaded, or if Python must.
     pub fn apply(&mut self, key: &[u8], event: &Event<'_>) -> Option<()> {
-        let state = self.states.get_mut(key)?;
-        let outcome = state.apply(event, &self.contract.rules, &mut self.scratch)?;
+        let user = self.users.get_mut(key)?;
+        let (outcome, change) = user.state.apply(event, &self.contract.rules, &mut self.scratch)?;
         self.outcomes[outcome as usize] += 1;
+        if let Some(vocabulary) = &self.vocabulary {
+            user.change_codes(change, vocabulary.code(event.item));
+        }
         Some(())
     }
 

@@ -61,6 +61,11 @@ impl Writer {
         Self { limit, timestamp_ms, full: Vec::new(), bytes: Vec::new(), records: 0 }
     }
 
+    /// The timestamp of every record.
+    pub fn timestamp_ms(&self) -> i64 {
+        self.timestamp_ms
+    }
+
     /// Append a record; its value is given in parts, and None is a tombstone.
     pub fn append(&mut self, key: Option<&[u8]>, value: Option<&[&[u8]]>, headers: &Headers) {
         let fixed_bytes = 2 + size(key.map(<[u8]>::len)) + size(length(value)) + headers.0.len();

@@ -14,7 +14,7 @@ use crate::score::{self, Subject};
 /// Writes the scores of one model at one level; `source` is what a score id is made of.
 #[pyclass(frozen, module = "lately_native")]
 pub struct ScoreWriter {
-    inner: score::ScoreWriter,
+    pub inner: score::ScoreWriter,
 }
 
 #[pymethods]

@@ -2,9 +2,11 @@
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyBytes;
 
 use crate::python::chunk::Chunk;
+use crate::python::snapshot::{Snapshot, Vocabulary};
 use crate::state::fold::{Event, Rules};
 use crate::users::{Contract, Users as Inner};
 
@@ -38,6 +40,11 @@ impl Users {
 
     fn __len__(&self) -> usize {
         self.inner.len()
+    }
+
+    /// Keep the codes of this model beside the items from now on.
+    fn know(&mut self, vocabulary: &Vocabulary) {
+        self.inner.know(vocabulary.inner.clone());
     }
 
     /// The keys of records `start` to `end`, each once, whose users must be loaded first.
@@ -105,6 +112,15 @@ impl Users {
     /// A user's value as it is now; empty if nothing was applied, None if the user is not loaded.
     fn value<'py>(&self, py: Python<'py>, key: &[u8]) -> Option<Bound<'py, PyBytes>> {
         self.inner.value(key).map(|value| PyBytes::new(py, value))
+    }
+
+    /// Copy the values of these users, in order.
+    ///
+    /// Raises ValueError if one of them is not loaded, or was never seen.
+    fn snapshot(&self, keys: Vec<PyBackedBytes>) -> PyResult<Snapshot> {
+        let inner = self.inner.snapshot(keys.iter().map(|key| &key[..]));
+        let inner = inner.ok_or_else(|| PyValueError::new_err("a user has no value here"))?;
+        Ok(Snapshot { inner })
     }
 
     /// Events since the last call: applied, late, future, duplicate, replayed, forgotten.

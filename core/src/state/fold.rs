@@ -44,8 +44,27 @@ pub struct Event<'a> {
 
 type Digest = [u8; ID_BYTES];
 
-/// Newest event time and ends of the columns of a value that was just written.
-pub type Written = (Option<i64>, Ends);
+/// What an event did to the actions of a user.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Change {
+    Kept,
+    Cleared,
+    /// One was inserted before the one at `at`, then the oldest were dropped; perhaps all earlier
+    /// ones had been cleared.
+    Placed {
+        cleared: bool,
+        at: usize,
+        dropped: usize,
+    },
+}
+
+/// What is to be noted of a value that was just written.
+#[derive(Debug)]
+pub struct Written {
+    pub newest_ms: Option<i64>,
+    pub ends: Ends,
+    pub change: Change,
+}
 
 /// Write the value behind an event that was not applied yet.
 ///
@@ -59,7 +78,8 @@ pub fn next(
 ) -> Option<(Outcome, Option<Written>)> {
     if event.forget {
         let marker = Columns { applied_offset: event.offset, forgotten: true, ..Columns::EMPTY };
-        return Some((Outcome::Forgotten, Some((None, marker.write(out)))));
+        let (newest_ms, ends, change) = (None, marker.write(out), Change::Cleared);
+        return Some((Outcome::Forgotten, Some(Written { newest_ms, ends, change })));
     }
     let digest = event.event_id.filter(|_| rules.dedupe_window > 0).map(digest);
     if digest.is_some_and(|id| columns.event_ids.chunks_exact(ID_BYTES).any(|other| other == id)) {
@@ -69,16 +89,19 @@ pub fn next(
     let is_future = event.clock_ms >= 0 && event.ts_ms > latest_ms;
     let as_of_ms = if is_future { event.clock_ms } else { event.ts_ms };
     let ahead_ms = newest_ms.map_or(0, |newest_ms| as_of_ms.saturating_sub(newest_ms));
-    let (columns, newest_ms) =
-        if ahead_ms > rules.ttl_ms { (&Columns::EMPTY, None) } else { (columns, newest_ms) };
+    let cleared = ahead_ms > rules.ttl_ms;
+    let (columns, newest_ms) = if cleared { (&Columns::EMPTY, None) } else { (columns, newest_ms) };
     let applied = Columns { applied_offset: event.offset, as_of_ms, forgotten: false, ..*columns };
     if newest_ms.is_some() && ahead_ms < -rules.allowed_lateness_ms {
-        return Some((Outcome::Late, Some((newest_ms, applied.write(out)))));
+        let (ends, change) = (applied.write(out), Change::Kept);
+        return Some((Outcome::Late, Some(Written { newest_ms, ends, change })));
     }
     let placing = Placing::new(&applied, newest_ms, event, rules.sequence_length)?;
     let ends = placing.write(digest.as_ref(), rules.dedupe_window, out);
     let newest_ms = placing.newest_ms(newest_ms);
-    Some((if is_future { Outcome::Future } else { Outcome::Applied }, Some((newest_ms, ends))))
+    let change = Change::Placed { cleared, at: placing.at, dropped: placing.dropped };
+    let outcome = if is_future { Outcome::Future } else { Outcome::Applied };
+    Some((outcome, Some(Written { newest_ms, ends, change })))
 }
 
 /// One action more, at its place by time, and with it at most so many.
