@@ -23,25 +23,25 @@ def place(
         if category in names:
             index = names.index(category) + 1
         elif len(names) < MOST_NAMES:
-            names = (*names, category)
+            names += (category,)
             index = len(names)
     if not indices:  # the first category
         indices = bytes(count)
-    if at == count:
-        indices += _BYTES[index]
-    else:
-        indices = indices[:at] + _BYTES[index] + indices[at:]
+    indices = indices[:at] + _BYTES[index] + indices[at:]
     if count < length:
         return names, indices
-    dropped, indices = indices[:-length], indices[-length:]
-    if dropped not in indices:
-        for index in sorted(set(dropped), reverse=True):
-            names, indices = _drop(names, indices, index)
-    return names, indices if names else b""
-
-
-def _drop(names: Names, indices: bytes, index: int) -> tuple[Names, bytes]:
-    """Remove a name, unless an action still has it, and renumber those after it."""
-    if index == 0 or index in indices:
+    if count == length:
+        oldest, indices = indices[0], indices[1:]
+        if oldest and oldest not in indices:
+            return _remove(names, indices, oldest)
         return names, indices
-    return names[: index - 1] + names[index:], indices.translate(_LOWERED[index])
+    dropped, indices = indices[:-length], indices[-length:]  # the length was made smaller
+    for index in sorted(set(dropped) - {0, *indices}, reverse=True):
+        names, indices = _remove(names, indices, index)
+    return names, indices
+
+
+def _remove(names: Names, indices: bytes, index: int) -> tuple[Names, bytes]:
+    """Remove a name that no action has, and renumber those after it."""
+    names = names[: index - 1] + names[index:]
+    return names, indices.translate(_LOWERED[index]) if names else b""

@@ -219,19 +219,36 @@ class UserState:
 
     def to_bytes(self) -> bytes:
         """Encode in version 2, or in version 1 if no action has a category."""
-        columns = (
-            self.applied_offset,
-            self.as_of_ms,
-            self.items,
-            self.times_ms,
-            self.action_types,
-            self.actions,
-            b"".join(self.event_ids),
+        if self.category_names:
+            return self._to_version_2()
+        return _VERSION_1 + _encode(
+            (
+                self.applied_offset,
+                self.as_of_ms,
+                self.items,
+                self.times_ms,
+                self.action_types,
+                self.actions,
+                b"".join(self.event_ids),
+                self.forgotten,
+            )
         )
-        names = self.category_names
-        if not names:
-            return _VERSION_1 + _encode((*columns, self.forgotten))
-        return _VERSION_2 + _encode((*columns, names, self.category_indices, self.forgotten))
+
+    def _to_version_2(self) -> bytes:
+        return _VERSION_2 + _encode(
+            (
+                self.applied_offset,
+                self.as_of_ms,
+                self.items,
+                self.times_ms,
+                self.action_types,
+                self.actions,
+                b"".join(self.event_ids),
+                self.category_names,
+                self.category_indices,
+                self.forgotten,
+            )
+        )
 
     @classmethod
     def from_bytes(cls, value: bytes) -> "UserState":

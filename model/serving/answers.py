@@ -1,5 +1,7 @@
 """The answers: turn an engine's outputs into the scores that the stream publishes."""
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -10,6 +12,7 @@ from model.errors import ScorerError
 from model.outputs import Outputs, Reals
 from model.rounding import round_probabilities
 from model.scorer import Score
+from model.serving.newcomer_categories import mix, number
 from model.serving.newcomers import Mixtures
 
 
@@ -21,6 +24,7 @@ class Answers:
     ) -> None:
         self._items = np.array(catalogue.items, dtype=object)
         self._categories = np.array(catalogue.categories, dtype=object)
+        self._category_index = {name: code for code, name in enumerate(catalogue.categories)}
         self._calibration = calibration
         self._config = config
         self.cold = self.cold_for(catalogue, catalogue.counts)
@@ -46,14 +50,46 @@ class Answers:
             for row, chance in enumerate(chances)
         ]
 
-    def with_newcomers(self, scores: list[Score], mixtures: Mixtures) -> list[Score]:
-        """The scores with newcomers among their items; the mixtures are of the same sequences."""
-        best = mixtures.best(self._items, self._config.top_items)
-        return [score._replace(items=items) for score, items in zip(scores, best, strict=True)]
+    def with_newcomers(
+        self, scores: list[Score], mixtures: Mixtures, category_probs: Reals
+    ) -> list[Score]:
+        """The scores with newcomers among their items, and the newcomers' own categories.
 
-    def _best_categories(self, probs: Reals) -> npt.NDArray[np.int64]:
+        The mixtures and the probabilities (B, C) are of the same sequences.
+        """
+        best = mixtures.best(self._items, self._config.top_items)
+        scores = [score._replace(items=items) for score, items in zip(scores, best, strict=True)]
+        for row, categories in self._categories_with_newcomers(mixtures, category_probs).items():
+            scores[row] = scores[row]._replace(categories=categories)
+        return scores
+
+    def _categories_with_newcomers(
+        self, mixtures: Mixtures, category_probs: Reals
+    ) -> dict[int, list[tuple[str, float]]]:
+        """The best categories of the rows in which a newcomer has one; others stay as they are."""
+        own = np.flatnonzero([name is not None for name in mixtures.categories.tolist()])
+        if len(own) == 0:
+            return {}
+        names = mixtures.categories[own]
+        each, rows = np.unique(mixtures.rows[own], return_inverse=True)
+        codes = number(rows.tolist(), names.tolist(), self._category_index)
+        probs = mix(category_probs[each], rows, codes, mixtures.shares[own])
+        named = np.empty(probs.shape, dtype=object)
+        named[:, : len(self._categories)] = self._categories
+        named[rows, codes] = names
+        best = self._best_categories(probs)
+        listed = np.take_along_axis(named, best, 1).tolist()
+        chances = np.take_along_axis(probs, best, 1)
+        counts = (chances >= 0).sum(axis=1).tolist()
+        rounded = round_probabilities(chances).tolist()
+        return {
+            row: list(zip(listed[at][:count], rounded[at][:count], strict=True))
+            for at, (row, count) in enumerate(zip(each.tolist(), counts, strict=True))
+        }
+
+    def _best_categories(self, probs: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.int64]:
         """Columns of the likeliest categories, best first, the smaller index first on a tie."""
-        count = min(self._config.top_categories, len(self._categories))
+        count = min(self._config.top_categories, probs.shape[1])
         if count == 0:
             return np.empty((len(probs), 0), dtype=np.int64)
         # A partial sort, since shops have thousands of categories; of ties at the cut it takes any.

@@ -144,7 +144,9 @@ class ArtifactScorer(ABC):
         strange = self._strange(padded)
         mixtures = self._mix(strange, outputs, scored)
         if mixtures is not None:
-            mixed = self._answers.with_newcomers([scores[row] for row in strange], mixtures)
+            mixed = self._answers.with_newcomers(
+                [scores[row] for row in strange], mixtures, outputs.category_probs[strange]
+            )
             for row, score in zip(strange, mixed, strict=True):
                 scores[row] = score
         if self._needs:

@@ -17,6 +17,7 @@ from model.config import ArtifactConfig
 from model.outputs import Reals
 from model.rounding import round_probabilities
 from model.sequence import Sequence
+from model.serving.newcomer_categories import own_categories
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -35,6 +36,7 @@ class Mixture(NamedTuple):
     window: Ints  # (K,) catalogue indices of the window's other items, newest first
     window_shares: Floats  # (K,) their new probabilities
     scale: float  # of the probability of every other item
+    categories: tuple[str | None, ...]  # (U,) of the newcomers
 
     def whole(self, chances: npt.NDArray[np.floating]) -> Floats:
         """The probabilities of the catalogue (V,) and of the newcomers, (V + U,)."""
@@ -55,6 +57,7 @@ class Mixtures:
     items: Ints  # (C,) catalogue indices, or NEWCOMER
     shares: Floats  # (C,) their probabilities, changed
     listed: npt.NDArray[np.bool_]  # (C,) whether the item is among the network's best
+    categories: Names  # (C,) of each newcomer, None without one and for other items
 
     def of(self, row: int) -> Mixture:
         """The mixture of one sequence."""
@@ -62,7 +65,9 @@ class Mixtures:
         items, shares = self.items[part], self.shares[part]
         new = items == NEWCOMER
         names = tuple(self.names[part][new].tolist())
-        return Mixture(names, shares[new], items[~new], shares[~new], float(self.scales[row]))
+        categories = tuple(self.categories[part][new].tolist())
+        scale = float(self.scales[row])
+        return Mixture(names, shares[new], items[~new], shares[~new], scale, categories)
 
     def best(self, catalogue: Names, count: int) -> list[list[tuple[str, float]]]:
         """The likeliest of all items of each sequence, best first, rounded.
@@ -139,7 +144,13 @@ class Newcomers:
         chances *= scales[:, None]
         chances[rows[listed], columns[listed]] = shares[listed]
         distinct = np.array(names, dtype=object)[found.newest]
-        return Mixtures(top_items, chances, scales, rows, distinct, own_items, shares, listed)
+        categories: Names = np.full(len(distinct), None, dtype=object)
+        categories[is_new] = own_categories(
+            sequences, self._longest, rows[is_new], distinct[is_new]
+        )
+        return Mixtures(
+            top_items, chances, scales, rows, distinct, own_items, shares, listed, categories
+        )
 
     def _number(self, names: list[str]) -> Ints:
         """The catalogue's index of each item, and numbers from its length on for the others."""

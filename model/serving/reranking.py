@@ -12,6 +12,7 @@ import numpy.typing as npt
 from model.catalogue import NO_CATEGORY, UNKNOWN, Catalogue
 from model.errors import OptionsError
 from model.sequence import Sequence
+from model.serving.newcomer_categories import number
 from model.serving.newcomers import Mixture
 from model.serving.options import ItemList, ScoringOptions
 
@@ -43,6 +44,7 @@ class Picker:
         self._options = options
         self._count = count
         self._categories = catalogue.item_categories
+        self._category_index = {name: code for code, name in enumerate(catalogue.categories)}
         self._excluded = _excluded(options, catalogue)
 
     def pick(
@@ -70,8 +72,9 @@ class Picker:
         categories, excluded = self._categories, self._excluded
         if mixture is not None:
             row = mixture.whole(row)
-            none = np.full(len(mixture.names), NO_CATEGORY)
-            categories = np.append(categories, none)
+            same_row = [0] * len(mixture.names)
+            own = number(same_row, mixture.categories, self._category_index)
+            categories = np.append(categories, own)
             excluded = np.append(excluded, [self._excludes(name) for name in mixture.names])
         row[seen] = reweigh(row[seen], self._options.recency_temperature)
         row[excluded] = _NEVER

@@ -5,12 +5,15 @@ from dataclasses import asdict, dataclass
 from typing import Literal
 
 from stream.settings import KafkaSettings, WorkerSettings
+from stream.user_categories import MOST_NAMES
 
 # A dead letter is its message plus our headers: topic name, class and text of the error, reason.
 DEAD_LETTER_HEADROOM_BYTES = 8192
 MAX_BATCH_BYTES = 1_000_000  # of records that we send; below Kafka's own limit
 MIN_BATCH_BYTES = 131_072  # one score, or a state of the usual length, with the longest ids in it
+KAFKAS_LIMIT_BYTES = 1_048_588  # unless a topic or broker says otherwise
 LARGEST_ACTION_BYTES = 1_040  # in a state: an id of 256 characters of four bytes, and a time
+LARGEST_CATEGORY_BYTES = 1_028  # 256 characters as well, and an index
 _SAFE_SHARE = 31 / 32  # of a topic's limit: what does not compress grows a little
 DEFAULT_TOMBSTONES_MS = 24 * 3_600_000  # Kafka's default of delete.retention.ms
 
@@ -172,13 +175,13 @@ def _batches_fit(name: str, topics: Mapping[str, Topic], settings: KafkaSettings
     if limit is None:  # then `_dead_letters_fit` says that the broker reports none
         return []
     expected = f"{MAX_BATCH_BYTES} or more, so that batches need not be cut"
-    if limit * _SAFE_SHARE >= MAX_BATCH_BYTES:
-        return [Finding("PASS", name, "max.message.bytes", str(limit), expected)]
     least = _least_bytes(name, settings)
+    if limit * _SAFE_SHARE >= MAX_BATCH_BYTES and limit >= least:
+        return [Finding("PASS", name, "max.message.bytes", str(limit), expected)]
     status: Status = "WARN" if limit >= least else "FAIL"
     if status == "FAIL":
         expected = f"{least} or more, so that the largest record fits"
-    fix = _alter(settings, name, "max.message.bytes=1048588")
+    fix = _alter(settings, name, f"max.message.bytes={max(least, KAFKAS_LIMIT_BYTES)}")
     return [Finding(status, name, "max.message.bytes", str(limit), expected, fix)]
 
 
@@ -186,7 +189,9 @@ def _least_bytes(name: str, settings: KafkaSettings) -> int:
     """What one record can come to: a shopper chooses how long the ids in their state are."""
     if name != settings.changelog_topic or not isinstance(settings, WorkerSettings):
         return MIN_BATCH_BYTES
-    return max(MIN_BATCH_BYTES, settings.sequence_length * LARGEST_ACTION_BYTES)
+    length = settings.sequence_length
+    categories = min(length, MOST_NAMES) * LARGEST_CATEGORY_BYTES
+    return max(MIN_BATCH_BYTES, length * LARGEST_ACTION_BYTES + categories)
 
 
 def _replicas_suffice(

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta, timezone
 from itertools import accumulate
 from typing import Any
+from zlib import crc32
 
 from tests.kafka.faults import BAD_MESSAGES
 from tests.kafka.message import Message
@@ -15,6 +16,7 @@ from tests.oracle.hashing import partition_of
 
 START_MS = 1_700_000_000_000  # long ago: brokers refuse time stamps of the future
 BAD_SHARE = 0.05
+CATEGORIES = ("shoes", "hats", "Schuhe & Söhne › Größe 50", "", "靴")
 MINUTE_MS, HOUR_MS, DAY_MS = 60_000, 3_600_000, 86_400_000
 
 
@@ -88,6 +90,8 @@ class Load:
             body["ts"] = _iso(ts, zone) if self._random.random() < 0.1 else ts
             if event_id or self._random.random() < 0.1:
                 body["event_id"] = event_id
+        if (number := crc32(body["item_id"].encode()) % 16) < len(CATEGORIES):
+            body["category"] = CATEGORIES[number]  # by the item, and for most items none
         if self._random.random() < 0.2:
             body |= {"price": 9.5, "quantity": 2, "session_id": "s", "category": None, "new": [{}]}
         message = self._record(user, body, headers)

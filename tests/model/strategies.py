@@ -21,4 +21,7 @@ def sequences(draw: st.DrawFn) -> Sequence:
     pauses = draw(st.lists(st.integers(0, 10**9), min_size=length, max_size=length))
     times_ms = tuple(1_700_000_000_000 + sum(pauses[: index + 1]) for index in range(length))
     now_ms = max(times_ms, default=0) + draw(st.sampled_from([0, 5_000, 10**8]))
-    return Sequence(tuple(items), tuple(actions), times_ms, now_ms)
+    names = draw(st.sampled_from([(), ("c1",), ("fresh category", "c2", "another")]))
+    indices = draw(st.lists(st.integers(0, len(names)), min_size=length, max_size=length))
+    columns = (tuple(items), tuple(actions), times_ms, now_ms)
+    return Sequence(*columns, names, bytes(indices)) if names else Sequence(*columns)

@@ -52,9 +52,12 @@ def with_curve(artifact: Artifact, folder: Path, curve: dict[str, object]) -> Ar
         return writer.seal(artifact.config, created_at="2026-01-02T03:04:05Z", data={}, made={})
 
 
-def clicks(*items: str) -> Sequence:
+def clicks(*items: str, categories: tuple[str | None, ...] = ()) -> Sequence:
+    """A click on each item a millisecond after the other, and the category of each."""
     times_ms = tuple(range(1_000, 1_000 + len(items)))
-    return Sequence(items, ("click",) * len(items), times_ms, times_ms[-1])
+    names = tuple(dict.fromkeys(name for name in categories if name is not None))
+    indices = bytes(0 if name is None else names.index(name) + 1 for name in categories)
+    return Sequence(items, ("click",) * len(items), times_ms, times_ms[-1], names, indices)
 
 
 def names(score: Score) -> list[str]:
@@ -164,9 +167,11 @@ def test_a_score_does_not_depend_on_its_batch_and_adds_up_to_one_at_most(
     assert published(together) == [published(scorer.score([one]))[0] for one in batch]
     for score in together:
         assert len(set(names(score))) == len(score.items)
-        chances = [chance for _, chance in score.items]
-        assert chances == sorted(chances, reverse=True)
-        assert 0 <= min(chances) <= sum(chances) <= 1 + 1e-5  # six digits each
+        assert len(dict(score.categories)) == len(score.categories)
+        for listed_ones in (score.items, score.categories):
+            chances = [chance for _, chance in listed_ones]
+            assert chances == sorted(chances, reverse=True)
+            assert 0 <= min(chances) <= sum(chances) <= 1 + 1e-5  # six digits each
 
 
 def test_the_probabilities_of_the_catalogue_leave_room_for_the_newcomers(
@@ -222,12 +227,111 @@ def test_an_allowed_newcomer_stays(artifact: Artifact) -> None:
     assert names(score) == ["fresh", "i1"]
 
 
-def test_newcomers_have_no_category_that_a_cap_could_count(artifact: Artifact) -> None:
+def test_newcomers_without_a_category_are_not_counted_by_a_cap(artifact: Artifact) -> None:
     options = ScoringOptions(max_per_category=1, diversity=0.5)
 
     (score,) = OnnxScorer(artifact, options).score([clicks("one", "two", "three")])
 
     assert {"one", "two", "three"} <= set(names(score))
+
+
+@pytest.mark.parametrize("category", ["lamps", "c1"], ids=["unknown to the model", "known to it"])
+def test_a_cap_counts_a_newcomer_in_the_category_of_its_event(
+    artifact: Artifact, category: str
+) -> None:
+    capped = OnnxScorer(artifact, ScoringOptions(max_per_category=1))
+    sequence = clicks("one", "two", "three", categories=(category, "hats", category))
+
+    (score,) = capped.score([sequence])
+
+    # Of one and three the newer is likelier. Of c1 the catalogue has i1, i5, …: none is listed.
+    assert {"two", "three"} <= set(names(score))
+    assert "one" not in names(score)
+    known = capped.catalogue.categories.index("c1")
+    of_c1 = {
+        name
+        for name, code in zip(capped.catalogue.items, capped.catalogue.item_categories, strict=True)
+        if code == known
+    }
+    assert (category == "c1") == (not of_c1 & set(names(score)))
+
+
+def test_diversity_counts_newcomers_of_one_category_as_alike(artifact: Artifact) -> None:
+    diverse = OnnxScorer(artifact, ScoringOptions(diversity=0.5))
+    alike = clicks("one", "two", categories=("lamps", "lamps"))
+    different = clicks("one", "two", categories=("lamps", "hats"))
+
+    both, each = diverse.score([alike, different])
+
+    # Beside two of the lamps, one is worth ½ · p / p_max − ½: less than anything of another kind.
+    assert "one" not in names(both)
+    assert {"one", "two"} <= set(names(each))
+
+
+# --- the score's categories -----------------------------------------------------------------------
+
+
+def test_a_category_that_the_model_does_not_know_is_listed_by_its_name(scorer: OnnxScorer) -> None:
+    sequence = clicks("fresh", "fresh", "fresh", categories=("lamps",) * 3)
+    (before,) = scorer.score([clicks("fresh", "fresh", "fresh")])
+    (score,) = scorer.score([sequence])
+
+    # All of fresh's ⅔; what is left of the others is a third.
+    assert score.categories[0] == ("lamps", 0.666667)
+    assert len(score.categories) == TINY_CONFIG.top_categories
+    for (name, left), (known, share) in zip(score.categories[1:], before.categories, strict=False):
+        assert name == known
+        assert left == pytest.approx(share / 3, rel=1e-4)
+    assert score.items == before.items
+
+
+def test_a_known_category_gains_the_probability_of_its_newcomers(scorer: OnnxScorer) -> None:
+    (before,) = scorer.score([clicks("one", "two")])
+    name, share = before.categories[-1]
+
+    (score,) = scorer.score([clicks("one", "two", categories=(name, name))])
+
+    # Weights ½ and ½ · ½: the newcomers have 0.75 / 1.75 of it all.
+    assert score.categories[0][0] == name
+    assert score.categories[0][1] == pytest.approx(0.75 / 1.75 + share / 1.75, rel=1e-5)
+
+
+def test_the_newest_event_that_names_a_category_counts(scorer: OnnxScorer) -> None:
+    sequence = clicks("fresh", "fresh", "fresh", categories=("lamps", "hats", None))
+
+    (score,) = scorer.score([sequence])
+
+    listed_ones = [name for name, _ in score.categories]
+    assert listed_ones[0] == "hats"
+    assert "lamps" not in listed_ones
+
+
+def test_the_category_that_an_event_gives_a_known_item_is_not_used(scorer: OnnxScorer) -> None:
+    with_category = clicks("i7", "fresh", categories=("lamps", None))
+
+    assert published(scorer.score([with_category])) == published(
+        scorer.score([clicks("i7", "fresh")])
+    )
+    assert published(scorer.score([clicks("i7", categories=("lamps",))])) == published(
+        scorer.score([clicks("i7")])
+    )
+
+
+def test_a_category_before_the_window_that_the_network_reads_does_not_count(
+    scorer: OnnxScorer,
+) -> None:
+    items = ("fresh", *(f"i{n}" for n in range(49)), "fresh")  # 51 actions, and 50 are read
+
+    (score,) = scorer.score([clicks(*items, categories=("lamps", *(None,) * 50))])
+
+    assert "lamps" not in dict(score.categories)
+
+
+def test_names_in_another_order_give_the_same_score(scorer: OnnxScorer) -> None:
+    sequence = clicks("one", "two", "three", categories=("lamps", "hats", "lamps"))
+    swapped = sequence._replace(category_names=("hats", "lamps"), category_indices=b"\2\1\2")
+
+    assert published(scorer.score([sequence])) == published(scorer.score([swapped]))
 
 
 def test_recency_moves_probability_to_the_newest_newcomer(artifact: Artifact) -> None:

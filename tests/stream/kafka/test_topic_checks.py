@@ -6,6 +6,7 @@ import pytest
 
 from stream.kafka.topic_checks import (
     LARGEST_ACTION_BYTES,
+    LARGEST_CATEGORY_BYTES,
     MAX_BATCH_BYTES,
     MIN_BATCH_BYTES,
     Finding,
@@ -165,11 +166,13 @@ def test_a_topic_that_takes_smaller_batches_is_named_with_the_command(
     ("length", "limit", "status"),
     [
         (50, MIN_BATCH_BYTES, "WARN"),
-        (126, MIN_BATCH_BYTES, "WARN"),  # 126 · 1,040 = 131,040
-        (127, MIN_BATCH_BYTES, "FAIL"),
-        (200, 262_144, "WARN"),
-        (300, 262_144, "FAIL"),
-        (1_000, EVENT_BYTES, "PASS"),  # the longest there is, with Kafka's own limit
+        (63, MIN_BATCH_BYTES, "WARN"),  # 63 · (1,040 + 1,028) = 130,284
+        (64, MIN_BATCH_BYTES, "FAIL"),
+        (100, 262_144, "WARN"),
+        (200, 262_144, "FAIL"),
+        (750, EVENT_BYTES, "PASS"),  # 750 · 1,040 + 255 · 1,028 = 1,042,140; Kafka's own limit
+        (1_000, EVENT_BYTES, "FAIL"),
+        (1_000, 1_302_140, "PASS"),  # the longest there is
     ],
 )
 def test_the_changelog_takes_the_longest_state_that_a_shopper_can_make(
@@ -190,10 +193,13 @@ def test_a_state_is_no_longer_than_the_check_of_the_changelog_expects() -> None:
     state = UserState()
     for offset in range(1_000):
         item = f"{offset:04}" + 252 * "\U0001f600"
-        state.apply(event(offset, NOW_MS + offset, item=item, event_id=str(offset)), rules)
+        state.apply(
+            event(offset, NOW_MS + offset, item=item, event_id=str(offset), category=item), rules
+        )
 
     # The key, the ids of events and the rest of the record have a thousandth of it to themselves.
-    assert len(state.to_bytes()) + 2_000 < 1_000 * LARGEST_ACTION_BYTES
+    largest = 1_000 * LARGEST_ACTION_BYTES + 255 * LARGEST_CATEGORY_BYTES
+    assert len(state.to_bytes()) + 2_000 < largest
 
 
 def test_batches_are_cut_to_what_the_smallest_topic_takes() -> None:
