@@ -1,7 +1,7 @@
 """The native engine: the encoder in ONNX Runtime, and the catalogue in one pass of the native core.
 
 It serves an artifact that says so (``ArtifactConfig.catalogue_end``), and only that: its
-probabilities differ from the graph's in the last digits. See docs/adr/0037-native-catalogue-end.md.
+probabilities differ from the graph's in the last digits. See docs/adr/0035-native-catalogue-end.md.
 """
 
 from typing import Any, NamedTuple
