@@ -17,6 +17,7 @@ from tests.kafka.message import Message
 from tests.kafka.shell import Shell
 from tests.oracle.fold import State, fold
 from tests.oracle.hashing import partition_of
+from tests.oracle.ledger import clock_of
 from tests.oracle.message import FORGET, Dead, read
 from tests.oracle.record import Record
 from tests.oracle.rules import DEFAULT_RULES
@@ -75,7 +76,7 @@ def expected(records: Sequence[Record]) -> tuple[list[Row], Counter[str]]:
         place = record.partition, event.user_id
         own = rows.setdefault(event.user_id, [])
         states[place], outcome = fold(
-            states.get(place), event, record.offset, record.timestamp_ms, DEFAULT_RULES
+            states.get(place), event, record.offset, clock_of(record), DEFAULT_RULES
         )
         if outcome == "forgotten":
             outcomes["forgotten"] += len(own)
