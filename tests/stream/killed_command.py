@@ -13,6 +13,12 @@ ROOT = Path(__file__).parents[2]
 DEADLINE_S = 150.0
 
 
+def _heed_signals() -> None:
+    # Whoever runs the tests may ignore them, as nohup and a shell's background jobs do.
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Command:
     """A running command; its temporary folders are made in ``temporary``."""
 
@@ -28,6 +34,7 @@ class Command:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=said,
+                preexec_fn=_heed_signals,
             )
 
     @property
