@@ -11,12 +11,18 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 DEADLINE_S = 150.0
+_SIGNALS = (signal.SIGHUP, signal.SIGINT)
 
 
-def _heed_signals() -> None:
-    # Whoever runs the tests may ignore them, as nohup and a shell's background jobs do.
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+@contextmanager
+def _no_signal_ignored() -> Iterator[None]:
+    # A process inherits what is ignored, and nohup and a shell's background jobs ignore these.
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in _SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 class Command:
@@ -26,7 +32,7 @@ class Command:
         self.temporary = folder / "temporary"
         self.temporary.mkdir()
         self._said = folder / "stderr"
-        with self._said.open("wb") as said:
+        with self._said.open("wb") as said, _no_signal_ignored():
             self.process = subprocess.Popen(
                 [sys.executable, *map(str, words)],
                 cwd=ROOT,
@@ -34,7 +40,6 @@ class Command:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=said,
-                preexec_fn=_heed_signals,
             )
 
     @property
