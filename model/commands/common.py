@@ -97,12 +97,17 @@ def say(line: str) -> None:
 
 def columns(rows: list[list[str]], texts: int) -> str:
     """Aligned rows: the first ``texts`` columns to the left, figures to the right."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    from rich.cells import cell_len
+
+    from model.printable import printable
+
+    shown = [[printable(cell) for cell in row] for row in rows]
+    widths = [max(map(cell_len, column)) for column in zip(*shown, strict=True)]
     lines = []
-    for row in rows:
-        cells = [
-            cell.ljust(width) if column < texts else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
+    for row in shown:
+        cells = []
+        for column, (cell, width) in enumerate(zip(row, widths, strict=True)):
+            blanks = " " * (width - cell_len(cell))
+            cells.append(cell + blanks if column < texts else blanks + cell)
         lines.append("  ".join(cells).rstrip())
     return "\n".join(lines)

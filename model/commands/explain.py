@@ -87,11 +87,13 @@ def _source_and_item(words: list[str], user: str | None) -> tuple[str, str]:
 def page(found: "Explanation", titles: Mapping[str, str]) -> str:
     """An explanation as text: the model's prediction, then each action, the newest first."""
     from model.data.titles import short_title
+    from model.printable import printable
 
     intents = ", ".join(f"{name} {100 * p:.2f} %" for name, p in found.intent.items())
     title = f" {short_title(titles, found.item_id)}" if found.item_id in titles else ""
+    item = printable(found.item_id)
     first = (
-        f"{found.item_id}{title}: {100 * found.probability:.2f} %, rank {found.rank:,} of "
+        f"{item}{title}: {100 * found.probability:.2f} %, rank {found.rank:,} of "
         f"{found.items:,} ({found.quality}); {intents}"
     )
     more = ["title"] if titles else []

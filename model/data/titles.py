@@ -3,9 +3,12 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from model.data.log import read_items
+from rich.cells import cell_len, set_cell_size
 
-LONGEST = 40  # characters of a title in a table
+from model.data.log import read_items
+from model.printable import printable
+
+LONGEST = 40  # cells of a title in a table
 NO_TITLE = "–"
 
 
@@ -19,5 +22,7 @@ def read_titles(path: Path | None) -> dict[str, str]:
 
 def short_title(titles: Mapping[str, str], item: str) -> str:
     """The title of an item on one line, cut to what fits a table."""
-    title = " ".join(titles.get(item, NO_TITLE).split())
-    return title if len(title) <= LONGEST else f"{title[: LONGEST - 1].rstrip()}…"
+    title = printable(" ".join(titles.get(item, NO_TITLE).split()))
+    if cell_len(title) <= LONGEST:
+        return title
+    return f"{set_cell_size(title, LONGEST - 1).rstrip()}…"

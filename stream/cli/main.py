@@ -80,4 +80,6 @@ def _print_error(text: str, as_json: bool) -> None:
 
         write_line(text, "critical", "json")
     else:
-        print(f"lately: {text}", file=sys.stderr)
+        from model.printable import printable
+
+        print(f"lately: {printable(text)}", file=sys.stderr)

@@ -14,7 +14,7 @@ from aiokafka import AIOKafkaProducer
 
 from stream.errors import LatelyError, SettingsError
 from stream.kafka.command_clients import TIMEOUT_S, TopicReader, open_producer, open_reader
-from stream.kafka.dead_letters import EXCEPTION, MESSAGE, OFFSET, Letter, Location, printable
+from stream.kafka.dead_letters import EXCEPTION, MESSAGE, OFFSET, Letter, Location, printable_bytes
 from stream.kafka.producer import Publisher, await_acks
 from stream.metrics import REASONS
 from stream.settings import KafkaSettings, WorkerSettings
@@ -107,15 +107,15 @@ def show_letter(settings: KafkaSettings, location: str, *, as_json: bool = False
     topic, partition = letter.source
     if letter.is_ours:
         print(f"reason     {letter.reason}")
-        print(f"because    {printable(letter.header(MESSAGE).encode())}")
-        print(f"exception  {printable(letter.header(EXCEPTION).encode())}")
+        print(f"because    {printable_bytes(letter.header(MESSAGE).encode())}")
+        print(f"exception  {printable_bytes(letter.header(EXCEPTION).encode())}")
         print(f"came from  {topic} {partition}:{letter.header(OFFSET)}")
     else:
         print("reason     none: no worker wrote this record")
     for name, value in letter.headers:
-        print(f"header     {printable(name.encode())}: {printable(value)}")
-    print(f"key        {printable(letter.key)}")
-    print(f"value      {printable(letter.value)}")
+        print(f"header     {printable_bytes(name.encode())}: {printable_bytes(value)}")
+    print(f"key        {printable_bytes(letter.key)}")
+    print(f"value      {printable_bytes(letter.value)}")
 
 
 async def _read_letter(settings: KafkaSettings, location: Location) -> Letter:

@@ -83,12 +83,13 @@ def read_file(path: Path) -> Actions:
 def read_user(state_dir: Path, user: str) -> Actions:
     """A user's sequence in a worker's state directory, in any group and partition.
 
-    Raises StateError if the user is in none, or in more than one.
+    Raises StateError if the user is in none, or was forgotten, or is in more than one.
     """
-    found = dict(_states(state_dir, user.encode()))
+    found = dict(_states(state_dir, key_of(user)))
     if not found:
         raise StateError(
-            f"{state_dir}: holds no user {user!r}; name the --state-dir of a worker that has them"
+            f"{state_dir}: holds no user {user!r}; name the --state-dir of a worker that "
+            "has them, or the user is new or forgotten"
         )
     if len(found) > 1:
         first, second = sorted(found)[:2]
@@ -105,7 +106,7 @@ async def read_changelog(settings: KafkaSettings, user: str) -> Actions:
 
     Raises StateError if the user is not in it, BrokerError or TopicsError if it cannot be read.
     """
-    key, values = user.encode(), dict[int, bytes | None]()
+    key, values = key_of(user), dict[int, bytes | None]()
     async with open_reader(settings, settings.changelog_topic, "--group") as reader:
         async for records in reader.read_to_end():
             values |= {record.partition: record.value for record in records if record.key == key}
@@ -119,9 +120,17 @@ async def read_changelog(settings: KafkaSettings, user: str) -> Actions:
     return max(found, key=lambda sequence: sequence.now_ms)
 
 
+def key_of(user: str) -> bytes:
+    """The Kafka key of a user as the command line gives it, whatever bytes were typed."""
+    return user.encode(errors="surrogateescape")
+
+
 def _states(state_dir: Path, key: bytes) -> Iterator[tuple[str, UserState]]:
     for partition in sorted(state_dir.glob("*/partition-*")):
         with view(partition) as stored:
             value = stored.get(key)
-        if value is not None:
-            yield str(partition.relative_to(state_dir)), UserState.from_bytes(value)
+        if value is None:
+            continue
+        state = UserState.from_bytes(value)
+        if not state.forgotten:
+            yield str(partition.relative_to(state_dir)), state

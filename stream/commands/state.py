@@ -10,7 +10,9 @@ from itertools import repeat
 from pathlib import Path
 from typing import Any
 
+from model.printable import printable
 from stream import logs
+from stream.commands.read_sequence import key_of
 from stream.errors import StateError, TopicsError
 from stream.kafka.command_clients import TopicReader, open_reader
 from stream.kafka.security import client_options
@@ -51,7 +53,7 @@ def _print(partition: int, state: UserState, now_s: float) -> None:
     for item, ts_ms, action, category in _actions(state):
         moment = datetime.fromtimestamp(ts_ms / 1000, UTC).isoformat(" ", "milliseconds")
         of_category = "" if category is None else f"  ({category})"
-        print(f"{moment}  {action:<8}  {item}{of_category}")
+        print(f"{moment}  {printable(f'{action:<8}  {item}{of_category}')}")
 
 
 def _actions(state: UserState) -> Iterator[tuple[str, int, str, str | None]]:
@@ -70,7 +72,7 @@ def _find(settings: StateSettings, user: str) -> list[tuple[int, UserState]]:
     found = []
     for partition in _partitions_on_disk(folder):
         with view(_path(folder, partition)) as stored:
-            value = stored.get(user.encode(errors="surrogateescape"))
+            value = stored.get(key_of(user))
         if value is not None:
             found.append((partition, UserState.from_bytes(value)))
     if not found:

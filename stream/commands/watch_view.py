@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from model.data.titles import short_title
+from model.printable import printable
 from stream.commands.terminal import ACCENT, QUIET, age, bar, counted, percent
 
 TOP_ITEMS = 3
@@ -57,7 +58,7 @@ class View(Protocol):
 def plain_line(scored: Scored) -> str:
     """A score as one line of text."""
     clock = time.strftime("%H:%M:%S", time.localtime(scored.at_ms / 1000))
-    start = f"{clock}.{scored.at_ms % 1000:03d}  {scored.user_id}"
+    start = f"{clock}.{scored.at_ms % 1000:03d}  {printable(scored.user_id)}"
     score = scored.score
     if score is None:
         return f"{start}  {scored.end}"
@@ -120,20 +121,21 @@ class OneUser:
 
     def render(self, now_ms: int) -> RenderableType:
         """The card, with the age as of ``now_ms``."""
-        head = Text.assemble((self._user_id, "bold"), (f"  {self._where}   Ctrl-C ends", QUIET))
+        user = printable(self._user_id)
+        head = Text.assemble((user, "bold"), (f"  {self._where}   Ctrl-C ends", QUIET))
         if self._latest is None:
             return Group(head, Text(), Text("waiting for the next score", style=QUIET))
         ago = age(now_ms - self._latest.at_ms)
         score = self._latest.score
         if score is None:
             return Group(head, Text(), Text.assemble(self._latest.end, (f"  {ago}", QUIET)))
-        facts = f"{_facts(score)}, model {score['model']['version']}, {ago}"
+        facts = f"{_facts(score)}, model {printable(score['model']['version'])}, {ago}"
         table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
         for title, rows in _sections(score):
             for number, (name, probability) in enumerate(rows):
                 label = Text(title if number == 0 else "", style=QUIET)
                 share = Text(percent(probability), justify="right")
-                table.add_row(label, name, bar(probability, 24), share)
+                table.add_row(label, Text(printable(name)), bar(probability, 24), share)
         return Group(head, Text(facts, style=QUIET), Text(), table)
 
 
@@ -148,28 +150,29 @@ def _sections(score: dict[str, Any]) -> list[tuple[str, list[tuple[str, float]]]
 def _cells(scored: Scored) -> list[RenderableType]:
     score = scored.score
     if score is None:
-        return [scored.user_id, Text(scored.end, style=QUIET), "", "", ""]
+        return [Text(printable(scored.user_id)), Text(scored.end, style=QUIET), "", "", ""]
+    # Never a plain string: Rich takes brackets in an id for its markup.
     return [
-        Text(scored.user_id, style=ACCENT),
-        _items(score),
-        _categories(score, at_most=1),
-        _intent(score),
+        Text(printable(scored.user_id), style=ACCENT),
+        Text(_items(score)),
+        Text(_categories(score, at_most=1)),
+        Text(_intent(score)),
         str(score["n_events"]),
     ]
 
 
 def _items(score: dict[str, Any]) -> str:
     best = score["items"][:TOP_ITEMS]
-    return ", ".join(f"{item['item_id']} {percent(item['score'])}" for item in best)
+    return ", ".join(f"{printable(item['item_id'])} {percent(item['score'])}" for item in best)
 
 
 def _categories(score: dict[str, Any], at_most: int = TOP_CATEGORIES) -> str:
     best = score["categories"][:at_most]
-    return ", ".join(f"{found['category']} {percent(found['score'])}" for found in best)
+    return ", ".join(f"{printable(found['category'])} {percent(found['score'])}" for found in best)
 
 
 def _intent(score: dict[str, Any]) -> str:
-    return ", ".join(f"{name} {percent(probability)}" for name, probability in _intents(score))
+    return ", ".join(f"{printable(name)} {percent(share)}" for name, share in _intents(score))
 
 
 def _facts(score: dict[str, Any]) -> str:

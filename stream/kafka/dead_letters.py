@@ -3,6 +3,7 @@
 import re
 from typing import Any, NamedTuple
 
+from model.printable import printable
 from stream.errors import SettingsError
 from stream.events import DeadLetter
 from stream.kafka.producer import Headers, Record
@@ -99,9 +100,8 @@ class Letter:
         return self.key, self.value, [*original, (REPLAYED, str(self.location).encode())]
 
 
-def printable(value: bytes | None) -> str:
+def printable_bytes(value: bytes | None) -> str:
     """Bytes as text for a terminal; whatever does not print is escaped."""
     if value is None:
         return "null"
-    text = value.decode(errors="backslashreplace")
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return printable(value.decode(errors="backslashreplace"))

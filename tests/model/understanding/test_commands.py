@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import typer
+from rich.cells import cell_len
 from typer.testing import CliRunner, Result
 
 from model.artifact.artifact import Artifact
@@ -170,3 +171,33 @@ def test_pairs_in_too_few_baskets_are_left_out(log: Path) -> None:
     assert result.stdout == "no pair is in at least 7 of 6 baskets\n"
     error = run("together", log, "--item", "z").exception
     assert isinstance(error, DataError) and isinstance(error, ModelError)
+
+
+WIDE = "服务器机械键盘" * 5
+
+
+@pytest.mark.parametrize(
+    "title",
+    ["[/x]", "\x1b[31mred", "\u202egnp.exe", "two  \n lines", WIDE, "e\u0301" * 60, "x" * 300,
+     "👩\u200d🚀"],
+)  # fmt: skip
+def test_figures_stay_in_their_columns_whatever_a_title_is(
+    log: Path, titles: Path, title: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vectors = np.eye(600, 2, dtype=np.float32)
+    vectors[2] = [1, 0.01]
+    monkeypatch.setattr(similar, "behaviour_vectors", lambda *_: vectors)
+    names = Artifact.open(DEMO).read_catalogue().items
+    lines = [{"item_id": item, "title": title} for item in ("a", names[2])]
+    # The second neighbour has no title.
+    titles = titles.with_suffix(".jsonl")
+    titles.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    asked = ("similar", names[0], "--artifact", DEMO, "--top", "2", "--items", titles)
+
+    tables = [run(*asked).stdout, run("together", log, "--items", titles).stdout]
+
+    for table in tables:
+        rows = [row for row in table.splitlines() if "  " in row]
+        assert all(row.isprintable() or "\u200d" in row for row in rows)
+        assert len({cell_len(row) for row in rows}) == 1
+        assert max(cell_len(row) for row in rows) <= 130

@@ -117,6 +117,47 @@ def test_a_user_who_is_not_there_is_one_line(tmp_path: Path) -> None:
     assert "holds no user 'u9'" in refusal("u9", tmp_path / "nowhere")
 
 
+@pytest.mark.parametrize(
+    "user",
+    ["", " ", "u1 ", "U1", "\udcff", "\x1b[31mu1", "u" * 300, "\u202eu1", "用户", "u1\n"],
+)
+def test_any_user_who_is_not_there_is_refused_in_one_line_that_a_terminal_may_show(
+    store: StateStore, tmp_path: Path, user: str
+) -> None:
+    store.write(3, [(b"u1", remembered("a"))], 7)
+
+    said = refusal(user, tmp_path)
+    assert "holds no user" in said and "\n" not in said and "\x1b" not in said
+
+
+def test_a_user_whose_bytes_are_no_text_is_found_as_they_were_typed(
+    store: StateStore, tmp_path: Path
+) -> None:
+    store.write(3, [(b"u\xff", remembered("a"))], 7)
+
+    assert read_sequence("u\udcff", tmp_path).items == ("a",)
+
+
+def test_who_was_forgotten_is_refused_like_who_was_never_there(
+    store: StateStore, tmp_path: Path
+) -> None:
+    store.write(3, [(b"u1", marker())], 7)
+
+    assert "the user is new or forgotten" in refusal("u1", tmp_path)
+
+
+def test_the_marker_of_a_forgotten_user_does_not_hide_another_groups_state(
+    store: StateStore, tmp_path: Path
+) -> None:
+    store.write(3, [(b"u1", marker())], 7)
+    other = StateStore(tmp_path / "other", lambda _: None)
+    other.open(0)
+    other.write(0, [(b"u1", remembered("b"))], 7)
+    other.close_all()
+
+    assert read_sequence("u1", tmp_path).items == ("b",)
+
+
 def test_a_user_of_two_groups_is_one_line(store: StateStore, tmp_path: Path) -> None:
     store.write(3, [(b"u1", remembered("a"))], 7)
     other = StateStore(tmp_path / "other", lambda _: None)

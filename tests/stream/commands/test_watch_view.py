@@ -4,6 +4,7 @@ import io
 from typing import Any
 
 import pytest
+from rich.cells import cell_len
 from rich.console import Console, RenderableType
 
 from stream.commands.watch_view import LatestUsers, OneUser, Scored, plain_line, titled
@@ -99,3 +100,54 @@ def test_titles_follow_the_ids_of_items_that_have_one() -> None:
 
     assert "i0 50 %, i1 Blue lamp 49 %, i2 48 %" in plain_line(scored)
     assert titled(Scored("u1", 0, None), {"i1": "Blue lamp"}).score is None
+
+
+# Whoever may write events chooses ids, and an item file the titles.
+ODD_NAMES = [
+    "[red]x[/red]",
+    "[/x]",
+    "[link=http://elsewhere]x[/link]",
+    ":smile:",
+    "\x1b[2J\x1b[31mx",
+    "\x1b]0;x\x07",
+    "\x9b31mx",
+    "x\ny",
+    "x\ry",
+    "\u202ex",
+    "\ufeffx",
+    "服务器键盘" * 8,
+    "e\u0301" * 40,
+    "مفتاح" * 9,
+    "x" * 256,
+]
+
+
+def of_odd_names(name: str) -> dict[str, Any]:
+    odd = score()
+    odd["items"][0]["item_id"] = odd["categories"][0]["category"] = name
+    odd["model"]["version"] = name
+    odd["intent"] = {name: 0.5, "horizon_s": 5_400}
+    return odd
+
+
+@pytest.mark.parametrize("name", ODD_NAMES)
+@pytest.mark.parametrize("titles", [{}, {"i1": "Blue lamp"}, "same"])
+def test_whatever_a_name_holds_no_view_breaks_or_acts_on_the_terminal(
+    name: str, titles: dict[str, str] | str
+) -> None:
+    known = {name: name} if isinstance(titles, str) else titles
+    scored = titled(Scored(name, 0, of_odd_names(name)), known)
+    table, card = LatestUsers("here", rows=2), OneUser(name, "here")
+    table.add(scored)
+    table.add(Scored(f"{name}2", 1, None))
+    card.add(scored)
+
+    pages = [drawn(view.render(now_ms=2_000)) for view in (table, card)]
+    line = plain_line(scored)
+
+    for page in pages:
+        assert all(part.isprintable() for part in page.split("\n"))
+        assert max(map(cell_len, page.splitlines())) <= 120
+    assert line.isprintable()
+    if name.isascii() and name.isprintable():  # nothing is taken for markup
+        assert name in line and all(name[:15] in page for page in pages)

@@ -9,7 +9,7 @@ from jsonschema import Draft202012Validator
 
 from stream.errors import SettingsError
 from stream.events import DeadLetter
-from stream.kafka.dead_letters import Letter, Location, dead_letter_record, printable
+from stream.kafka.dead_letters import Letter, Location, dead_letter_record, printable_bytes
 from tests.stream.fakes import FakeMessage, click
 
 TEXT = files("stream").joinpath("schemas/dead_letter.schema.json").read_text(encoding="utf-8")
@@ -116,4 +116,4 @@ def test_what_is_no_place_is_refused(text: str) -> None:
 def test_bytes_are_shown_as_text_and_escaped_where_they_are_none(
     value: bytes | None, text: str
 ) -> None:
-    assert printable(value) == text
+    assert printable_bytes(value) == text
