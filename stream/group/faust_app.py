@@ -6,6 +6,7 @@ from pathlib import Path
 import faust
 from faust.auth import OAuthCredentials
 
+from stream.group.faust_driver import PromptTableManager
 from stream.kafka.security import client_options
 from stream.settings import KafkaSettings, WorkerSettings
 
@@ -40,6 +41,7 @@ def build_app(settings: WorkerSettings, partitions: int, instance_id: str) -> Ap
         stream_recovery_delay=0.0,
         stream_wait_empty=False,
         recovery_consistency_check=False,
+        TableManager=PromptTableManager,
         processing_guarantee="at_least_once",
         autodiscover=False,
         web_enabled=False,

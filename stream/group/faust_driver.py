@@ -10,6 +10,7 @@ import faust
 import structlog
 from aiokafka import TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError
+from faust.tables.manager import TableManager
 from faust.tables.recovery import Recovery as FaustRecovery
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
@@ -214,6 +215,17 @@ class _BulkConsumer(driver.Consumer):
 
     async def verify_all_partitions_active(self) -> None:
         """Disable Faust's check of acknowledged events: there are none; lag is our own metric."""
+
+
+class PromptTableManager(TableManager):
+    """Faust's tables, without the second in which it waits for agents to add some."""
+
+    logger = _faust_log
+
+    async def on_start(self) -> None:
+        """Register the tables, so that the consumer subscribes, and start their recovery."""
+        await self._update_channels()
+        await self.recovery.start()
 
 
 class BulkRecovery(FaustRecovery):

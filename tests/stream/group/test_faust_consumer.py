@@ -470,6 +470,28 @@ async def test_the_table_gives_the_changelog_the_name_that_we_write_to(tmp_path:
 
 
 @on_a_loop
+async def test_the_tables_are_registered_without_a_wait(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app: Any = new_app(tmp_path)
+    app._consumer = SimpleNamespace(assignment=set, pause_partitions=lambda partitions: None)
+    tables = app.tables
+    tables._recovery = SimpleNamespace(start=settle)
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    monkeypatch.setattr(tables, "sleep", sleep)
+
+    await tables.on_start()
+    await tables.wait_until_tables_registered()
+
+    assert tables._tables_registered.is_set()
+    assert slept == []
+
+
+@on_a_loop
 async def test_faust_declares_nothing_serves_nothing_and_keeps_no_standby(tmp_path: Path) -> None:
     conf = new_app(tmp_path).conf
 

@@ -17,6 +17,7 @@ from faust.app.base import App
 from faust.tables.manager import TableManager
 from faust.tables.recovery import Recovery
 from faust.transport import consumer as faust_consumer
+from faust.transport.conductor import Conductor
 from faust.transport.drivers import aiokafka as driver
 
 ROOT = Path(__file__).parents[3]
@@ -113,3 +114,16 @@ def test_the_app_has_what_the_adapter_uses(name: str) -> None:
 def test_the_app_makes_its_consumer_with_the_transport_that_it_was_given() -> None:
     assert "self.transport.create_consumer" in source(App._new_consumer)
     assert App._consumer is None
+
+
+def test_the_start_of_the_table_manager_is_ours_but_for_its_second_of_waiting() -> None:
+    lines = [line.strip() for line in source(TableManager.on_start).splitlines()]
+
+    assert lines[2:] == [
+        "await self.sleep(1.0)",
+        "if not self.should_stop:",
+        "await self._update_channels()",
+        "await self.recovery.start()",
+    ]
+    assert "app.tables.wait_until_tables_registered()" in source(Conductor._subscriber)
+    assert "self._tables_registered.set()" in source(TableManager._update_channels)
