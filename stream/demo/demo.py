@@ -132,8 +132,8 @@ class Demo:
         self._reading = asyncio.create_task(self._read())
         stack.callback(self._reading.cancel)
         self._producer = AIOKafkaProducer(**client_options(self._settings), linger_ms=2)
-        await self._producer.start()
         stack.push_async_callback(self._producer.stop)
+        await self._producer.start()
         with step("history", f"{options.shopper_count:,} shoppers come in") as report:
             self._events = await self._send_history()
             report(f"{self._tally.events:,} events of the last {HISTORY_S // 60} minutes")

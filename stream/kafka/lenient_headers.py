@@ -80,6 +80,14 @@ class LenientConsumer(AIOKafkaConsumer):  # type: ignore[misc]
         read_any_header()
         super().__init__(*topics, **options)
 
+    async def start(self) -> None:
+        """Connect; one that cannot leaves nothing open."""
+        try:
+            await super().start()
+        except BaseException:
+            await self.stop()
+            raise
+
     async def stop(self) -> None:
         """Disconnect."""
         # aiokafka's fetcher misses its cancellation while it gives up an assignment, and `stop`

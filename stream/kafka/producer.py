@@ -56,7 +56,10 @@ async def start_producer(
     )
     try:
         await producer.start()
-    except KafkaError as error:
+    except BaseException as error:
+        await producer.stop()
+        if not isinstance(error, KafkaError):
+            raise
         raise BrokerError(
             f"{settings.bootstrap}: cannot start a producer ({error}); look at the broker"
         ) from error

@@ -24,7 +24,6 @@ from stream.storage.view import (
     WRITTEN,
     Pairs,
     is_rocksdbs,
-    pairs_of,
 )
 from stream.user_state import is_forgotten
 
@@ -71,6 +70,9 @@ class StateStore:
         self._markers: dict[int, set[bytes]] = {}  # keys of MARKER, to find them without a read
         self._reading: dict[int, WeakSet[Pairs]] = {}  # what `users` returned
         self._scanning = threading.Lock()  # while a thread reads, its partition is not closed
+        # Recovery opens partitions on a thread, and a worker may end at any moment.
+        self._opening = threading.RLock()
+        self._is_closed = False
         self._lock: IO[bytes] | None = None
         self._cache = rocksdict.Cache(_BLOCK_CACHE_BYTES)
         self._buffers = rocksdict.WriteBufferManager(_WRITE_BUFFERS_BYTES, allow_stall=False)
@@ -83,11 +85,13 @@ class StateStore:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             _probe(self._directory / "probe")
         except BlockingIOError:
+            self._unlock()
             raise StateError(
                 f"{self._directory}: another worker uses it; stop it, or give each "
                 "worker its own --state-dir"
             ) from None
         except OSError as error:
+            self._unlock()
             raise StateError(
                 f"{self._directory}: cannot write there ({error.strerror}); free space, mend the "
                 "permissions, or choose another --state-dir"
@@ -96,18 +100,19 @@ class StateStore:
     def open(self, partition: int) -> None:
         """Open a partition; if RocksDB finds it damaged, wipe it, to be rebuilt.
 
-        Raises StateError when the directory cannot be used.
+        Raises StateError when the directory cannot be used, or everything was closed.
         """
-        if partition in self._partitions:
-            return
-        with suppress(DamagedState), self._watched(partition, "open"):
-            self._open(partition)
-            return
-        self.wipe(partition, "corrupt")
+        with self._opening:
+            if partition in self._partitions:
+                return
+            with suppress(DamagedState), self._watched(partition, "open"):
+                self._open(partition)
+                return
+            self.wipe(partition, "corrupt")
 
     def close(self, partition: int) -> None:
         """Close a partition; what it holds stays on disk."""
-        with self._scanning:
+        with self._opening, self._scanning:
             self._close(partition)
 
     def _close(self, partition: int) -> None:
@@ -130,30 +135,37 @@ class StateStore:
             self.close(partition)
 
     def close_all(self) -> None:
-        """Close every partition and unlock the directory."""
-        for partition in list(self._partitions):
-            self.close(partition)
+        """Close every partition and unlock the directory; from then on none can be opened."""
+        with self._opening:
+            self._is_closed = True
+            for partition in list(self._partitions):
+                self.close(partition)
+            self._unlock()
+
+    def _unlock(self) -> None:
         if self._lock is not None:
             self._lock.close()
+            self._lock = None
 
     def wipe(self, partition: int, cause: str) -> None:
         """Delete a partition from disk and open it anew, empty; the changelog rebuilds it.
 
         Raises StateError when that is impossible.
         """
-        self.close(partition)
-        path = self._path(partition)
-        try:
-            shutil.rmtree(path)
-        except FileNotFoundError:
-            pass
-        except OSError as error:
-            raise StateError(
-                f"{path}: cannot be deleted to rebuild it ({error.strerror}); mend the disk or the "
-                "permissions, or delete it yourself, and start the worker again"
-            ) from error
-        with self._watched(partition, "open"):
-            self._open(partition)
+        with self._opening:
+            self.close(partition)
+            path = self._path(partition)
+            try:
+                shutil.rmtree(path)
+            except FileNotFoundError:
+                pass
+            except OSError as error:
+                raise StateError(
+                    f"{path}: cannot be deleted to rebuild it ({error.strerror}); mend the disk or "
+                    "the permissions, or delete it yourself, and start the worker again"
+                ) from error
+            with self._watched(partition, "open"):
+                self._open(partition)
         self._on_rebuild(cause)
 
     def changelog_offset(self, partition: int) -> int | None:
@@ -233,8 +245,15 @@ class StateStore:
         return frozenset(self._markers[partition])
 
     def users(self, partition: int) -> Iterator[tuple[bytes, bytes]]:
-        """Every user and value of a partition, by key; ends when the partition is closed."""
-        pairs = pairs_of(self._partitions[partition], USER)
+        """Every user and value of a partition, by key; ends when the partition is closed.
+
+        Raises DamagedState, where damage shows only here.
+        """
+        pairs = Pairs(
+            self._partitions[partition],
+            USER,
+            translate=lambda error: self._as_ours(partition, "read", error),
+        )
         self._reading.setdefault(partition, WeakSet()).add(pairs)
         return pairs
 
@@ -247,12 +266,11 @@ class StateStore:
             database = self._partitions.get(partition)
             if database is None:
                 return []
-            with self._watched(partition, "read"):
-                pairs = pairs_of(database, USER, after=key)
-                try:
-                    return list(islice(pairs, limit))
-                finally:
-                    pairs.close()
+            with (
+                self._watched(partition, "read"),
+                Pairs(database, USER, after=key) as pairs,
+            ):
+                return list(islice(pairs, limit))
 
     def estimate_users(self) -> int:
         """About how many users are on disk, over all open partitions."""
@@ -270,6 +288,8 @@ class StateStore:
         return self._directory / f"partition-{partition}"
 
     def _open(self, partition: int) -> None:
+        if self._is_closed:
+            raise StateError(f"partition {partition} is not opened: the process ends")
         table = rocksdict.BlockBasedOptions()
         table.set_block_cache(self._cache)
         table.set_bloom_filter(10, block_based=False)
@@ -285,7 +305,7 @@ class StateStore:
         try:
             database.get(OFFSET)  # RocksDB checks a file's blocks only when it reads them
             self._markers[partition] = _markers(database)
-        except Exception:
+        except BaseException:
             database.close()
             raise
         self._partitions[partition] = database
@@ -296,20 +316,25 @@ class StateStore:
         try:
             yield
         except Exception as error:
-            # It raises the system's own error where it cannot make a folder, say.
-            if not (is_rocksdbs(error) or isinstance(error, OSError)):
+            ours = self._as_ours(partition, what, error)
+            if ours is error:
                 raise
-            if _is_damage(error):
-                raise DamagedState(partition, error) from error
-            other = "free disk space, or stop the process that uses it"
-            advice = ADVICE if "Too many open files" in str(error) else other
-            raise StateError(
-                f"{self._path(partition)}: RocksDB cannot {what} it ({error}); {advice}"
-            ) from error
+            raise ours from error
+
+    def _as_ours(self, partition: int, what: str, error: Exception) -> Exception:
+        # It raises the system's own error where it cannot make a folder, say.
+        if not (is_rocksdbs(error) or isinstance(error, OSError)):
+            return error
+        if _is_damage(error):
+            return DamagedState(partition, error)
+        other = "free disk space, or stop the process that uses it"
+        advice = ADVICE if "Too many open files" in str(error) else other
+        return StateError(f"{self._path(partition)}: RocksDB cannot {what} it ({error}); {advice}")
 
 
 def _markers(database: rocksdict.Rdict) -> set[bytes]:
-    return {key for key, _ in pairs_of(database, MARKER)}
+    with Pairs(database, MARKER) as pairs:
+        return {key for key, _ in pairs}
 
 
 def _probe(path: Path) -> None:

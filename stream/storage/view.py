@@ -4,10 +4,12 @@ Keys are prefixed, so that a user id may be any string: ``u`` + user id holds th
 ``f`` + user id marks a forget marker, ``m`` + name holds metadata of the partition.
 """
 
-from collections.abc import Generator, Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
+from weakref import WeakSet
 
 import rocksdict
 
@@ -15,7 +17,63 @@ from stream.errors import StateError
 
 USER, MARKER = b"u", b"f"
 OFFSET, WRITTEN, SOURCE = b"mchangelog_offset", b"mwritten_ms", b"mevents_topic_id"
-Pairs = Generator[tuple[bytes, bytes], None, None]
+
+
+class Pairs(Iterator[tuple[bytes, bytes]]):
+    """The pairs whose keys have a prefix; the keys are returned without it.
+
+    With ``after`` only those behind this key. RocksDB keeps a database open as long as one of its
+    cursors, and a traceback may hold these pairs: `close` ends them, also while another thread
+    reads. ``translate`` makes the error to raise of one of RocksDB's.
+    """
+
+    def __init__(
+        self,
+        database: rocksdict.Rdict,
+        prefix: bytes,
+        after: bytes | None = None,
+        translate: Callable[[Exception], Exception] = lambda error: error,
+    ) -> None:
+        self._prefix = prefix
+        self._translate = translate
+        self._turn = threading.Lock()
+        options = rocksdict.ReadOptions()
+        options.fill_cache(False)  # type: ignore[call-arg]  # the stub lacks the argument
+        self._cursor: Any = database.iter(options)
+        self._cursor.seek(prefix if after is None else prefix + after + b"\0")
+
+    def __next__(self) -> tuple[bytes, bytes]:
+        with self._turn:
+            cursor = self._cursor
+            if cursor is None:
+                raise StopIteration
+            try:
+                if cursor.valid():
+                    key: bytes = cursor.key()
+                    if key.startswith(self._prefix):
+                        value: bytes = cursor.value()
+                        cursor.next()
+                        return key[1:], value
+                cursor.status()  # raises if damage ended it, which otherwise looks like the end
+            except Exception as error:
+                self._cursor = cursor = None
+                translated = self._translate(error)
+                if translated is error:
+                    raise
+                raise translated from error
+            self._cursor = cursor = None
+            raise StopIteration
+
+    def close(self) -> None:
+        """End here, and free the database; doing it again changes nothing."""
+        with self._turn:
+            self._cursor = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
 class PartitionView:
@@ -23,6 +81,7 @@ class PartitionView:
 
     def __init__(self, database: rocksdict.Rdict) -> None:
         self._database = database
+        self._reading: WeakSet[Pairs] = WeakSet()
 
     def get(self, key: bytes) -> bytes | None:
         """The value of one user."""
@@ -40,8 +99,16 @@ class PartitionView:
         return None if value is None else value.decode()
 
     def users(self) -> Iterator[tuple[bytes, bytes]]:
-        """Every user and value, by key."""
-        return pairs_of(self._database, USER)
+        """Every user and value, by key; ends when the view is closed."""
+        pairs = Pairs(self._database, USER)
+        self._reading.add(pairs)
+        return pairs
+
+    def close(self) -> None:
+        """Close it, whoever holds on to its users."""
+        for pairs in self._reading:
+            pairs.close()
+        self._database.close()
 
 
 @contextmanager
@@ -56,10 +123,11 @@ def view(partition: Path) -> Iterator[PartitionView]:
             rocksdict.Options(raw_mode=True),
             access_type=rocksdict.AccessType.read_only(),
         )
+        opened = PartitionView(database)
         try:
-            yield PartitionView(database)
+            yield opened
         finally:
-            database.close()
+            opened.close()
     except Exception as error:
         if not is_rocksdbs(error):
             raise
@@ -67,28 +135,6 @@ def view(partition: Path) -> Iterator[PartitionView]:
             f"{partition}: RocksDB cannot read it ({error}); try again, since a running worker may "
             "have moved a file, or name a --state-dir of Lately"
         ) from error
-
-
-def pairs_of(database: rocksdict.Rdict, prefix: bytes, after: bytes | None = None) -> Pairs:
-    """The pairs whose keys have this prefix; the keys are returned without it.
-
-    With ``after`` only those behind this key.
-    """
-    options = rocksdict.ReadOptions()
-    options.fill_cache(False)  # type: ignore[call-arg]  # the stub lacks the argument
-    cursor = database.iter(options)
-    try:
-        cursor.seek(prefix if after is None else prefix + after + b"\0")
-        while cursor.valid():
-            key: Any = cursor.key()
-            if not key.startswith(prefix):
-                break
-            value: Any = cursor.value()
-            yield key[1:], value
-            cursor.next()
-        cursor.status()  # raises if damage ended the loop, which otherwise looks like the end
-    finally:
-        del cursor  # closes it: the frame, and a traceback with it, may live on
 
 
 def is_rocksdbs(error: Exception) -> bool:

@@ -48,8 +48,10 @@ class HealthServer:
         await runner.setup()
         try:
             await web.TCPSite(runner, *self._address).start()
-        except OSError as error:
+        except BaseException as error:
             await runner.cleanup()
+            if not isinstance(error, OSError):
+                raise
             raise SettingsError(
                 f"http: cannot listen on {self._address} ({error.strerror}); "
                 "set --http or LATELY_HTTP to a free address"

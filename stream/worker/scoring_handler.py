@@ -85,9 +85,7 @@ class ScoringHandler:
         """Bring the state of these partitions up to date, and begin to score their users."""
         self._store.close_others(committed)
         begins = await self._source.examine(committed, self._state_ids(committed))
-        tails, _ = await asyncio.gather(
-            self._repair.read(committed), self._recovery.recover(committed)
-        )
+        tails = await self._read_and_recover(committed)
         collect_cycles()
         fresh = [number for number, commit in committed.items() if commit is None]
         await self._source.check_states(self._newest_offsets(fresh))
@@ -102,6 +100,19 @@ class ScoringHandler:
         self._note_source(committed)
         self._since_ms = {number: self._claimed_ms(c) for number, c in committed.items()}
         self._pipeline.assign(committed, begins)
+
+    async def _read_and_recover(
+        self, committed: Mapping[int, OffsetMetadata | None]
+    ) -> dict[int, ScoresTail]:
+        reading = asyncio.create_task(self._repair.read(committed))
+        recovering = asyncio.create_task(self._recovery.recover(committed))
+        try:
+            return (await asyncio.gather(reading, recovering))[0]
+        finally:
+            # After an error of one, the other would read on, and write to a disk that is given up.
+            for task in (reading, recovering):
+                task.cancel()
+            await asyncio.wait((reading, recovering))
 
     def _state_ids(self, partitions: Iterable[int]) -> set[str]:
         for number in partitions:

@@ -2,7 +2,10 @@
 
 import os
 import signal
+import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -92,3 +95,33 @@ def test_a_child_that_ended_is_not_sent_another_signal(monkeypatch: pytest.Monke
     monkeypatch.setattr(os, "kill", None)
 
     assert child.stop(grace_s=10) == 7
+
+
+def open_files() -> set[str]:
+    """The numbers of the files that we have open; none where the system does not tell."""
+    folder = Path("/proc/self/fd")
+    return {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+
+
+@pytest.mark.parametrize("started", [0, 1], ids=["child", "guard"])
+def test_a_child_whose_guard_cannot_start_is_not_left_behind(
+    started: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[subprocess.Popen[bytes]] = []
+    files = open_files()
+    start = subprocess.Popen
+
+    def start_so_many(*arguments: Any, **options: Any) -> subprocess.Popen[bytes]:
+        if len(made) == started:
+            raise OSError(12, os.strerror(12))
+        made.append(start(*arguments, **options))
+        return made[-1]
+
+    monkeypatch.setattr(subprocess, "Popen", start_so_many)
+
+    with pytest.raises(OSError, match="Cannot allocate memory") as kept:
+        Child(["/bin/sh", "-c", "while :; do sleep 1; done"])
+
+    assert kept
+    assert [child.returncode for child in made] == [-signal.SIGKILL] * started
+    assert open_files() <= files

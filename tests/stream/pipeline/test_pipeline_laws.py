@@ -137,7 +137,7 @@ class Shop:
         self.publisher = ManualPublisher()
         for sent in arrived:
             self.publisher.take_over(sent)
-        self.store.close_all()
+        self.store.close_others(())
         for partition in PARTITIONS:
             self.store.open(partition)
             if self.draw(st.booleans(), "disk lost"):

@@ -316,7 +316,7 @@ def test_a_disk_that_was_away_longer_than_tombstones_live_is_rebuilt(
     store = StateStore(tmp_path, causes.append, lambda: now_ms)
     changelog.write(0, Change(0, b"u1", state(3)), Change(1, b"u2", state(4)))
     recover(store, 0)
-    store.close_all()
+    store.close_others(())
     changelog.write(0, Change(1, b"u2", state(4)), Change(3, b"u3", state(9)))
     now_ms += int(away_hours * HOUR_MS)
 
@@ -326,7 +326,7 @@ def test_a_disk_that_was_away_longer_than_tombstones_live_is_rebuilt(
     assert (b"u1" in users) is brought_back
     assert users[b"u3"] == state(9)
     assert causes == ([] if brought_back else ["old"])
-    store.close_all()
+    store.close_others(())
 
 
 def test_a_recovery_that_is_cut_off_counts_from_when_it_began(
@@ -352,7 +352,7 @@ def test_a_recovery_that_is_cut_off_counts_from_when_it_began(
             patch.setattr(store, "write", full)
             with pytest.raises(OSError, match="cut off"):
                 recover(store, 0)
-        store.close_all()
+        store.close_others(())
 
     cut_off_after(1, passed_hours=0)
     cut_off_after(1, passed_hours=10)
@@ -364,7 +364,7 @@ def test_a_recovery_that_is_cut_off_counts_from_when_it_began(
 
     assert causes == ["old"]
     assert changelog.reads == [(0, 0), (0, 2), (0, 0)]
-    store.close_all()
+    store.close_others(())
 
 
 def test_a_partition_that_is_followed_stays_young_without_a_change(
@@ -375,7 +375,7 @@ def test_a_partition_that_is_followed_stays_young_without_a_change(
     changelog.write(0, Change(0, b"u1", state(3)))
     recover(store, 0)
     now_ms += 100 * HOUR_MS
-    store.close_all()
+    store.close_others(())
     now_ms += HOUR_MS
 
     recover(store, 0)

@@ -5,14 +5,16 @@ import os
 import resource
 import shutil
 import signal
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import rocksdict
 
-from stream.errors import StateError
+from stream.errors import DamagedState, StateError
 from stream.storage.store import StateStore
 from stream.storage.view import view
 from stream.user_state import UserState
@@ -245,6 +247,110 @@ def test_a_partition_can_be_wiped_while_somebody_holds_on_to_its_users(
     assert held
     assert list(users) == []
     assert list(store.users(0)) == []
+
+
+def test_a_partition_can_be_closed_and_made_anew_while_a_thread_reads_its_users(
+    shop: Shop,
+) -> None:
+    store = shop.open()
+    changes = [(b"more-%d" % n, UserState().to_bytes()) for n in range(20_000)]
+    store.write(0, changes, changelog_offset=USERS)
+    users, reads, seen = store.users(0), threading.Event(), list[int]()
+
+    def read() -> None:
+        for n, _ in enumerate(users):
+            reads.set()
+            seen.append(n)
+
+    reading = threading.Thread(target=read)
+    reading.start()
+    assert reads.wait(10)
+    store.wipe(0, "corrupt")
+    reading.join(10)
+
+    assert not reading.is_alive()
+    assert list(store.users(0)) == []
+
+
+def test_a_partition_that_two_threads_open_at_once_is_open(shop: Shop) -> None:
+    for _ in range(5):
+        store = shop.new_store()
+        with ThreadPoolExecutor(4) as threads:
+            opened = [threads.submit(store.open, 0) for _ in range(4)]
+        assert [future.result() for future in opened] == [None] * 4
+        store.close_all()
+
+
+def test_a_partition_that_is_opened_while_the_process_ends_is_not_left_open(shop: Shop) -> None:
+    # Recovery opens partitions on a thread, which nobody can stop.
+    store = shop.open()
+    store.close_all()
+
+    with pytest.raises(StateError, match="partition 0 is not opened: the process ends") as kept:
+        store.open(0)
+    with pytest.raises(StateError, match="the process ends"):
+        store.wipe(0, "corrupt")
+
+    assert kept
+    assert shop.open().changelog_offset(0) is None
+
+
+def test_a_lock_that_was_not_got_whole_is_given_back(tmp_path: Path) -> None:
+    (tmp_path / "probe").symlink_to("/dev/full")
+    with pytest.raises(StateError, match="No space left") as kept:
+        Shop(tmp_path).store.lock()
+    (tmp_path / "probe").unlink()
+
+    store = Shop(tmp_path).store
+    store.lock()
+
+    assert kept
+    store.close_all()
+
+
+def damage_the_middle(shop: Shop) -> None:
+    store = shop.open()
+    changes = [(b"more-%d" % n, os.urandom(60)) for n in range(3_000)]
+    store.write(0, changes, changelog_offset=USERS)
+    store._partitions[0].flush()
+    store.close_all()
+    path = max(shop.files("*.sst"), key=lambda file: file.stat().st_size)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda store: sum(1 for _ in store.users(0)),
+        lambda store: store.users_after(0, b"", 10_000),
+        lambda store: [store.get(0, b"more-%d" % n) for n in range(3_000)],
+        lambda store: store.get_many(0, [b"more-%d" % n for n in range(3_000)]),
+    ],
+    ids=["users", "users_after", "get", "get_many"],
+)
+def test_damage_that_shows_only_when_users_are_read_is_mended_by_a_wipe(
+    shop: Shop, read: Callable[[StateStore], object]
+) -> None:
+    damage_the_middle(shop)
+    store = shop.open()
+
+    with pytest.raises(DamagedState) as kept:
+        read(store)
+    store.wipe(0, "corrupt")
+
+    assert kept  # and so its traceback, and all that its frames hold
+    assert list(store.users(0)) == []
+
+
+def test_a_view_ends_the_reading_of_whoever_holds_on_to_its_users(shop: Shop) -> None:
+    with view(shop.directory / "partition-0") as stored:
+        users = stored.users()
+        first = next(users)
+
+    assert first
+    assert list(users) == []
 
 
 def test_a_partition_that_cannot_be_deleted_ends_in_one_line(

@@ -1,10 +1,12 @@
 """The scoring handler: in which order partitions are recovered, repaired, served and given up."""
 
+import asyncio
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+from aiokafka.errors import KafkaConnectionError
 
 from stream.errors import FencedError, StateError, TopicsError
 from stream.group.offset_metadata import OffsetMetadata
@@ -74,6 +76,30 @@ async def test_scores_are_repaired_when_the_state_is_recovered_and_then_events_f
         await w.acknowledge_all()
         note = f"scores_end=1,scores_topic=scores,since_ms={NOW_MS},events_id=topic-1"
         assert r.handler.offsets() == {0: OffsetMetadata(5, note)}
+
+
+@on_a_loop
+async def test_recovery_has_ended_when_the_scores_cannot_be_read(tmp_path: Path) -> None:
+    # It would go on beside the next one, and write to a disk that was given up.
+    async with world(tmp_path) as w:
+        r, ended = Recovering(w), asyncio.Event()
+
+        async def recover_slowly(_: Iterable[int]) -> None:
+            try:
+                await asyncio.Event().wait()
+            finally:
+                await asyncio.sleep(0)
+                ended.set()
+
+        async def break_off(_: Mapping[int, OffsetMetadata | None]) -> dict[int, ScoresTail]:
+            raise KafkaConnectionError
+
+        stand_in: Any = r
+        stand_in.recover, stand_in.read = recover_slowly, break_off
+
+        with pytest.raises(KafkaConnectionError):
+            await r.handler.recover({0: None})
+        assert ended.is_set()
 
 
 @on_a_loop
