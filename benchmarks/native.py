@@ -143,7 +143,7 @@ class Stages:
                     encoder.encode(
                         key,
                         AsOf(0, state.applied_offset, state.last_seen_ms),
-                        self._answer,
+                        encoder.prediction(self._answer),
                         events.START_MS,
                         len(state.items),
                     ),
@@ -182,7 +182,7 @@ class Stages:
             codes = vocabulary.encode(snapshot)
         with timed("changelog batches", by):
             changelog = snapshot.changelog(LIMIT, events.START_MS)
-        prediction = ScoreEncoder("events", info)._encode_prediction(self._answer)
+        prediction = ScoreEncoder("events", info).prediction(self._answer)
         writer = core.ScoreWriter(
             "events", info.name, info.version, info.version.encode(), info.horizon_s
         )
@@ -237,7 +237,7 @@ class _Model:
 
     def python(self, encoder: ScoreEncoder) -> list[bytes]:
         return [
-            encoder._encode_prediction(score)
+            encoder.prediction(score)
             for outputs in self._outputs
             for score in self._answers.full(outputs)
         ]

@@ -4,7 +4,7 @@ import asyncio
 import math
 from asyncio import Future, gather
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
@@ -22,6 +22,14 @@ NO_HEADERS: Headers = []  # aiokafka requires a list, and does not modify it
 
 # Key, value (None is a tombstone), headers. A bare tuple, since every score and state makes one.
 Record = tuple[bytes | None, bytes | None, Headers]
+
+
+class RecordBatch(Protocol):
+    """Records that are encoded, to be sent as they are: aiokafka's BatchBuilder, closed."""
+
+    def record_count(self) -> int:
+        """How many records it has."""
+        ...
 
 
 class Delivery(NamedTuple):
@@ -80,22 +88,34 @@ class Publisher:
 
     async def send(self, topic: str, partition: int, records: Iterable[Record]) -> list[Delivery]:
         """Hand the records to the producer; they are durable once ``acknowledged`` returns."""
-        producer, deadline_s = self._producer, asyncio.get_running_loop().time() + self._timeout_s
-        deliveries: list[Delivery] = []
-        batch = producer.create_batch()
+        return await self.send_batches(topic, partition, self.build(records))
+
+    def build(self, records: Iterable[Record]) -> list[RecordBatch]:
+        """Put records into batches, in order."""
+        create = self._producer.create_batch
+        batches = []
+        batch = create()
         for key, value, headers in records:
             if batch.append(timestamp=None, key=key, value=value, headers=headers) is None:
-                deliveries.append(await self._send_batch(batch, topic, partition, deadline_s))
-                batch = producer.create_batch()
+                batches.append(batch)
+                batch = create()
                 batch.append(timestamp=None, key=key, value=value, headers=headers)
         if batch.record_count():
-            deliveries.append(await self._send_batch(batch, topic, partition, deadline_s))
-        return deliveries
+            batches.append(batch)
+        for built in batches:
+            built.close()
+        return batches
 
-    async def _send_batch(  # type: ignore[no-untyped-def]
-        self, batch, topic: str, partition: int, deadline_s: float
+    async def send_batches(
+        self, topic: str, partition: int, batches: Iterable[RecordBatch]
+    ) -> list[Delivery]:
+        """Hand batches to the producer, in order; see `send`."""
+        deadline_s = asyncio.get_running_loop().time() + self._timeout_s
+        return [await self._send_batch(b, topic, partition, deadline_s) for b in batches]
+
+    async def _send_batch(
+        self, batch: RecordBatch, topic: str, partition: int, deadline_s: float
     ) -> Delivery:
-        batch.close()
         try:
             future = await self._producer.send_batch(batch, topic, partition=partition)
         except KafkaError as error:

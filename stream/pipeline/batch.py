@@ -1,24 +1,17 @@
 """The micro-batch: a snapshot of users that is scored, published, written, and only then safe."""
 
-from typing import NamedTuple
+from collections.abc import Iterator
+from collections.abc import Sequence as Batches
 
 from model.sequence import Sequence
 from stream.events import DeadLetter
 from stream.kafka.producer import Headers
-from stream.pipeline.batcher import Taken, Waiting
-from stream.pipeline.encoding import AsOf
-from stream.pipeline.partition import Forget, Partition
+from stream.pipeline.batcher import Taken
+from stream.pipeline.forget import Forget
+from stream.pipeline.partition import Partition
 from stream.pipeline.shedding import Level
+from stream.pipeline.users import Snapshot
 from stream.storage.applied_offset import expiry_headers, tombstone_headers
-
-
-class Row(NamedTuple):
-    """One user to score."""
-
-    key: bytes
-    as_of: AsOf
-    n_events: int
-    waiting: Waiting
 
 
 class PartitionBatch:
@@ -28,19 +21,29 @@ class PartitionBatch:
         self.number = number
         # The lowest source offset in here: no later one may be committed until the batch is done.
         self.start: int | None = None
-        self.rows: list[Row] = []
-        self.sequences: list[Sequence] = []  # one per row
-        self.forgotten: dict[bytes, int] = {}  # key → offset of the forget
+        self.snapshot: Snapshot | None = None  # None: nobody of this partition waited
+        self.oldest_ms: int | None = None  # of the events that the scores cover; None: unknown
         self.expired: dict[bytes, int] = {}  # key → applied offset
         self.forgets: list[Forget] = []  # each needs a receipt
         self.dead: list[DeadLetter] = []
-        self.changes: dict[bytes, bytes | None] = {}
-        self.headers: dict[bytes, Headers] = {}  # of the changes that are tombstones
+        self.tombstones: dict[bytes, Headers] = {}  # who is deleted from changelog and disk
+
+    @property
+    def rows(self) -> int:
+        """The users to score."""
+        return 0 if self.snapshot is None else len(self.snapshot)
 
     def extend_start(self, offset: int) -> None:
         """Cover this event too: it is safe only when the batch is done."""
         if self.start is None or offset < self.start:
             self.start = offset
+
+    def changes(self) -> Iterator[tuple[bytes, bytes | None]]:
+        """What the disk is to have: keys and values, None for who is deleted."""
+        if self.snapshot is not None:
+            yield from self.snapshot.changes()
+        for key in self.tombstones:
+            yield key, None
 
 
 class Batch:
@@ -50,53 +53,60 @@ class Batch:
     since.
     """
 
-    def __init__(self, taken: list[Taken], partitions: dict[int, Partition]) -> None:
+    def __init__(self, taken: Taken, partitions: dict[int, Partition]) -> None:
         self.parts: dict[int, PartitionBatch] = {}
         self.level: Level = "full"
-        self.oldest_s = min((waiting.since_s for _, _, waiting in taken), default=None)
-        for number, key, waiting in taken:
-            self._add_user(partitions[number], key, waiting)
+        self.oldest_s = taken.oldest_s
+        for number, count in taken.users.items():
+            self._add_users(partitions[number], count)
         for partition in partitions.values():
             self._add_dead_letters(partition)
-        self.rows = [row for part in self.parts.values() for row in part.rows]
-        self.sequences = [seq for part in self.parts.values() for seq in part.sequences]
 
-    def keys(self, number: int) -> dict[bytes, bytes | None]:
-        """The users of a partition who are being written."""
-        part = self.parts.get(number)
-        return part.changes if part is not None else {}
+    @property
+    def rows(self) -> int:
+        """The users to score."""
+        return sum(part.rows for part in self.parts.values())
+
+    def sequences(self) -> Batches[Sequence]:
+        """What the scorer gets, a sequence for each row, part by part."""
+        snapshots = [part.snapshot for part in self.parts.values() if part.snapshot is not None]
+        if len(snapshots) == 1:
+            return snapshots[0].sequences()
+        return [sequence for snapshot in snapshots for sequence in snapshot.sequences()]
 
     def purge(self, partition: Partition, markers: dict[bytes, int]) -> None:
         """Delete these forget markers; each value is the offset of its ``forget``."""
         if markers:
-            part = self._part(partition.number)
-            part.changes.update(dict.fromkeys(markers))
-            part.headers |= {key: tombstone_headers(at) for key, at in markers.items()}
+            self._delete(partition, {key: tombstone_headers(at) for key, at in markers.items()})
 
     def expire(self, partition: Partition, users: dict[bytes, int]) -> None:
         """Delete these users, whose time to live is over; each value is an applied offset."""
         if users:
-            part = self._part(partition.number)
-            part.expired = users
-            part.changes.update(dict.fromkeys(users))
-            part.headers |= {key: expiry_headers(at) for key, at in users.items()}
+            self._part(partition.number).expired = users
+            self._delete(partition, {key: expiry_headers(at) for key, at in users.items()})
 
-    def _add_user(self, partition: Partition, key: bytes, waiting: Waiting) -> None:
+    def settle(self, partitions: dict[int, Partition]) -> None:
+        """The batch is on disk."""
+        for part in self.parts.values():
+            partitions[part.number].users.settle(part.snapshot, part.tombstones)
+
+    def _delete(self, partition: Partition, tombstones: dict[bytes, Headers]) -> None:
         part = self._part(partition.number)
-        state = partition.users.get(key)
-        part.extend_start(waiting.first.offset)
-        part.changes[key] = state.to_bytes()
+        if not part.tombstones:
+            partition.users.hold(part.tombstones)
+        part.tombstones |= tombstones
+
+    def _add_users(self, partition: Partition, count: int) -> None:
+        part = self._part(partition.number)
+        part.snapshot = partition.users.take(count)
+        part.extend_start(part.snapshot.start)
+        times_ms = part.snapshot.first_times_ms()
+        part.oldest_ms = min(times_ms[times_ms >= 0].tolist(), default=None)
+        partition.markers |= part.snapshot.forgotten
         if partition.forgets:
             # The receipt belongs to the batch that withdraws the score. The user has waited at
             # least since the forget, so the batch holds back the commit of it as well.
-            part.forgets += partition.forgets.pop(key, ())
-        if state.forgotten:
-            part.forgotten[key] = partition.markers[key] = state.applied_offset
-        else:
-            sequence = state.sequence()
-            as_of = AsOf(partition.number, state.applied_offset, sequence.now_ms)
-            part.rows.append(Row(key, as_of, len(state.items), waiting))
-            part.sequences.append(sequence)
+            part.forgets += partition.take_forgets()
 
     def _add_dead_letters(self, partition: Partition) -> None:
         if partition.dead:

@@ -1,30 +1,22 @@
-"""The micro-batcher: which users wait for a score, and when a batch closes.
+"""The micro-batcher: how many users wait for a score since when, and when a batch closes.
 
 A state machine without clock and without asyncio: callers pass the time, in seconds of any
 monotonic clock.
 """
 
-from collections.abc import Container, Iterator
+from collections import deque
 from dataclasses import dataclass
 from heapq import merge
-from itertools import islice
-
-from stream.events import Event
-
-
-class Waiting:
-    """A waiting user: since when, and which events the next score covers."""
-
-    __slots__ = ("first", "last", "since_s")
-
-    def __init__(self, since_s: float, event: Event) -> None:
-        self.since_s = since_s
-        self.first = event  # nothing from here on may be committed before the score is out
-        self.last = event
-
+from typing import NamedTuple
 
 BATCH_S = 1.0  # well below every timeout, and below the time to drain at the end
-Taken = tuple[int, bytes, Waiting]  # partition, user id as bytes, and what the score must cover
+
+
+class Taken(NamedTuple):
+    """A batch: how many of the longest-waiting users of each partition, and since when."""
+
+    users: dict[int, int]
+    oldest_s: float | None  # None: nobody waits, but something else does
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,16 +33,16 @@ class BatchPolicy:
 
 
 class MicroBatcher:
-    """Users who wait for a score, one entry each, oldest first.
+    """How many users wait for a score in each partition, the longest-waiting first.
 
-    A second event of a waiting user joins the first: one score covers both. Only one batch at a
-    time is on the device; ``take`` makes it busy, ``done`` frees it.
+    Who they are the partitions know (`stream.pipeline.users`). Only one batch at a time is on the
+    device; ``take`` makes it busy, ``done`` frees it.
     """
 
     def __init__(self, policy: BatchPolicy) -> None:
         self.change(policy)
         self.draining = False  # close batches at once, whatever their size
-        self._waiting: dict[int, dict[bytes, Waiting]] = {}
+        self._waiting: dict[int, deque[tuple[float, int]]] = {}  # since when, how many
         self._users = 0
         self._flush_since_s: float | None = None
         self._busy = False
@@ -63,35 +55,20 @@ class MicroBatcher:
         self.policy = policy
         self._cap = policy.max_users
 
-    def add(self, now_s: float, partition: int, event: Event) -> None:
-        """A user has a new event; its offset must be above those of the user's earlier ones."""
-        key = event.key
-        users = self._waiting.get(partition)
-        if users is None:
-            users = self._waiting[partition] = {}
-        waiting = users.get(key)
-        if waiting is None:
-            users[key] = Waiting(now_s, event)
-            self._users += 1
-        else:
-            waiting.last = event
+    def add(self, now_s: float, partition: int, users: int) -> None:
+        """So many users more wait in a partition from now on."""
+        if users:
+            self._waiting.setdefault(partition, deque()).append((now_s, users))
+            self._users += users
 
     def request_flush(self, now_s: float) -> None:
         """Close a batch in time for something without a user, such as a dead letter."""
         if self._flush_since_s is None:
             self._flush_since_s = now_s
 
-    def waiting(self, partition: int) -> Container[bytes]:
-        """The users who wait in a partition."""
-        return self._waiting.get(partition, ())
-
-    def oldest(self, *partitions: int) -> list[Waiting]:
-        """The longest-waiting user of each of these partitions; none where nobody waits."""
-        return [next(iter(users.values())) for p in partitions if (users := self._waiting.get(p))]
-
     def next_wakeup(self) -> float | None:
         """When the next batch is due, perhaps in the past; None if only a call can make one due."""
-        since_s = [waiting.since_s for waiting in self.oldest(*self._waiting)]
+        since_s = [queue[0][0] for queue in self._waiting.values()]
         if self._flush_since_s is not None:
             since_s.append(self._flush_since_s)
         if self._busy or not since_s:
@@ -105,32 +82,35 @@ class MicroBatcher:
         wakeup_s = self.next_wakeup()
         return wakeup_s is not None and wakeup_s <= now_s
 
-    def take(self) -> list[Taken]:
-        """Close a batch of the longest-waiting users, oldest first; makes the device busy.
+    def take(self) -> Taken:
+        """Close a batch of the longest-waiting users; makes the device busy.
 
-        Within a partition the batch is a prefix of the waiting users, so that everything before the
+        Within a partition they are a prefix of the waiting users, so that everything before the
         first who remains is in this batch or an earlier one.
         """
         self._busy = True
         self._flush_since_s = None
-        if self._users <= self._cap:
-            queues, self._waiting = self._waiting, {}
-            taken = [
-                (partition, key, waiting)
-                for partition, users in queues.items()
-                for key, waiting in users.items()
-            ]
-        else:
-            taken = self._oldest_users()
-            for partition, key, _ in taken:
-                del self._waiting[partition][key]
-        self._users -= len(taken)
-        return taken
+        oldest_s = min((queue[0][0] for queue in self._waiting.values()), default=None)
+        room, users = self._cap, dict[int, int]()
+        queues = [[(*entry, number) for entry in queue] for number, queue in self._waiting.items()]
+        for _, count, number in merge(*queues, key=lambda entry: entry[0]):
+            if not room:
+                break
+            taken = min(count, room)
+            room -= taken
+            users[number] = users.get(number, 0) + taken
+            self._remove(number, taken)
+        return Taken(users, oldest_s)
 
-    def _oldest_users(self) -> list[Taken]:
-        queues = [_queue(partition, users) for partition, users in self._waiting.items()]
-        by_age = merge(*queues, key=lambda taken: taken[2].since_s)
-        return list(islice(by_age, self._cap))
+    def _remove(self, partition: int, users: int) -> None:
+        """So many of the first entry of a partition's queue wait no more."""
+        queue = self._waiting[partition]
+        since_s, count = queue.popleft()
+        if count > users:
+            queue.appendleft((since_s, count - users))
+        elif not queue:
+            del self._waiting[partition]
+        self._users -= users
 
     def done(self, users: int = 0, seconds: float = 0.0) -> None:
         """The device is free again, after this many users and seconds.
@@ -149,8 +129,3 @@ class MicroBatcher:
         self._waiting.clear()
         self._users = 0
         self._flush_since_s = None
-
-
-def _queue(partition: int, users: dict[bytes, Waiting]) -> Iterator[Taken]:
-    for key, waiting in users.items():
-        yield partition, key, waiting

@@ -3,24 +3,27 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
 
 from model.scorer import ModelInfo, Score
-from stream.events import DeadLetter
+from stream.events import DeadLetter, Message
 from stream.failpoints import hit
 from stream.kafka.commits import group_headers
 from stream.kafka.dead_letters import dead_letter_record
 from stream.kafka.producer import (
-    NO_HEADERS,
     Delivery,
     Publisher,
     Record,
+    RecordBatch,
     await_acks,
 )
 from stream.kafka.write_fence import WriteFence
 from stream.metrics import Metrics
 from stream.pipeline.batch import Batch, PartitionBatch
-from stream.pipeline.encoding import AsOf, ReceiptEncoder, ScoreEncoder
+from stream.pipeline.encoding import ReceiptEncoder, ScoreEncoder
 from stream.pipeline.scoring import Scored
 from stream.pipeline.shedding import Level
 from stream.pipeline.topics import Topics
@@ -29,7 +32,6 @@ from stream.storage.store import StateStore
 
 Sent = list[tuple[str, list[Delivery]]]  # topic, and what is in flight to it
 Written = list[tuple[PartitionBatch, int]]  # with the offset of its last changelog record
-Encode = Callable[[bytes, AsOf, Score, int, int], bytes]
 
 
 class DeliveryStage:
@@ -56,15 +58,16 @@ class DeliveryStage:
     async def send(self, batch: Batch, scored: Scored) -> Sent:
         """Hand scores and dead letters to the producer, in this order; they are not yet safe."""
         topics, now_ms = self._topics, int(time.time() * 1000)
-        encode = self._encoder_of(scored).encode
+        encoder = self._encoder_of(scored)
         sent: Sent = []
-        remaining = iter(scored.scores)
+        begin = 0
         for part in batch.parts.values():
-            scores = [next(remaining) for _ in part.rows]
-            records = self._score_records(part, scores, encode, now_ms)
-            if records:
+            scores = scored.scores[begin : begin + part.rows]
+            begin += part.rows
+            batches = self._score_batches(part, scores, encoder, now_ms)
+            if batches:
                 self._fence.sending(topics.scores, part.number)
-                deliveries = await self._publisher.send(topics.scores, part.number, records)
+                deliveries = await self._publisher.send_batches(topics.scores, part.number, batches)
                 sent.append((topics.scores, deliveries))
                 hit("scores_sent")
             if part.dead:
@@ -82,27 +85,27 @@ class DeliveryStage:
             self._encodes = source
         return self._encoder
 
-    def _score_records(
+    def _score_batches(
         self,
         part: PartitionBatch,
         scores: Sequence[Score | Exception],
-        encode: Encode,
+        encoder: ScoreEncoder,
         now_ms: int,
-    ) -> list[Record]:
-        headers = self._headers
-        records: list[Record] = [
-            (key, None, tombstone_headers(at) + headers) for key, at in part.forgotten.items()
+    ) -> list[RecordBatch]:
+        headers, publisher, snapshot = self._headers, self._publisher, part.snapshot
+        forgotten = {} if snapshot is None else snapshot.forgotten
+        withdrawn: list[Record] = [
+            (key, None, tombstone_headers(at) + headers) for key, at in forgotten.items()
         ]
-        records += [(key, None, expiry_headers(at) + headers) for key, at in part.expired.items()]
-        for row, score in zip(part.rows, scores, strict=True):
-            if isinstance(score, Exception):
-                message = row.waiting.last.message
-                exception = type(score).__name__
-                part.dead.append(DeadLetter(message, "unscorable", exception, str(score)))
-            else:
-                value = encode(row.key, row.as_of, score, now_ms, row.n_events)
-                records.append((row.key, value, headers))
-        return records
+        withdrawn += [(key, None, expiry_headers(at) + headers) for key, at in part.expired.items()]
+        batches = publisher.build(withdrawn)
+        if snapshot is not None:
+            predictions = encoder.predictions(scores)
+            batches += snapshot.scores(publisher, encoder, predictions, now_ms, headers)
+            for row, score in enumerate(scores):
+                if isinstance(score, Exception):
+                    part.dead.append(_unscorable(snapshot.last_message(row), score))
+        return batches
 
     async def await_acks(self, batch: Batch, scored: Scored, sent: Sent) -> None:
         """Wait until the broker has what was sent, then send the receipts and wait for them.
@@ -150,11 +153,11 @@ class DeliveryStage:
         changelog = self._topics.changelog
         sent = []
         for part in batch.parts.values():
-            if part.changes:
-                headers = part.headers.get
-                records = [(k, value, headers(k, NO_HEADERS)) for k, value in part.changes.items()]
+            batches = self._changelog_batches(part)
+            if batches:
                 self._fence.sending(changelog, part.number)
-                sent.append((part, await self._publisher.send(changelog, part.number, records)))
+                deliveries = await self._publisher.send_batches(changelog, part.number, batches)
+                sent.append((part, deliveries))
                 hit("changelog_sent")
         written = []
         for part, deliveries in sent:
@@ -163,13 +166,18 @@ class DeliveryStage:
             written.append((part, last))
         return written
 
+    def _changelog_batches(self, part: PartitionBatch) -> list[RecordBatch]:
+        publisher, snapshot = self._publisher, part.snapshot
+        values = [] if snapshot is None else snapshot.changelog(publisher)
+        return values + publisher.build((key, None, h) for key, h in part.tombstones.items())
+
     async def write_disk(self, written: Written) -> None:
         """Write what is in the changelog to disk, with its offset there, off the event loop."""
         await asyncio.to_thread(self._write_disk, written)
 
     def _write_disk(self, written: Written) -> None:
         for part, changelog_offset in written:
-            self._store.write(part.number, part.changes.items(), changelog_offset)
+            self._store.write(part.number, part.changes(), changelog_offset)
             hit("state_put")
 
     def _observe_scores(self, batch: Batch, scored: Scored) -> None:
@@ -179,17 +187,31 @@ class DeliveryStage:
         metrics.scored_items["no"].inc(scored.unknown_items)
         metrics.scored_items["yes"].inc(len(scores) - scored.unknown_items)
         metrics.expired_users.inc(sum(len(part.expired) for part in batch.parts.values()))
-        now_ms = time.time() * 1000
-        waited_s = [
-            max(0.0, (now_ms - sent_ms) / 1000)
-            for row, score in zip(batch.rows, scores, strict=True)
-            # A record without a timestamp (-1) does not say when it was sent.
-            if (sent_ms := row.waiting.first.timestamp_ms) >= 0 and isinstance(score, Score)
+        times_ms = [
+            part.snapshot.first_times_ms()
+            for part in batch.parts.values()
+            if part.snapshot is not None
         ]
-        if waited_s:
-            metrics.event_to_score.observe_many(waited_s)
+        if scores:
+            self._observe_waits(np.concatenate(times_ms), scores)
+
+    def _observe_waits(
+        self, times_ms: npt.NDArray[np.int64], scores: Sequence[Score | Exception]
+    ) -> None:
+        # A record without a timestamp (-1) does not say when it was sent.
+        counted = times_ms >= 0
+        for row, score in enumerate(scores):
+            if isinstance(score, Exception):
+                counted[row] = False
+        if counted.any():
+            waited_ms = np.maximum(0.0, time.time() * 1000 - times_ms[counted])
+            self._metrics.event_to_score.observe_many(waited_ms / 1000)
 
     def _observe_dead_letters(self, batch: Batch) -> None:
         reasons = Counter(dead.reason for part in batch.parts.values() for dead in part.dead)
         for reason, n in reasons.items():
             self._metrics.dead_letters[reason].inc(n)
+
+
+def _unscorable(message: Message, error: Exception) -> DeadLetter:
+    return DeadLetter(message, "unscorable", type(error).__name__, str(error))

@@ -1,5 +1,6 @@
 """Encoding: scores and receipts as the records that consumers read."""
 
+from collections.abc import Sequence
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
@@ -7,7 +8,7 @@ import orjson
 
 from model.scorer import ModelInfo, Score
 from stream.kafka.producer import NO_HEADERS, Record
-from stream.pipeline.partition import Forget
+from stream.pipeline.forget import Forget
 from stream.pipeline.shedding import Level
 
 
@@ -36,14 +37,18 @@ class ScoreEncoder:
     """
 
     def __init__(self, events_topic: str, model: ModelInfo, level: Level = "full") -> None:
-        self._topic = orjson.dumps(events_topic)
+        self.events_topic = events_topic
+        self.model = model
         # A degraded score gets an id of its own, so that no consumer takes it for the full one.
-        self._source = (model.version if level == "full" else f"{model.version}\0{level}").encode()
+        self.source = (model.version if level == "full" else f"{model.version}\0{level}").encode()
+        self._topic = orjson.dumps(events_topic)
         self._model = orjson.dumps({"name": model.name, "version": model.version})
         self._horizon_s = model.horizon_s
         self._last: tuple[Score | None, bytes] = (None, b"")
 
-    def encode(self, key: bytes, as_of: AsOf, score: Score, scored_at_ms: int, n: int) -> bytes:
+    def encode(
+        self, key: bytes, as_of: AsOf, prediction: bytes, scored_at_ms: int, n: int
+    ) -> bytes:
         """Encode one score of the user ``key``, whose sequence has ``n`` actions."""
         partition, offset, ts_ms = as_of
         return _SCORE % (
@@ -56,17 +61,22 @@ class ScoreEncoder:
             scored_at_ms,
             ts_ms + self._horizon_s * 1000,
             self._model,
-            self._encode_prediction(score),
+            prediction,
             n,
         )
 
     def score_id(self, key: bytes, offset: int) -> bytes:
         """Derive the id from user, source offset and model version: a resent score keeps its id."""
         digest = _EMPTY_ID.copy()  # blake2b(…) reads its options each time: twice as long
-        digest.update(b"%b\0%d\0%b" % (key, offset, self._source))
+        digest.update(b"%b\0%d\0%b" % (key, offset, self.source))
         return digest.hexdigest().encode()
 
-    def _encode_prediction(self, score: Score) -> bytes:
+    def predictions(self, scores: Sequence[Score | Exception]) -> list[bytes | None]:
+        """Encode the model's part of each score; None for a user who could not be scored."""
+        encode = self.prediction
+        return [None if isinstance(score, Exception) else encode(score) for score in scores]
+
+    def prediction(self, score: Score) -> bytes:
         """The model's part of the JSON, without braces; cold users share one, encoded once."""
         last, encoded = self._last
         if score is not last:

@@ -3,7 +3,7 @@
 import asyncio
 from asyncio import Task
 from collections import deque
-from collections.abc import Callable, Container, Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from stream.pipeline.batch import Batch
@@ -34,7 +34,7 @@ class InFlight:
     @property
     def rows(self) -> int:
         """The users who are scored in them."""
-        return sum(len(batch.rows) for batch in self._batches)
+        return sum(batch.rows for batch in self._batches)
 
     def start(self, batch: Batch, finish: Finish, done: Callable[["Task[None]"], None]) -> None:
         """Finish a batch in a task, which is given the task of the batch before it."""
@@ -44,9 +44,9 @@ class InFlight:
         task.add_done_callback(self._tasks.discard)
         task.add_done_callback(done)
 
-    def remove_oldest(self) -> None:
-        """The oldest batch is on disk."""
-        self._batches.popleft()
+    def remove_oldest(self) -> Batch:
+        """The oldest batch, which is on disk."""
+        return self._batches.popleft()
 
     def clear(self) -> None:
         """Forget the batches: their partitions are revoked."""
@@ -63,16 +63,12 @@ class InFlight:
         _, unfinished = await asyncio.wait(set(self._tasks), timeout=timeout_s)
         return not unfinished
 
-    def users(self, partition: int) -> tuple[Container[bytes], ...]:
-        """The users of a partition who are being written, by batch."""
-        return tuple(batch.keys(partition) for batch in self._batches)
-
     def starts(self, partition: int) -> list[int]:
         """The lowest source offset of each batch that has any of this partition."""
         parts = (batch.parts.get(partition) for batch in self._batches)
         return [part.start for part in parts if part is not None and part.start is not None]
 
-    def timestamps_ms(self, partition: int) -> list[int]:
-        """The record timestamp of the first event of each of the partition's users, -1 if none."""
+    def oldest_ms(self, partition: int) -> list[int]:
+        """The oldest timestamp of a first event in each batch that has one of this partition."""
         parts = (batch.parts.get(partition) for batch in self._batches)
-        return [row.waiting.first.timestamp_ms for part in parts if part for row in part.rows]
+        return [ms for part in parts if part is not None if (ms := part.oldest_ms) is not None]

@@ -1,16 +1,13 @@
-"""Ingest: validates fetched messages and folds them into the states of their users."""
+"""Ingest: folds fetched messages into the users of their partition, and counts the outcomes."""
 
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-from stream.events import DeadLetter, Event, Message, Validator, clock_of
+from stream.events import DeadLetter, Message, clock_of
 from stream.metrics import Metrics
 from stream.pipeline.batcher import MicroBatcher
 from stream.pipeline.late_events import LateEvents
-from stream.pipeline.partition import Forget, Partition
-from stream.user_state import Outcome, Rules
-
-_SCORABLE = frozenset({"applied", "late", "future"})
+from stream.pipeline.partition import Partition
+from stream.user_state import Outcome
 
 
 class Ingest:
@@ -18,18 +15,15 @@ class Ingest:
 
     def __init__(
         self,
-        validator: Validator,
-        rules: Rules,
         batcher: MicroBatcher,
+        late_events: LateEvents,
         metrics: Metrics,
         clock: Callable[[], float],
     ) -> None:
-        self._validator = validator
-        self._rules = rules
         self._batcher = batcher
         self._metrics = metrics
         self._clock = clock
-        self.late_events = LateEvents(rules.allowed_lateness_ms, clock)
+        self.late_events = late_events
 
     def add(self, partition: Partition, messages: Sequence[Message]) -> None:
         """Take messages of one partition in offset order; users with news wait for a score.
@@ -38,36 +32,21 @@ class Ingest:
         """
         if messages[0].offset > partition.next_offset >= 0:
             partition.gaps.append((partition.next_offset, messages[0].offset))
-        events, dead = self._validator.validate(messages, partition.number)
-        partition.users.load(event.key for event in events)
+        folded = partition.users.fold(messages)
         now_s = self._clock()
-        outcomes = self._fold(partition, events, now_s)
-        if dead:
-            partition.dead += dead
+        self._batcher.add(now_s, partition.number, folded.waiting)
+        for forget in folded.forgets:
+            partition.forgets.setdefault(forget.event.key, []).append(forget)
+        if folded.dead:
+            partition.dead += folded.dead
             self._batcher.request_flush(now_s)
         partition.next_offset = messages[-1].offset + 1
         partition.last_read_ms = clock_of(messages[-1])
-        self._count(Counter(outcomes), dead)
+        self._count(folded.outcomes, folded.dead)
 
-    def _fold(self, partition: Partition, events: Sequence[Event], now_s: float) -> list[Outcome]:
-        # Bound once: this loop runs for every event.
-        add, get, rules = self._batcher.add, partition.users.get, self._rules
-        number = partition.number
-        outcomes = []
-        for event in events:
-            user = get(event.key)
-            outcome = user.apply(event, rules)
-            outcomes.append(outcome)
-            if outcome in _SCORABLE:
-                add(now_s, number, event)
-            elif outcome == "forgotten":
-                add(now_s, number, event)
-                partition.forgets.setdefault(event.key, []).append(Forget(event, user.removed))
-        return outcomes
-
-    def _count(self, counts: Counter[Outcome], dead: Sequence[DeadLetter]) -> None:
+    def _count(self, counts: Mapping[Outcome, int], dead: Sequence[DeadLetter]) -> None:
         metrics = self._metrics
-        self.late_events.count(counts["late"], counts.total())
+        self.late_events.count(counts.get("late", 0), sum(counts.values()))
         for outcome, n in counts.items():
             metrics.events[outcome].inc(n)
             if outcome in ("replayed", "duplicate"):

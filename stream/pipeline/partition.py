@@ -1,23 +1,16 @@
 """One partition in memory: its users, how far it was read, and what is not yet safe."""
 
 import math
-from collections.abc import Container, Iterable
+from collections.abc import Iterable
 from itertools import takewhile
-from typing import NamedTuple
 
-from stream.events import DeadLetter, Event
-from stream.pipeline.user_cache import UserCache
-
-
-class Forget(NamedTuple):
-    """A ``forget`` event that was applied, and whether its user had anything to remove."""
-
-    event: Event
-    removed: bool
+from stream.events import DeadLetter
+from stream.pipeline.forget import Forget
+from stream.pipeline.users import Users
 
 
 class Partition:
-    """What is read of a partition and not yet safe, except the users in `stream.pipeline.batcher`.
+    """What is read of a partition and not yet safe.
 
     ``forgets`` are the ``forget`` events that were applied to waiting users, by key: each needs a
     receipt. ``markers`` are the forgotten users: key → offset of the ``forget``. Once that offset
@@ -29,7 +22,7 @@ class Partition:
     """
 
     def __init__(
-        self, number: int, users: UserCache, markers: Iterable[bytes], next_offset: int = -1
+        self, number: int, users: Users, markers: Iterable[bytes], next_offset: int = -1
     ) -> None:
         self.number = number
         self.users = users
@@ -38,7 +31,7 @@ class Partition:
         self.gaps: list[tuple[int, int]] = []
         self.dead: list[DeadLetter] = []
         self.forgets: dict[bytes, list[Forget]] = {}
-        self.markers = {key: users.get(key).applied_offset for key in markers}
+        self.markers = {key: users.state(key).applied_offset for key in markers}
         self.passed: dict[bytes, float] = {}
         self.expiring: dict[bytes, int] = {}  # key → event time before which the user has expired
         self._expired: set[bytes] = set()  # deleted, and in the cache until that is on disk
@@ -54,6 +47,11 @@ class Partition:
         gaps, self.gaps = self.gaps, []
         return gaps
 
+    def take_forgets(self) -> list[Forget]:
+        """The forgets of users who were taken for a batch, and so wait no more."""
+        taken = [key for key in self.forgets if not self.users.is_waiting(key)]
+        return [forget for key in taken for forget in self.forgets.pop(key)]
+
     def mark_committed(self, offset: int, now_s: float) -> None:
         """Everything below this offset is committed."""
         self._committed = max(self._committed, offset)
@@ -66,40 +64,38 @@ class Partition:
         """Whether the commit of some forget marker is so long ago that it may be deleted."""
         return next(iter(self.passed.values()), math.inf) <= before_s
 
-    def expired_markers(
-        self, before_s: float, busy: tuple[Container[bytes], ...]
-    ) -> dict[bytes, int]:
+    def expired_markers(self, before_s: float) -> dict[bytes, int]:
         """Take the forget markers to delete, with the offset of their ``forget``.
 
-        Only of users who are still forgotten, were not forgotten again, and are not in ``busy``.
+        Only of users who are still forgotten, were not forgotten again, and are not busy.
         """
         expired = {}
         for key in list(takewhile(lambda key: self.passed[key] <= before_s, self.passed)):
-            if any(key in keys for keys in busy):
+            if self.users.is_busy(key):
                 continue
             del self.passed[key]
-            state = self.users.get(key)
+            state = self.users.state(key)
             if state.forgotten and key not in self.markers:
                 self.users.drop(key)
                 expired[key] = state.applied_offset
         return expired
 
-    def expired_users(self, busy: tuple[Container[bytes], ...]) -> dict[bytes, int]:
+    def expired_users(self) -> dict[bytes, int]:
         """Take the users to delete whose time to live is over, with their applied offsets.
 
-        Only users who have not come back since, are not in ``busy``, and whose last event is
-        committed: a replay of it would bring them back.
+        Only users who have not come back since, are not busy, and whose last event is committed: a
+        replay of it would bring them back.
         """
-        for key in [key for key in self._expired if not any(key in keys for keys in busy)]:
+        for key in [key for key in self._expired if not self.users.is_busy(key)]:
             self._expired.discard(key)
-            if not self.users.get(key).items:
+            if not self.users.state(key).items:
                 self.users.drop(key)
         expiring, self.expiring = self.expiring, {}
         expired = {}
         for key, before_ms in expiring.items():
-            if any(key in keys for keys in busy):
+            if self.users.is_busy(key):
                 continue
-            state = self.users.get(key)
+            state = self.users.state(key)
             if state.items and state.last_seen_ms < before_ms:
                 if state.applied_offset < self._committed:
                     self.users.expire(key)

@@ -12,7 +12,7 @@ from functools import partial
 
 from model.scorer import ModelInfo, Scorer
 from stream.errors import FencedError, StateError
-from stream.events import Message, Validator
+from stream.events import Message
 from stream.kafka.lease import POLL_S
 from stream.kafka.placement import PlacementCheck
 from stream.kafka.producer import Publisher
@@ -23,15 +23,15 @@ from stream.pipeline.batcher import BatchPolicy, MicroBatcher
 from stream.pipeline.delivery import DeliveryStage
 from stream.pipeline.in_flight import InFlight
 from stream.pipeline.ingest import Ingest
+from stream.pipeline.late_events import LateEvents
 from stream.pipeline.limits import Limits
 from stream.pipeline.partition import Partition
 from stream.pipeline.progress import Progress
 from stream.pipeline.scoring import Device, Scored
 from stream.pipeline.shedding import shed_level
 from stream.pipeline.topics import Topics
-from stream.pipeline.user_cache import UserCache
+from stream.pipeline.users import MakeUsers
 from stream.storage.store import StateStore
-from stream.user_state import Rules
 
 CHUNK = 1000  # messages validated and folded before the event loop gets its turn
 
@@ -49,8 +49,9 @@ class Pipeline:
         *,
         topics: Topics,
         limits: Limits,
-        rules: Rules,
-        validator: Validator,
+        make_users: MakeUsers,
+        placement: PlacementCheck,
+        late_events: LateEvents,
         batcher: MicroBatcher,
         device: Device,
         publisher: Publisher,
@@ -61,6 +62,7 @@ class Pipeline:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._limits = limits
+        self._make_users = make_users
         self._batcher = batcher
         self._device = device
         self._delivery = DeliveryStage(topics, publisher, store, fence, metrics)
@@ -73,8 +75,8 @@ class Pipeline:
         self._partitions: dict[int, Partition] = {}
         self._in_flight = InFlight(limits.in_flight)
         self._progress = Progress(self._partitions, batcher, self._in_flight)
-        self._ingest = Ingest(validator, rules, batcher, metrics, clock)
-        self._placement = PlacementCheck(validator.partition_of, metrics.checked_keys)
+        self._ingest = Ingest(batcher, late_events, metrics, clock)
+        self._placement = placement
         self._epoch = 0  # of the assignment; a batch of an earlier one must not finish anything
         self._sending = Lock()  # first come, first served: batches are sent in their order
         self._wake = asyncio.Event()
@@ -97,7 +99,7 @@ class Pipeline:
         limit = self._limits.cache_users // max(1, len(numbers))
         self._partitions.clear()
         for number in numbers:
-            users = UserCache(number, store, limit)
+            users = self._make_users(number, limit)
             begin = (begins or {}).get(number, -1)
             self._partitions[number] = Partition(number, users, store.markers(number), begin)
 
@@ -155,7 +157,7 @@ class Pipeline:
             except StateError as error:
                 self.fail(error)
             else:
-                partition.users.make_room(self._progress.busy_users(number))
+                partition.users.make_room()
             self._wake.set()
             await asyncio.sleep(0)
             while self._is_full and epoch == self._epoch:
@@ -188,17 +190,16 @@ class Pipeline:
         before_s = self._clock() - self._limits.forget_marker_s
         for partition in self._partitions.values():
             if partition.has_expired_markers(before_s) or partition.expiring:
-                busy = (*self._progress.busy_users(partition.number), batch.keys(partition.number))
-                batch.purge(partition, partition.expired_markers(before_s, busy))
-                batch.expire(partition, partition.expired_users(busy))
+                batch.purge(partition, partition.expired_markers(before_s))
+                batch.expire(partition, partition.expired_users())
         if batch.oldest_s is not None:
             waited_s = max(0.0, self._clock() - batch.oldest_s)
             batch.level = shed_level(waited_s, self._limits.shed_after_s)
             self._metrics.batch_wait.observe(waited_s)
-            self._metrics.batch_users.observe(len(batch.rows))
+            self._metrics.batch_users.observe(batch.rows)
             # One user of each partition: the hash is too slow to compute for every user.
-            parts = batch.parts.values()
-            self._placement.check((p.number, p.rows[0].key) for p in parts if p.rows)
+            firsts = ((p.number, p.snapshot.first_key) for p in batch.parts.values() if p.snapshot)
+            self._placement.check((number, key) for number, key in firsts if key is not None)
         self._room.set()
         return batch
 
@@ -247,7 +248,7 @@ class Pipeline:
             return
         await self._delivery.write_disk(written)
         if epoch == self._epoch:
-            self._in_flight.remove_oldest()
+            self._in_flight.remove_oldest().settle(self._partitions)
 
     async def _await_ownership(self, epoch: int) -> bool:
         """Wait while the lease is not held; whether the partitions are still ours then."""
@@ -258,12 +259,12 @@ class Pipeline:
     async def _score(self, batch: Batch) -> Scored:
         start_s = time.perf_counter()
         try:
-            scored = await self._device.score(batch.sequences, batch.level)
+            scored = await self._device.score(batch.sequences(), batch.level)
             if scored.scores:
                 self._metrics.inference.observe(time.perf_counter() - start_s)
             return scored
         finally:
-            self._batcher.done(len(batch.rows), time.perf_counter() - start_s)
+            self._batcher.done(batch.rows, time.perf_counter() - start_s)
             self._wake.set()
 
     # --- step 8: what may be committed --------------------------------------------------------

@@ -1,6 +1,6 @@
 """Progress: which source offsets are safe to commit, and what is still unfinished."""
 
-from collections.abc import Container, Mapping
+from collections.abc import Mapping
 
 from stream.pipeline.batcher import MicroBatcher
 from stream.pipeline.in_flight import InFlight
@@ -27,16 +27,18 @@ class Progress:
 
     def position(self, partition: Partition) -> int:
         """The source offset of one partition below which everything is safe."""
-        number = partition.number
-        waiting = [entry.first.offset for entry in self._batcher.oldest(number)]
-        return min([*self._in_flight.starts(number), *waiting, partition.oldest_unsafe])
+        starts = self._in_flight.starts(partition.number)
+        oldest = partition.users.oldest_waiting()
+        if oldest is not None:
+            starts.append(oldest.offset)
+        return min([*starts, partition.oldest_unsafe])
 
     def oldest_unscored_ms(self) -> int | None:
         """Record timestamp of the oldest event read but not safe; None when there is none.
 
         Events without a timestamp do not count.
         """
-        oldest = (self._oldest_unscored_ms(number) for number in self._partitions)
+        oldest = (self._oldest_unscored_ms(partition) for partition in self._partitions.values())
         return min((ms for ms in oldest if ms is not None), default=None)
 
     def oldest_unsafe_ms(self) -> dict[int, int]:
@@ -46,22 +48,20 @@ class Progress:
         """
         found = {}
         for number, partition in self._partitions.items():
-            oldest_ms = self._oldest_unscored_ms(number)
+            oldest_ms = self._oldest_unscored_ms(partition)
             oldest_ms = partition.last_read_ms if oldest_ms is None else oldest_ms
             if oldest_ms >= 0:
                 found[number] = oldest_ms
         return found
 
-    def _oldest_unscored_ms(self, number: int) -> int | None:
-        waiting = [entry.first.timestamp_ms for entry in self._batcher.oldest(number)]
-        stamped = (ms for ms in waiting + self._in_flight.timestamps_ms(number) if ms >= 0)
-        return min(stamped, default=None)
+    def _oldest_unscored_ms(self, partition: Partition) -> int | None:
+        times_ms = self._in_flight.oldest_ms(partition.number)
+        oldest = partition.users.oldest_waiting()
+        if oldest is not None:
+            times_ms.append(oldest.timestamp_ms)
+        return min((ms for ms in times_ms if ms >= 0), default=None)
 
     def is_busy(self) -> bool:
         """Whether a user or a dead letter waits, or a batch is in flight."""
         dead = any(partition.dead for partition in self._partitions.values())
         return bool(len(self._batcher) or self._in_flight or dead)
-
-    def busy_users(self, number: int) -> tuple[Container[bytes], ...]:
-        """Users of a partition whose state in memory is ahead of the disk."""
-        return (self._batcher.waiting(number), *self._in_flight.users(number))

@@ -151,12 +151,13 @@ class ScoreRepair:
                 users[key] = UserState.from_bytes(value)
         sequences = [user.sequence() for user in users.values()]
         scored = await self._device.score(sequences)
-        encode = ScoreEncoder(self._topics.events, scored.model).encode
+        encoder = ScoreEncoder(self._topics.events, scored.model)
         now_ms = time.time_ns() // 1_000_000
         for key, sequence, score in zip(users, sequences, scored.scores, strict=True):
             if not isinstance(score, Exception):  # else its dead letter was sent before
                 as_of = AsOf(number, users[key].applied_offset, sequence.now_ms)
-                value = encode(key, as_of, score, now_ms, len(sequence.items))
+                prediction = encoder.prediction(score)
+                value = encoder.encode(key, as_of, prediction, now_ms, len(sequence.items))
                 records.append((key, value, headers))
         return records
 

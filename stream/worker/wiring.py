@@ -21,17 +21,20 @@ from stream.group.member import GroupMember
 from stream.health import Health
 from stream.kafka.lease import Lease
 from stream.kafka.log_reader import LogReader
-from stream.kafka.placement import default_partitioner
+from stream.kafka.placement import PlacementCheck, default_partitioner
 from stream.kafka.producer import Publisher, start_producer
 from stream.kafka.security import client_options
 from stream.kafka.topics import TopicParameters, ensure_owner, ensure_topics
 from stream.kafka.write_fence import WriteFence
 from stream.metrics import Metrics
 from stream.pipeline.batcher import MicroBatcher
+from stream.pipeline.late_events import LateEvents
 from stream.pipeline.limits import Limits
 from stream.pipeline.pipeline import Pipeline
+from stream.pipeline.reference_users import ReferenceUsers
 from stream.pipeline.scoring import Device
 from stream.pipeline.topics import Topics
+from stream.pipeline.users import MakeUsers
 from stream.settings import WorkerSettings
 from stream.storage.open_files import files_per_partition
 from stream.storage.recovery import Recovery
@@ -155,8 +158,11 @@ class Wiring:
         self._pipeline = Pipeline(
             topics=names,
             limits=_limits_of(settings),
-            rules=settings.rules,
-            validator=self._build_validator(required.partitions),
+            make_users=self._users_of(required.partitions),
+            placement=PlacementCheck(
+                default_partitioner(required.partitions), self._metrics.checked_keys
+            ),
+            late_events=LateEvents(settings.rules.allowed_lateness_ms, time.monotonic),
             batcher=MicroBatcher(model.policy),
             device=device,
             publisher=publisher,
@@ -186,11 +192,15 @@ class Wiring:
             partial(ensure_owner, settings),
         )
 
-    def _build_validator(self, partitions: int) -> Validator:
-        return Validator(
+    def _users_of(self, partitions: int) -> MakeUsers:
+        settings = self._settings
+        validator = Validator(
             frozenset(self._accepted.names),
-            self._settings.max_message_bytes,
+            settings.max_message_bytes,
             default_partitioner(partitions),
+        )
+        return lambda number, limit: ReferenceUsers(
+            number, self._store, limit, validator, settings.rules
         )
 
     def _build_member(

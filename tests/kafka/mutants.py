@@ -24,12 +24,13 @@ from stream.kafka.producer import Delivery, Publisher, await_acks
 from stream.kafka.write_fence import WriteFence
 from stream.pipeline import delivery
 from stream.pipeline.batch import Batch
-from stream.pipeline.batcher import MicroBatcher, Taken
 from stream.pipeline.delivery import DeliveryStage, Sent, Written
 from stream.pipeline.partition import Partition
 from stream.pipeline.pipeline import Pipeline
 from stream.pipeline.progress import Progress
+from stream.pipeline.reference_users import ReferenceUsers
 from stream.pipeline.scoring import Scored
+from stream.pipeline.users import Folded, Snapshot
 from stream.storage import recovery
 from stream.user_state import Outcome, Rules, UserState
 from tests.kafka.scorers import SCORERS
@@ -166,21 +167,24 @@ def premature() -> None:
 
 def lossy() -> None:
     """Takes an event of a user of the batch before for one that its score covers."""
-    add, take = MicroBatcher.add, MicroBatcher.take
+    fold, take = ReferenceUsers.fold, ReferenceUsers.take
     flying: set[bytes] = set()
 
-    def add_others(self: MicroBatcher, now_s: float, partition: int, event: Event) -> None:
-        if event.key not in flying:
-            add(self, now_s, partition, event)
+    def fold_others(self: ReferenceUsers, messages: Sequence[Message]) -> Folded:
+        folded = fold(self, messages)
+        covered = self._waiting.keys() & flying
+        for key in covered:
+            del self._waiting[key]
+        return folded._replace(waiting=folded.waiting - len(covered))
 
-    def take_and_remember(self: MicroBatcher) -> list[Taken]:
-        taken = take(self)
+    def take_and_remember(self: ReferenceUsers, count: int) -> Snapshot:
+        snapshot = take(self, count)
         flying.clear()
-        flying.update(key for _, key, _ in taken)
-        return taken
+        flying.update(key for key, _ in snapshot.changes())
+        return snapshot
 
-    MicroBatcher.add = add_others  # type: ignore[method-assign]
-    MicroBatcher.take = take_and_remember  # type: ignore[method-assign]
+    ReferenceUsers.fold = fold_others  # type: ignore[method-assign]
+    ReferenceUsers.take = take_and_remember  # type: ignore[method-assign]
 
 
 def unfenced() -> None:
@@ -223,15 +227,15 @@ def deaf() -> None:
 
 def misdirected() -> None:
     """Sends the scores of a partition to the next one."""
-    send = Publisher.send
+    send = Publisher.send_batches
 
     async def send_elsewhere(
-        self: Publisher, topic: str, partition: int, records: Any
+        self: Publisher, topic: str, partition: int, batches: Any
     ) -> list[Delivery]:
         there = (partition + 1) % 4 if topic.endswith(".scores") else partition
-        return await send(self, topic, there, records)
+        return await send(self, topic, there, batches)
 
-    Publisher.send = send_elsewhere  # type: ignore[method-assign]
+    Publisher.send_batches = send_elsewhere  # type: ignore[method-assign]
 
 
 def undead() -> None:

@@ -37,8 +37,8 @@ def test_scores_are_written_alike(
 ) -> None:
     model = ModelInfo(name, version, "cpu", HORIZON_S)
     encoder = ScoreEncoder(topic, model, level)
-    prediction = encoder._encode_prediction(PREDICTION)
-    writer = native.core.ScoreWriter(topic, name, version, encoder._source, HORIZON_S)
+    prediction = encoder.prediction(PREDICTION)
+    writer = native.core.ScoreWriter(topic, name, version, encoder.source, HORIZON_S)
 
     batches = writer.batches(
         3,
@@ -50,7 +50,7 @@ def test_scores_are_written_alike(
 
     written = [record for batch in batches for record in Native.read(bytes(batch._build())).records]
     expected = [
-        encoder.encode(user.encode(), AsOf(3, offset, ts), PREDICTION, SCORED_AT_MS, n)
+        encoder.encode(user.encode(), AsOf(3, offset, ts), prediction, SCORED_AT_MS, n)
         for user, offset, ts, n in rows
     ]
     assert [value for _, _, _, value, _ in written] == expected
@@ -108,7 +108,7 @@ def test_predictions_are_written_alike_from_the_arrays(seed: int, top_categories
         calibration.apply(outputs.intent_logits),
     )
 
-    expected = [encoder._encode_prediction(score) for score in answers.full(outputs)]
+    expected = [encoder.prediction(score) for score in answers.full(outputs)]
     assert [written[row] for row in range(len(written))] == expected
 
 

@@ -121,13 +121,15 @@ def test_the_scores_of_a_snapshot_are_those_of_the_encoder(seed: int) -> None:
     present = [(key, state) for key, state in states.items() if not state.forgotten]
     scores = [Score([(f"i{n}", 0.5)], [], {}, "full") for n in range(len(present))]
 
-    predictions = [encoder._encode_prediction(score) for score in scores]
+    predictions = [encoder.prediction(score) for score in scores]
     batches = snapshot.scores(writer, 3, predictions, TIMESTAMP_MS, NO_HEADERS, LIMIT)
 
     records = []
     for (key, state), score in zip(present, scores, strict=True):
         as_of = AsOf(3, state.applied_offset, state.sequence().now_ms)
-        value = encoder.encode(key, as_of, score, TIMESTAMP_MS, len(state.items))
+        value = encoder.encode(
+            key, as_of, encoder.prediction(score), TIMESTAMP_MS, len(state.items)
+        )
         records.append((key, value, NO_HEADERS))
     expected = [bytes(batch._build()) for batch in Aiokafka.build(records, LIMIT)]
     assert [batch._build() for batch in batches] == expected

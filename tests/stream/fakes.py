@@ -14,7 +14,7 @@ from aiokafka.structs import RecordMetadata, TopicPartition
 from model.scorer import ANYTHING, ModelInfo, Score
 from model.sequence import Sequence as Actions
 from stream.events import Event, Message
-from stream.kafka.producer import Delivery, Publisher, Record
+from stream.kafka.producer import Delivery, Publisher, Record, RecordBatch
 from stream.pipeline.scoring import Device, Scored, _predict, count_unknown_items
 from stream.pipeline.shedding import Level
 
@@ -138,6 +138,19 @@ class Sent(NamedTuple):
         return [key for key, _, _ in self.records]
 
 
+class Built(list[Record]):
+    """A batch of records that is not encoded."""
+
+    def record_count(self) -> int:
+        """How many records it has."""
+        return len(self)
+
+
+def records_of(batch: Any) -> list[Record]:
+    """The records of a batch."""
+    return list(batch)
+
+
 class ManualPublisher(Publisher):
     """A broker that acknowledges when the test says so, in any order."""
 
@@ -145,9 +158,15 @@ class ManualPublisher(Publisher):
         self.sent: list[Sent] = []
         self._ends: Counter[tuple[str, int]] = Counter()
 
-    async def send(self, topic: str, partition: int, records: Iterable[Record]) -> list[Delivery]:
+    def build(self, records: Iterable[Record]) -> list[RecordBatch]:
+        """One batch of all records, if there are any."""
+        return [Built(taken)] if (taken := list(records)) else []
+
+    async def send_batches(
+        self, topic: str, partition: int, batches: Iterable[RecordBatch]
+    ) -> list[Delivery]:
         """Take the records, and answer nothing yet."""
-        taken = list(records)
+        taken = [record for batch in batches for record in records_of(batch)]
         offset = self._ends[topic, partition]
         self._ends[topic, partition] += len(taken)
         answer: asyncio.Future[RecordMetadata] = asyncio.get_running_loop().create_future()

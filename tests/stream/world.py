@@ -12,12 +12,16 @@ from prometheus_client import CollectorRegistry
 from stream.errors import TopicsError
 from stream.events import Message, Validator
 from stream.group.offset_metadata import OffsetMetadata
+from stream.kafka.placement import PlacementCheck
 from stream.kafka.write_fence import WriteFence
 from stream.metrics import Metrics
 from stream.pipeline.batcher import BatchPolicy, MicroBatcher
+from stream.pipeline.late_events import LateEvents
 from stream.pipeline.limits import Limits
 from stream.pipeline.pipeline import Pipeline
+from stream.pipeline.reference_users import ReferenceUsers
 from stream.pipeline.topics import Topics
+from stream.pipeline.users import Users
 from stream.storage.store import StateStore
 from stream.user_state import Rules, UserState
 from stream.worker.scoring_handler import ScoringHandler
@@ -32,9 +36,15 @@ RULES = Rules(
     max_future_ms=1_000,
     ttl_ms=100_000,
 )
+VALIDATOR = Validator(frozenset({"click", "cart", "buy"}), 10_000, lambda key: 0)
 AT_ONCE = BatchPolicy(close_users=1000, max_users=1000, deadline_s=0.0)
 LATER = BatchPolicy(close_users=1000, max_users=1000, deadline_s=3600.0)
 LIMITS = Limits(pending_users=1000, in_flight=3, cache_users=1000)
+
+
+def make_users(store: StateStore, partition: int = 0, limit: int = 10) -> Users:
+    """The users of a partition, on the core of the test."""
+    return ReferenceUsers(partition, store, limit, VALIDATOR, RULES)
 
 
 def on_a_loop(test: Callable[P, Awaitable[None]]) -> Callable[P, None]:
@@ -103,8 +113,9 @@ class World:
         self.pipeline = Pipeline(
             topics=TOPICS,
             limits=limits,
-            rules=RULES,
-            validator=Validator(frozenset({"click", "cart", "buy"}), 10_000, lambda key: 0),
+            make_users=lambda number, limit: ReferenceUsers(number, store, limit, VALIDATOR, RULES),
+            placement=PlacementCheck(VALIDATOR.partition_of, self.metrics.checked_keys),
+            late_events=LateEvents(RULES.allowed_lateness_ms, lambda: self.now_s),
             batcher=MicroBatcher(policy),
             device=self.device,
             publisher=self.publisher,

@@ -1,24 +1,13 @@
 """The micro-batcher on a clock of our own: traces by hand, then a machine that tries everything."""
 
-from dataclasses import dataclass
-
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from stream.pipeline.batcher import BatchPolicy, MicroBatcher, Taken
-from tests.stream.fakes import event
 
 POLICY = BatchPolicy(close_users=3, max_users=4, deadline_s=0.2)
-
-
-def add(batcher: MicroBatcher, now_s: float, user: str, offset: int, partition: int = 0) -> None:
-    batcher.add(now_s, partition, event(offset, key=user.encode()))
-
-
-def users(taken: list[Taken]) -> list[str]:
-    return [key.decode() for _, key, _ in taken]
 
 
 @pytest.fixture
@@ -32,13 +21,12 @@ def batcher() -> MicroBatcher:
 def test_nobody_waits_and_nothing_is_due(batcher: MicroBatcher) -> None:
     assert batcher.next_wakeup() is None
     assert not batcher.ready(1e9)
-    assert batcher.oldest(0, 1) == []
-    assert b"u1" not in batcher.waiting(0)
+    assert len(batcher) == 0
 
 
 def test_a_batch_is_due_when_the_oldest_has_waited_the_deadline(batcher: MicroBatcher) -> None:
-    add(batcher, 10.0, "u1", 0)
-    add(batcher, 10.1, "u2", 1)
+    batcher.add(10.0, 0, users=1)
+    batcher.add(10.1, 0, users=1)
 
     assert batcher.next_wakeup() == 10.0 + 0.2
     assert not batcher.ready(10.19)
@@ -46,36 +34,25 @@ def test_a_batch_is_due_when_the_oldest_has_waited_the_deadline(batcher: MicroBa
 
 
 def test_a_batch_is_due_at_once_when_enough_users_wait(batcher: MicroBatcher) -> None:
-    for n in range(3):
-        add(batcher, 10.0, f"u{n}", n)
+    batcher.add(10.0, 0, users=1)
+    batcher.add(10.0, 1, users=2)
 
     assert batcher.ready(10.0)
 
 
-def test_events_of_one_user_are_one_who_waits(batcher: MicroBatcher) -> None:
-    for offset in range(9):
-        add(batcher, 10.0 + offset / 100, "u1", offset)
+def test_who_comes_later_does_not_put_off_the_batch(batcher: MicroBatcher) -> None:
+    batcher.add(10.0, 0, users=1)
+    batcher.add(10.1, 0, users=0)  # events of users who wait already
+    batcher.add(10.1, 0, users=1)
 
-    assert len(batcher) == 1
-    assert not batcher.ready(10.1)
-    assert batcher.next_wakeup() == 10.0 + 0.2  # of the first event: the last cannot put it off
-
-
-def test_the_entry_of_a_user_spans_the_first_and_the_last_event(batcher: MicroBatcher) -> None:
-    for offset in (4, 7, 8):
-        add(batcher, 10.0, "u1", offset)
-
-    ((partition, key, waiting),) = batcher.take()
-
-    assert (partition, key, waiting.since_s) == (0, b"u1", 10.0)
-    assert (waiting.first.offset, waiting.last.offset) == (4, 8)
+    assert len(batcher) == 2
+    assert batcher.next_wakeup() == 10.0 + 0.2
 
 
 def test_nothing_is_due_while_the_device_is_busy(batcher: MicroBatcher) -> None:
-    add(batcher, 10.0, "u1", 0)
+    batcher.add(10.0, 0, users=1)
     batcher.take()
-    for n in range(5):
-        add(batcher, 10.1, f"v{n}", n)
+    batcher.add(10.1, 0, users=5)
 
     assert batcher.next_wakeup() is None
     assert not batcher.ready(99.0)
@@ -84,19 +61,8 @@ def test_nothing_is_due_while_the_device_is_busy(batcher: MicroBatcher) -> None:
     assert batcher.ready(10.1)
 
 
-def test_a_user_may_wait_again_while_their_batch_is_on_the_device(batcher: MicroBatcher) -> None:
-    add(batcher, 10.0, "u1", 0)
-    batcher.take()
-    add(batcher, 10.1, "u1", 1)
-    batcher.done()
-
-    ((_, _, waiting),) = batcher.take()
-
-    assert waiting.first.offset == 1
-
-
 def test_draining_closes_at_once(batcher: MicroBatcher) -> None:
-    add(batcher, 10.0, "u1", 0)
+    batcher.add(10.0, 0, users=1)
     batcher.draining = True
 
     assert batcher.ready(10.0)
@@ -107,7 +73,7 @@ def test_a_dead_letter_alone_brings_a_batch_at_the_deadline(batcher: MicroBatche
     batcher.request_flush(10.1)
 
     assert batcher.next_wakeup() == 10.0 + 0.2
-    assert batcher.take() == []
+    assert batcher.take() == Taken({}, None)
     batcher.done()
     assert batcher.next_wakeup() is None
 
@@ -116,23 +82,31 @@ def test_a_dead_letter_alone_brings_a_batch_at_the_deadline(batcher: MicroBatche
 
 
 def test_a_batch_takes_the_oldest_up_to_its_cap(batcher: MicroBatcher) -> None:
-    # Two partitions by turns: u0 waits longest, then v0, u1, v1, u2, v2.
+    # Two partitions by turns, one user each time.
     for n in range(3):
-        add(batcher, 10.0 + n, f"u{n}", n, partition=0)
-        add(batcher, 10.5 + n, f"v{n}", n, partition=1)
+        batcher.add(10.0 + n, 0, users=1)
+        batcher.add(10.5 + n, 1, users=1)
 
-    assert users(batcher.take()) == ["u0", "v0", "u1", "v1"]
+    assert batcher.take() == Taken({0: 2, 1: 2}, 10.0)
     assert len(batcher) == 2
-    assert [waiting.first.offset for waiting in batcher.oldest(0, 1)] == [2, 2]
 
     batcher.done()
-    assert users(batcher.take()) == ["u2", "v2"]
+    assert batcher.take() == Taken({0: 1, 1: 1}, 12.0)
     assert len(batcher) == 0
+
+
+def test_a_batch_may_take_a_part_of_those_who_came_together(batcher: MicroBatcher) -> None:
+    batcher.add(10.0, 0, users=3)
+    batcher.add(10.1, 1, users=3)
+
+    assert batcher.take() == Taken({0: 3, 1: 1}, 10.0)
+    batcher.done()
+    assert batcher.take() == Taken({1: 2}, 10.1)
 
 
 def test_what_is_left_behind_keeps_its_deadline(batcher: MicroBatcher) -> None:
     for n in range(6):
-        add(batcher, 10.0 + n / 100, f"u{n}", n)
+        batcher.add(10.0 + n / 100, 0, users=1)
     batcher.take()
     batcher.done()
 
@@ -140,15 +114,15 @@ def test_what_is_left_behind_keeps_its_deadline(batcher: MicroBatcher) -> None:
 
 
 def test_a_revoked_user_waits_no_more_and_the_device_stays_busy(batcher: MicroBatcher) -> None:
-    add(batcher, 10.0, "u1", 0)
+    batcher.add(10.0, 0, users=1)
     batcher.take()
-    add(batcher, 10.1, "u2", 1)
+    batcher.add(10.1, 0, users=1)
     batcher.request_flush(10.1)
 
     batcher.drop_partitions()
 
     assert len(batcher) == 0
-    add(batcher, 10.2, "u3", 2)
+    batcher.add(10.2, 0, users=1)
     assert batcher.next_wakeup() is None
     batcher.done()
     assert batcher.next_wakeup() == 10.2 + 0.2
@@ -162,9 +136,8 @@ WIDE = BatchPolicy(close_users=2, max_users=8, deadline_s=0.2)
 def next_batch(batcher: MicroBatcher) -> int:
     """How many of twenty who wait are taken."""
     batcher.drop_partitions()
-    for n in range(20):
-        add(batcher, 10.0, f"u{n}", n)
-    return len(batcher.take())
+    batcher.add(10.0, 0, users=20)
+    return batcher.take().users[0]
 
 
 def test_a_batch_that_took_too_long_makes_the_next_one_smaller_in_proportion() -> None:
@@ -206,18 +179,8 @@ def test_another_model_brings_a_policy_of_its_own() -> None:
 # --- everything else -----------------------------------------------------------------------------
 
 
-@dataclass
-class Entry:
-    """Who waits, as a list by hand has it: the events from first to last, since when."""
-
-    key: bytes
-    first: int
-    last: int
-    since_s: float
-
-
 class Machine(RuleBasedStateMachine):
-    """Events, time, batches and revocations in any order, beside queues kept by hand."""
+    """Users, time, batches and revocations in any order, beside queues kept by hand."""
 
     @initialize(
         close=st.integers(1, 4), more=st.integers(0, 3), deadline_s=st.sampled_from([0.0, 1.0, 3.0])
@@ -228,19 +191,12 @@ class Machine(RuleBasedStateMachine):
         self.now_s = 0.0
         self.busy = False
         self.errand_since_s: float | None = None
-        self.offset = -1
-        self.queues: dict[int, list[Entry]] = {0: [], 1: []}
+        self.queues: dict[int, list[float]] = {0: [], 1: []}  # since when each user waits
 
-    @rule(partition=st.sampled_from([0, 1]), user=st.sampled_from("abcdef"))
-    def event_comes(self, partition: int, user: str) -> None:
-        key = b"%d%b" % (partition, user.encode())  # a user is at home in one partition
-        self.offset += 1
-        self.batcher.add(self.now_s, partition, event(self.offset, key=key))
-        for entry in self.queues[partition]:
-            if entry.key == key:
-                entry.last = self.offset
-                return
-        self.queues[partition].append(Entry(key, self.offset, self.offset, self.now_s))
+    @rule(partition=st.sampled_from([0, 1]), users=st.integers(0, 3))
+    def users_come(self, partition: int, users: int) -> None:
+        self.batcher.add(self.now_s, partition, users)
+        self.queues[partition] += [self.now_s] * users
 
     @rule()
     def errand_comes(self) -> None:
@@ -265,20 +221,18 @@ class Machine(RuleBasedStateMachine):
     @rule()
     def batch_is_taken(self) -> None:
         before = self._users()
+        oldest_s = min((queue[0] for queue in self.queues.values() if queue), default=None)
         taken = self.batcher.take()
 
-        assert len(taken) == min(before, self.policy.max_users)
-        for partition, queue in self.queues.items():
-            batch = [
-                Entry(key, waiting.first.offset, waiting.last.offset, waiting.since_s)
-                for number, key, waiting in taken
-                if number == partition
-            ]
-            # The front of the queue: each once, with all of their events and no other.
-            assert batch == queue[: len(batch)]
-            del queue[: len(batch)]
-        left_s = [entry.since_s for queue in self.queues.values() for entry in queue]
-        assert all(waiting.since_s <= min(left_s, default=self.now_s) for _, _, waiting in taken)
+        assert taken.oldest_s == oldest_s
+        assert sum(taken.users.values()) == min(before, self.policy.max_users)
+        newest_s = []
+        for partition, count in taken.users.items():
+            queue = self.queues[partition]
+            newest_s.append(queue[count - 1])
+            del queue[:count]  # the front of the queue
+        left_s = [since_s for queue in self.queues.values() for since_s in queue]
+        assert max(newest_s, default=0.0) <= min(left_s, default=self.now_s)
         self.busy, self.errand_since_s = True, None
 
     @precondition(lambda self: self.busy)
@@ -289,7 +243,7 @@ class Machine(RuleBasedStateMachine):
 
     @invariant()
     def a_batch_is_due_just_when_it_should_be(self) -> None:
-        since_s = [entry.since_s for queue in self.queues.values() for entry in queue]
+        since_s = [since_s for queue in self.queues.values() for since_s in queue]
         if self.errand_since_s is not None:
             since_s.append(self.errand_since_s)
         full = self._users() >= self.policy.close_users or self.batcher.draining
@@ -301,12 +255,8 @@ class Machine(RuleBasedStateMachine):
         assert self.batcher.next_wakeup() == (due_s if since_s and not self.busy else None)
 
     @invariant()
-    def it_knows_who_waits(self) -> None:
+    def it_knows_how_many_wait(self) -> None:
         assert len(self.batcher) == self._users()
-        for partition, queue in self.queues.items():
-            assert all(entry.key in self.batcher.waiting(partition) for entry in queue)
-            oldest = [waiting.first.offset for waiting in self.batcher.oldest(partition)]
-            assert oldest == [entry.first for entry in queue[:1]]
 
     def _users(self) -> int:
         return sum(map(len, self.queues.values()))

@@ -24,7 +24,7 @@ SCORE = Score([("i9", 0.31), ("i2", 0.1)], [("shoes", 0.62)], {"cart": 0.12, "bu
 def encode(user: str = "u1", score: Score = SCORE, as_of: AsOf | None = None) -> dict[str, Any]:
     as_of = as_of or AsOf(3, 4711, NOW_MS)
     decoded: dict[str, Any] = json.loads(
-        ENCODER.encode(user.encode(), as_of, score, NOW_MS + 123, 17)
+        ENCODER.encode(user.encode(), as_of, ENCODER.prediction(score), NOW_MS + 123, 17)
     )
     return decoded
 
