@@ -6,10 +6,12 @@ logs JSON. A worker ends on Ctrl-C and SIGTERM in its own way, with 0, and reloa
 Imports are late, so that each command loads only what it needs.
 """
 
+import gc
 import os
 import signal
 import sys
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from stream.cli.console import print_every_character
 from stream.cli.termination import exit_code, unwinding_on_signals
@@ -24,10 +26,19 @@ def main() -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: os._exit(0))
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        _make_imports_fast()
         _run()
     else:
         with unwinding_on_signals():
             _run()
+
+
+def _make_imports_fast() -> None:
+    """Save a third of a second of a worker's start; `stream.worker.process` collects again."""
+    gc.disable()  # imports make objects without end, and no garbage
+    # structlog imports it, where it is installed, for tracebacks that a worker writes itself.
+    modules: dict[str, Any] = sys.modules
+    modules["rich"] = None
 
 
 def _run() -> None:

@@ -33,8 +33,10 @@ def run(settings: WorkerSettings) -> NoReturn:
 
 async def _run(settings: WorkerSettings) -> None:
     # User states live long and hold no reference cycles: Python would search all of them for
-    # garbage every few hundred objects, and find none.
+    # garbage every few hundred objects, and find none. What is imported lives for ever.
+    gc.freeze()
     gc.set_threshold(50_000, 50, 100)
+    gc.enable()
     asyncio.get_running_loop().set_exception_handler(_on_lost_exception)
     end = partial(_end, settings.log_format)
     try:

@@ -46,6 +46,30 @@ def one_line(text: str) -> str:
     return text
 
 
+def test_a_worker_loads_no_rich_and_collects_no_garbage_while_it_imports() -> None:
+    script = (
+        "import gc, sys; sys.argv = ['lately', 'worker', '--artifact', 'a', '--state-dir', 's']\n"
+        "from types import SimpleNamespace\n"
+        "from stream.cli.main import main\n"
+        "def run(settings):\n"
+        "    rich = [name for name in sys.modules if name.startswith('rich.')]\n"
+        "    print('structlog' in sys.modules, rich, gc.isenabled())\n"
+        "sys.modules['stream.worker.process'] = SimpleNamespace(run=run)\n"
+        "main()"
+    )
+
+    result = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=Path(__file__).parents[3],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+    assert (result.stdout, result.stderr) == ("True [] False\n", "")
+
+
 def test_help_loads_nothing_heavy() -> None:
     script = (
         "import sys; sys.argv = ['lately', '--help']\n"

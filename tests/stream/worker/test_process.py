@@ -23,6 +23,7 @@ def _garbage_collection_as_it_was() -> Iterator[None]:
     threshold = gc.get_threshold()
     yield
     gc.set_threshold(*threshold)
+    gc.unfreeze()
 
 
 def exit_code(
@@ -51,6 +52,19 @@ def exit_code(
         process.run(settings)
     assert isinstance(caught.value.code, int)
     return caught.value.code
+
+
+def test_a_worker_collects_garbage_which_its_imports_did_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    gc.disable()
+    try:
+        exit_code(monkeypatch, None)
+
+        assert gc.isenabled()
+        assert gc.get_freeze_count() > 0
+    finally:
+        gc.enable()
 
 
 def test_stopped_worker_exits_with_0_and_prints_nothing(
