@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
@@ -26,6 +27,7 @@ BROKER_TIMEOUT_S = 5.0
 TRIM_EVERY_S = 60.0
 STATE_EVERY_S = 15.0
 FENCE_EVERY_S = 5.0
+_log = structlog.get_logger(__name__)
 
 
 class Monitor:
@@ -35,6 +37,7 @@ class Monitor:
         self._health = health
         self._metrics = metrics
         self._broker_answered_s = time.monotonic()
+        self._ends: dict[int, int] = {}  # asked for while nothing is fetched, which tells them
 
     async def beat(self) -> None:
         """Record that the event loop turns."""
@@ -57,8 +60,9 @@ class Monitor:
             pipeline.mark_committed(assigned_at)
             lag = UNKNOWN
             if self._health.is_ok("broker"):  # else the ends are those before it went away
+                ends = consumer.ends().items()
                 lag = lag_of(
-                    consumer.ends(),
+                    {number: max(end, self._ends.get(number, 0)) for number, end in ends},
                     assigned_at | pipeline.positions(),
                     committed(),
                     pipeline.oldest_unsafe_ms(),
@@ -74,6 +78,20 @@ class Monitor:
             age_s = 0.0 if oldest_ms is None else time.time() - oldest_ms / 1000
             self._metrics.oldest_unscored_age.set(max(0.0, age_s))
             pipeline.report_late_events()
+            await asyncio.sleep(GAUGES_EVERY_S)
+
+    async def follow_ends(self, pipeline: Pipeline, consumer: FaustConsumer, topic: str) -> None:
+        """Ask where the partitions of ``topic`` end while they are paused.
+
+        Otherwise each fetch tells it, and leaves out the markers of transactions.
+        """
+        while True:
+            paused = pipeline.partitions if pipeline.paused_partitions else frozenset()
+            try:
+                found = await consumer.fetch_ends([(topic, n) for n in paused]) if paused else {}
+                self._ends = {number: end for (_, number), end in found.items()}
+            except KafkaError as error:  # `watch_broker` says when it is away
+                _log.debug("the ends of paused partitions are unknown", error=str(error))
             await asyncio.sleep(GAUGES_EVERY_S)
 
     async def measure_state(self, store: StateStore, state_dir: Path) -> None:

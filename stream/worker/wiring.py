@@ -232,6 +232,7 @@ class Wiring:
             *member.services(settings.commit_interval_s),
             reloader.run(settings.artifact_poll_s, self.reload),
             monitor.update_gauges(pipeline, member.consumer, member.committed),
+            monitor.follow_ends(pipeline, member.consumer, settings.events_topic),
             monitor.log_status(status, pipeline),
             monitor.measure_state(self._store, settings.state_dir),
             monitor.watch_broker(producer),

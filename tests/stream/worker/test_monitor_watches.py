@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry
 
 from stream.group.faust_consumer import FaustConsumer
 from stream.health import Health
+from stream.kafka.write_fence import TopicPartition
 from stream.metrics import Metrics
 from stream.storage.disk_usage import measure
 from stream.worker import monitor as module
@@ -53,12 +54,18 @@ class Partitions(FaustConsumer):
 
     def __init__(self, committed: dict[int, int], ends: dict[int, int]) -> None:
         self._committed_offsets, self._end_offsets = committed, ends
+        self.asked = 0
 
     def assigned_offsets(self) -> dict[int, int]:
         return self._committed_offsets
 
     def ends(self) -> dict[int, int]:
         return self._end_offsets
+
+    async def fetch_ends(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        """Ten more each time that anybody asks, as on a topic that is written to."""
+        self.asked += 1
+        return {(t, n): self._end_offsets[n] + 10 * self.asked for t, n in partitions}
 
 
 def gauges(metrics: Metrics) -> dict[str, float]:
@@ -118,6 +125,44 @@ def test_lag_counts_from_the_offset_that_could_be_committed_now(
             # the end is known, and so no lag.
             assert by_partition(w.metrics, "lately_consumer_lag_records") == {0: 5 - 2, 1: 9 - 4}
             assert by_partition(w.metrics, "lately_committed_lag_records") == {0: 5 - 1, 1: 9 - 4}
+
+    scenario()
+
+
+def test_lag_grows_while_partitions_are_paused_and_nothing_is_fetched(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    @on_a_loop
+    async def scenario() -> None:
+        limits = LIMITS._replace(pending_users=1)
+        async with world(tmp_path, policy=LATER, limits=limits) as w:
+            rounds = Rounds(monkeypatch)
+            monitor, health = monitored(w.metrics)
+            health.set_ok("broker")
+            consumer = Partitions(committed={0: 0, 1: 0}, ends={0: 5, 1: 0})
+
+            async def lag() -> dict[int, float]:
+                for watch in (
+                    monitor.follow_ends(w.pipeline, consumer, "events"),
+                    monitor.update_gauges(w.pipeline, consumer, dict),
+                ):
+                    before = len(rounds.pauses_s)
+                    await rounds.run(watch, lambda: len(rounds.pauses_s) > before)  # noqa: B023
+                return by_partition(w.metrics, "lately_consumer_lag_records")
+
+            assert (await lag(), consumer.asked) == ({0: 5, 1: 0}, 0)  # the fetches tell where it ends
+            feeding = asyncio.create_task(w.pipeline.ingest(0, [click("u1", 0), click("u2", 1)]))
+            await settle()
+            assert w.pipeline.paused_partitions == 2
+            first, second = await lag(), await lag()
+            assert first[0] >= 5 + 10
+            assert second[0] > first[0]
+            w.pipeline._batcher.draining = True
+            w.pipeline._wake.set()
+            await settle()
+            await w.acknowledge_all()
+            await feeding
+            assert await lag() == {0: 5 - 2, 1: 0}
 
     scenario()
 
