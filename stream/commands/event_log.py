@@ -1,6 +1,7 @@
 """The log that `lately replay` sends: read from files in order of time, in bounded memory."""
 
 import heapq
+import time
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -10,8 +11,8 @@ from typing import Any, NamedTuple
 
 from model.data.columns import HEAD, head_fault, refusal
 from model.data.external_sort import in_time_order
-from model.data.row import FORGET, RowFault, read_line, read_row
 from model.data.row import Entry as Row
+from model.data.row import RowFault, read_line, read_row
 from model.data.text_files import json_lines, open_csv
 from model.errors import how_to_install
 from model.scratch import scratch_folder
@@ -36,11 +37,13 @@ class Entry(NamedTuple):
 class ReplayLog:
     """A log that was read once to check that a worker will take every event.
 
-    ``in_order`` says for each file whether its events are in order of time.
+    ``in_order`` says for each file whether its events are in order of time, ``first_ms`` at which
+    time it begins.
     """
 
     paths: tuple[Path, ...]
     in_order: tuple[bool, ...]
+    first_ms: tuple[int, ...]
     events: int
     last_ms: int
 
@@ -52,9 +55,10 @@ class ReplayLog:
         a log without events.
         """
         in_order, events, last_ms = [], 0, 0
-        for path in paths:
+        first_ms = _first_times(paths)
+        for path, begin_ms in zip(paths, first_ms, strict=True):
             ordered, before_ms = True, 0
-            for entry in _entries(path):
+            for entry in _entries(path, begin_ms):
                 ordered = ordered and entry.ts_ms >= before_ms
                 before_ms = entry.ts_ms
                 events += 1
@@ -63,7 +67,7 @@ class ReplayLog:
         if events == 0:
             names = ", ".join(map(str, paths))
             raise EventLogError(f"{names}: the log is empty; name one with events")
-        return cls(tuple(paths), tuple(in_order), events, last_ms)
+        return cls(tuple(paths), tuple(in_order), first_ms, events, last_ms)
 
     def entries(self) -> Generator[Entry, None, None]:
         """All events in order of time; those of the same time keep their order in the files.
@@ -72,11 +76,12 @@ class ReplayLog:
         memory (`model.data.external_sort`).
         """
         with ExitStack() as scratch:
-            files = [
-                _entries(path) if ordered else _sorted(_entries(path), _scratch_folder(scratch))
-                for path, ordered in zip(self.paths, self.in_order, strict=True)
+            files = map(_entries, self.paths, self.first_ms)
+            ordered_files = [
+                entries if ordered else _sorted(entries, _scratch_folder(scratch))
+                for entries, ordered in zip(files, self.in_order, strict=True)
             ]
-            yield from heapq.merge(*files, key=attrgetter("ts_ms"))
+            yield from heapq.merge(*ordered_files, key=attrgetter("ts_ms"))
 
 
 def _scratch_folder(stack: ExitStack) -> Path:
@@ -89,17 +94,23 @@ def _sorted(entries: Iterable[Entry], folder: Path) -> Iterator[Entry]:
         yield Entry(ts_ms, read_line(value).user_id, value)
 
 
-def _entries(path: Path) -> Iterator[Entry]:
+def _first_times(paths: Sequence[Path]) -> tuple[int, ...]:
+    """The first time that each file has.
+
+    A file that has none, as a list of ``forget`` may, begins with the others, or else now.
+    """
+    found = [next((r.ts_ms for r in _rows(path) if r.ts_ms is not None), None) for path in paths]
+    known = [first_ms for first_ms in found if first_ms is not None]
+    otherwise_ms = min(known) if known else time.time_ns() // 1_000_000
+    return tuple(otherwise_ms if first_ms is None else first_ms for first_ms in found)
+
+
+def _entries(path: Path, first_ms: int) -> Iterator[Entry]:
     """The events of one file in its order; one without a time takes that of the event before."""
-    before_ms: int | None = None
+    before_ms = first_ms
     for row in _rows(path):
-        ts_ms = before_ms if row.ts_ms is None else row.ts_ms
-        if ts_ms is None:
-            raise EventLogError(
-                f"{path}: no ts in the {FORGET} that comes first; give the first event a ts"
-            )
-        before_ms = ts_ms
-        yield Entry(ts_ms, row.user_id, row.value)
+        before_ms = before_ms if row.ts_ms is None else row.ts_ms
+        yield Entry(before_ms, row.user_id, row.value)
 
 
 def _rows(path: Path) -> Iterator[Row]:

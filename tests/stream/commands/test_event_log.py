@@ -118,11 +118,6 @@ def test_a_wish_to_be_forgotten_without_a_time_keeps_its_place(tmp_path: Path) -
         ),
         ("a.jsonl", '{"ts": 1}\n', "line 1: no user_id; expected user_id, item_id, action, ts"),
         ("a.jsonl", f"{json.dumps(EVENT | {'user_id': 7.5})}\n", "line 1: user_id is 7.5"),
-        (
-            "a.jsonl",
-            '{"user_id": "u", "action": "forget"}\n',
-            "no ts in the forget that comes first",
-        ),
         ("a.jsonl", f"{json.dumps(EVENT | {'ts': None})}\n", "line 1: no ts; expected integer"),
         (
             "a.jsonl",

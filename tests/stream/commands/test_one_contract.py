@@ -157,6 +157,37 @@ def test_what_train_accepts_a_worker_takes(write: Write, changes: dict[str, Any]
         assert_read_alike(write(Path(folder), [GOOD, GOOD | changes]))
 
 
+requests = st.lists(st.booleans(), min_size=1, max_size=5)
+
+
+@pytest.mark.parametrize("write", [as_json, as_csv, as_parquet])
+@settings(deadline=None, max_examples=50)
+@given(forgets=requests)
+@example(forgets=[True, False])
+@example(forgets=[True])
+def test_a_forget_without_a_time_is_taken_wherever_it_stands(
+    write: Write, forgets: list[bool]
+) -> None:
+    """It is sent at the time of the event before it or, at the beginning, of the first one."""
+    rows = [
+        {"user_id": f"u{n}", "action": "forget", "item_id": None, "ts": None}
+        if is_forget
+        else GOOD | {"user_id": f"u{n}", "ts": NOW_MS + n}
+        for n, is_forget in enumerate(forgets)
+    ]
+    with TemporaryDirectory() as folder:
+        path = write(Path(folder), rows)
+        trained, entries = trained_on(path), list(ReplayLog.open([path]).entries())
+
+    order = [row["user_id"] for row in rows]
+    assert trained is not None
+    assert sorted(event["user_id"] for event in trained) == order
+    assert [entry.user_id for entry in entries] == order
+    messages = [FakeMessage(e.value, e.user_id.encode(), n) for n, e in enumerate(entries)]
+    events, dead = VALIDATOR.validate(messages, 0)
+    assert ([event.action == "forget" for event in events], dead) == (forgets, [])
+
+
 columns = st.sampled_from(
     [
         *(pl.String, pl.Categorical, pl.Int8, pl.UInt64, pl.Int64, pl.Float64, pl.Float32),

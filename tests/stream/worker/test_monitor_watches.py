@@ -150,7 +150,10 @@ def test_lag_grows_while_partitions_are_paused_and_nothing_is_fetched(
                     await rounds.run(watch, lambda: len(rounds.pauses_s) > before)  # noqa: B023
                 return by_partition(w.metrics, "lately_consumer_lag_records")
 
-            assert (await lag(), consumer.asked) == ({0: 5, 1: 0}, 0)  # the fetches tell where it ends
+            assert (await lag(), consumer.asked) == (
+                {0: 5, 1: 0},
+                0,
+            )  # the fetches tell where it ends
             feeding = asyncio.create_task(w.pipeline.ingest(0, [click("u1", 0), click("u2", 1)]))
             await settle()
             assert w.pipeline.paused_partitions == 2
