@@ -168,7 +168,17 @@ class ActionSettings(Settings):
     )
 
 
-class DoctorSettings(KafkaSettings, ActionSettings):
+class LengthSettings(Settings):
+    """How much of a user is kept, on which depends how large a record of the changelog can be."""
+
+    sequence_length: int = Field(50, ge=1, le=1000, description="actions kept per user")
+
+
+class TopicsSettings(KafkaSettings, LengthSettings):
+    """The brokers, and what their topics must have room for."""
+
+
+class DoctorSettings(TopicsSettings, ActionSettings):
     """The settings of `lately doctor`: those of a worker, each optional."""
 
     artifact: Path | None = Field(None, description="folder of the model")
@@ -210,10 +220,8 @@ class JudgementSettings(Settings):
         )
 
 
-class FoldSettings(JudgementSettings):
+class FoldSettings(LengthSettings, JudgementSettings):
     """The settings that change a user's sequence."""
-
-    sequence_length: int = Field(50, ge=1, le=1000, description="actions kept per user")
 
     @property
     def rules(self) -> Rules:

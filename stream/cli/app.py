@@ -14,7 +14,13 @@ from stream.cli.help import Commands, arrange
 from stream.cli.options import with_settings
 from stream.commands.config import ShownSettings, show
 from stream.export.settings import ExportSettings
-from stream.settings import DoctorSettings, KafkaSettings, StateSettings, WorkerSettings
+from stream.settings import (
+    DoctorSettings,
+    KafkaSettings,
+    StateSettings,
+    TopicsSettings,
+    WorkerSettings,
+)
 
 app = typer.Typer(
     cls=Commands,
@@ -69,9 +75,9 @@ def worker(settings: WorkerSettings) -> None:
 
 
 @app.command()
-@with_settings(KafkaSettings)
+@with_settings(TopicsSettings)
 def topics(
-    settings: KafkaSettings,
+    settings: TopicsSettings,
     create: Annotated[bool, typer.Option("--create", help="Create the missing topics.")] = False,
     partitions: Annotated[int | None, typer.Option(min=1, help="Partitions of new topics.")] = None,
     replication: Annotated[

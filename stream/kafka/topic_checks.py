@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Literal
 
-from stream.settings import KafkaSettings, WorkerSettings
+from stream.settings import KafkaSettings, LengthSettings
 from stream.user_categories import MOST_NAMES
 
 # A dead letter is its message plus our headers: topic name, class and text of the error, reason.
@@ -175,7 +175,7 @@ def _batches_fit(name: str, topics: Mapping[str, Topic], settings: KafkaSettings
     if limit is None:  # then `_dead_letters_fit` says that the broker reports none
         return []
     expected = f"{MAX_BATCH_BYTES} or more, so that batches need not be cut"
-    least = _least_bytes(name, settings)
+    least = largest_record_bytes(name, settings)
     if limit * _SAFE_SHARE >= MAX_BATCH_BYTES and limit >= least:
         return [Finding("PASS", name, "max.message.bytes", str(limit), expected)]
     status: Status = "WARN" if limit >= least else "FAIL"
@@ -185,9 +185,9 @@ def _batches_fit(name: str, topics: Mapping[str, Topic], settings: KafkaSettings
     return [Finding(status, name, "max.message.bytes", str(limit), expected, fix)]
 
 
-def _least_bytes(name: str, settings: KafkaSettings) -> int:
+def largest_record_bytes(name: str, settings: KafkaSettings) -> int:
     """What one record can come to: a shopper chooses how long the ids in their state are."""
-    if name != settings.changelog_topic or not isinstance(settings, WorkerSettings):
+    if name != settings.changelog_topic or not isinstance(settings, LengthSettings):
         return MIN_BATCH_BYTES
     length = settings.sequence_length
     categories = min(length, MOST_NAMES) * LARGEST_CATEGORY_BYTES

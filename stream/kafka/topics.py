@@ -34,10 +34,12 @@ from stream.kafka.security import client_options
 from stream.kafka.topic_checks import (
     DEAD_LETTER_HEADROOM_BYTES,
     DEFAULT_TOMBSTONES_MS,
+    KAFKAS_LIMIT_BYTES,
     Finding,
     Topic,
     assess,
     batch_bytes,
+    largest_record_bytes,
 )
 from stream.settings import KafkaSettings
 
@@ -111,7 +113,7 @@ async def create_topics(
             settings.scores_topic: _COMPACT,
             settings.dead_topic: _dead_letter_config(topics[settings.events_topic]),
             settings.receipts_topic: _KEEP_ALL,
-            settings.changelog_topic: _COMPACT,
+            settings.changelog_topic: _changelog_config(settings),
         }
         return created + await _create(admin, topics, others, partitions, replication)
 
@@ -135,7 +137,7 @@ async def ensure_topics(settings: KafkaSettings) -> TopicParameters:
                 logging.getLogger(__name__).warning("%s", finding)
         partitions = topics[settings.events_topic].partitions
         await _check_group_access(admin, settings)
-        changelog = {settings.changelog_topic: _COMPACT}
+        changelog = {settings.changelog_topic: _changelog_config(settings)}
         if await _create(admin, topics, changelog, partitions, await _default_replication(admin)):
             topics = await _describe(admin, settings)
         found_ms = topics[settings.changelog_topic].delete_retention_ms
@@ -301,6 +303,13 @@ def _integer(text: str | None) -> int | None:
 
 async def _default_replication(admin: AIOKafkaAdminClient) -> int:
     return min(MAX_REPLICATION, len((await admin.describe_cluster())["brokers"]))
+
+
+def _changelog_config(settings: KafkaSettings) -> dict[str, str]:
+    largest = largest_record_bytes(settings.changelog_topic, settings)
+    if largest <= KAFKAS_LIMIT_BYTES:
+        return _COMPACT
+    return {**_COMPACT, "max.message.bytes": str(largest)}
 
 
 def _dead_letter_config(events: Topic) -> dict[str, str]:

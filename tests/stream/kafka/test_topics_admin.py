@@ -21,7 +21,7 @@ from stream.errors import BrokerError, TopicsError
 from stream.kafka import topics as module
 from stream.kafka.commits import Source
 from stream.kafka.topics import check_topics, create_topics, ensure_owner, ensure_topics
-from stream.settings import KafkaSettings
+from stream.settings import KafkaSettings, TopicsSettings, WorkerSettings
 
 EVENTS, SCORES, DEAD = "lately.events", "lately.scores", "lately.events.dead"
 RECEIPTS, CHANGELOG = "lately.receipts", "lately-state-changelog"
@@ -191,6 +191,38 @@ def our_topics(**changes: FakeTopic) -> dict[str, FakeTopic]:
 
 
 # --- create --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("length", [50, 756, 757, 1_000])
+def test_a_changelog_that_we_create_has_room_for_sequences_of_any_length(
+    settings: KafkaSettings, at: Any, length: int
+) -> None:
+    given = {name: getattr(settings, name) for name in settings.model_fields_set}
+    longer = TopicsSettings(**given, sequence_length=length)
+    broker = Broker()
+    at(broker, create_topics(longer, partitions=2))
+    needed = length * 1_040 + min(length, 255) * 1_028
+
+    assert int(broker.topics[CHANGELOG].config["max.message.bytes"]) >= needed
+    failed = [finding for finding in at(broker, check_topics(longer)) if finding.status == "FAIL"]
+    assert failed == []
+
+
+def test_the_topics_command_says_what_a_worker_would_of_a_changelog_that_is_too_small(
+    settings: KafkaSettings, at: Any
+) -> None:
+    given = {name: getattr(settings, name) for name in settings.model_fields_set}
+    broker = Broker(our_topics())
+    worker = WorkerSettings(**given, artifact="m", state_dir="s", sequence_length=800)
+    (said,) = [
+        finding
+        for finding in at(broker, check_topics(TopicsSettings(**given, sequence_length=800)))
+        if finding.status == "FAIL"
+    ]
+
+    with pytest.raises(TopicsError, match="expected 1094140 or more, so that the largest") as end:
+        at(broker, ensure_topics(worker))
+    assert str(end.value) == str(said)
 
 
 def test_each_topic_is_created_with_the_policy_of_its_content(
