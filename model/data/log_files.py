@@ -229,6 +229,8 @@ def _ts(path: Path, dtype: "pl.DataType") -> "pl.Expr":
         number = pl.when(is_number).then(ts).cast(pl.Int64, strict=False)
         iso = pl.when(~is_number).then(ts).map_batches(_iso_ms, return_dtype=pl.Int64)
         return _within(number, FIRST_TS_MS).fill_null(iso)
+    if dtype.is_float() or dtype.is_decimal():  # the refusal says what its numbers look like
+        return pl.lit(None, pl.Int64)
     if not dtype.is_integer() and dtype != pl.Null:
         raise DataError(f"{path}: ts is {dtype}; expected integer milliseconds or ISO 8601")
     return _within(ts, FIRST_TS_MS)
@@ -315,7 +317,7 @@ def _fault(found_ts: str) -> str:
         fault = fault_of(float(found_ts))
     except ValueError:
         return _fault_of_text(found_ts)
-    return f", which {fault}" if fault else ""
+    return f", which {fault or 'is no integer'}"
 
 
 def _fault_of_text(found_ts: str) -> str:

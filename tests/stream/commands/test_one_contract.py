@@ -12,7 +12,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from model.data.row import COLUMNS, NUMBERS
+from model.data.row import COLUMNS, NUMBERS, WANTED_TIME
 from model.errors import DataError
 from stream.commands.event_log import EventLogError, ReplayLog
 from stream.events import Validator
@@ -279,6 +279,32 @@ def test_a_line_that_cannot_be_read_is_named_alike(tmp_path: Path, line: str, fa
     with pytest.raises(EventLogError) as of_replay:
         ReplayLog.open([path])
     assert fault in str(of_train.value) and fault in str(of_replay.value)
+
+
+@pytest.mark.parametrize(
+    ("ts", "fault"),
+    [
+        (1_790_000_000.0, "which looks like seconds"),
+        (1_790_000_000.5, "which looks like seconds"),
+        (1_790_000_000_000.0, "which is no integer"),
+        (1_790_000_000_000.5, "which has a fraction"),
+        (1_790_000_000_000_000.0, "which looks like microseconds"),
+        (1_790_000_000_000_000_000.0, "which looks like nanoseconds"),
+        (Decimal("1790000000.25"), "which looks like seconds"),
+        (7.0, "which is outside"),
+    ],
+)
+def test_a_column_of_fractions_is_told_what_its_times_look_like(
+    tmp_path: Path, ts: float | Decimal, fault: str
+) -> None:
+    path = as_parquet(tmp_path, [GOOD | {"ts": ts}])
+
+    with pytest.raises(DataError, match=fault) as of_train:
+        open_log_file(path)
+    with pytest.raises(EventLogError, match=fault) as of_replay:
+        ReplayLog.open([path])
+    assert str(of_train.value).endswith(WANTED_TIME)
+    assert str(of_replay.value).endswith(WANTED_TIME)
 
 
 def test_a_row_of_a_csv_with_too_many_fields_is_named(tmp_path: Path) -> None:
