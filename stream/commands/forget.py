@@ -5,7 +5,7 @@ import io
 import json
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,14 @@ from stream.settings import KafkaSettings
 MAX_ID_LENGTH = 256
 _IN_FLIGHT = 1000  # events sent but not acknowledged
 _BYTE_ORDER_MARK = "\ufeff"
+# What a line of a file must not be, each with how to tell.
+DOUBTS: dict[str, Callable[[str], bool]] = {
+    "begins or ends in a blank": lambda line: line != line.strip(),
+    "is in quotes": lambda line: len(line) > 1 and line[0] == line[-1] and line[0] in "\"'",
+    "is JSON": lambda line: line.startswith("{"),
+    "is the name of a column": lambda line: line.casefold() == "user_id",
+    "holds a character that cannot be seen": lambda line: not line.isprintable(),
+}
 
 
 @dataclass(slots=True)
@@ -142,15 +150,7 @@ def _read_ids(file: Path) -> Iterator[str]:
 
 def _doubt(line: str) -> str | None:
     """Why a line is hardly an id, of which nobody would be forgotten."""
-    if line != line.strip():
-        return "begins or ends in a blank"
-    if len(line) > 1 and line[0] == line[-1] and line[0] in "\"'":
-        return "is in quotes"
-    if line.startswith("{"):
-        return "is JSON"
-    if line.casefold() == "user_id":
-        return "is the name of a column"
-    return None if line.isprintable() else "holds a character that cannot be seen"
+    return next((doubt for doubt, is_so in DOUBTS.items() if is_so(line)), None)
 
 
 def _read_stdin() -> str:

@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 from pydantic import SecretStr
 
 from stream.cli.app import app
+from stream.commands.forget import DOUBTS
 from stream.metrics import REASONS, Metrics
 from stream.settings import WorkerSettings
 from tests.docs.blocks import blocks
@@ -99,6 +100,13 @@ def test_every_alert_is_explained_and_no_other() -> None:
     text = OPERATIONS.read_text(encoding="utf-8")
 
     assert dict(re.findall(r"^\| `(Lately\w+)` \| (\w+) \|", text, re.MULTILINE)) == alerts
+
+
+def test_every_line_that_an_erase_file_must_not_have_is_explained() -> None:
+    text = OPERATIONS.read_text(encoding="utf-8")
+    table = text.partition("| a line that | because |\n|---|---|\n")[2].partition("\n\n")[0]
+
+    assert [row.split("|")[1].strip() for row in table.splitlines()] == list(DOUBTS)
 
 
 def test_every_reason_of_a_dead_letter_is_explained() -> None:
