@@ -3,12 +3,13 @@
 from model import serving
 from model.errors import OptionsError
 from model.serving.options import ItemList, ScoringOptions
-from model.serving.throughput import Measurable, choose_cap, measure_service_curve
+from model.serving.throughput import SIZES, Measurable, choose_cap, measure_service_curve
 from stream.errors import SettingsError
 from stream.pipeline.batcher import BatchPolicy
 from stream.pipeline.scoring import try_out
 from stream.settings import WorkerSettings
 from stream.worker.accepted_actions import AcceptedActions
+from stream.worker.batch_size import MeasuredBatchSize
 from stream.worker.model_reload import Model
 
 MAX_BATCH_USERS = 5000
@@ -42,7 +43,13 @@ def load_scorer(settings: WorkerSettings) -> Measurable:
 
 
 def _batch_policy(settings: WorkerSettings, scorer: Measurable) -> BatchPolicy:
-    # Measured even when batch_users is given, because it warms up the model.
-    curve = measure_service_curve(scorer)
-    users = settings.batch_users or choose_cap(curve)
+    memory = MeasuredBatchSize(settings, scorer.info)
+    users = settings.batch_users or memory.find()
+    if users is None or scorer.info.device != "cpu":  # what else a device is, the memory lacks
+        measured = choose_cap(measure_service_curve(scorer))
+        memory.remember(measured)
+        users = settings.batch_users or measured
+    else:
+        for size in (1, min(users, SIZES[-1])):  # the first run of a size allocates
+            scorer.score(scorer.sample(size))
     return BatchPolicy(users, max(users, MAX_BATCH_USERS), settings.batch_deadline_ms / 1000)
