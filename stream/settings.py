@@ -285,7 +285,9 @@ class WorkerSettings(StateSettings, FoldSettings, ActionSettings):
         200, ge=0, le=60_000, description="the longest a user waits for a batch to close"
     )
     batch_users: int | None = Field(
-        None, ge=1, description="close a batch at this many users; default: measured at the first start"
+        None,
+        ge=1,
+        description="close a batch at this many users; default: measured at the first start",
     )
     max_pending_users: int = Field(
         50_000, ge=1, description="pause partitions while more users than this wait"

@@ -3,9 +3,11 @@
 import asyncio
 import time
 from asyncio import Future, Task
+from collections.abc import Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
+from typing import Any, TypeVar
 
 import structlog
 from aiokafka import AIOKafkaProducer
@@ -50,6 +52,7 @@ from stream.worker.scoring_handler import ScoringHandler
 from stream.worker.source_watch import SourceWatch
 from stream.worker.status_log import StatusLog
 
+T = TypeVar("T")
 _log = structlog.get_logger(__name__)
 
 
@@ -89,14 +92,11 @@ class Wiring:
         instance_id = settings.instance_id or instance_id_of(settings.state_dir)
         logs.set_context(group=settings.group, instance=instance_id, version=VERSION)
         server = await self._serve_http(stack)
+        connecting = _in_background(self._connect(stack), stack)
         reloader, model = await self._load_model()
-        required = await ensure_topics(settings)
-        self._store.max_open_files = files_per_partition(required.partitions)
-        producer = await start_producer(settings, self._lease, required.batch_bytes)
-        self._health.set_ok("broker")
+        required, producer, watch = await connecting
         device = Device(model.scorer, settings.scoring_timeout_s)
         stack.callback(device.close)
-        watch = await self._build_watch(stack)
         handler = await self._build_handler(producer, device, model, required, watch)
         member = self._build_member(handler, required.partitions, instance_id)
         self._log_start(model, required.partitions)
@@ -133,6 +133,17 @@ class Wiring:
         info = model.scorer.info
         self._metrics.set_model(info.name, info.version, info.device, info.created_s)
         return reloader, model
+
+    async def _connect(
+        self, stack: AsyncExitStack
+    ) -> tuple[TopicParameters, AIOKafkaProducer, SourceWatch]:
+        """Check the topics, and start the clients outside the group."""
+        settings = self._settings
+        required = await ensure_topics(settings)
+        self._store.max_open_files = files_per_partition(required.partitions)
+        producer = await start_producer(settings, self._lease, required.batch_bytes)
+        self._health.set_ok("broker")
+        return required, producer, await self._build_watch(stack)
 
     async def _build_watch(self, stack: AsyncExitStack) -> SourceWatch:
         settings = self._settings
@@ -253,6 +264,14 @@ class Wiring:
             batch_users=policy.close_users,
             batch_deadline_ms=self._settings.batch_deadline_ms,
         )
+
+
+def _in_background(work: Coroutine[Any, Any, T], stack: AsyncExitStack) -> "Task[T]":
+    """Begin this, to be awaited later; if nobody comes to that, its error counts no more."""
+    task = asyncio.create_task(work)
+    task.add_done_callback(lambda done: done.cancelled() or done.exception())
+    stack.callback(task.cancel)
+    return task
 
 
 async def _join(member: GroupMember, failed: "Future[None]") -> None:
