@@ -15,6 +15,9 @@ from stream.kafka.security import client_options
 from stream.settings import KafkaSettings
 
 _TIMEOUT_S = 5.0
+# Of a fetch where the log ends: a reader that lacks nothing waits for no more than this. It is
+# asked again until the broker has answered.
+END_WAIT_MS = 10
 _LAST_RECORDS = 100  # of a partition: compaction may have left a gap before its end
 
 
@@ -29,7 +32,7 @@ class LogReader:
             **client_options(settings),
             enable_auto_commit=False,
             auto_offset_reset="none",
-            fetch_max_wait_ms=100,
+            fetch_max_wait_ms=END_WAIT_MS,
         )
         self._turn = asyncio.Lock()  # each call has its own assignment
 
@@ -82,7 +85,7 @@ class LogReader:
                 self._consumer.seek(tp, offset)
                 try:
                     while self._consumer.highwater(tp) is None:
-                        if await self._consumer.getmany(tp, timeout_ms=100):
+                        if await self._consumer.getmany(tp, timeout_ms=END_WAIT_MS):
                             break
                 except OffsetOutOfRangeError:
                     found.add(number)
@@ -107,7 +110,8 @@ class LogReader:
                 start, end = source.starts[tp.partition], source.ends[tp.partition]
                 self._consumer.seek(tp, max(start, end - _LAST_RECORDS))
             while unread:
-                for tp, records in (await self._consumer.getmany(*unread, timeout_ms=100)).items():
+                fetched = await self._consumer.getmany(*unread, timeout_ms=END_WAIT_MS)
+                for tp, records in fetched.items():
                     for group in {group_of(record.headers) for record in records} - {None}:
                         if tp.partition not in groups.setdefault(str(group), []):
                             groups[str(group)].append(tp.partition)

@@ -11,7 +11,7 @@ from aiokafka.errors import OffsetOutOfRangeError
 
 from stream.events import Message
 from stream.kafka.lenient_headers import LenientConsumer
-from stream.kafka.log_reader import is_caught_up
+from stream.kafka.log_reader import END_WAIT_MS, is_caught_up
 from stream.kafka.producer import NO_HEADERS, Publisher, Record, await_acks
 from stream.kafka.topic_checks import DEFAULT_TOMBSTONES_MS
 from stream.storage.applied_offset import applied_offset_of_state, tombstone_headers
@@ -69,7 +69,7 @@ class Recovery:
                 auto_offset_reset="none",
                 enable_auto_commit=False,
                 max_partition_fetch_bytes=_FETCH_BYTES,
-                fetch_max_wait_ms=100,
+                fetch_max_wait_ms=END_WAIT_MS,
             )
             await consumer.start()
             try:
@@ -114,7 +114,7 @@ class Recovery:
         records, logged_s = 0, time.monotonic()
         while lagging:
             try:
-                fetched = await consumer.getmany(*lagging, timeout_ms=200)
+                fetched = await consumer.getmany(*lagging, timeout_ms=END_WAIT_MS)
             except OffsetOutOfRangeError as error:
                 await self._start_over(consumer, error.args[0])
                 continue

@@ -12,7 +12,7 @@ from stream.events import Message
 from stream.group.offset_metadata import OffsetMetadata
 from stream.kafka.commits import CommitNote, group_headers, group_of
 from stream.kafka.lenient_headers import LenientConsumer
-from stream.kafka.log_reader import is_caught_up
+from stream.kafka.log_reader import END_WAIT_MS, is_caught_up
 from stream.kafka.producer import Publisher, Record, await_acks
 from stream.kafka.write_fence import WriteFence
 from stream.pipeline.encoding import AsOf, ScoreEncoder
@@ -87,7 +87,7 @@ class ScoreRepair:
             **self._client_options,
             auto_offset_reset="latest",  # the topic was recreated, or the noted offset is deleted
             enable_auto_commit=False,
-            fetch_max_wait_ms=100,
+            fetch_max_wait_ms=END_WAIT_MS,
         )
         await consumer.start()
         try:
@@ -111,7 +111,7 @@ class ScoreRepair:
         groups: dict[int, set[str]] = {number: set() for number in committed}
         tails = {}
         while lagging:
-            for tp, messages in (await consumer.getmany(*lagging, timeout_ms=200)).items():
+            for tp, messages in (await consumer.getmany(*lagging, timeout_ms=END_WAIT_MS)).items():
                 last[tp.partition] |= _last_scores(messages, self._topics.group)
                 groups[tp.partition] |= _groups(messages)
             for tp in [tp for tp in lagging if await is_caught_up(consumer, tp)]:
