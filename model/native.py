@@ -4,6 +4,8 @@ The core is a distribution of its own, in Rust; core/README.md says what it hold
 parts has a twin in Python, which is the reference and serves where the core is missing.
 """
 
+from model.errors import how_to_install
+
 __all__ = ["AVAILABLE", "REASON", "VERSION", "core"]
 
 VERSION = "0.1.0"  # of the core that this code was written for
@@ -11,7 +13,7 @@ VERSION = "0.1.0"  # of the core that this code was written for
 try:
     import lately_native as core
 except ImportError as error:
-    REASON = f"{error}; `make native` builds it"
+    REASON = f"{error}; {how_to_install('native')}"
 else:
     found = core.__version__
     REASON = "" if found == VERSION else f"it has version {found}, and {VERSION} is expected"

@@ -76,7 +76,7 @@ def _advice(path: Path, found: Sequence[str]) -> str:
     maps = [quote(f"{name}={guess}") for name, guess in guesses.items() if name != guess]
     options = "".join(f"--map {pair} " for pair in maps)
     out = "events.jsonl" if path.name != "events.jsonl" else "new-events.jsonl"
-    command = f"lately convert table {quote(path.name)} {options}--out {out}"
+    command = f"lately convert table {quote(str(path))} {options}--out {out}"
     return f"`lately convert` reads it: `{command}`"
 
 

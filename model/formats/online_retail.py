@@ -17,7 +17,9 @@ the invoice file is part of its ``event_id``.
 """
 
 import re
+import sys
 from functools import cache
+from shlex import quote
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from model.data.log import Item
@@ -84,7 +86,8 @@ def _britain() -> ZoneInfo:
     try:
         return ZoneInfo("Europe/London")
     except ZoneInfoNotFoundError as error:
-        raise DataError("this machine has no time zone data; run `pip install tzdata`") from error
+        command = f"{quote(sys.executable)} -m pip install tzdata"
+        raise DataError(f"this machine has no time zone data; run `{command}`") from error
 
 
 def _iso(time: str) -> str:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from model.artifact.artifact import WEIGHTS, Artifact
 from model.artifact.network import load_network
-from model.errors import ScorerError
+from model.errors import ScorerError, how_to_install
 from model.features import Padded
 from model.graphs.build import graph_of
 from model.graphs.servable import Servable
@@ -188,6 +188,7 @@ def _device(name: str) -> torch.device:
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise ScorerError(
             f"device is {name!r}, but torch {torch.__version__} sees {torch.cuda.device_count()} "
-            "GPUs; run `make setup GPU=1` and install the GPU's driver, or use the device cpu"
+            f"GPUs; install the GPU's driver and {how_to_install('setup GPU=1')}, or use the "
+            "device cpu"
         )
     return device

@@ -85,7 +85,10 @@ def logs_json(arguments: Sequence[str], environment: Mapping[str, str]) -> bool:
     return log_format == "json"
 
 
-def _print_error(text: str, as_json: bool) -> None:
+def _print_error(error_text: str, as_json: bool) -> None:
+    from stream.command_name import as_typed
+
+    text = as_typed(error_text)
     if as_json:
         from stream.logs import write_line
 

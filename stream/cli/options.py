@@ -10,6 +10,7 @@ from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
 from stream.cli.help import group_of
+from stream.command_name import as_typed
 from stream.settings import WorkerSettings
 from stream.sources import ENV_PREFIX, Settings, unknown_variables
 
@@ -61,7 +62,7 @@ def _warn(settings: Settings) -> None:
         from stream.logs import write_line  # takes as long to import as all of this
 
         for line in lines:
-            write_line(line, "warning", getattr(settings, "log_format", "plain"))
+            write_line(as_typed(line), "warning", getattr(settings, "log_format", "plain"))
 
 
 def _parameter(name: str, field: FieldInfo) -> inspect.Parameter:

@@ -5,6 +5,7 @@ import json
 
 from model.scorer import Vocabulary
 from stream.addresses import Address
+from stream.command_name import as_typed
 from stream.commands.doctor_broker import check_broker, check_states
 from stream.commands.doctor_events import check_events
 from stream.commands.doctor_machine import Check, check_artifact, check_http, check_state_dir
@@ -29,7 +30,7 @@ def doctor(settings: DoctorSettings, *, as_json: bool = False) -> int:
     if as_json:
         print(json.dumps({"fit": not failed, "checks": [check.as_dict() for check in checks]}))
     else:
-        print("\n".join(check.line() for check in checks))
+        print(as_typed("\n".join(check.line() for check in checks)))
     return 1 if failed else 0
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from model.printable import printable
 from stream import logs
+from stream.command_name import as_typed
 from stream.commands.read_sequence import key_of
 from stream.errors import StateError, TopicsError
 from stream.kafka.command_clients import TopicReader, open_reader
@@ -122,7 +123,8 @@ def verify_state(settings: StateSettings, *, as_json: bool = False) -> int:
         print(row.line())
     if not fits:
         bad = " ".join(f"-p {row.partition}" for row in rows if not row.fits)
-        print(f"repair it with `lately state rebuild {bad}`, with the same --state-dir and --group")
+        command = f"`lately state rebuild {bad}`"
+        print(as_typed(f"repair it with {command}, with the same --state-dir and --group"))
     return 0 if fits else 1
 
 

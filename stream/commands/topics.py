@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import Iterator, Sequence
 
+from stream.command_name import as_typed
 from stream.errors import SettingsError
 from stream.kafka.placement import check_recent_keys
 from stream.kafka.topic_checks import Finding, exists
@@ -44,7 +45,8 @@ async def _topics(
         found = [finding.as_dict() for finding in findings]
         print(json.dumps({"fit": fit, "created": created, "findings": found}, indent=2))
     else:
-        print("\n".join([*(f"created {name}" for name in created), *_table(findings)]))
+        lines = [*(f"created {name}" for name in created), *_table(findings)]
+        print(as_typed("\n".join(lines)))
     return 0 if fit else 1
 
 

@@ -1,9 +1,10 @@
 """The next steps: commands to type after the demo, as they work from where the user stands."""
 
-import os
-import sys
 from pathlib import Path
+from shlex import quote
 from typing import NamedTuple
+
+from stream.command_name import command_name, from_here
 
 
 class NextStep(NamedTuple):
@@ -15,7 +16,7 @@ class NextStep(NamedTuple):
 
 def next_steps(artifact: Path) -> list[NextStep]:
     """Three commands; what needs a clone is left out without one."""
-    lately, model = _lately(), _from_here(artifact)
+    lately, model = command_name(), quote(from_here(artifact))
     steps = [
         NextStep(
             f"{lately} artifact inspect {model}", "what this model is, and how well it predicts"
@@ -25,14 +26,3 @@ def next_steps(artifact: Path) -> list[NextStep]:
     if (Path(__file__).parents[2] / "Makefile").is_file():
         steps.append(NextStep("make setup", "install all, to train on your own log: README.md"))
     return steps
-
-
-def _lately() -> str:
-    """The command as it can be typed: it need not be on PATH."""
-    beside = Path(sys.executable).parent / "lately"
-    return _from_here(beside) if beside.exists() else "lately"
-
-
-def _from_here(path: Path) -> str:
-    shorter = os.path.relpath(path)
-    return str(path) if shorter.startswith("..") else shorter

@@ -66,8 +66,8 @@ def missing_topic(settings: KafkaSettings, topic: str, flag: str) -> TopicsError
     # A broker with authentication hides the topics that we have no rights on.
     hidden = "" if settings.security_protocol == "PLAINTEXT" else ", or see deploy/kafka/acls.sh"
     return TopicsError(
-        f"{settings.bootstrap} has no topic {topic}; run `lately topics --create`, or set {flag}"
-        f"{hidden}"
+        f"{settings.bootstrap} has no topic {topic}; run `lately topics --create` "
+        f"with the same settings, or set {flag}{hidden}"
     )
 
 

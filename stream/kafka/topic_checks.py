@@ -97,7 +97,10 @@ def _exists(name: str, topics: Mapping[str, Topic], settings: KafkaSettings) -> 
     if name == settings.changelog_topic:
         return Finding("SKIP", name, "exists", "none yet", "the worker to create it")
     # A broker hides the topics that we have no rights on.
-    fix = "run `lately topics --create`, or grant us access to it: deploy/kafka/acls.sh"
+    fix = (
+        "run `lately topics --create` with the same settings, or grant us access to it: "
+        "deploy/kafka/acls.sh"
+    )
     return Finding("FAIL", name, "exists", "no such topic", "a topic", fix)
 
 

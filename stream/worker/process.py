@@ -12,6 +12,7 @@ import structlog
 
 from model.errors import ModelError
 from stream import failpoints
+from stream.command_name import as_typed
 from stream.errors import LatelyError
 from stream.kafka.connection_errors import AUTHORIZATION_ERRORS, authorization_message
 from stream.logs import write_line
@@ -62,7 +63,7 @@ def _on_lost_exception(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]
 def _end(log_format: Literal["plain", "json"], code: int, line: str = "") -> NoReturn:
     """End now: everything safe is committed, and no library's thread may delay the exit."""
     if line:
-        write_line(line, "critical", log_format)
+        write_line(as_typed(line), "critical", log_format)
     logging.shutdown()
     sys.stdout.flush()
     sys.stderr.flush()

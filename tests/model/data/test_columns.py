@@ -1,5 +1,6 @@
 """A log in foreign columns is refused with the command that converts it, by both readers."""
 
+import shlex
 from pathlib import Path
 
 import pytest
@@ -37,9 +38,10 @@ COMMAND = (
     ],
 )
 def test_a_foreign_log_is_refused_with_the_command_that_reads_it(
-    tmp_path: Path, content: bytes, message: str
+    tmp_path: Path, content: bytes, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = tmp_path / "log.csv"
+    monkeypatch.chdir(tmp_path)
+    path = Path("log.csv")
     path.write_bytes(content)
 
     with pytest.raises(DataError) as of_train:
@@ -48,6 +50,25 @@ def test_a_foreign_log_is_refused_with_the_command_that_reads_it(
         ReplayLog.open([path])
     assert message in str(of_train.value) and message in str(of_replay.value)
     assert "\n" not in str(of_train.value)
+
+
+@pytest.mark.parametrize(
+    "typed", ["logs/log.csv", "../log.csv", "my logs/log.csv", "logs/it's.csv", "$(x)/log.csv"]
+)
+def test_the_command_names_the_file_from_where_the_user_stands(
+    tmp_path: Path, typed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    path = Path(typed)
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("customer_id,sku,event,time\nc1,s1,view,2026-01-01\n")
+
+    with pytest.raises(DataError) as refused:
+        EventLog.open([path])
+    command = str(refused.value).rsplit("`", 2)[1]
+    assert shlex.split(command)[:4] == ["lately", "convert", "table", typed]
 
 
 def test_foreign_names_in_lines_of_json_are_told(tmp_path: Path) -> None:

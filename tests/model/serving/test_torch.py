@@ -19,7 +19,7 @@ from tests.model.conftest import random_network
     ("device", "line"),
     [
         ("toaster", "device is 'toaster', expected cpu, cuda or cuda:N"),
-        ("cuda:99", r"device is 'cuda:99', but torch .* sees \d+ GPUs; run `make setup GPU=1`"),
+        ("cuda:99", r"device is 'cuda:99', but torch .* sees \d+ GPUs; .* run `make setup GPU=1`"),
     ],
 )
 def test_the_error_names_a_missing_device(tiny_artifact: Artifact, device: str, line: str) -> None:

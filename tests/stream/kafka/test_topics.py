@@ -38,7 +38,8 @@ def test_a_worker_is_told_the_first_thing_wrong_and_how_many_more(settings: Kafk
 
     assert str(refusal.value) == (
         "lately.events: exists: found no such topic, expected a topic; "
-        "run `lately topics --create`, or grant us access to it: deploy/kafka/acls.sh "
+        "run `lately topics --create` with the same settings, or grant us access to it: "
+        "deploy/kafka/acls.sh "
         "(and 3 more: `lately topics`)"
     )
 
