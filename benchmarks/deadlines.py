@@ -23,6 +23,13 @@ DEADLINES_S = (0.2, 0.05, 0.025)
 Click = tuple[float, int]  # time in seconds, shopper
 
 
+class Service(NamedTuple):
+    """How long the scorer takes, in seconds."""
+
+    batch_s: float  # for a batch
+    user_s: float  # and for each user in it
+
+
 class Outcome(NamedTuple):
     """The result of one simulation."""
 
@@ -32,8 +39,11 @@ class Outcome(NamedTuple):
     scores_per_event: float
 
 
-def simulate(clicks: Sequence[Click], policy: BatchPolicy) -> Outcome:
+def simulate(
+    clicks: Sequence[Click], policy: BatchPolicy, service: Service | None = None
+) -> Outcome:
     """Simulate one core that scores these clicks, in order of time; must not be empty."""
+    batch_s, user_s = service or Service(BATCH_S, USER_S)
     batcher = MicroBatcher(policy)
     waiting: dict[int, list[float]] = {}
     waits_s: list[float] = []
@@ -49,7 +59,7 @@ def simulate(clicks: Sequence[Click], policy: BatchPolicy) -> Outcome:
             now_s = max(now_s, at_s)
             continue
         users = batcher.take().users[0]
-        service_s = BATCH_S + USER_S * users
+        service_s = batch_s + user_s * users
         now_s = max(due_s, now_s) + service_s
         busy_s += service_s
         n_scores += users

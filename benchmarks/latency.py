@@ -82,8 +82,8 @@ def main() -> int:
         return 1
     print("\n".join(table(found)))
     if options.json:
-        figures = [figures._asdict() for figures in found]
-        options.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+        rows = [row._asdict() for row in found]
+        options.json.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
     return 0
 
 
@@ -105,17 +105,17 @@ async def _measure(load: Load, bootstrap: str, folder: Path, seconds: float) -> 
         child = Child(command, {**environment, **settings})
         try:
             items = orjson.loads((ARTIFACT / "catalogue.json").read_bytes())["items"]
-            await _send(load._replace(per_s=200), job, 1.0, items)
+            await send(load._replace(per_s=200), job, 1.0, items)
             await watcher.follow(child, 200, 0)
             start_ms = int(time.time() * 1000)
-            sent = 200 + await _send(load, job, WARM_UP_S + seconds, items)
+            sent = 200 + await send(load, job, WARM_UP_S + seconds, items)
             await watcher.follow(child, sent, 0)
         finally:
             child.stop(grace_s=10.0)
-        return await _figures(load, job, start_ms + int(WARM_UP_S * 1000))
+        return await figures(load, job, start_ms + int(WARM_UP_S * 1000))
 
 
-async def _send(load: Load, job: Job, seconds: float, items: Sequence[str]) -> int:
+async def send(load: Load, job: Job, seconds: float, items: Sequence[str]) -> int:
     """Send at the load's rate, whatever the worker does; returns the number of events."""
     rng = random.Random(load.name)
     producer = AIOKafkaProducer(bootstrap_servers=job.bootstrap, max_batch_size=512 * 1024)
@@ -155,7 +155,8 @@ class Record(NamedTuple):
     degraded: bool = False
 
 
-async def _figures(load: Load, job: Job, since_ms: int) -> Figures:
+async def figures(load: Load, job: Job, since_ms: int) -> Figures:
+    """The latencies of the events since then, in milliseconds since the epoch."""
     events = [Record(r.key, r.offset, r.timestamp) async for r in _read(job, job.source)]
     scores = []
     async for record in _read(job, job.output):
