@@ -2,8 +2,7 @@
 
 import json
 import math
-import subprocess
-import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,31 +11,24 @@ from typer import BadParameter
 
 from model.commands.train_options import TrainOptions
 from model.synthetic.demo_artifact import FOLDER
+from tests.stream.forked_command import ForkedCommands
 
-ROOT = Path(__file__).parents[3]
 HEADER = "user_id,item_id,action,ts\n"
 ROW = "u,i,click,1790000000000\n"
 # The command, and after it which of the slow libraries it has imported.
-SCRIPT = """
-import sys
-from stream.cli.main import main
-sys.argv = ["lately", *sys.argv[1:]]
+CODE = """
 try:
     main()
 finally:
     print("imported", *{"torch", "transformers", "onnx"} & sys.modules.keys(), file=sys.stderr)
 """
+Refused = Callable[..., None]
 
 
-def run(*words: str | Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-c", SCRIPT, *map(str, words)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=100,
-    )
+@pytest.fixture(scope="module")
+def forked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkedCommands]:
+    with ForkedCommands(tmp_path_factory.mktemp("forked"), code=CODE) as commands:
+        yield commands
 
 
 @pytest.fixture
@@ -47,14 +39,20 @@ def log(tmp_path: Path) -> Path:
     return path
 
 
-def refused(told: str, *words: str | Path) -> None:
-    done = run(*words)
+@pytest.fixture
+def refused(forked: ForkedCommands) -> Refused:
+    """Sees that a command line is refused with these words, and imports nothing slow."""
 
-    assert done.returncode in (1, 2), done.stderr
-    said = " ".join(done.stderr.replace("│", " ").split())
-    assert told in said
-    assert said.endswith("imported"), said
-    assert done.stdout == ""
+    def check(told: str, *words: str | Path) -> None:
+        done = forked.run(*words)
+
+        assert done.returncode in (1, 2), done.stderr
+        said = " ".join(done.stderr.decode().replace("│", " ").split())
+        assert told in said
+        assert said.endswith("imported"), said
+        assert done.stdout == b""
+
+    return check
 
 
 @pytest.mark.parametrize(
@@ -69,7 +67,7 @@ def refused(told: str, *words: str | Path) -> None:
     ],
 )
 def test_train_refuses_a_file_before_it_imports_torch(
-    name: str, content: str | None, told: str, log: Path, tmp_path: Path
+    name: str, content: str | None, told: str, log: Path, tmp_path: Path, refused: Refused
 ) -> None:
     """It is the second of two files."""
     if content is not None:
@@ -101,7 +99,7 @@ def test_train_refuses_a_file_before_it_imports_torch(
     ],
 )
 def test_train_refuses_an_argument_before_it_imports_torch(
-    words: tuple[str, ...], told: str, log: Path, tmp_path: Path
+    words: tuple[str, ...], told: str, log: Path, tmp_path: Path, refused: Refused
 ) -> None:
     """``events.csv`` is the log."""
     files = ("events.csv", "none", "new")
@@ -131,7 +129,9 @@ def test_an_option_that_would_do_nothing_or_anything_is_refused(
         TrainOptions([], Path("out"), **options).check()
 
 
-def test_extend_refuses_its_files_before_it_imports_torch(log: Path, tmp_path: Path) -> None:
+def test_extend_refuses_its_files_before_it_imports_torch(
+    log: Path, tmp_path: Path, refused: Refused
+) -> None:
     new = ("--out", tmp_path / "new")
 
     refused("manifest.json cannot be read", "artifact", "extend", tmp_path, "--items", log, *new)
@@ -139,10 +139,10 @@ def test_extend_refuses_its_files_before_it_imports_torch(log: Path, tmp_path: P
     refused("exists already", "artifact", "extend", FOLDER, "--items", log, "--out", log)
 
 
-def test_similar_needs_no_torch_at_all() -> None:
+def test_similar_needs_no_torch_at_all(forked: ForkedCommands) -> None:
     item = json.loads((FOLDER / "catalogue.json").read_text())["items"][0]
 
-    done = run("similar", item, "--artifact", FOLDER, "--json")
+    done = forked.run("similar", item, "--artifact", FOLDER, "--json")
 
-    assert done.stderr.split() == ["imported"]
+    assert done.stderr.split() == [b"imported"]
     assert len(json.loads(done.stdout)) == 10

@@ -2,16 +2,17 @@
 
 import io
 import json
-import os
 import subprocess
 import sys
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import cache
 
 import pytest
 
 from stream.cli.console import print_every_character
+from tests.stream.forked_command import ForkedCommands
 
-ROOT = Path(__file__).parents[3]
 TABLE = "┌─┬┐│ ⠋ └"
 WRITTEN = "✓ 98 % ━━━─── i1… – ε=8 é ж 商品 🛒 \udcff"
 
@@ -65,15 +66,25 @@ COMMANDS = [
 ]
 
 
-def run(command: list[str], **variables: str) -> "subprocess.CompletedProcess[bytes]":
-    return subprocess.run(
-        [sys.executable, "-m", "stream", *command],
-        cwd=ROOT,
-        env={**os.environ, "LANG": "C", "LC_ALL": "C", **variables},
-        capture_output=True,
-        check=False,
-        timeout=60,
-    )
+Run = Callable[..., "subprocess.CompletedProcess[bytes]"]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+    """Runs a command line, by an interpreter that starts with these variables."""
+    with ExitStack() as interpreters:
+
+        @cache
+        def with_variables(**variables: str) -> ForkedCommands:
+            started = ForkedCommands(
+                tmp_path_factory.mktemp("forked"), {"LANG": "C", "LC_ALL": "C", **variables}
+            )
+            return interpreters.enter_context(started)
+
+        def run(command: list[str], **variables: str) -> "subprocess.CompletedProcess[bytes]":
+            return with_variables(**variables).run(*command)
+
+        yield run
 
 
 def assert_no_traceback(done: "subprocess.CompletedProcess[bytes]") -> None:
@@ -85,7 +96,7 @@ def assert_no_traceback(done: "subprocess.CompletedProcess[bytes]") -> None:
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: " ".join(command[:2]))
 def test_no_command_ends_in_a_traceback_on_a_console_of_few_characters(
-    command: list[str], encoding: str
+    command: list[str], encoding: str, run: Run
 ) -> None:
     assert_no_traceback(run(command, PYTHONIOENCODING=encoding))
 
@@ -101,7 +112,7 @@ def test_no_command_ends_in_a_traceback_on_a_console_of_few_characters(
     ],
     ids=lambda command: command[0],
 )
-def test_a_name_that_the_console_lacks_is_shown_by_escapes(command: list[str]) -> None:
+def test_a_name_that_the_console_lacks_is_shown_by_escapes(command: list[str], run: Run) -> None:
     done = run(command, PYTHONIOENCODING="ascii", PYTHONUTF8="0")
 
     assert_no_traceback(done)
@@ -109,7 +120,7 @@ def test_a_name_that_the_console_lacks_is_shown_by_escapes(command: list[str]) -
 
 
 @pytest.mark.parametrize("columns", ["10", "20", "40"])
-def test_help_is_shown_on_a_terminal_however_narrow(columns: str) -> None:
+def test_help_is_shown_on_a_terminal_however_narrow(columns: str, run: Run) -> None:
     done = run(["worker", "--help"], COLUMNS=columns)
 
     assert_no_traceback(done)

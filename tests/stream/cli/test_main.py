@@ -1,11 +1,11 @@
 """The command line: a fast --help, errors in one line, and the documented exit codes."""
 
 import json
-import os
 import re
 import signal
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
 
@@ -16,7 +16,9 @@ from stream.cli import app as commands
 from stream.cli import main as cli
 from stream.cli.help import COMMANDS, SETTINGS
 from stream.errors import BrokerError, LatelyError, SettingsError, StateError
+from tests.stream.forked_command import ForkedCommands
 
+Lately = Callable[..., "subprocess.CompletedProcess[str]"]
 HEAVY = (
     "torch",
     "transformers",
@@ -29,16 +31,17 @@ HEAVY = (
 )
 
 
-def lately(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "stream", *arguments],
-        cwd=Path(__file__).parents[3],
-        env={**os.environ, **variables},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
+@pytest.fixture(scope="module")
+def lately(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lately]:
+    """Runs a command line, with these variables of the environment."""
+
+    def run(*words: str, **variables: str) -> "subprocess.CompletedProcess[str]":
+        done = forked.run(*words, **variables)
+        said = (done.stdout.decode(), done.stderr.decode())
+        return subprocess.CompletedProcess(words, done.returncode, *said)
+
+    with ForkedCommands(tmp_path_factory.mktemp("forked")) as forked:
+        yield run
 
 
 def one_line(text: str) -> str:
@@ -92,14 +95,14 @@ def test_help_loads_nothing_heavy() -> None:
     assert "worker" in result.stdout
 
 
-def test_a_setting_that_is_missing_is_one_line_and_exit_code_2() -> None:
+def test_a_setting_that_is_missing_is_one_line_and_exit_code_2(lately: Lately) -> None:
     result = lately("worker", "--artifact", "model")
 
     assert result.returncode == 2
     assert one_line(result.stderr).startswith("lately: state_dir: ")
 
 
-def test_a_command_that_is_none_is_usage_and_exit_code_2() -> None:
+def test_a_command_that_is_none_is_usage_and_exit_code_2(lately: Lately) -> None:
     result = lately("nonsense")
 
     assert result.returncode == 2
@@ -136,7 +139,7 @@ def test_an_error_of_ours_is_one_line_on_stderr_and_its_exit_code(
     assert capsys.readouterr() == ("", f"lately: {error}\n")
 
 
-def test_the_version_is_that_of_the_package() -> None:
+def test_the_version_is_that_of_the_package(lately: Lately) -> None:
     result = lately("--version")
 
     assert (result.returncode, result.stdout) == (0, f"lately {version('lately')}\n")
@@ -169,7 +172,9 @@ def test_a_worker_that_is_to_log_json_is_known_before_its_settings_are(
         (["--nonsense"], "No such option: --nonsense"),  # the usage
     ],
 )
-def test_a_worker_that_logs_json_is_refused_in_json(arguments: list[str], said: str) -> None:
+def test_a_worker_that_logs_json_is_refused_in_json(
+    arguments: list[str], said: str, lately: Lately
+) -> None:
     result = lately("worker", "--log-format", "json", *arguments)
 
     line = json.loads(one_line(result.stderr))
@@ -179,7 +184,9 @@ def test_a_worker_that_logs_json_is_refused_in_json(arguments: list[str], said: 
     assert {"logger", "timestamp"} <= line.keys()
 
 
-def test_a_variable_that_is_no_setting_is_one_line_before_what_the_command_says() -> None:
+def test_a_variable_that_is_no_setting_is_one_line_before_what_the_command_says(
+    lately: Lately,
+) -> None:
     result = lately("config", "show", LATELY_BATCH_DEADLINE="5")
 
     assert result.returncode == 0
@@ -189,7 +196,7 @@ def test_a_variable_that_is_no_setting_is_one_line_before_what_the_command_says(
     )
 
 
-def test_the_help_of_a_worker_shows_its_settings_in_groups() -> None:
+def test_the_help_of_a_worker_shows_its_settings_in_groups(lately: Lately) -> None:
     said = lately("worker", "--help").stdout
     titles = re.findall(r"^([A-Z].*):$", said, re.MULTILINE)
 
@@ -213,14 +220,14 @@ def test_the_help_of_a_worker_shows_its_settings_in_groups() -> None:
         ("replay", "  EVENTS  "),
     ],
 )
-def test_what_stands_behind_an_option_can_be_read(command: str, shown: str) -> None:
+def test_what_stands_behind_an_option_can_be_read(command: str, shown: str, lately: Lately) -> None:
     said = lately(command, "--help").stdout
 
     assert shown in said
     assert re.findall(r"<[a-z]+[^>]*>", said) == []
 
 
-def test_the_help_lists_the_commands_in_the_order_of_use() -> None:
+def test_the_help_lists_the_commands_in_the_order_of_use(lately: Lately) -> None:
     said = lately("--help").stdout
 
     assert re.findall(r"^([A-Z].*):$", said, re.MULTILINE) == ["Options", *COMMANDS]
