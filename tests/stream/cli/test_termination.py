@@ -7,8 +7,6 @@ import itertools
 import json
 import shutil
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -17,35 +15,28 @@ from model.artifact.artifact import Artifact
 from model.synthetic.shop import Shop
 from tests.stream.killed_command import ROOT, has_ended_cleanly, lately, running
 
-START_MS = 1_790_000_000_000
+LATER_MS = 1_800_000_000_000  # after the events that the demo's artifact was trained on
+ARTIFACT = ROOT / "model" / "demo_artifact"
 
 pytestmark = pytest.mark.timeout(400)  # libraries to load and a model to train, one core shared
 
 
 @pytest.fixture(scope="module")
 def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Events in the shop of the demo."""
     path = tmp_path_factory.mktemp("log") / "events.jsonl"
-    events = itertools.islice(Shop(4).events(80, START_MS), 3_000)
+    events = itertools.islice(Shop(1).events(80, LATER_MS), 3_000)
     path.write_text("".join(json.dumps(event) + "\n" for event in events))
     return path
 
 
-@pytest.fixture(scope="module")
-def artifact(log: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("artifact") / "shop"
-    small = ("--epochs", "1", "--dim", "8", "--no-refit", "--no-texts")
-    command = [sys.executable, "-m", "stream", "train", str(log), "--out", str(folder), *small]
-    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
-    return folder
-
-
 @pytest.mark.parametrize("moment", ["reading", "training"])
 def test_train_leaves_the_older_artifact_and_no_draft(
-    moment: str, log: Path, artifact: Path, tmp_path: Path
+    moment: str, log: Path, tmp_path: Path
 ) -> None:
     """Of the checkpoints it leaves the last whole one."""
     out, checkpoints = tmp_path / "out" / "shop", tmp_path / "checkpoints"
-    shutil.copytree(artifact, out)
+    shutil.copytree(ARTIFACT, out)
     where = ("--out", out, "--overwrite", "--checkpoints", checkpoints)
     with lately(tmp_path, "train", log, *where, "--dim", "8", "--no-texts") as command:
         if moment == "reading":
@@ -56,13 +47,13 @@ def test_train_leaves_the_older_artifact_and_no_draft(
         has_ended_cleanly(command)
 
     assert list(out.parent.iterdir()) == [out]
-    assert Artifact.open(out).version == Artifact.open(artifact).version
+    assert Artifact.open(out).version == Artifact.open(ARTIFACT).version
     assert moment == "reading" or {path.suffix for path in checkpoints.iterdir()} == {".pt"}
 
 
-def test_evaluate_leaves_only_whole_plots(log: Path, artifact: Path, tmp_path: Path) -> None:
+def test_evaluate_leaves_only_whole_plots(log: Path, tmp_path: Path) -> None:
     plots = tmp_path / "plots"
-    words = ("evaluate", artifact, log, "--plots", plots, "--json", tmp_path / "figures.json")
+    words = ("evaluate", ARTIFACT, log, "--plots", plots, "--json", tmp_path / "figures.json")
     with lately(tmp_path, *words) as command:
         command.wait_until(lambda: plots.exists() and any(plots.iterdir()))
         has_ended_cleanly(command)
