@@ -9,6 +9,7 @@ certificate, both trust the system's store, which knows the one of a company's p
 """
 
 import ast
+import math
 import os
 import subprocess
 import sys
@@ -25,6 +26,11 @@ SAME = (
     ("timeout", "UV_HTTP_TIMEOUT", None),
     ("retries", "UV_HTTP_RETRIES", None),
 )
+# Other names that pip has for a setting.
+ALIASES = {"pypi-url": "index-url", "default-timeout": "timeout"}
+# Paths, in which pip understands ~ and uv does not.
+PATHS = ("cert", "client-cert")
+WHOLE = ("timeout",)  # pip takes decimals, uv does not
 OLD_NAMES = {"UV_DEFAULT_INDEX": "UV_INDEX_URL", "UV_INDEX": "UV_EXTRA_INDEX_URL"}
 PROXIES = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy")
 TRUE = {"1", "true", "yes", "on", "y", "t"}
@@ -53,11 +59,14 @@ def pip_settings() -> dict[str, str]:
     listing = subprocess.run(command, capture_output=True, text=True, check=False).stdout
     found: dict[str, dict[str, str]] = {"global": {}, "install": {}, ":env:": {}}
     for line in listing.splitlines():
-        name, _, value = line.partition("=")
-        section, _, option = name.partition(".")
+        left, _, value = line.partition("=")
+        section, _, option = left.partition(".")
         if section in found and value:
-            found[section][option.replace("_", "-")] = str(ast.literal_eval(value))
-    return {option: value for settings in found.values() for option, value in settings.items()}
+            name = option.replace("_", "-")
+            found[section][ALIASES.get(name, name)] = str(ast.literal_eval(value))
+    told = {option: value for settings in found.values() for option, value in settings.items()}
+    told |= {option: str(Path(told[option]).expanduser()) for option in PATHS if told.get(option)}
+    return told
 
 
 def variables(
@@ -68,6 +77,7 @@ def variables(
     for option, name, between in SAME:
         is_set = name in environment or OLD_NAMES.get(name, name) in environment
         if (value := told.get(option, "").strip()) and not is_set:
+            value = str(math.ceil(float(value))) if option in WHOLE else value
             added[name] = value if between is None else between.join(value.split())
     if "UV_FIND_LINKS" in added:
         added["UV_FIND_LINKS"] = _existing(added["UV_FIND_LINKS"])
@@ -75,26 +85,29 @@ def variables(
         # As pip does: the hashes decide, whichever index has the file.
         added["UV_INDEX_STRATEGY"] = "unsafe-best-match"
     if proxy := told.get("proxy"):
-        added |= dict.fromkeys(PROXIES, proxy if "://" in proxy else f"http://{proxy}")
+        proxy = proxy if "://" in proxy else f"http://{proxy}"
+        # pip itself takes HOST:PORT for a scheme and a path.
+        added |= dict.fromkeys((*PROXIES, "PIP_PROXY"), proxy)
+    if told.get("user", "").lower() in TRUE:
+        added["PIP_USER"] = "0"  # said for the system's Python; an environment has no such folder
     added |= _trust(told.get("cert"), environment, store or system_store())
     return {name: value for name, value in added.items() if value}
 
 
 def _existing(places: str) -> str:
     """Without the folders that are not there: pip leaves them out, uv ends."""
-    found = (p for p in places.split(",") if "://" in p or Path(p).expanduser().exists())
-    return ",".join(found)
+    paths = (p if "://" in p else str(Path(p).expanduser()) for p in places.split(","))
+    return ",".join(p for p in paths if "://" in p or Path(p).exists())
 
 
 def _trust(of_pip: str | None, environment: Mapping[str, str], store: str | None) -> dict[str, str]:
     """What tells both which certificates to trust."""
-    named = of_pip or next(
-        (
-            environment[name]
-            for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
-            if environment.get(name)
-        ),
-        None,
+    # In the order in which pip takes them: its library reads the first two after its settings.
+    named = (
+        environment.get("REQUESTS_CA_BUNDLE")
+        or environment.get("CURL_CA_BUNDLE")
+        or of_pip
+        or environment.get("SSL_CERT_FILE")
     )
     if named:
         name = "SSL_CERT_DIR" if Path(named).is_dir() else "SSL_CERT_FILE"

@@ -47,17 +47,26 @@ linux = pytest.mark.skipif(sys.platform == "darwin", reason="there pip asks the 
             {"UV_FIND_LINKS": "https://one/wheels"},
         ),
         ({"find-links": "/not/there"}, {}, {}),
+        ({"find-links": "~"}, {}, {"UV_FIND_LINKS": str(Path.home())}),
+        ({"find-links": "file:///not/there"}, {}, {"UV_FIND_LINKS": "file:///not/there"}),
         ({"trusted-host": "one two:8443"}, {}, {"UV_INSECURE_HOST": "one two:8443"}),
         ({"client-cert": "own.pem"}, {}, {"SSL_CLIENT_CERT": "own.pem"}),
         ({"timeout": "180"}, {}, {"UV_HTTP_TIMEOUT": "180"}),
+        ({"timeout": "2.5"}, {}, {"UV_HTTP_TIMEOUT": "3"}),  # uv knows whole seconds alone
+        ({"user": "true"}, {}, {"PIP_USER": "0"}),
+        ({"user": "0"}, {}, {}),
         ({"retries": "9"}, {}, {"UV_HTTP_RETRIES": "9"}),
         # pip takes a proxy without a scheme, and its own before those of the environment.
         (
             {"proxy": "proxy:3128"},
             {"https_proxy": "http://other"},
-            dict.fromkeys(network.PROXIES, "http://proxy:3128"),
+            dict.fromkeys((*network.PROXIES, "PIP_PROXY"), "http://proxy:3128"),
         ),
-        ({"proxy": "socks5://proxy"}, {}, dict.fromkeys(network.PROXIES, "socks5://proxy")),
+        (
+            {"proxy": "socks5://proxy"},
+            {},
+            dict.fromkeys((*network.PROXIES, "PIP_PROXY"), "socks5://proxy"),
+        ),
         ({"quiet": "1"}, {}, {}),
     ],
 )
@@ -83,6 +92,17 @@ def test_what_pip_is_told_uv_is_told(
         ({}, {"SSL_CERT_FILE": "all.pem"}, {"SSL_CERT_FILE": "all.pem", "PIP_CERT": "all.pem"}),
         ({}, {"REQUESTS_CA_BUNDLE": "r.pem"}, {"SSL_CERT_FILE": "r.pem", "PIP_CERT": "r.pem"}),
         ({}, {"CURL_CA_BUNDLE": "c.pem"}, {"SSL_CERT_FILE": "c.pem", "PIP_CERT": "c.pem"}),
+        # pip's library for HTTP takes these two before what pip is told.
+        (
+            {"cert": "pip.pem"},
+            {"REQUESTS_CA_BUNDLE": "r.pem"},
+            {"SSL_CERT_FILE": "r.pem", "PIP_CERT": "r.pem"},
+        ),
+        (
+            {"cert": "pip.pem"},
+            {"CURL_CA_BUNDLE": "c.pem", "SSL_CERT_FILE": "all.pem"},
+            {"SSL_CERT_FILE": "c.pem", "PIP_CERT": "c.pem"},
+        ),
         ({"cert": str(FILE.parent)}, {}, {"SSL_CERT_DIR": str(FILE.parent)}),
         pytest.param({}, {}, {"UV_SYSTEM_CERTS": "true", "PIP_CERT": STORE}, marks=linux),
     ],
@@ -116,6 +136,30 @@ def test_a_section_of_the_command_wins_over_the_general_one_and_a_variable_over_
     told = network.pip_settings()
 
     assert (told["index-url"], told["timeout"], told["proxy"]) == ("https://two", "7", "one:1")
+
+
+def test_pip_is_understood_in_each_way_that_it_may_be_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [name for name in os.environ if name.startswith("PIP_")]:
+        monkeypatch.delenv(name)
+    configuration = tmp_path / "pip.conf"
+    configuration.write_text(
+        "[global]\n--pypi-url = https://us%20er:p%40ss@one\ntimeout = 5\ncert = ~/ca.pem\n"
+        "EXTRA_INDEX_URL =\n    https://two\n    https://three\nproxy = file:1\n"
+    )
+    monkeypatch.setenv("PIP_CONFIG_FILE", str(configuration))
+    monkeypatch.setenv("PIP_DEFAULT_TIMEOUT", "7")
+    monkeypatch.setenv("PIP_CLIENT_CERT", "~/own.pem")
+    monkeypatch.setenv("PIP_RETRIES", "")
+
+    told = network.pip_settings()
+
+    assert told["index-url"] == "https://us%20er:p%40ss@one"
+    assert told["extra-index-url"].split() == ["https://two", "https://three"]
+    assert (told["timeout"], told["proxy"], told.get("retries", "")) == ("7", "file:1", "")
+    home = Path.home()
+    assert (told["cert"], told["client-cert"]) == (str(home / "ca.pem"), str(home / "own.pem"))
 
 
 class Index(SimpleHTTPRequestHandler):
