@@ -94,12 +94,16 @@ class Monitor:
                 _log.debug("the ends of paused partitions are unknown", error=str(error))
             await asyncio.sleep(GAUGES_EVERY_S)
 
+    def measure_disk(self, state_dir: Path) -> None:
+        """Measure the state directory and its disk."""
+        usage = measure(state_dir)
+        self._metrics.state_bytes.set(usage.state_bytes)
+        self._metrics.state_free_bytes.set(usage.free_bytes)
+
     async def measure_state(self, store: StateStore, state_dir: Path) -> None:
         """Measure the state on disk from time to time."""
         while True:
-            usage = await asyncio.to_thread(measure, state_dir)
-            self._metrics.state_bytes.set(usage.state_bytes)
-            self._metrics.state_free_bytes.set(usage.free_bytes)
+            await asyncio.to_thread(self.measure_disk, state_dir)
             self._metrics.stored_users.set(await asyncio.to_thread(store.estimate_users))
             await asyncio.sleep(STATE_EVERY_S)
 

@@ -112,6 +112,8 @@ class Wiring:
 
     async def _serve_http(self, stack: AsyncExitStack) -> HealthServer:
         address = Address.parse(self._settings.http)
+        # A gauge is 0 until it is set, and a disk with no room left is an alert.
+        await asyncio.to_thread(self._monitor.measure_disk, self._settings.state_dir)
         server = HealthServer(address, self._health, self._metrics)
         await server.start()
         stack.push_async_callback(server.stop)

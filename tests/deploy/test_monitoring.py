@@ -11,9 +11,11 @@ import pytest
 import yaml
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
 
 from deploy.grafana import dashboard
 from deploy.grafana.dashboard import grafana_json
+from deploy.grafana.dashboard.panel import Panel
 from stream.metrics import Metrics
 from tests.deploy.promql import metric_names
 
@@ -27,13 +29,18 @@ def alerts() -> list[dict[str, Any]]:
     return [rule for group in groups for rule in group["rules"]]
 
 
-def exported() -> set[str]:
+def samples() -> list[Sample]:
+    """A sample of every series that a worker may export."""
     metrics = Metrics(CollectorRegistry())
     for gauge in (metrics.lag, metrics.committed_lag, metrics.lag_seconds):
         gauge.set({0: 0})
     metrics.set_model("demo", "1", "cpu", 1_790_000_000.0)
     families = text_string_to_metric_families(metrics.render().decode())
-    return {sample.name for family in families for sample in family.samples}
+    return [sample for family in families for sample in family.samples]
+
+
+def exported() -> set[str]:
+    return {sample.name for sample in samples()}
 
 
 @pytest.mark.parametrize(
@@ -52,6 +59,81 @@ def test_the_names_in_an_expression_are_found(expression: str, expected: set[str
 @pytest.mark.parametrize("expression", dashboard.expressions())
 def test_every_panel_reads_what_is_exported(expression: str) -> None:
     assert metric_names(expression) <= exported() | FOREIGN
+
+
+# What Prometheus adds to each series.
+TARGET = {"job", "instance"}
+
+
+@pytest.mark.parametrize(
+    "expression", [*dashboard.expressions(), *(alert["expr"] for alert in alerts())]
+)
+def test_every_label_that_is_read_is_exported_and_takes_that_value(expression: str) -> None:
+    found: dict[str, dict[str, set[str]]] = {}
+    for sample in samples():
+        for label, value in sample.labels.items():
+            found.setdefault(sample.name, {}).setdefault(label, set()).add(value)
+    known = {label for name in metric_names(expression) for label in found.get(name, ())} | TARGET
+
+    for name, text in re.findall(r"([a-z_]\w*)\{([^}]*)\}", expression):
+        for label, relation, value in re.findall(r'(\w+)\s*(=~|!=|!~|=)\s*"([^"]*)"', text):
+            if label not in TARGET:
+                assert label in found[name]
+                assert "~" in relation or value in found[name][label]
+    for group in re.findall(r"\b(?:by|without|on)\s*\(([^)]*)\)", expression):
+        assert {label.strip() for label in group.split(",")} <= known
+
+
+@pytest.mark.parametrize(
+    "panel", [p for row in dashboard.ROWS for p in row.panels if p.queries], ids=lambda p: p.title
+)
+def test_a_panel_has_the_unit_of_what_it_shows(panel: Panel) -> None:
+    for expression in panel.queries.values():
+        (name, *others) = metric_names(expression)
+        if "rate(" in expression and "histogram" not in expression:
+            expected = {"reqps", "ops"}
+        elif "/" in expression:
+            expected = {"percentunit"} if not others else {"s"}
+        elif re.search(r"_seconds(_bucket)?$", name):
+            expected = {"s"}
+        else:
+            expected = {"bytes"} if name.endswith("_bytes") else {"short"}
+        assert panel.unit in expected or name.startswith("process_cpu")
+
+
+@pytest.mark.parametrize(
+    "panel", [p for row in dashboard.ROWS for p in row.panels if p.queries], ids=lambda p: p.title
+)
+def test_a_legend_names_labels_that_the_query_leaves(panel: Panel) -> None:
+    for legend, expression in panel.queries.items():
+        for label in re.findall(r"\{\{(\w+)\}\}", legend):
+            grouped = re.findall(r"by \(([^)]*)\)", expression)
+            if grouped:
+                assert label in grouped[-1]
+            else:
+                (name,) = metric_names(expression)
+                labels = {
+                    key for sample in samples() if sample.name == name for key in sample.labels
+                }
+                assert label in labels | TARGET
+
+
+@pytest.mark.parametrize("alert", alerts(), ids=lambda alert: alert["alert"])
+def test_every_alert_is_seen_to_fire_and_to_end(alert: dict[str, Any]) -> None:
+    named = f'alertname="{alert["alert"]}"'
+    last: dict[str, bool] = {}
+    for case in yaml.safe_load((PROMETHEUS / "rules.test.yml").read_text())["tests"]:
+        checks = [
+            *((t["expr"], t) for t in case.get("promql_expr_test", [])),
+            *((f'alertname="{t["alertname"]}"', t) for t in case.get("alert_rule_test", [])),
+        ]
+        for expression, check in checks:
+            if named in expression:
+                values = [s["value"] for s in check.get("exp_samples", [])]
+                fires = any(values) or bool(check.get("exp_alerts"))
+                last = {"fired": last.get("fired", False) or fires, "ended": not fires}
+
+    assert last == {"fired": True, "ended": True}
 
 
 @pytest.mark.parametrize("alert", alerts(), ids=lambda alert: alert["alert"])

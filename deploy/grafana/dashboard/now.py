@@ -14,7 +14,7 @@ NOW = Row(
         Panel(
             "Workers ready",
             "Number of workers that are scoring; /readyz of the others gives the reason.",
-            {"ready": f"sum(lately_ready{HERE})"},
+            {"ready": f"sum(lately_ready{HERE}) or vector(0)"},
             kind="stat",
             width=4,
             height=5,

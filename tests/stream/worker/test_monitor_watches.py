@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Coroutine, Iterable
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -16,9 +16,11 @@ from stream.group.faust_consumer import FaustConsumer
 from stream.health import Health
 from stream.kafka.write_fence import TopicPartition
 from stream.metrics import Metrics
+from stream.settings import WorkerSettings
 from stream.storage.disk_usage import measure
 from stream.worker import monitor as module
 from stream.worker.monitor import Monitor
+from stream.worker.wiring import Wiring
 from tests.stream.fakes import NOW_MS, click, settle
 from tests.stream.world import LATER, LIMITS, on_a_loop, world
 
@@ -360,3 +362,17 @@ def test_heap_is_trimmed_repeatedly(monkeypatch: pytest.MonkeyPatch) -> None:
         assert trimmed[:2] == [1, 2]  # after each pause: there is nothing to trim at the start
 
     asyncio.run(scenario())
+
+
+def test_a_starting_worker_says_how_much_room_there_is_before_it_serves_metrics(
+    tmp_path: Path,
+) -> None:
+    async def scenario() -> dict[str, float]:
+        settings = WorkerSettings.load(artifact=tmp_path, state_dir=tmp_path, http="127.0.0.1:0")
+        wiring = Wiring(settings)
+        async with AsyncExitStack() as stack:
+            await wiring._serve_http(stack)
+            return gauges(wiring._metrics)
+
+    # 0 would be a full disk, and alert.
+    assert asyncio.run(scenario())["lately_state_free_bytes"] > 0
