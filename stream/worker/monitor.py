@@ -1,6 +1,7 @@
 """The monitor: observes the running worker, and updates gauges and readiness."""
 
 import asyncio
+import math
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -19,7 +20,7 @@ from stream.storage.store import StateStore
 from stream.worker.lag import UNKNOWN, lag_of
 from stream.worker.memory import trim
 from stream.worker.model_reload import name_model
-from stream.worker.status_log import StatusLog
+from stream.worker.status_log import StatusLog, Strain
 
 HEARTBEAT_S = 0.5
 GAUGES_EVERY_S = 1.0
@@ -37,6 +38,7 @@ class Monitor:
         self._health = health
         self._metrics = metrics
         self._broker_answered_s = time.monotonic()
+        self._free_bytes = math.inf  # of the disk of the state
         self._ends: dict[int, int] = {}  # asked for while nothing is fetched, which tells them
 
     async def beat(self) -> None:
@@ -99,6 +101,7 @@ class Monitor:
         usage = measure(state_dir)
         self._metrics.state_bytes.set(usage.state_bytes)
         self._metrics.state_free_bytes.set(usage.free_bytes)
+        self._free_bytes = usage.free_bytes
 
     async def measure_state(self, store: StateStore, state_dir: Path) -> None:
         """Measure the state on disk from time to time."""
@@ -112,7 +115,8 @@ class Monitor:
         while True:
             model = name_model(pipeline.model)
             users = pipeline.unscored_users
-            status.report(pipeline.partitions, model, self._broker_answered_s, users)
+            strain = Strain(pipeline.paused_partitions, pipeline.level, self._free_bytes)
+            status.report(pipeline.partitions, model, self._broker_answered_s, users, strain)
             await asyncio.sleep(GAUGES_EVERY_S)
 
     async def watch_idle_ends(
