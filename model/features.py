@@ -147,6 +147,27 @@ def pad(ragged: Ragged, rows: Ints | None = None) -> Padded:
     return Padded(padded[0], padded[1], padded[2], lengths, hours)
 
 
+def random_windows(
+    config: ArtifactConfig, items: int, rows: int, width: int | None = None
+) -> Padded:
+    """Random windows of all lengths and codes, padded to ``width``, by default the widest.
+
+    ``items`` is the size of the catalogue. They are always the same.
+    """
+    draw = np.random.default_rng(rows)
+    shape = (rows, width or config.padded_length)
+    lengths = np.linspace(1, min(config.max_length, shape[1]), rows).astype(np.int32)
+    real = np.arange(shape[1]) < lengths[:, None]
+
+    def codes(low: int, high: int) -> Codes:
+        return np.where(real, draw.integers(low, high, shape), 0).astype(np.int32)
+
+    # From a tenth of the catalogue, so that items repeat, and with some unknown ones.
+    drawn = codes(FIRST_ITEM - 1, FIRST_ITEM + items // 10 + 1)
+    hours = draw.integers(0, WEEK_HOURS, rows).astype(np.int32)
+    return Padded(drawn, codes(1, config.action_codes), codes(1, config.gap_codes), lengths, hours)
+
+
 def _gaps_ms(times_ms: Ints, lengths: Ints, now_ms: Ints) -> Ints:
     following = np.empty_like(times_ms)
     following[:-1] = times_ms[1:]

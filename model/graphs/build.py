@@ -1,4 +1,4 @@
-"""The choice of graph: the graph class that serves each network."""
+"""The choice of graph: the classes that export each network, and that the torch engine runs."""
 
 from torch import nn
 
@@ -7,6 +7,7 @@ from model.graphs.mlp import MlpGraph
 from model.graphs.path import PathGraph
 from model.graphs.sequence import ServingGraph
 from model.graphs.servable import Servable
+from model.graphs.slabbed import CandidatesGraph, OrderedPathGraph, SlabGraph, TextSlabGraph
 from model.graphs.text import TextGraph
 from model.networks.mlp import MlpModel
 from model.networks.network import Network
@@ -16,7 +17,7 @@ from model.networks.text import TextModel
 
 
 def graph_of(network: Network, config: ArtifactConfig) -> Servable:
-    """Build the graph to export and serve, in eval mode, on the device of the network."""
+    """Build the graph to export, in eval mode, on the device of the network."""
     match network:
         case SequenceModel():
             graph: Servable = ServingGraph(network, config)
@@ -26,6 +27,23 @@ def graph_of(network: Network, config: ArtifactConfig) -> Servable:
             graph = PathGraph(network, config)
         case TextModel():
             graph = TextGraph(network, config)
+        case _:
+            raise TypeError(f"no graph serves a {type(network).__name__}")
+    nn.Module.eval(graph)
+    return graph
+
+
+def best_graph_of(network: Network, config: ArtifactConfig) -> Servable:
+    """Build the graph that gives the same answers without the whole distribution, in eval mode."""
+    match network:
+        case SequenceModel():
+            graph: Servable = SlabGraph(network, config)
+        case MlpModel():
+            graph = CandidatesGraph(network, config)
+        case PathModel():
+            graph = OrderedPathGraph(network, config)
+        case TextModel():
+            graph = TextSlabGraph(network, config)
         case _:
             raise TypeError(f"no graph serves a {type(network).__name__}")
     nn.Module.eval(graph)

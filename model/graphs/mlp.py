@@ -1,5 +1,7 @@
 """The graph of the click-through network: proposes candidates and scores only those."""
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 
@@ -22,7 +24,7 @@ class MlpGraph(Servable):
     """
 
     inputs = ("items", "actions", "gaps", "lengths", "hours")
-    outputs = (*Outputs._fields, "probabilities", "user_vectors")
+    outputs: ClassVar[tuple[str, ...]] = (*Outputs._fields, "probabilities", "user_vectors")
     vectors: Tensor  # (V + 2, D), by item code
     earlier: Tensor  # (N, N), see candidates.once
 
@@ -45,7 +47,14 @@ class MlpGraph(Servable):
     ) -> tuple[Tensor, ...]:
         """Top items, their probabilities, category probabilities, intent logits; extras."""
         codes, shares, intents, vectors = self.share(items, actions, gaps, lengths, hours)
+        best = self.best(codes, shares)
         indices = (codes - FIRST_ITEM).clamp(min=0)  # no candidate: adds 0 to item 0
+        whole = add_at(shares.new_zeros(shares.shape[0], self.items), indices, shares)
+        return *best, intents, whole, vectors
+
+    def best(self, codes: Tensor, shares: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Top items, their probabilities, category probabilities from candidates (B, N)."""
+        indices = (codes - FIRST_ITEM).clamp(min=0)
         real = codes != NOBODY
         top_probs, best = torch.topk(shares.masked_fill(~real, _NO_CANDIDATE), self.count, dim=1)
         top_items = indices.gather(1, best)
@@ -54,8 +63,7 @@ class MlpGraph(Servable):
         by_category = add_at(nothing, attributes, shares)
         left = 1 - by_category[:, :1]  # leaves out items without a category
         categories = by_category[:, 1:] / left.clamp(min=torch.finfo(shares.dtype).tiny)
-        whole = add_at(shares.new_zeros(shares.shape[0], self.items), indices, shares)
-        return top_items, top_probs, categories, intents, whole, vectors
+        return top_items, top_probs, categories
 
     def share(
         self, items: Tensor, actions: Tensor, gaps: Tensor, lengths: Tensor, hours: Tensor

@@ -51,7 +51,7 @@ class PathGraph(Servable):
         features = self.network.describe(actions, lengths, observed.newest, belief.stages, ends)
         weights = self._weights(items, lengths, observed.newest)
         whole, categories = self._items(steps, items, lengths, weights)
-        top_probs, top_items = torch.topk(whole, self.count, dim=1)
+        top_probs, top_items = self.top(whole)
         stages = belief.stages[:, : len(self.network.start) - 1]
         since = gaps.gather(1, (lengths.long() - 1).clamp(min=0)[:, None])[:, 0]
         ends = ends.masked_fill(since >= OVER_FROM, 1.0)
@@ -59,6 +59,10 @@ class PathGraph(Servable):
         intents = self.network.intent(features)
         visit = torch.stack([ends, unusual], dim=1)
         return top_items, top_probs, categories, intents, whole, features, stages, steps, visit
+
+    def top(self, whole: Tensor) -> tuple[Tensor, Tensor]:
+        """The largest probabilities and their items, (B, K) each."""
+        return torch.topk(whole, self.count, dim=1)
 
     def _unusual(self, surprise: Tensor) -> Tensor:
         """The share of the training sessions that were less surprising (B,), without a jump.

@@ -10,7 +10,7 @@ from model.config import ArtifactConfig
 from model.features import FIRST_ITEM
 from model.graphs.scatter import add_at
 from model.graphs.servable import Servable
-from model.networks.sequence import SequenceModel
+from model.networks.sequence import SequenceModel, States
 from model.outputs import Outputs
 
 GROUPED_FROM = 8192  # items; below this, one TopK over all of them is as fast
@@ -27,7 +27,13 @@ class ServingGraph(Servable):
 
     inputs = ("items", "actions", "gaps", "lengths")  # of Padded, in the order of forward
     # The last ones are what the native core starts from (model.serving.native).
-    outputs = (*Outputs._fields, "probabilities", "user_vectors", "copy_logits", "rule_logits")
+    outputs: ClassVar[tuple[str, ...]] = (
+        *Outputs._fields,
+        "probabilities",
+        "user_vectors",
+        "copy_logits",
+        "rule_logits",
+    )
     tables: ClassVar[tuple[str, ...]] = ("table", "neighbours", "neighbour_shares")
     vectors: Tensor  # (V + 2, D), by item code
     table: Tensor  # (D + 1, V'), by catalogue index, padded to whole groups; biases last
@@ -61,10 +67,7 @@ class ServingGraph(Servable):
         self, items: Tensor, actions: Tensor, gaps: Tensor, lengths: Tensor
     ) -> tuple[Tensor, ...]:
         """Top items, their probabilities, category probabilities, intent logits; extras."""
-        newest = (lengths.long() - 1).clamp(min=0)[:, None]  # (B, 1)
-        states, copies, rules = self.network.look(
-            items, actions, gaps, self.look_up(items.long()), newest
-        )
+        states, copies, rules = self.read(items, actions, gaps, lengths)
         state = states[:, 0]  # (B, D)
         query = nn.functional.pad(self.network.generate(state), (0, 1), value=1.0)  # (B, D + 1)
         scores = query @ self.columns()  # (B, V')
@@ -75,6 +78,11 @@ class ServingGraph(Servable):
         intents = self.network.intent(state)
         whole = shares[:, : self.items] / total
         return top_items, values / total, categories, intents, whole, query[:, :-1], copies, rules
+
+    def read(self, items: Tensor, actions: Tensor, gaps: Tensor, lengths: Tensor) -> States:
+        """The network's states at the newest action of each sequence, (B, 1, ...)."""
+        newest = (lengths.long() - 1).clamp(min=0)[:, None]  # (B, 1)
+        return self.network.look(items, actions, gaps, self.look_up(items.long()), newest)
 
     def look_up(self, codes: Tensor) -> Tensor:
         """The vectors (B, L, D) of item codes (B, L)."""

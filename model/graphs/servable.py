@@ -9,8 +9,8 @@ class Servable(nn.Module):
     """A graph that can be exported and served, in eval mode.
 
     ``forward`` takes the arrays of ``features.Padded`` that ``inputs`` names, in that order, and
-    returns those that ``outputs`` names: the ones of ``outputs.Outputs``, followed by at least
-    ``probabilities`` (B, V), the whole distribution over the catalogue.
+    returns those that ``outputs`` names: the ones of ``outputs.Outputs``, followed by others. One
+    of those is ``probabilities`` (B, V), the whole distribution, in every graph that is exported.
     """
 
     inputs: ClassVar[tuple[str, ...]]

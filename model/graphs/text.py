@@ -1,5 +1,7 @@
 """The graph of the text network: the network followed by TopK."""
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 
@@ -13,7 +15,7 @@ class TextGraph(Servable):
     """Runs the network and picks the top items."""
 
     inputs = ("items", "actions", "gaps", "lengths")
-    outputs = (*Outputs._fields, "probabilities", "user_vectors")
+    outputs: ClassVar[tuple[str, ...]] = (*Outputs._fields, "probabilities", "user_vectors")
 
     def __init__(self, network: TextModel, config: ArtifactConfig) -> None:
         super().__init__()

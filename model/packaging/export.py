@@ -14,7 +14,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from model.artifact.artifact import GRAPH
 from model.config import PADDING_MULTIPLE, ArtifactConfig
 from model.errors import ArtifactError
-from model.features import FIRST_ITEM, WEEK_HOURS, Codes, Padded
+from model.features import Codes, Padded, random_windows
 from model.graphs.build import graph_of
 from model.graphs.servable import Servable
 from model.networks.network import Network
@@ -88,21 +88,7 @@ def _name_tables(program: torch.onnx.ONNXProgram, graph: Servable) -> None:
 def _sample(
     network: Network, config: ArtifactConfig, rows: int, width: int | None = None
 ) -> Padded:
-    """Random windows of all lengths and codes, padded to ``width``, by default the widest."""
-    draw = np.random.default_rng(rows)
-    shape = (rows, width or config.padded_length)
-    longest = min(config.max_length, shape[1])
-    lengths = np.linspace(1, longest, rows).astype(np.int32)
-    real = np.arange(shape[1]) < lengths[:, None]
-
-    def codes(low: int, high: int) -> Codes:
-        return np.where(real, draw.integers(low, high, shape), 0).astype(np.int32)
-
-    # From a tenth of the catalogue, so that items repeat, and with some unknown ones.
-    most = FIRST_ITEM + network.config.items // 10
-    items = codes(FIRST_ITEM - 1, most + 1)
-    hours = draw.integers(0, WEEK_HOURS, rows).astype(np.int32)
-    return Padded(items, codes(1, config.action_codes), codes(1, config.gap_codes), lengths, hours)
+    return random_windows(config, network.config.items, rows, width)
 
 
 def _inputs(graph: Servable, sample: Padded) -> dict[str, Codes]:

@@ -175,8 +175,13 @@ class ArtifactScorer(ABC):
         """Chunks of the rows that the network can answer, sorted by length to pad little."""
         rows = np.flatnonzero(ragged.known() if self._newcomers is None else ragged.lengths > 0)
         rows = rows[np.argsort(ragged.lengths[rows], kind="stable")]
-        for start in range(0, len(rows), self._chunk_rows):
-            yield rows[start : start + self._chunk_rows]
+        for part in self._cut(ragged.lengths[rows].astype(np.int64)):
+            yield rows[part]
+
+    def _cut(self, lengths: Ints) -> Iterator[slice]:
+        """The chunks of sequences (B,) with these ascending lengths."""
+        for start in range(0, len(lengths), self._chunk_rows):
+            yield slice(start, start + self._chunk_rows)
 
     def _sample_sequence(self, draw: random.Random) -> Sequence:
         length = 1 + int(draw.expovariate(1 / (_SAMPLE_MEAN_LENGTH - 0.5)))

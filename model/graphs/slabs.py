@@ -1,0 +1,146 @@
+"""The best items of a catalogue, read a slab at a time: there are never B × V scores in memory."""
+
+from collections.abc import Iterator
+from typing import NamedTuple, Self
+
+import torch
+from torch import Tensor
+
+from model.features import FIRST_ITEM
+
+SLAB_ITEMS = 65_536
+_GROUP = 32  # items; only those of the groups with the best maxima are sorted
+_LOWEST = -1e30  # a logit without weight; finite, so that it cannot lead to NaN
+_UNITS = 2.0**48  # of a weight: they sum to 2**15 at most, and an int64 holds that
+_INDEX_BITS = 32
+_INDICES = (1 << _INDEX_BITS) - 1
+_MAGNITUDE = 0x7FFF_FFFF
+
+
+class Added(NamedTuple):
+    """The weight that copy and rules add to N items of each sequence, each item named once.
+
+    ``items`` (B, N) are catalogue indices in ascending order, of which only those in ``counts``
+    are to be read: elsewhere the item is named again. An item's weight is ``weights * e^top``.
+    """
+
+    items: Tensor  # (B, N) int64
+    counts: Tensor  # (B, N) bool
+    weights: Tensor  # (B, N) float64
+    top: Tensor  # (B, 1) float64
+    total: Tensor  # (B,) float64: the logarithm of all weights
+
+    @classmethod
+    def of(cls, codes: Tensor, weights: Tensor, top: Tensor) -> Self:
+        """Sum up the weights (B, N), 0 to 2 each, of item codes (B, N) that may repeat.
+
+        They are summed as integers, which add up alike in any order, as floats do not.
+        """
+        items, order = torch.sort((codes.long() - FIRST_ITEM).clamp(min=0), dim=1)
+        units = (weights.double() * _UNITS).round().long().gather(1, order)
+        sums = units.cumsum(dim=1)
+        following = torch.nn.functional.pad(items[:, 1:], (0, 1), value=-1)
+        place = torch.arange(items.shape[1], device=items.device)
+        last = items != following
+        first = torch.nn.functional.pad(last[:, :-1], (1, 0), value=True)
+        begin = torch.where(first, place, 0).cummax(dim=1).values
+        before = torch.nn.functional.pad(sums, (1, 0)).gather(1, begin)
+        top = top.double()
+        total = (sums[:, -1].double() / _UNITS).log() + top[:, 0]
+        return cls(items, last, (sums - before).double() / _UNITS, top, total)
+
+    def logits(self, scores: Tensor) -> Tensor:
+        """The logits (B, N) of the items, given their scores; the lowest where not to be read."""
+        joined = torch.logaddexp(scores.double(), self.weights.log() + self.top)
+        return joined.float().masked_fill(~self.counts, _LOWEST)
+
+    def has(self, items: Tensor) -> Tensor:
+        """Whether each of these items (B, K) is among them."""
+        at = torch.searchsorted(self.items, items).clamp(max=self.items.shape[1] - 1)
+        return self.items.gather(1, at) == items
+
+
+class Catalogue(NamedTuple):
+    """The items that a query is compared with: their vectors (V, D) and biases (V,)."""
+
+    vectors: Tensor
+    biases: Tensor
+
+    def slabs(self, items: int) -> Iterator[tuple[int, Self]]:
+        """Slabs of at most so many items, each with the index of its first."""
+        for start in range(0, len(self.biases), items):
+            end = start + items
+            yield start, type(self)(self.vectors[start:end], self.biases[start:end])
+
+    def scores(self, queries: Tensor) -> Tensor:
+        """The scores (B, V) of queries (B, D)."""
+        return torch.addmm(self.biases, queries, self.vectors.T)
+
+
+def best(
+    queries: Tensor, catalogue: Catalogue, added: Added, count: int, slab_items: int = SLAB_ITEMS
+) -> tuple[Tensor, Tensor]:
+    """The likeliest ``count`` items (B, K) of queries (B, D), best first, and their probabilities.
+
+    ``p(y) = (e^score + what is added to y) / Z`` as in ``experts.join``, exact in float32; of
+    equals the smaller index is first. Memory grows with B × ``slab_items``, not with V.
+
+    What is not among the best by score, and has nothing added, is not among the best of all.
+    """
+    total = added.total
+    own = torch.full_like(added.items, _LOWEST, dtype=queries.dtype)  # scores of those added to
+    keys = added.items.new_empty(len(queries), 0)
+    for start, slab in catalogue.slabs(slab_items):
+        scores = slab.scores(queries)  # (B, S)
+        total = torch.logaddexp(total, torch.logsumexp(scores, dim=1).double())
+        place = added.items - start
+        within = (place >= 0) & (place < scores.shape[1])
+        own = torch.where(within, scores.gather(1, place.clamp(0, scores.shape[1] - 1)), own)
+        keys = _largest(torch.cat([keys, _best_keys(scores, start, count)], dim=1), count)
+    mixed = _keys(added.logits(own), added.items)
+    plain = keys.masked_fill(added.has(_items(keys)), torch.iinfo(keys.dtype).min)
+    keys = _largest(torch.cat([plain, mixed], dim=1), count)
+    return _items(keys), (_logits(keys).double() - total[:, None]).exp().float()
+
+
+def top(values: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """The columns of the ``count`` largest values (B, V), best first, and these values."""
+    keys = _best_keys(values, 0, count)
+    return _items(keys), _logits(keys)
+
+
+def _best_keys(scores: Tensor, start: int, count: int) -> Tensor:
+    """The keys of the best of one slab's scores (B, S), of which the first is item ``start``.
+
+    They all lie in the groups with the best maxima: a group that holds one of the best K has a
+    better key than all but K - 1 of the others.
+    """
+    size = scores.shape[1]
+    if size <= count * _GROUP:
+        return _largest(_keys(scores, torch.arange(size, device=scores.device) + start), count)
+    groups = torch.nn.functional.pad(scores, (0, -size % _GROUP), value=_LOWEST)
+    maxima = groups.view(len(scores), -1, _GROUP).amax(dim=2)  # (B, G)
+    found = _largest(_keys(maxima, torch.arange(maxima.shape[1], device=scores.device)), count)
+    steps = torch.arange(_GROUP, device=scores.device)
+    columns = (_items(found)[:, :, None] * _GROUP + steps).flatten(1)  # (B, K * _GROUP)
+    return _largest(_keys(groups.gather(1, columns), columns + start), count)
+
+
+def _keys(logits: Tensor, items: Tensor) -> Tensor:
+    """One integer for each logit and item: the larger, the better; of equals the smaller index."""
+    bits = (logits + 0.0).view(torch.int32)  # adding 0 turns -0.0 into 0.0
+    ordered = torch.where(bits < 0, bits ^ _MAGNITUDE, bits).long()
+    return (ordered << _INDEX_BITS) | (_INDICES - items)
+
+
+def _items(keys: Tensor) -> Tensor:
+    return _INDICES - (keys & _INDICES)
+
+
+def _logits(keys: Tensor) -> Tensor:
+    ordered = (keys >> _INDEX_BITS).int()
+    return torch.where(ordered < 0, ordered ^ _MAGNITUDE, ordered).view(torch.float32)
+
+
+def _largest(keys: Tensor, count: int) -> Tensor:
+    return torch.topk(keys, min(count, keys.shape[1]), dim=1).values
