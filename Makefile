@@ -73,8 +73,13 @@ lint: $(SETUP) ## style, types, who imports whom, and the files of deploy/
 	.venv/bin/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
 
 .PHONY: bench
-bench: $(SETUP) ## the engine beside a stock Faust agent and Quix Streams, on one Kafka
+bench: $(SETUP) ## the engine beside other engines, on one Kafka
 	.venv/bin/python -m benchmarks
+
+.PHONY: bench-all
+bench-all: $(SETUP) ## all figures of docs/performance.md, beside all peers; ARGS=--resume after a failure
+	@$(MAKE) --no-print-directory bytewax || echo "warning: goes on without Bytewax" >&2
+	.venv/bin/python -m benchmarks.all $(ARGS)
 
 FUZZ_S := $(or $(SECONDS),60)
 .PHONY: fuzz
@@ -104,6 +109,9 @@ sbom: .venv-audit/.complete ## dist/lately.cdx.json: what is in the product, as 
 .PHONY: rectools
 rectools: .venv-rectools/.complete ## make .venv-rectools, for the peer in benchmarks/quality
 
+.PHONY: bytewax
+bytewax: .venv-bytewax/.complete ## make .venv-bytewax, for the peer in benchmarks/peers
+
 .PHONY: picture
 picture: $(SETUP) ## run the demo and draw docs/images/demo.svg, the picture in the README
 	.venv/bin/python -m docs.images.demo
@@ -128,6 +136,7 @@ pins: $(SETUP) ## choose versions anew after a change of pyproject.toml; ARGS=--
 		-o requirements/gpu.txt
 	$(COMPILE) requirements/uv.in -c requirements/all.txt -o requirements/uv.txt
 	$(COMPILE) requirements/native.in -c requirements/all.txt -o requirements/native.txt
+	$(COMPILE) requirements/bytewax.in -c requirements/all.txt -o requirements/bytewax.txt
 	$(COMPILE) requirements/audit.in -c requirements/all.txt -o requirements/audit.txt
 	cp requirements/all.txt requirements/rectools.txt
 	$(COMPILE) requirements/rectools.in -o requirements/rectools.txt
@@ -180,4 +189,8 @@ WHEEL := .venv-native/wheel
 
 .venv-rectools/.complete: requirements/rectools.txt $(INSTALL) $(TORCH)
 	@requirements/install.sh .venv-rectools requirements/rectools.txt bare
+	@touch $@
+
+.venv-bytewax/.complete: requirements/bytewax.txt $(INSTALL)
+	@requirements/install.sh .venv-bytewax requirements/bytewax.txt bare
 	@touch $@

@@ -6,56 +6,62 @@ benchmarks/README.md describes what is measured and how to read it.
 
 import argparse
 import asyncio
-import json
 import os
-import platform
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from importlib.metadata import version
 from pathlib import Path
-from statistics import median
-from typing import Any, NamedTuple, Self
 
-from benchmarks import events
-from benchmarks.engines import LATELY, QUIX, STOCK, USERS, Engine
-from benchmarks.measure import Run, StalledError, measure
+from benchmarks import engines, results
+from benchmarks.checking import WrongError
+from benchmarks.engines import LATELY, Engine
+from benchmarks.measure import StalledError, measure
+from benchmarks.peers import kafka_streams, snapshots
+from benchmarks.results import Row
+from benchmarks.summary import by, figure, less, more
+from benchmarks.workloads import SHORT, WORKLOADS, ZIPF, Log, Workload
 
 ROOT = Path(__file__).parents[1]
-WARM_UP = 2_000
-PACKAGES = ("lately", "faust-streaming", "aiokafka", "rocksdict", "quixstreams")
-ZIPF = LATELY._replace(name="Lately, Zipf 1.1")
+ENGINES = {
+    "lately": engines.LATELY,
+    "lately-python": engines.PLAIN,
+    "kafka-streams": engines.STREAMS,
+    "quix": engines.QUIX,
+    "bytewax": engines.BYTEWAX,
+    "faust": engines.STOCK,
+}
 
 
-def main() -> int:
-    """Run the rounds, print the table; 1 if an engine stalls or leaves events without output."""
-    options = _parser().parse_args()
+def main(arguments: list[str] | None = None) -> int:
+    """Run the rounds, print the table, save the rows; 1 if an engine stalls or is wrong."""
+    options = _parser().parse_args(arguments)
+    workload = WORKLOADS[options.workload]
+    chosen, missing = available([ENGINES[name] for name in options.engines])
+    for name, reason in missing.items():
+        print(f"without {name}: {reason}", file=sys.stderr)
     try:
         with kafka() as bootstrap, tempfile.TemporaryDirectory() as folder:
-            runs = asyncio.run(_rounds(bootstrap, Path(folder), options))
-    except StalledError as error:
+            rows = asyncio.run(_rounds(bootstrap, Path(folder), workload, chosen, options))
+    except (StalledError, WrongError) as error:
         print(error, file=sys.stderr)
         return 1
-    print("\n".join(table(runs)))
-    if options.json:
-        report = {
-            "machine": _machine(),
-            "partitions": options.partitions,
-            "runs": [run._asdict() for run in runs],
-            "ratios": {name: ratio._asdict() for name, ratio in ratios(runs).items()},
-        }
-        options.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    unmerged = [run for run in runs if run.engine != ZIPF.name]
-    return 0 if all(run.outputs == run.events for run in unmerged) else 1
+    print("\n".join(table(rows)))
+    name = f"engine-{workload.name}"
+    print(results.Result.now(name, rows, _versions(chosen)).save(options.results), file=sys.stderr)
+    return 0
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.engine", description=__doc__)
-    parser.add_argument("--events", type=int, default=300_000, help="events per run [%(default)s]")
+    parser.add_argument("--workload", choices=WORKLOADS, default=SHORT.name, help="[%(default)s]")
+    parser.add_argument("--events", type=int, help="measured per run [the workload's]")
     parser.add_argument("--rounds", type=int, default=3, help="runs of each engine [%(default)s]")
     parser.add_argument("--partitions", type=int, default=4, help="of every topic [%(default)s]")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
+    parser.add_argument(
+        "--engines", nargs="+", choices=ENGINES, default=list(ENGINES), metavar="ENGINE"
+    )
+    results.add_option(parser)
     return parser
 
 
@@ -80,121 +86,85 @@ def kafka() -> Iterator[str]:
             broker.stop()
 
 
-async def _rounds(bootstrap: str, folder: Path, options: argparse.Namespace) -> list[Run]:
-    runs = []
+def available(wanted: Sequence[Engine]) -> tuple[list[Engine], dict[str, str]]:
+    """The engines that run on this machine, and why the others do not."""
+    found, missing = [], {}
+    for engine in wanted:
+        try:
+            if engine is engines.STREAMS:
+                kafka_streams.compiled()
+            if engine is engines.BYTEWAX and not snapshots.PYTHON.is_file():
+                raise kafka_streams.UnavailableError("`make bytewax` installs it")
+        except kafka_streams.UnavailableError as error:
+            missing[engine.name] = str(error)
+        else:
+            found.append(engine)
+    return found, missing
+
+
+async def _rounds(
+    bootstrap: str,
+    folder: Path,
+    workload: Workload,
+    chosen: Sequence[Engine],
+    options: argparse.Namespace,
+) -> list[Row]:
+    count = options.events or workload.events
+    logs: dict[float, Log] = {}
+    rows = []
     for number in range(options.rounds):
-        for engine in (LATELY, QUIX, STOCK, ZIPF):
-            records = _records(engine, options.events)
+        at = number % len(chosen)
+        for engine in (*chosen[at:], *chosen[:at]):  # nobody is always first
+            if engine.share not in logs:
+                logs[engine.share] = workload.log(count, engine.share)
+            log = logs[engine.share]
             try:
                 run = await measure(
-                    engine,
-                    bootstrap,
-                    records[:WARM_UP],
-                    records[WARM_UP:],
-                    options.partitions,
-                    folder,
-                    merges=engine is ZIPF,
+                    engine, bootstrap, log, options.partitions, folder, turns=workload is not ZIPF
                 )
-            except StalledError as error:
-                raise StalledError(f"{engine.name} {error}") from None
-            print(f"round {number + 1}  {_line(run)}", file=sys.stderr, flush=True)
-            runs.append(run)
-    return runs
+            except (StalledError, WrongError) as error:
+                raise type(error)(f"{engine.name}: {error}") from None
+            row = {"round": number + 1, **run._asdict(), "users": log.users}
+            print(f"round {number + 1}  {_line(row)}", file=sys.stderr, flush=True)
+            rows.append(row)
+    return rows
 
 
-def _records(engine: Engine, count: int) -> list[events.Record]:
-    # The warm-up is extra. A share of the log is a share of the users, with as many events each.
-    shape: events.Users = "zipf" if engine is ZIPF else "round robin"
-    return events.make(WARM_UP + int(count * engine.share), int(USERS * engine.share), shape)
-
-
-def _line(run: Run) -> str:
+def _line(row: Row) -> str:
     return (
-        f"{run.engine:<17} {run.events:>8,} events {run.outputs:>8,} outputs {run.wall_s:7.1f} s "
-        f"{run.rate:>9,.0f}/s {run.cpu_us:>7.1f} µs CPU"
+        f"{row['engine']:<30} {row['events']:>8,} events {row['outputs']:>8,} outputs "
+        f"{row['wall_s']:6.1f} s {row['rate']:>9,.0f}/s {row['cpu_us']:>7.2f} µs CPU"
     )
 
 
-def table(runs: Sequence[Run]) -> Iterator[str]:
+def table(rows: Sequence[Row]) -> Iterator[str]:
     """Medians by engine, then our ratios to the others."""
-    yield f"{'':<17} {'events/s':>10} {'steady':>10} {'CPU µs':>8} {'events':>9} {'outputs':>9}"
-    for name, own in _by_engine(runs).items():
-        middle = Medians.of(own)
-        counts = f"{own[0].events:>9,} {median(run.outputs for run in own):>9,.0f}"
-        rates = f"{middle.rate:>10,.0f} {middle.steady_rate:>10,.0f} {middle.cpu_us:>8.1f}"
-        yield f"{name:<17} {rates} {counts}"
+    of_engine = by(rows, "engine")
+    yield f"{'':<30} {'CPU µs':>8} {'events/s':>10} {'steady':>10} {'events':>9} {'outputs':>9}"
+    for name, own in of_engine.items():
+        cpu_us, rates, steady = (figure(own, f).median for f in ("cpu_us", "rate", "steady_rate"))
+        counts = f"{own[0]['events']:>9,} {figure(own, 'outputs').median:>9,.0f}"
+        yield f"{name:<30} {cpu_us:>8.2f} {rates:>10,.0f} {steady:>10,.0f} {counts}"
+    ours = of_engine.pop(LATELY.name, None)
+    if ours is None:
+        return
     yield ""
-    for name, ratio in ratios(runs).items():
+    for name, theirs in of_engine.items():
+        cpu, rate = less(ours, theirs, "cpu_us"), more(ours, theirs, "rate")
         yield (
-            f"{LATELY.name} / {name:<13} {ratio.rate:>6.1f} ×   in rounds {ratio.lowest:.1f} to "
-            f"{ratio.highest:.1f}, steady {ratio.steady_rate:.1f} ×, CPU {ratio.cpu_us:.1f} ×"
+            f"{LATELY.name} against {name}: CPU {cpu.ratio:.2f} × ({cpu.lowest:.2f} to "
+            f"{cpu.highest:.2f} in the rounds), events/s {rate.ratio:.2f} × ({rate.lowest:.2f} "
+            f"to {rate.highest:.2f})"
         )
 
 
-class Medians(NamedTuple):
-    """The medians of an engine's runs."""
-
-    rate: float
-    steady_rate: float
-    cpu_us: float
-
-    @classmethod
-    def of(cls, runs: Sequence[Run]) -> Self:
-        """The median of each figure separately."""
-        return cls(
-            median(run.rate for run in runs),
-            median(run.steady_rate for run in runs),
-            median(run.cpu_us for run in runs),
-        )
-
-
-class Ratio(NamedTuple):
-    """Our median rates over theirs, and their CPU over ours: above 1 we are better.
-
-    ``lowest`` and ``highest`` are the extremes of the rate's ratio over the rounds.
-    """
-
-    rate: float
-    steady_rate: float
-    cpu_us: float
-    lowest: float
-    highest: float
-
-
-def ratios(runs: Sequence[Run]) -> dict[str, Ratio]:
-    """Our ratios to each of the other engines."""
-    by_engine = _by_engine(runs)
-    ours = by_engine[LATELY.name]
-    found = {}
-    for engine in (STOCK, QUIX):
-        theirs = by_engine[engine.name]
-        mine, other = Medians.of(ours), Medians.of(theirs)
-        rounds = [a.rate / b.rate for a, b in zip(ours, theirs, strict=True)]
-        found[engine.name] = Ratio(
-            mine.rate / other.rate,
-            mine.steady_rate / other.steady_rate,
-            other.cpu_us / mine.cpu_us,
-            min(rounds),
-            max(rounds),
-        )
+def _versions(chosen: Sequence[Engine]) -> dict[str, str]:
+    found = {"Kafka": kafka_streams.VERSION}
+    if engines.STREAMS in chosen:
+        found |= {"Kafka Streams": kafka_streams.VERSION, "Java": kafka_streams.java_version()}
+    if engines.BYTEWAX in chosen:
+        found["Bytewax"] = snapshots.version()
     return found
-
-
-def _by_engine(runs: Sequence[Run]) -> dict[str, list[Run]]:
-    found: dict[str, list[Run]] = {}
-    for run in runs:
-        found.setdefault(run.engine, []).append(run)
-    return found
-
-
-def _machine() -> dict[str, Any]:
-    return {
-        "system": platform.platform(),
-        "cpus": os.cpu_count(),
-        "load": os.getloadavg()[0],
-        "python": platform.python_version(),
-        "versions": {name: version(name) for name in PACKAGES},
-    }
 
 
 if __name__ == "__main__":

@@ -66,6 +66,11 @@ def load(name: str, folder: Path = FOLDER) -> Result | None:
     return Result(**json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
 
 
+def remove(name: str, folder: Path = FOLDER) -> None:
+    """Remove the result of that name, if there is one."""
+    (folder / f"{name}.json").unlink(missing_ok=True)
+
+
 def add_option(parser: argparse.ArgumentParser) -> None:
     """Let the user choose the folder of the results file."""
     parser.add_argument(

@@ -7,19 +7,20 @@ CPU time is reported, so that other processes matter little.
 """
 
 import argparse
-import json
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import numpy as np
 import torch
 
+from benchmarks import results
+from benchmarks.results import Row
+from benchmarks.summary import by, figure
 from model import native
 from model.artifact.artifact import CALIBRATION, CATALOGUE, Artifact, ArtifactWriter
 from model.artifact.calibration import Calibration
@@ -37,6 +38,7 @@ from model.serving.torch import TorchScorer
 
 CATEGORIES = 200
 NAIVE_BATCHES = (32, 128)
+NAIVE_UP_TO = 100_000  # items; beyond it a round of it takes minutes
 
 
 class NaiveLoop:
@@ -76,25 +78,36 @@ class NaiveLoop:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Measure and print the rates."""
+    """Measure and print the rates, size by size, and save the rows."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.scorer", description=__doc__)
-    parser.add_argument("--items", type=int, default=50_000)
+    parser.add_argument("--items", type=int, nargs="+", default=[50_000], help="[%(default)s]")
     parser.add_argument("--width", type=int, default=64)
     parser.add_argument("--users", type=int, default=512)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--json", type=Path, metavar="FILE")
+    results.add_option(parser)
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
-    with tempfile.TemporaryDirectory() as folder:
-        artifact = make_artifact(Path(folder) / "artifact", options.items, options.width)
-        figures = measure(artifact, options.users, options.rounds)
-    print(f"{options.items} items, width {options.width}; users per second on one core")
-    for name, users_per_s in figures["users_per_s"].items():
-        print(f"  {name:<32} {users_per_s:>10,.0f}")
-    print(f"  the scorer against the best naive loop: {figures['ratio']:.2f}×")
-    if options.json:
-        options.json.write_text(json.dumps(vars(options) | figures, indent=2, default=str))
+    rows: list[Row] = []
+    for items in options.items:
+        with tempfile.TemporaryDirectory() as folder:
+            artifact = make_artifact(Path(folder) / "artifact", items, options.width)
+            found = measure(artifact, options.width, options.users, options.rounds)
+        print("\n".join(table(found)), flush=True)
+        rows += found
+    print(results.Result.now("scorer", rows).save(options.results), file=sys.stderr)
     return 0
+
+
+def table(rows: list[Row]) -> Iterator[str]:
+    """The rates of one size, and ours against the best naive loop."""
+    yield f"{rows[0]['items']:,} items, width {rows[0]['width']}; users per second on one core"
+    rates = {n: 1e6 / figure(own, "cpu_us").median for n, own in by(rows, "scorer").items()}
+    for name, rate in rates.items():
+        yield f"  {name:<32} {rate:>10,.0f}"
+    naive = [rate for name, rate in rates.items() if name.startswith("naive")]
+    if naive:
+        best = max(rate for name, rate in rates.items() if not name.startswith("naive"))
+        yield f"  the best scorer against the best naive loop: {best / max(naive):.2f}×"
 
 
 def make_artifact(folder: Path, items: int, width: int) -> Artifact:
@@ -126,35 +139,37 @@ def write_artifact(folder: Path, network: TransformerModel) -> Artifact:
         return writer.seal(config, created_at="", data={}, made={"by": "benchmarks.scorer"})
 
 
-def measure(artifact: Artifact, users: int, rounds: int) -> dict[str, Any]:
-    """Users per second of each implementation, median over the rounds, and the ratio."""
-    onnx, engine, naive = OnnxScorer(artifact), TorchScorer(artifact), NaiveLoop(artifact)
+def measure(artifact: Artifact, width: int, users: int, rounds: int) -> list[Row]:
+    """CPU of each implementation in each round, in microseconds a user."""
+    onnx = OnnxScorer(artifact)
     sample = onnx.sample(users)
-    jobs: dict[str, Callable[[], Any]] = {
-        "scorer, ONNX Runtime": partial(onnx.score, sample),
-        "scorer, torch": partial(engine.score, sample),
-    }
+    jobs: dict[str, Callable[[], Any]] = {"scorer, ONNX Runtime": partial(onnx.score, sample)}
     if native.AVAILABLE:
         with tempfile.TemporaryDirectory() as folder:
             core = NativeScorer(with_end(artifact, "native", Path(folder) / "native"))
         jobs["scorer, native core"] = partial(core.score, sample)
-    for size in NAIVE_BATCHES:
-        jobs[f"naive torch loop, batches of {size}"] = partial(naive.run, sample, size)
-    spans: dict[str, list[float]] = {name: [] for name in jobs}
+    items = len(onnx.catalogue.items)
+    if items <= NAIVE_UP_TO:
+        jobs["scorer, torch"] = partial(TorchScorer(artifact).score, sample)
+        naive = NaiveLoop(artifact)
+        for size in NAIVE_BATCHES:
+            name = f"naive torch loop, batches of {size}"
+            jobs[name] = partial(naive.run, sample, size)
+    common = {
+        "items": items,
+        "width": width,
+        "users": users,
+        "mean_length": sum(len(sequence.items) for sequence in sample) / users,
+    }
+    rows = []
     for turn in range(rounds + 1):
         for name, job in jobs.items():
             started = time.process_time()
             job()
+            cpu_us = (time.process_time() - started) / users * 1e6
             if turn:  # the first warms up
-                spans[name].append(time.process_time() - started)
-    users_per_s = {name: users / median(taken) for name, taken in spans.items()}
-    best_naive = max(rate for name, rate in users_per_s.items() if name.startswith("naive"))
-    mean_length = sum(len(sequence.items) for sequence in sample) / users
-    return {
-        "users_per_s": users_per_s,
-        "ratio": users_per_s["scorer, ONNX Runtime"] / best_naive,
-        "mean_length": mean_length,
-    }
+                rows.append({"round": turn, "scorer": name, **common, "cpu_us": cpu_us})
+    return rows
 
 
 if __name__ == "__main__":

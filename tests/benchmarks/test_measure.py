@@ -5,13 +5,10 @@ from collections import Counter
 
 import pytest
 
-from benchmarks.engine import ratios, table
+from benchmarks.engines import FOLDED_AT_ONCE, pending_users
 from benchmarks.events import make, partition_of
 from benchmarks.measure import Run, Sample
-
-
-def run(engine: str, rate: float, outputs: int = 100) -> Run:
-    return Run(engine, 100, outputs, 1.0, rate, rate * 2, 1_000_000 / rate)
+from benchmarks.workloads import FULL, SHORT
 
 
 def test_rates_count_from_the_release_and_steady_ones_from_the_first_output() -> None:
@@ -65,23 +62,34 @@ def test_keys_go_to_the_partitions_of_kafkas_partitioner() -> None:
     assert partition_of(b"foobar", 100) == 1_357_151_166 % 100
 
 
-def test_ratios_are_of_medians_and_show_the_spread_of_the_rounds() -> None:
-    runs = [run("Lately", rate) for rate in (100.0, 300.0, 200.0)]
-    runs += [run("Quix Streams", rate) for rate in (50.0, 100.0, 200.0)]
-    runs += [run("stock Faust", 10.0) for _ in range(3)]
+def test_a_workload_has_its_histories_before_the_clock_starts() -> None:
+    log = FULL.log(200)
 
-    found = ratios(runs)
-
-    assert found["Quix Streams"].rate == pytest.approx(200 / 100)
-    assert found["Quix Streams"].cpu_us == pytest.approx(200 / 100)
-    assert found["Quix Streams"].lowest == pytest.approx(200 / 200)
-    assert found["Quix Streams"].highest == pytest.approx(300 / 100)
-    assert found["stock Faust"].rate == pytest.approx(200 / 10)
+    assert log.users == 200 // FULL.per_user
+    before = Counter(key for key, _ in log.before)
+    assert set(before.values()) == {50} and len(before) == log.users
+    assert len(log.measured) == 200
 
 
-def test_the_table_shows_outputs_and_events() -> None:
-    runs = [run("Lately", 100.0), run("Quix Streams", 50.0), run("stock Faust", 10.0, outputs=99)]
+def test_a_share_of_the_log_is_a_share_of_the_users_with_as_many_events_each() -> None:
+    log = SHORT.log(8_000, share=0.1)
 
-    lines = list(table(runs))
+    assert (log.users, len(log.before), len(log.measured)) == (100, 400, 800)
 
-    assert lines[3].split()[-2:] == ["100", "99"]
+
+def test_the_states_of_a_log_are_the_last_fifty_actions() -> None:
+    log = FULL.log(20)  # two users
+
+    states = log.states()
+
+    own = [
+        json.loads(value) for key, value in (*log.before, *log.measured) if key == b"user-0000001"
+    ]
+    assert states["user-0000001"] == [(e["item_id"], e["action"], e["ts"]) for e in own[-50:]]
+    assert len(own) == 60 and set(states) == {"user-0000000", "user-0000001"}
+
+
+def test_so_few_users_may_wait_that_nobody_has_two_events_pending() -> None:
+    assert pending_users(30_000, 4) == 5_000
+    assert pending_users(12_000, 4) == 12_000 // 4 - FOLDED_AT_ONCE
+    assert pending_users(2_000, 4) == 0

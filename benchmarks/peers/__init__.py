@@ -1,0 +1,1 @@
+"""The same job on other engines, each as its authors would write it."""
