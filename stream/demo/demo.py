@@ -23,7 +23,7 @@ from aiokafka import AIOKafkaProducer
 from model.artifact.artifact import Artifact
 from model.synthetic.shop import Shop
 from stream.addresses import Address
-from stream.commands.watch import read_scores
+from stream.commands.scores import read_scores
 from stream.demo.child_process import Child
 from stream.demo.embedded_broker import HOST, EmbeddedBroker, free_port
 from stream.demo.next_steps import next_steps

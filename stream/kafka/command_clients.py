@@ -9,6 +9,7 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaConnectionError
 
+from stream.kafka.client_internals import client_of
 from stream.kafka.connection_errors import IS_IT_RUNNING, broker_errors, missing_topic
 from stream.kafka.lenient_headers import LenientConsumer
 from stream.kafka.security import client_options
@@ -16,6 +17,7 @@ from stream.settings import KafkaSettings
 
 TIMEOUT_S = 60.0  # for the acknowledgement of a record, or the next records of a topic
 STOP_TIMEOUT_S = 5.0
+CHECK_S = 5.0
 QUIET_S = 5.0  # without a record, when a sample is enough
 # The embedded broker answers a waiting fetch only after half of this, whatever arrives meanwhile.
 _FETCH_WAIT_MS = 20
@@ -80,6 +82,27 @@ class TopicReader:
         """Let ``poll`` return only records written from now on."""
         self._consumer.assign(self._all)
         await self._consumer.seek_to_end(*self._all)
+
+    def seek(self, offsets: Mapping[int, int]) -> None:
+        """Let ``poll`` return what comes at these offsets; of other partitions all there is."""
+        self._consumer.assign(self._all)
+        for tp in self._all:
+            if tp.partition in offsets:
+                self._consumer.seek(tp, offsets[tp.partition])
+
+    async def positions(self) -> dict[int, int]:
+        """The offset of the next record of each partition."""
+        return {tp.partition: await self._consumer.position(tp) for tp in self._all}
+
+    async def check(self) -> None:
+        """Raise KafkaConnectionError if no broker answers in ``CHECK_S``."""
+        try:
+            async with asyncio.timeout(CHECK_S):
+                answered = await client_of(self._consumer).force_metadata_update()
+        except TimeoutError:
+            answered = False
+        if not answered:
+            raise KafkaConnectionError("no broker answers")
 
     async def poll(self, timeout_s: float) -> list[Any]:
         """The next records; waits at most ``timeout_s`` for the first of them."""

@@ -94,7 +94,22 @@ class LenientConsumer(AIOKafkaConsumer):  # type: ignore[misc]
         # then waits for it for ever; to cancel `stop` cancels the fetcher once more.
         with suppress(TimeoutError):
             async with asyncio.timeout(STOP_S):
-                await super().stop()
+                try:
+                    await super().stop()
+                except asyncio.CancelledError:
+                    task = asyncio.current_task()
+                    if task is None or task.cancelling():
+                        raise
+                    # Not of ours, but of a fetch that aiokafka cancels and then waits for.
+                    await self._abandon_fetches()
+
+    async def _abandon_fetches(self) -> None:
+        """Do what is left to do when `stop` is broken off by a fetch in progress."""
+        pending = list(self._fetcher._pending_tasks)
+        for fetch in pending:
+            fetch.cancel()
+        await asyncio.gather(*pending, return_exceptions=True)
+        await self._client.close()
 
 
 def read_any_header() -> None:

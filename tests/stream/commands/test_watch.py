@@ -10,7 +10,8 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from rich.console import Console, RenderableType
 
-from stream.commands.watch import json_line, read_scores
+from stream.commands.scores import read_scores
+from stream.commands.watch import json_line
 from stream.commands.watch_view import LatestUsers, OneUser, Scored, plain_line
 from stream.demo.embedded_broker import EmbeddedBroker
 from stream.errors import BrokerError, TopicsError

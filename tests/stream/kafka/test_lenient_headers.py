@@ -133,3 +133,30 @@ def test_a_fetcher_that_misses_its_cancellation_does_not_keep_a_consumer_from_st
     asyncio.run(main())
 
     assert closed == ["client"]
+
+
+def test_a_fetch_that_waits_to_try_again_does_not_break_off_the_end_of_a_consumer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """aiokafka cancels it and waits for it: its own cancellation is not that of the caller."""
+    closed = []
+
+    async def main() -> None:
+        consumer = LenientConsumer(bootstrap_servers="127.0.0.1:1")
+
+        async def close() -> None:
+            closed.append("client")
+
+        fetching = fetcher.Fetcher.__new__(fetcher.Fetcher)
+        fetching._fetch_task = asyncio.create_task(asyncio.sleep(0))
+        fetches = [asyncio.create_task(asyncio.sleep(3_600)) for _ in range(3)]
+        fetching._fetch_waiters, fetching._pending_tasks = set(), set(fetches)
+        consumer._fetcher = fetching
+        monkeypatch.setattr(consumer._client, "close", close)
+        await asyncio.sleep(0)
+        await consumer.stop()
+        assert all(fetch.cancelled() for fetch in fetches)
+
+    asyncio.run(main())
+
+    assert closed == ["client"]
