@@ -29,11 +29,22 @@ def _check_topic(name: str) -> str:
 
 
 def _check_group(name: str) -> str:
-    _check_topic(f"{name}{_CHANGELOG}")
+    longest = _LONGEST_NAME - len(_CHANGELOG)
+    if not _NAME.fullmatch(name) or name in (".", "..") or len(name) > longest:
+        raise ValueError(
+            f"{name[:40]!r} is no name that a group can have, which also names its changelog and "
+            f"its folder: letters, digits, dots, _ and -, at most {longest}"
+        )
+    if name in _NOT_OURS:
+        raise ValueError(
+            f"{name!r} is no name that a group can have: a file or folder in the state directory "
+            "is called so"
+        )
     return name
 
 
 _CHANGELOG = "-state-changelog"  # as Faust names the one of a table ``state``
+_NOT_OURS = ("faust", "instance_id")  # what a state directory has beside the folder of a group
 Topic = Annotated[str, AfterValidator(_check_topic)]
 Group = Annotated[str, AfterValidator(_check_group)]  # also in a topic's name, and a folder's
 

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from stream.errors import SettingsError
-from stream.settings import DoctorSettings, KafkaSettings, WorkerSettings
+from stream.export.settings import ExportSettings
+from stream.settings import DoctorSettings, KafkaSettings, TopicsSettings, WorkerSettings
 from stream.user_state import Rules
 
 NEEDED: dict[str, Any] = {"artifact": "model", "state_dir": "state"}
@@ -129,18 +130,46 @@ def test_topic_names_must_differ(name: str) -> None:
         KafkaSettings.load(**{name: "shop-state-changelog", "group": "shop"})
 
 
-NAMES = ("events_topic", "scores_topic", "dead_topic", "receipts_topic", "group")
-
-
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("value", ["a/b", "../x", "a b", "shop:events", "caf\u00e9", "x" * 250])
+@pytest.mark.parametrize("name", TOPICS)
+@pytest.mark.parametrize(
+    "value", ["a/b", "../x", "a b", "shop:events", "caf\u00e9", "x" * 250, ".", ".."]
+)
 def test_a_name_that_no_topic_can_have_is_refused(name: str, value: str) -> None:
-    """The group's is part of the changelog's, and the folder of the state."""
     with pytest.raises(SettingsError, match=f"^{name}: .* is no name that a topic can have"):
         load(**{name: value})
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "value",
+    [
+        "a/b",
+        "../x",
+        "a b",
+        "shop:events",
+        "caf\u00e9",
+        "x" * 234,
+        ".",
+        "..",
+        "faust",
+        "instance_id",
+    ],
+)
+def test_a_group_that_can_name_no_changelog_or_no_folder_of_its_own_is_refused(value: str) -> None:
+    """As ``..`` it had its state, locks and files beside those of other workers."""
+    with pytest.raises(SettingsError, match=r"^group: .* is no name that a group can have") as end:
+        load(group=value)
+    assert "--group or LATELY_GROUP" in str(end.value)
+
+
+def test_every_setting_that_names_a_topic_or_a_folder_has_a_rule() -> None:
+    """A path is the user's own; any other text becomes none, or is checked."""
+    for settings in (WorkerSettings, DoctorSettings, TopicsSettings, ExportSettings):
+        for name, field in settings.model_fields.items():
+            if name.endswith("_topic") or name == "group":
+                assert field.metadata, f"{settings.__name__}: {name} may be anything"
+
+
+@pytest.mark.parametrize("name", [*TOPICS, "group"])
 def test_a_name_may_be_as_long_as_kafka_lets_it_be(name: str) -> None:
     longest = "x" * (249 - len("-state-changelog") * (name == "group"))
 
