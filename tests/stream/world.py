@@ -219,3 +219,20 @@ async def world(
     finally:
         await here.end()
         store.close_all()
+
+
+def in_a_world(**options: Any) -> Callable[[Callable[[World], Awaitable[None]]], Any]:
+    """Run an asynchronous test in a world of its own, with these options of `world`."""
+
+    def decorate(test: Callable[[World], Awaitable[None]]) -> Callable[[Path], None]:
+        @on_a_loop
+        async def run(tmp_path: Path) -> None:
+            async with world(tmp_path, **options) as w:
+                await test(w)
+
+        # Not `functools.wraps`: pytest is to see the fixture that is wanted, not the world.
+        run.__name__, run.__doc__ = test.__name__, test.__doc__
+        run.__module__ = test.__module__
+        return run
+
+    return decorate

@@ -13,7 +13,7 @@ from stream.health import Health
 from stream.kafka.write_fence import TopicPartition
 from stream.worker.monitor import Monitor
 from tests.stream.fakes import click, settle
-from tests.stream.world import World, on_a_loop, world
+from tests.stream.world import World, in_a_world, on_a_loop, world
 
 SCORES = ("scores", 0)
 
@@ -61,59 +61,50 @@ async def one_score(w: World) -> None:
     assert w.fence.idle_ends() == {SCORES: 1, ("changelog", 0): 1}
 
 
-@on_a_loop
-async def test_an_end_that_is_ours_is_no_foreign_write(tmp_path: Path) -> None:
-    async with world(tmp_path) as w:
-        await one_score(w)
-        await watched(w, FakeConsumer(w, end=1))
+@in_a_world()
+async def test_an_end_that_is_ours_is_no_foreign_write(w: World) -> None:
+    await one_score(w)
+    await watched(w, FakeConsumer(w, end=1))
 
-        assert (w.failure(), w.pipeline.fenced.empty()) == (None, True)
-
-
-@on_a_loop
-async def test_a_record_after_our_last_one_releases_all_partitions(tmp_path: Path) -> None:
-    async with world(tmp_path) as w:
-        await one_score(w)
-        await watched(w, FakeConsumer(w, end=2))
-
-        assert isinstance(w.pipeline.fenced.get_nowait(), FencedError)
-        assert (w.failure(), w.pipeline.partitions) == (None, frozenset())
+    assert (w.failure(), w.pipeline.fenced.empty()) == (None, True)
 
 
-@on_a_loop
-async def test_a_record_of_a_tolerated_group_is_noted_and_nothing_released(
-    tmp_path: Path,
-) -> None:
-    async with world(tmp_path) as w:
-        await one_score(w)
-        w.fence.tolerate("scores")
-        await watched(w, FakeConsumer(w, end=2))
+@in_a_world()
+async def test_a_record_after_our_last_one_releases_all_partitions(w: World) -> None:
+    await one_score(w)
+    await watched(w, FakeConsumer(w, end=2))
 
-        assert w.pipeline.fenced.empty()
-        assert (w.fence.idle_ends()[SCORES], w.fence.ends("scores")) == (2, {0: 1})
+    assert isinstance(w.pipeline.fenced.get_nowait(), FencedError)
+    assert (w.failure(), w.pipeline.partitions) == (None, frozenset())
 
 
-@on_a_loop
-async def test_when_the_tolerance_is_over_the_partitions_are_assigned_anew(
-    tmp_path: Path,
-) -> None:
-    async with world(tmp_path) as w:
-        await one_score(w)
-        w.fence.tolerate("scores")
-        w.fence.note_foreign(SCORES, 2)
-        w.fence._tolerated["scores"] = 0.0
-        await watched(w, FakeConsumer(w, end=2))
+@in_a_world()
+async def test_a_record_of_a_tolerated_group_is_noted_and_nothing_released(w: World) -> None:
+    await one_score(w)
+    w.fence.tolerate("scores")
+    await watched(w, FakeConsumer(w, end=2))
 
-        assert isinstance(w.pipeline.fenced.get_nowait(), OtherGroupError)
+    assert w.pipeline.fenced.empty()
+    assert (w.fence.idle_ends()[SCORES], w.fence.ends("scores")) == (2, {0: 1})
 
 
-@on_a_loop
-async def test_before_our_first_record_nothing_is_asked(tmp_path: Path) -> None:
-    async with world(tmp_path) as w:
-        consumer = FakeConsumer(w, end=2)
-        await watched(w, consumer)
+@in_a_world()
+async def test_when_the_tolerance_is_over_the_partitions_are_assigned_anew(w: World) -> None:
+    await one_score(w)
+    w.fence.tolerate("scores")
+    w.fence.note_foreign(SCORES, 2)
+    w.fence._tolerated["scores"] = 0.0
+    await watched(w, FakeConsumer(w, end=2))
 
-        assert (consumer.asked, w.pipeline.fenced.empty()) == (0, True)
+    assert isinstance(w.pipeline.fenced.get_nowait(), OtherGroupError)
+
+
+@in_a_world()
+async def test_before_our_first_record_nothing_is_asked(w: World) -> None:
+    consumer = FakeConsumer(w, end=2)
+    await watched(w, consumer)
+
+    assert (consumer.asked, w.pipeline.fenced.empty()) == (0, True)
 
 
 @pytest.mark.parametrize(
