@@ -1,8 +1,9 @@
 """The cost of an event by the number of users on disk: ``python -m benchmarks.scale``.
 
 The worker without a model on a real Kafka. Its disk is filled beforehand with users of eight
-actions each; then events of random users come, so that with more users than the worker keeps in
-memory nearly every one is read from RocksDB.
+actions each. Then events come: of all users alike, so that with more of them than the worker keeps
+in memory nearly every one is read from RocksDB; and as in a shop (Zipf 1.1), where few users make
+most events.
 """
 
 import argparse
@@ -14,7 +15,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -40,12 +41,15 @@ ACTIONS = 8
 STATES = 5_000  # different ones, so that no block of a file compresses better than real users do
 AT_ONCE = 5_000  # users in one write
 NO_MESSAGE: Any = None  # the state does not look at it
+SPREAD = 2_654_435_761  # a prime: makes neighbours by activity strangers on disk
 Words = npt.NDArray[np.uint32]
+Shape = Literal["uniform", "zipf"]
 
 
 class Scaled(NamedTuple):
     """One run: the users on disk, what an event cost, and what the worker took of the machine."""
 
+    shape: Shape
     users: int
     events: int
     events_per_s: float
@@ -61,9 +65,11 @@ def main() -> int:
     try:
         with kafka() as bootstrap, tempfile.TemporaryDirectory() as folder:
             for users in options.users:
-                scratch = Path(folder) / str(users)
-                found.append(asyncio.run(_measure(bootstrap, scratch, users, options.events)))
-                print(_line(found[-1]), file=sys.stderr, flush=True)
+                for shape in options.shapes:
+                    scratch = Path(folder) / f"{users}-{shape}"
+                    run = _measure(bootstrap, scratch, users, options.events, shape)
+                    found.append(asyncio.run(run))
+                    print(_line(found[-1]), file=sys.stderr, flush=True)
     except StalledError as error:
         print(error, file=sys.stderr)
         return 1
@@ -77,16 +83,17 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--users", type=int, nargs="+", default=[10_000, 100_000, 1_000_000, 10_000_000]
     )
+    parser.add_argument("--shapes", nargs="+", choices=get_args(Shape), default=get_args(Shape))
     parser.add_argument("--events", type=int, default=200_000, help="of each run [%(default)s]")
     results.add_option(parser)
     return parser
 
 
-async def _measure(bootstrap: str, folder: Path, users: int, events: int) -> Scaled:
+async def _measure(bootstrap: str, folder: Path, users: int, events: int, shape: Shape) -> Scaled:
     async with topics(bootstrap, PARTITIONS, folder) as (job, watcher):
         await asyncio.to_thread(fill, job.state_dir / job.group, users, PARTITIONS)
         disk_bytes = int(measure(job.state_dir / job.group).state_bytes)
-        records = make(WARM_UP + events, users)
+        records = make(WARM_UP + events, users, shape)
         await write(bootstrap, job.source, records[:WARM_UP], PARTITIONS)
         child = Child(*start_lately(job))
         try:
@@ -101,7 +108,9 @@ async def _measure(bootstrap: str, folder: Path, users: int, events: int) -> Sca
         finally:
             child.stop(grace_s=10.0)
     cpu_s = after.user + after.system - before.user - before.system
-    return Scaled(users, events, events / wall_s, cpu_s / events * 1e6, memory_bytes, disk_bytes)
+    return Scaled(
+        shape, users, events, events / wall_s, cpu_s / events * 1e6, memory_bytes, disk_bytes
+    )
 
 
 async def _run(
@@ -176,10 +185,16 @@ def _words(numbers: Words) -> list[Words]:
     return list(np.ascontiguousarray(table).view("<u4").T)
 
 
-def make(count: int, users: int) -> list[Record]:
+def make(count: int, users: int, shape: Shape) -> list[Record]:
     """Events of random users, ten milliseconds of event time apart."""
-    rng = random.Random(1)
-    return [_event(number, key_of(rng.randrange(users)), rng) for number in range(count)]
+    rng, random_items = np.random.default_rng(1), random.Random(1)
+    if shape == "zipf":
+        sums = np.cumsum(1 / np.arange(1, users + 1) ** 1.1)
+        chosen = np.searchsorted(sums, rng.random(count) * sums[-1]) * SPREAD % users
+    else:
+        chosen = rng.integers(users, size=count)
+    keys = map(key_of, chosen.tolist())
+    return [_event(number, key, random_items) for number, key in enumerate(keys)]
 
 
 def _event(number: int, key: bytes, rng: random.Random) -> Record:
@@ -195,15 +210,21 @@ def _event(number: int, key: bytes, rng: random.Random) -> Record:
 
 def table(found: Sequence[Scaled]) -> Iterator[str]:
     """One line for each number of users, then what the most cost beside the fewest."""
-    yield f"{'users':>11} {'events/s':>10} {'CPU µs':>8} {'MB':>8} {'disk MB':>9} {'B a user':>9}"
+    yield (
+        f"{'users':>11} {'events':>8} {'events/s':>10} {'CPU µs':>8} {'MB':>8} {'disk MB':>9} "
+        f"{'B a user':>9}"
+    )
     yield from map(_line, found)
     yield ""
-    yield f"CPU of an event, most users / fewest  {found[-1].cpu_us / found[0].cpu_us:5.2f} ×"
+    for shape in dict.fromkeys(row.shape for row in found):
+        own = [row for row in found if row.shape == shape]
+        ratio = own[-1].cpu_us / own[0].cpu_us
+        yield f"CPU of an event, {shape}, most users / fewest  {ratio:5.2f} ×"
 
 
 def _line(row: Scaled) -> str:
     return (
-        f"{row.users:>11,} {row.events_per_s:>10,.0f} {row.cpu_us:>8.1f} "
+        f"{row.users:>11,} {row.shape:>8} {row.events_per_s:>10,.0f} {row.cpu_us:>8.1f} "
         f"{row.memory_bytes / 1e6:>8,.0f} {row.disk_bytes / 1e6:>9,.0f} "
         f"{row.disk_bytes / row.users:>9,.0f}"
     )

@@ -82,8 +82,22 @@ def test_the_disk_is_filled_with_users_where_kafka_places_them(tmp_path: Path) -
 
 def test_the_cost_of_the_most_users_is_compared_with_that_of_the_fewest() -> None:
     found = [
-        scale.Scaled(10_000, 100, 1e5, 10.0, 10**8, 10**6),
-        scale.Scaled(10_000_000, 100, 1e5, 12.5, 10**8, 10**9),
+        scale.Scaled("uniform", 10_000, 100, 1e5, 10.0, 10**8, 10**6),
+        scale.Scaled("zipf", 10_000, 100, 1e5, 8.0, 10**8, 10**6),
+        scale.Scaled("uniform", 10_000_000, 100, 1e5, 12.5, 10**8, 10**9),
+        scale.Scaled("zipf", 10_000_000, 100, 1e5, 9.0, 10**8, 10**9),
     ]
 
-    assert list(scale.table(found))[-1].split()[-2] == f"{12.5 / 10:.2f}"
+    uniform, zipf = list(scale.table(found))[-2:]
+
+    assert (uniform.split()[-2], zipf.split()[-2]) == (f"{12.5 / 10:.2f}", f"{9 / 8:.2f}")
+
+
+@pytest.mark.parametrize(("shape", "distinct"), [("uniform", (900, 1000)), ("zipf", (10, 600))])
+def test_the_events_of_a_shop_are_of_fewer_users(
+    shape: scale.Shape, distinct: tuple[int, int]
+) -> None:
+    records = scale.make(1_000, users=100_000, shape=shape)
+
+    least, most = distinct
+    assert least <= len({key for key, _ in records}) <= most
