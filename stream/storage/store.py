@@ -31,6 +31,7 @@ _KEYS = "rocksdb.estimate-num-keys"
 # Shared by all partitions. Decoded users are cached in front of it (`stream.pipeline.users`), so a
 # larger cache hits no more often; it only makes memory grow for hours until it is full.
 _BLOCK_CACHE_BYTES = 32 << 20
+_BLOCK_BYTES = 2 << 10  # decompressed whole for a user who is read; half of RocksDB's own
 _WRITE_BUFFERS_BYTES = 64 << 20
 _WRITE_BUFFER_BYTES = 16 << 20  # of one partition
 _STAMP_AFTER_MS = 60_000  # a partition written more recently needs no new time stamp on close
@@ -292,6 +293,7 @@ class StateStore:
             raise StateError(f"partition {partition} is not opened: the process ends")
         table = rocksdict.BlockBasedOptions()
         table.set_block_cache(self._cache)
+        table.set_block_size(_BLOCK_BYTES)
         table.set_bloom_filter(10, block_based=False)
         options = rocksdict.Options(raw_mode=True)
         options.create_if_missing(True)
