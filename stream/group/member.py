@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 import structlog
+from aiokafka.errors import KafkaError
 from prometheus_client import Counter
 
 from stream.errors import BrokerError, FencedError, GroupError, LatelyError
@@ -131,6 +132,13 @@ class GroupMember:
             self._handler.release(error)
         except LatelyError as error:
             self._handler.fail(error)
+        except KafkaError as error:
+            self._handler.fail(
+                BrokerError(
+                    f"the broker broke off while we took over partitions ({error!r}); look at the "
+                    "broker and at the leaders of our topics, and start the worker again"
+                )
+            )
         else:
             self._committer.reset(committed)
             self._health.set_ok("state")

@@ -2,9 +2,9 @@
 
 import asyncio
 import time
-from asyncio import Future, Queue
+from asyncio import Future, Queue, Task
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import structlog
 
@@ -20,6 +20,7 @@ from stream.user_state import applied_offset_of
 from stream.worker.memory import collect_cycles
 from stream.worker.score_repair import ScoreRepair, ScoresTail
 
+READING_S = 10.0  # reading takes longer for a long changelog, or a broker that does not answer
 _log = structlog.get_logger(__name__)
 
 
@@ -106,13 +107,15 @@ class ScoringHandler:
     ) -> dict[int, ScoresTail]:
         reading = asyncio.create_task(self._repair.read(committed))
         recovering = asyncio.create_task(self._recovery.recover(committed))
+        waiting = asyncio.create_task(_say_what_is_read({"scores": reading, "states": recovering}))
         try:
             return (await asyncio.gather(reading, recovering))[0]
         finally:
             # After an error of one, the other would read on, and write to a disk that is given up.
-            for task in (reading, recovering):
+            tasks = (reading, recovering, waiting)
+            for task in tasks:
                 task.cancel()
-            await asyncio.wait((reading, recovering))
+            await asyncio.wait(tasks)
 
     def _state_ids(self, partitions: Iterable[int]) -> set[str]:
         for number in partitions:
@@ -196,6 +199,13 @@ class ScoringHandler:
     def fail(self, error: BaseException) -> None:
         """Commit nothing more; the worker ends with this error."""
         self._pipeline.fail(error)
+
+
+async def _say_what_is_read(reading: "Mapping[str, Task[Any]]") -> None:
+    while True:
+        await asyncio.sleep(READING_S)
+        left = [name for name, task in reading.items() if not task.done()]
+        _log.info("not ready: still reading what was written before the assignment", left=left)
 
 
 def _other_groups(tails: Mapping[int, ScoresTail]) -> dict[str, list[int]]:

@@ -1,6 +1,7 @@
 """Replaying: when each event is due, and that every one arrives, on the embedded broker too."""
 
 import asyncio
+import gc
 import json
 from asyncio import Future
 from collections.abc import AsyncIterator, Iterator
@@ -144,6 +145,30 @@ def test_a_record_that_is_refused_stops_the_replay() -> None:
     with pytest.raises(OSError, match="gone"):
         asyncio.run(run())
     assert len(producer.sent) < 5
+
+
+def test_records_that_are_refused_with_the_first_are_not_named_one_by_one() -> None:
+    clock, complaints = Clock(), list[str]()
+    producer = KeptProducer(clock, at_once=False)
+    sender = Sender(producer, "t", Pace(0, 0), clock=clock, sleep=clock.sleep)
+
+    async def run() -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, context: complaints.append(context["message"]))
+        sending = asyncio.create_task(sender.send(entry(n) for n in range(3)))
+        while len(producer.futures) < 3:
+            await asyncio.sleep(0)
+        for future in producer.futures:
+            future.set_exception(OSError("gone"))
+        with pytest.raises(OSError, match="gone"):
+            await sending
+        producer.futures.clear()
+        sender._in_flight.clear()
+        gc.collect()  # asyncio complains of what nobody asked about
+
+    asyncio.run(run())
+
+    assert complaints == []
 
 
 def test_an_event_never_acknowledged_ends_the_replay(monkeypatch: pytest.MonkeyPatch) -> None:

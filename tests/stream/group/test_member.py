@@ -1,12 +1,19 @@
 """A group member: what its handler and readiness see of assignments and revocations."""
 
 import asyncio
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
 import pytest
-from aiokafka.errors import GroupAuthorizationFailedError, KafkaConnectionError
+from aiokafka.errors import (
+    GroupAuthorizationFailedError,
+    KafkaConnectionError,
+    KafkaError,
+    KafkaTimeoutError,
+)
+from aiokafka.errors import NotLeaderForPartitionError as NotLeaderForPartition
 from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
@@ -169,14 +176,28 @@ async def test_a_missing_right_is_one_line_that_names_it(tmp_path: Path) -> None
     assert "group lately" in str(j.handler.failure())
 
 
+@pytest.mark.parametrize("where", ["commits", "recovery"])
+@pytest.mark.parametrize(
+    "error",
+    [KafkaConnectionError(), KafkaTimeoutError("no answer in 5 s"), NotLeaderForPartition()],
+)
 @on_a_loop
-async def test_a_broker_that_is_gone_is_for_faust_to_handle(tmp_path: Path) -> None:
+async def test_a_broker_that_breaks_off_while_partitions_are_taken_over_is_one_line(
+    tmp_path: Path, where: str, error: KafkaError
+) -> None:
+    # Faust would log it as a crash of its own, and the worker as a defect.
     j = Joined(tmp_path)
-    j.fetch_error = KafkaConnectionError()
+    if where == "commits":
+        j.fetch_error = error
+    else:
+        j.handler.error = error
 
-    with pytest.raises(KafkaConnectionError):
-        await j.member.on_assigned(frozenset({0}))
-    assert j.handler.failure() is None
+    await j.member.on_assigned(frozenset({0}))
+
+    assert isinstance(j.handler.failure(), BrokerError)
+    assert re.search(
+        r"^the broker broke off .*; look at the broker and at the leaders", str(j.handler.failure())
+    )
 
 
 @on_a_loop

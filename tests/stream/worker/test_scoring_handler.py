@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 from aiokafka.errors import KafkaConnectionError
+from structlog.testing import capture_logs
 
 from stream.errors import FencedError, StateError, TopicsError
 from stream.group.offset_metadata import OffsetMetadata
+from stream.worker import scoring_handler
 from stream.worker.score_repair import ScoresTail
 from stream.worker.scoring_handler import ScoringHandler
 from tests.stream.fakes import NOW_MS, click, settle
@@ -100,6 +102,33 @@ async def test_recovery_has_ended_when_the_scores_cannot_be_read(tmp_path: Path)
         with pytest.raises(KafkaConnectionError):
             await r.handler.recover({0: None})
         assert ended.is_set()
+
+
+@on_a_loop
+async def test_what_is_read_for_long_before_a_worker_is_ready_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The leader of a topic may not answer, and the worker waits for it.
+    monkeypatch.setattr(scoring_handler, "READING_S", 0.0)
+    async with world(tmp_path) as w:
+        r, answered = Recovering(w), asyncio.Event()
+
+        async def read_slowly(_: Mapping[int, OffsetMetadata | None]) -> dict[int, ScoresTail]:
+            await answered.wait()
+            return {}
+
+        stand_in: Any = r
+        stand_in.read = read_slowly
+        with capture_logs() as logs:
+            recovering = asyncio.create_task(r.handler.recover({0: None}))
+            while not any(line.get("left") == ["scores"] for line in logs):
+                await asyncio.sleep(0)
+            answered.set()
+            await recovering
+            said = len(logs)
+            await settle()
+
+        assert len(logs) == said
 
 
 @on_a_loop
