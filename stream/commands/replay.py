@@ -207,11 +207,17 @@ def hint_if_old(last_ms: int, now_ms: int) -> str:
     age_s = (now_ms - last_ms) // 1000
     if age_s * 1000 <= WorkerSettings.model_fields["allowed_lateness_ms"].default:
         return ""
-    return (
+    line = (
         f"the log ends {age_s // 3600:,} hours ago: users who have newer events in a worker keep "
         "those alone, and it counts the others as late, unless its --allowed-lateness-ms is larger "
         "than that; --now moves the log to the present"
     )
+    if age_s > WorkerSettings.model_fields["ttl_s"].default:
+        line += (
+            "; where newer events flow, the worker deletes users of this log within minutes as "
+            "expired, unless its --ttl-s is larger than that"
+        )
+    return line
 
 
 def parse_speed(text: str) -> float:

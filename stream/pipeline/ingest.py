@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from stream.events import DeadLetter, Message, clock_of
 from stream.metrics import Metrics
 from stream.pipeline.batcher import MicroBatcher
-from stream.pipeline.late_events import LateEvents
+from stream.pipeline.odd_times import OddTimes
 from stream.pipeline.partition import Partition
 from stream.user_state import Outcome
 
@@ -16,14 +16,14 @@ class Ingest:
     def __init__(
         self,
         batcher: MicroBatcher,
-        late_events: LateEvents,
+        odd_times: OddTimes,
         metrics: Metrics,
         clock: Callable[[], float],
     ) -> None:
         self._batcher = batcher
         self._metrics = metrics
         self._clock = clock
-        self.late_events = late_events
+        self.odd_times = odd_times
 
     def add(self, partition: Partition, messages: Sequence[Message]) -> None:
         """Take messages of one partition in offset order; users with news wait for a score.
@@ -42,11 +42,13 @@ class Ingest:
             self._batcher.request_flush(now_s)
         partition.next_offset = messages[-1].offset + 1
         partition.last_read_ms = clock_of(messages[-1])
-        self._count(folded.outcomes, folded.dead)
+        self._count(partition.number, folded.outcomes, folded.dead)
 
-    def _count(self, counts: Mapping[Outcome, int], dead: Sequence[DeadLetter]) -> None:
+    def _count(
+        self, partition: int, counts: Mapping[Outcome, int], dead: Sequence[DeadLetter]
+    ) -> None:
         metrics = self._metrics
-        self.late_events.count(counts.get("late", 0), sum(counts.values()))
+        self.odd_times.count(partition, counts)
         for outcome, n in counts.items():
             metrics.events[outcome].inc(n)
             if outcome in ("replayed", "duplicate"):

@@ -23,8 +23,8 @@ from stream.pipeline.batcher import BatchPolicy, MicroBatcher
 from stream.pipeline.delivery import DeliveryStage
 from stream.pipeline.in_flight import InFlight
 from stream.pipeline.ingest import Ingest
-from stream.pipeline.late_events import LateEvents
 from stream.pipeline.limits import Limits
+from stream.pipeline.odd_times import OddTimes
 from stream.pipeline.partition import Partition
 from stream.pipeline.progress import Progress
 from stream.pipeline.scoring import Device, Scored
@@ -51,7 +51,7 @@ class Pipeline:
         limits: Limits,
         make_users: MakeUsers,
         placement: PlacementCheck,
-        late_events: LateEvents,
+        odd_times: OddTimes,
         batcher: MicroBatcher,
         device: Device,
         publisher: Publisher,
@@ -75,7 +75,7 @@ class Pipeline:
         self._partitions: dict[int, Partition] = {}
         self._in_flight = InFlight(limits.in_flight)
         self._progress = Progress(self._partitions, batcher, self._in_flight)
-        self._ingest = Ingest(batcher, late_events, metrics, clock)
+        self._ingest = Ingest(batcher, odd_times, metrics, clock)
         self._placement = placement
         self._level: Level = "full"  # of the last batch
         self._epoch = 0  # of the assignment; a batch of an earlier one must not finish anything
@@ -342,9 +342,9 @@ class Pipeline:
         """Users who wait for a batch."""
         return len(self._batcher)
 
-    def report_late_events(self) -> None:
-        """Log the events that came too late, at most once a minute."""
-        self._ingest.late_events.report()
+    def report_odd_times(self) -> None:
+        """Log the events that came too late, or from the future, at most once a minute each."""
+        self._ingest.odd_times.report()
 
     def oldest_unscored_ms(self) -> int | None:
         """Record timestamp of the oldest event read but not safe; None when there is none."""

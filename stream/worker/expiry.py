@@ -4,6 +4,8 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 
+import structlog
+
 from stream.pipeline.pipeline import Pipeline
 from stream.storage.store import StateStore
 from stream.user_state import is_forgotten, last_seen_ms_of
@@ -12,6 +14,7 @@ USERS_PER_S = 1_000  # examined, and at most as many deleted
 STEP_USERS = 100
 MAX_PAUSE_S = 600.0  # between two rounds; a shorter time to live has shorter pauses
 _ROUNDS_PER_TTL = 10
+_log = structlog.get_logger(__name__)
 
 
 class EventClock:
@@ -64,6 +67,7 @@ class ExpirySweep:
         self._monotonic_ms = monotonic_ms
         self._sleep = sleep
         self._clocks: dict[int, EventClock] = {}
+        self._expired = 0  # of this round
 
     async def run(self) -> None:
         """One round after the other, until cancelled; raises StateError for a damaged disk."""
@@ -74,7 +78,7 @@ class ExpirySweep:
 
     async def sweep(self) -> None:
         """One round: every partition that is ours, user by user."""
-        partitions = self._pipeline.partitions
+        partitions, self._expired = self._pipeline.partitions, 0
         self._clocks = {number: self._clock(number) for number in partitions}
         for number in sorted(partitions):
             after = b""
@@ -88,6 +92,12 @@ class ExpirySweep:
                     after = users[-1][0]
                     self._expire(number, users)
                 await self._sleep(STEP_USERS / USERS_PER_S)
+        if self._expired:
+            _log.info(
+                "users expired: their last action is older than --ttl-s, so they are deleted",
+                users=self._expired,
+                ttl_s=self._ttl_ms // 1000,
+            )
 
     def _clock(self, number: int) -> EventClock:
         return self._clocks.get(number) or EventClock(self._now_ms, self._monotonic_ms)
@@ -100,4 +110,5 @@ class ExpirySweep:
         if now_ms is not None:
             before_ms = now_ms - self._ttl_ms
             expired = [key for key, at_ms in seen_ms.items() if at_ms < before_ms]
+            self._expired += len(expired)
             self._pipeline.expire(number, expired, before_ms)

@@ -55,7 +55,7 @@ class Monitor:
     ) -> None:
         """Set the gauges: lag, waiting users, age of the oldest event without a score.
 
-        ``committed`` returns the group's offsets as of its last commit. Also logs late events.
+        ``committed`` returns the group's offsets as of its last commit. Also logs odd times.
         """
         while True:
             assigned_at = consumer.assigned_offsets()
@@ -79,7 +79,7 @@ class Monitor:
             oldest_ms = pipeline.oldest_unscored_ms()
             age_s = 0.0 if oldest_ms is None else time.time() - oldest_ms / 1000
             self._metrics.oldest_unscored_age.set(max(0.0, age_s))
-            pipeline.report_late_events()
+            pipeline.report_odd_times()
             await asyncio.sleep(GAUGES_EVERY_S)
 
     async def follow_ends(self, pipeline: Pipeline, consumer: FaustConsumer, topic: str) -> None:

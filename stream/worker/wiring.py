@@ -30,8 +30,8 @@ from stream.kafka.topics import TopicParameters, ensure_owner, ensure_topics
 from stream.kafka.write_fence import WriteFence
 from stream.metrics import Metrics
 from stream.pipeline.batcher import MicroBatcher
-from stream.pipeline.late_events import LateEvents
 from stream.pipeline.limits import Limits
+from stream.pipeline.odd_times import OddTimes
 from stream.pipeline.pipeline import Pipeline
 from stream.pipeline.reference_users import ReferenceUsers
 from stream.pipeline.scoring import Device
@@ -175,7 +175,7 @@ class Wiring:
             placement=PlacementCheck(
                 default_partitioner(required.partitions), self._metrics.checked_keys
             ),
-            late_events=LateEvents(settings.rules.allowed_lateness_ms, time.monotonic),
+            odd_times=OddTimes(settings.rules, time.monotonic),
             batcher=MicroBatcher(model.policy),
             device=device,
             publisher=publisher,

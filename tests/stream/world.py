@@ -16,8 +16,8 @@ from stream.kafka.placement import PlacementCheck
 from stream.kafka.write_fence import WriteFence
 from stream.metrics import Metrics
 from stream.pipeline.batcher import BatchPolicy, MicroBatcher
-from stream.pipeline.late_events import LateEvents
 from stream.pipeline.limits import Limits
+from stream.pipeline.odd_times import OddTimes
 from stream.pipeline.pipeline import Pipeline
 from stream.pipeline.reference_users import ReferenceUsers
 from stream.pipeline.topics import Topics
@@ -115,7 +115,7 @@ class World:
             limits=limits,
             make_users=lambda number, limit: ReferenceUsers(number, store, limit, VALIDATOR, RULES),
             placement=PlacementCheck(VALIDATOR.partition_of, self.metrics.checked_keys),
-            late_events=LateEvents(RULES.allowed_lateness_ms, lambda: self.now_s),
+            odd_times=OddTimes(RULES, lambda: self.now_s),
             batcher=MicroBatcher(policy),
             device=self.device,
             publisher=self.publisher,

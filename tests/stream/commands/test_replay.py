@@ -295,12 +295,17 @@ def test_a_broker_that_is_not_there_is_said_in_one_line(log: Path) -> None:
         (-1_000, False),
         (3_600_000, False),  # the default of --allowed-lateness-ms: not late yet
         (3_601_000, True),
+        (30 * 86_400_000, True),  # the default of --ttl-s: not expired yet
+        (30 * 86_400_000 + 1_000, True),
     ],
 )
 def test_a_log_older_than_the_allowed_lateness_gets_a_hint(age_ms: int, hinted: bool) -> None:
     now_ms = 1_790_000_000_000
 
-    assert bool(hint_if_old(now_ms - age_ms, now_ms)) is hinted
+    hint = hint_if_old(now_ms - age_ms, now_ms)
+
+    assert bool(hint) is hinted
+    assert ("--ttl-s" in hint) is (age_ms > 30 * 86_400_000)
 
 
 def test_what_an_interruption_left_acknowledged_is_a_beginning_of_the_log() -> None:

@@ -1,14 +1,16 @@
 """What a worker keeps is exported, by the oracle's own rules; what was forgotten is not."""
 
 from collections import Counter, defaultdict
+from typing import get_args
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stream.export import export, judgement
 from stream.export.judgement import kept
 from stream.export.period import Period
 from stream.export.spill import Row
-from stream.user_state import Rules
+from stream.user_state import Outcome, Rules
 from tests.oracle.fold import State, fold
 from tests.oracle.message import Event
 from tests.oracle.rules import Rules as OracleRules
@@ -163,3 +165,7 @@ def test_the_log_is_what_the_oracle_keeps(
     found = [(r.user_id, r.offset) for r in kept(rows, ALWAYS, RULES, Counter())]
 
     assert found == expected
+
+
+def test_whatever_is_left_out_is_said_by_its_outcome() -> None:
+    assert set(get_args(Outcome)) - judgement._KEPT <= set(export._LEFT_OUT)

@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from stream.user_state import UserState
 from stream.worker.expiry import STEP_USERS, EventClock, ExpirySweep
@@ -82,6 +83,21 @@ async def test_a_user_silent_for_longer_than_the_time_to_live_leaves_nothing(w: 
     assert (w.stored("u1"), expired(w)) == (None, 1)
     assert w.stored("u2") is not None
     assert w.position == 2
+
+
+@in_a_world()
+async def test_a_backfill_of_users_who_are_expired_at_once_is_said(w: World) -> None:
+    old = [act(f"old-{n}", n, NOW_MS - TTL_MS - 1) for n in range(3)]
+    await w.feed(*old, act("new", 3, NOW_MS))
+    await safe(w)
+
+    with capture_logs() as logs:
+        await sweep(w, now_ms=NOW_MS)
+        await sweep(w, now_ms=NOW_MS)
+
+    said = [line for line in logs if "expired" in line["event"]]
+    assert [(line["users"], line["ttl_s"]) for line in said] == [(3, TTL_MS // 1000)]
+    assert expired(w) == 3
 
 
 @in_a_world()
