@@ -267,10 +267,7 @@ class StateStore:
             database = self._partitions.get(partition)
             if database is None:
                 return []
-            with (
-                self._watched(partition, "read"),
-                Pairs(database, USER, after=key) as pairs,
-            ):
+            with self._watched(partition, "read"), Pairs(database, USER, after=key) as pairs:
                 return list(islice(pairs, limit))
 
     def estimate_users(self) -> int:
