@@ -17,6 +17,16 @@ def printable(text: str) -> str:
     return "".join(map(_shown, text))
 
 
+def shortened(text: str, cells: int) -> str:
+    """The same, of at most so many cells of a terminal."""
+    from rich.cells import cell_len, set_cell_size
+
+    whole = printable(text)
+    if cell_len(whole) <= cells:
+        return whole
+    return f"{set_cell_size(whole, cells - 1).rstrip()}…"
+
+
 def _shown(character: str) -> str:
     if character.isprintable() or character in _JOINERS or unicodedata.category(character) == "Zs":
         return character

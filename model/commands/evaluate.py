@@ -59,7 +59,7 @@ def evaluate(
         drawn, late = gallery(artifact, judged, scorer, say)
         figures["by_delay"] = [point._asdict() for point in late]
         if plots is not None:
-            say(f"plots: {', '.join(str(path) for path in write(drawn, plots))}")
+            say(f"plots: {', '.join(str(path) for path in write(drawn, plots)) or 'none'}")
         if report is not None:
             title = f"{artifact.config.name} {artifact.version}"
             write_page(report, title, judged, verdict, drawn)

@@ -3,10 +3,8 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from rich.cells import cell_len, set_cell_size
-
 from model.data.log import read_items
-from model.printable import printable
+from model.printable import shortened
 
 LONGEST = 40  # cells of a title in a table
 NO_TITLE = "–"
@@ -22,7 +20,4 @@ def read_titles(path: Path | None) -> dict[str, str]:
 
 def short_title(titles: Mapping[str, str], item: str) -> str:
     """The title of an item on one line, cut to what fits a table."""
-    title = printable(" ".join(titles.get(item, NO_TITLE).split()))
-    if cell_len(title) <= LONGEST:
-        return title
-    return f"{set_cell_size(title, LONGEST - 1).rstrip()}…"
+    return shortened(" ".join(titles.get(item, NO_TITLE).split()), LONGEST)

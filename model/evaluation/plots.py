@@ -10,6 +10,7 @@ import numpy as np
 
 from model.errors import DataError
 from model.evaluation.curves import Delayed, Ints, Line, Reliability
+from model.printable import shortened
 from model.scratch import whole_file
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ Draw = Callable[[], "Figure"]
 
 BLUE, ORANGE, GREY = "#0072b2", "#d55e00", "#8a8a8a"  # safe for colour blindness (Okabe & Ito)
 PANEL_INCHES = 3.9
+LONGEST = 24  # cells of a name in a title
 STYLE: Any = {  # Any: matplotlib's type is a long list of literal names
     "axes.axisbelow": True,
     "axes.edgecolor": "#555555",
@@ -60,7 +62,9 @@ def roc(intents: Mapping[str, Line]) -> "Figure":
         for axes, (intent, line) in zip(panels, intents.items(), strict=True):
             axes.plot([0, 1], [0, 1], "--", color=GREY, linewidth=1, label="by chance")
             axes.plot(line.x, line.y, color=BLUE, label=f"model, AUC {line.area:.3f}")
-            _unit_square(axes, f"ROC: {intent}", "false positive rate", "true positive rate")
+            _unit_square(
+                axes, f"ROC: {_plain(intent)}", "false positive rate", "true positive rate"
+            )
             axes.legend(loc="lower right")
     return figure
 
@@ -71,7 +75,7 @@ def precision_recall(intents: Mapping[str, tuple[Line, float]]) -> "Figure":
         for axes, (intent, (line, rate)) in zip(panels, intents.items(), strict=True):
             axes.axhline(rate, linestyle="--", color=GREY, linewidth=1, label="by chance")
             axes.plot(line.x, line.y, color=BLUE, label=f"model, AP {line.area:.3f}")
-            _unit_square(axes, f"Precision and recall: {intent}", "recall", "precision")
+            _unit_square(axes, f"Precision and recall: {_plain(intent)}", "recall", "precision")
             axes.legend(loc="best")
     return figure
 
@@ -87,7 +91,7 @@ def confusion(intents: Mapping[str, tuple[Ints, float]]) -> "Figure":
                 text = f"{counts[row, column]:,}\n{share:.1%}"
                 axes.text(column, row, text, ha="center", va="center", color=color)
             axes.set(
-                title=f"{intent}: yes from a chance of {threshold:.3f} on",
+                title=f"{_plain(intent)}: yes from a chance of {threshold:.3f} on",
                 xlabel="said",
                 ylabel="came true",
                 xticks=[0, 1],
@@ -109,7 +113,7 @@ def reliability(intents: Mapping[str, tuple[Reliability, float]]) -> "Figure":
             label = f"model, ECE {ece:.3f}"
             axes.plot(bins.predicted, bins.observed, marker="o", color=BLUE, label=label)
             axes.set(
-                title=f"Reliability: {intent}",
+                title=f"Reliability: {_plain(intent)}",
                 xlabel="chance given (bins of equally many)",
                 ylabel="share that came true",
                 xlim=(0, most),
@@ -180,6 +184,11 @@ def _panels(count: int) -> "Iterator[tuple[Figure, Sequence[Axes]]]":
         size = (PANEL_INCHES * 1.15 * count, PANEL_INCHES)
         figure = Figure(figsize=size, layout="constrained")
         yield figure, list(figure.subplots(1, count, squeeze=False)[0])
+
+
+def _plain(name: str) -> str:
+    """A name as matplotlib draws it: it takes what stands between two dollars for a formula."""
+    return shortened(name, LONGEST).replace("$", r"\$")
 
 
 def _unit_square(axes: "Axes", title: str, x: str, y: str) -> None:

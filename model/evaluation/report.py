@@ -2,9 +2,12 @@
 
 from collections.abc import Iterable, Mapping
 
+from rich.cells import cell_len
+
 from model.evaluation.bootstrap import Interval
 from model.evaluation.figures import Evaluation
 from model.evaluation.metrics import CUTOFFS
+from model.printable import printable
 
 ITEM_COLUMNS = {
     "n": "n",
@@ -66,17 +69,17 @@ def _intents(evaluation: Evaluation) -> list[Row]:
     for intent, figures in evaluation.intents.items():
         if any(cells["n"] for cells in figures.values()):
             threshold = evaluation.thresholds[intent]
-            yes = f"{intent}: yes from {threshold.chance:.4f} on ({threshold.chosen_on})"
+            yes = f"{printable(intent)}: yes from {threshold.chance:.4f} on ({threshold.chosen_on})"
             rows += _lines(yes, figures, INTENT_COLUMNS)
             intervals = evaluation.intent_intervals[intent]
             for who, bounds in intervals.items():
                 cells = [_cell(bounds[key]) if key in bounds else "" for key in INTENT_COLUMNS]
-                rows.append([f"  {who}, 95 %", *cells])
+                rows.append([f"  {printable(who)}, 95 %", *cells])
     return rows
 
 
 def _lines(group: str, figures: Mapping[str, Cells], columns: Mapping[str, str]) -> list[Row]:
-    lines = [[f"  {who}", *cells_of(cells, columns)] for who, cells in figures.items()]
+    lines = [[f"  {printable(who)}", *cells_of(cells, columns)] for who, cells in figures.items()]
     return [[group], *lines]
 
 
@@ -96,12 +99,12 @@ def _cell(value: float | Interval | None) -> str:
 def aligned(rows: list[Row]) -> str:
     """The rows as text: the first column to the left, the others to the right."""
     widths = [
-        max(len(row[column]) for row in rows if column < len(row) and len(row) > 1)
+        max(cell_len(row[column]) for row in rows if column < len(row) and len(row) > 1)
         for column in range(max(map(len, rows)))
     ]
     return "\n".join(
         "  ".join(
-            cell.ljust(width) if column == 0 else cell.rjust(width)
+            f"{cell}{' ' * (width - cell_len(cell))}" if column == 0 else cell.rjust(width)
             for column, (cell, width) in enumerate(zip(row, widths, strict=False))
         ).rstrip()
         for row in rows

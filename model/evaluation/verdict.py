@@ -12,10 +12,13 @@ from model.evaluation import bootstrap
 from model.evaluation.bootstrap import Interval
 from model.evaluation.exam import Answers, Exam
 from model.evaluation.figures import Evaluation, Figures
+from model.printable import shortened
 
 Floats = npt.NDArray[np.float64]
 
 METRIC = "recall@20"
+FEW_USERS = 10  # of fewer, resampling says nothing
+LONGEST = 40  # cells of a name in a sentence
 FEW = 30  # questions: a group of fewer proves nothing
 FAILING = 0.25  # of the recall over all questions: a group with less is one where the model fails
 SMALLEST = 1e-12  # a probability, so that no logarithm is infinite
@@ -29,7 +32,10 @@ NAMES = {
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """How much larger the model's figure is than that of the other, with its 95 % interval."""
+    """How much larger the model's figure is than that of the other, with its 95 % interval.
+
+    Without an interval there are too few users to judge.
+    """
 
     other: str
     value: float
@@ -144,6 +150,8 @@ def _losses(chances: Floats, yes: npt.NDArray[np.bool_]) -> Floats:
 
 
 def _difference(other: str, gains: Floats, users: npt.NDArray[np.int64]) -> Difference:
+    if len(np.unique(users)) < FEW_USERS:
+        return Difference(other, float(gains.mean()), None)
     bounds = bootstrap.intervals({"difference": bootstrap.mean_of(gains)}, users)
     return Difference(other, float(gains.mean()), bounds["difference"])
 
@@ -151,19 +159,30 @@ def _difference(other: str, gains: Floats, users: npt.NDArray[np.int64]) -> Diff
 def _against_rule(verdict: Verdict) -> str:
     if (best := verdict.best_rule) is None:
         return "No question has a next item, so nothing can be said of the lists."
+    questions = f"{verdict.questions:,} question{'' if verdict.questions == 1 else 's'}"
+    found = (
+        f"{shortened(verdict.model, LONGEST)} lists the next item among its 20 for "
+        f"{verdict.recall:.1%} of {questions} and"
+    )
+    if best.interval is None:
+        return (
+            f"{found} the best rule, {best.other}, for {verdict.recall - best.value:.1%}: fewer "
+            f"than {FEW_USERS} users are too few to tell them apart."
+        )
     how = {1: "better than", 0: "no different from", -1: "worse than"}[best.sign]
-    within = ""
-    if best.interval is not None:
-        within = f" (95 %: {_points(best.interval[0])} to {_points(best.interval[1])})"
+    low, high = map(_points, best.interval)
     return (
-        f"{verdict.model} lists the next item among its 20 for {verdict.recall:.1%} of "
-        f"{verdict.questions:,} questions and is {how} the best rule, {best.other}: "
-        f"{_points(best.value)} points{within}."
+        f"{found} is {how} the best rule, {best.other}: {_points(best.value)} points "
+        f"(95 %: {low} to {high})."
     )
 
 
 def _on_intents(verdict: Verdict) -> str:
-    judged = {name: found.sign < 0 for name, found in verdict.intents.items() if found}
+    judged = {
+        name: found.sign < 0
+        for name, found in verdict.intents.items()
+        if found is not None and found.interval is not None
+    }
     groups = (
         ("are better than a constant for", [name for name, better in judged.items() if better]),
         (
@@ -194,5 +213,6 @@ def _points(share: float) -> str:
     return f"{100 * share:+.1f}"
 
 
-def _listed(names: list[str]) -> str:
+def _listed(intents: list[str]) -> str:
+    names = [shortened(name, LONGEST) for name in intents]
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)

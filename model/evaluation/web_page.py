@@ -11,6 +11,7 @@ from model.evaluation.plots import Draw
 from model.evaluation.report import Row, tables
 from model.evaluation.run import Judged
 from model.evaluation.verdict import Verdict, sentences
+from model.printable import printable
 from model.scratch import whole_file
 
 STYLE = """
@@ -34,10 +35,11 @@ def write_page(
         f'<section id="{escape(name)}">{_PROLOGUE.sub("", plots.svg(draw))}</section>\n'
         for name, draw in figures.items()
     )
+    shown = escape(printable(title))
     page = (
         '<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n'
-        f"<title>{escape(title)}</title>\n<style>{STYLE}</style>\n"
-        f"<h1>{escape(title)}</h1>\n{said}{listed}{drawn}</html>\n"
+        f"<title>{shown}</title>\n<style>{STYLE}</style>\n"
+        f"<h1>{shown}</h1>\n{said}{listed}{drawn}</html>\n"
     )
     try:
         with whole_file(path) as part:

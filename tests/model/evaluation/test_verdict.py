@@ -70,7 +70,7 @@ def test_a_model_that_finds_less_is_worse_and_fails_where_a_rule_does_not() -> N
         ((0.01, 0.03), "is better than the best rule, rules: +2.0 points (95 %: +1.0 to +3.0)"),
         ((-0.01, 0.05), "is no different from the best rule, rules: +2.0 points"),
         ((-0.03, -0.01), "is worse than the best rule"),
-        (None, "is no different from the best rule, rules: +2.0 points."),
+        (None, "25.0% of 900 questions and the best rule, rules, for 23.0%: fewer than 10 users"),
     ],
 )
 def test_the_interval_decides_not_the_difference(
