@@ -74,6 +74,13 @@ class Client:
         topic = NewTopic(name, partitions, self._replication, topic_configs=settings)
         self._call(self._admin.create_topics([topic]))
 
+    def create_topic_on(self, name: str, leaders: Sequence[int], **configs: str) -> None:
+        """Make a topic with one replica of each partition, on these brokers."""
+        settings = {key.replace("_", "."): value for key, value in configs.items()}
+        replicas = {number: [broker] for number, broker in enumerate(leaders)}
+        topic = NewTopic(name, -1, -1, replica_assignments=replicas, topic_configs=settings)
+        self._call(self._admin.create_topics([topic]))
+
     def delete_topics(self, *names: str) -> None:
         """Remove topics."""
         self._call(self._admin.delete_topics(list(names)))
