@@ -2,6 +2,22 @@
 # (the CUDA libraries come with torch; the host brings its driver and container toolkit).
 ARG PYTHON=3.12
 
+# The native core: one wheel for every Python from 3.11 on. Nothing of Rust is in the image.
+FROM rust:1.89-slim AS rust
+FROM python:${PYTHON} AS core
+ENV PATH=/usr/local/cargo/bin:$PATH \
+    CARGO_HOME=/usr/local/cargo \
+    RUSTUP_HOME=/usr/local/rustup
+COPY --from=rust /usr/local/cargo /usr/local/cargo
+COPY --from=rust /usr/local/rustup /usr/local/rustup
+WORKDIR /src
+COPY requirements/ requirements/
+RUN python -m venv /opt/build \
+    && /opt/build/bin/python requirements/network.py \
+        pip install --no-cache-dir --require-hashes -r requirements/native.txt
+COPY core/ core/
+RUN /opt/build/bin/maturin build --release --locked --manifest-path core/Cargo.toml --out /wheels
+
 FROM python:${PYTHON}-slim AS build
 ARG ENGINE=base
 WORKDIR /src
@@ -16,8 +32,9 @@ RUN python -m venv /opt/lately \
 COPY pyproject.toml README.md LICENSE ./
 COPY model/ model/
 COPY stream/ stream/
+COPY --from=core /wheels/ /wheels/
 RUN /opt/lately/bin/python -m uv pip install --no-cache --compile-bytecode --no-deps --no-index \
-        --no-build-isolation --python /opt/lately/bin/python . \
+        --no-build-isolation --python /opt/lately/bin/python . /wheels/*.whl \
     && /opt/lately/bin/python -m uv pip uninstall --python /opt/lately/bin/python uv pip
 
 FROM python:${PYTHON}-slim

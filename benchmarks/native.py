@@ -169,15 +169,15 @@ class Stages:
         core, users, vocabulary = native.core, self._new_users(), self._model.vocabulary()
         users.know(vocabulary)
         self._fold_natively(users, core.Chunk(self._log.before, 0))
+        users.take(users.waiting)
         timed, by = self._timer.time, CORE
         with timed("records of a fetch", by):
             chunk = core.Chunk(self._log.now, self._log.first)
         with timed("validate and fold", by):
             self._fold_natively(users, chunk)
-        keys = [record[2] or b"" for record in map(chunk.__getitem__, range(len(chunk)))]
         info = self._info
         with timed("state bytes and sequences", by):
-            snapshot = users.snapshot(keys)
+            snapshot = users.take(users.waiting)
         with timed("codes of the sequences", by):
             codes = vocabulary.encode(snapshot)
         with timed("changelog batches", by):
@@ -188,7 +188,7 @@ class Stages:
         )
         with timed("scores of the null scorer, batches", by):
             published = snapshot.scores(
-                writer, 0, [prediction] * len(keys), events.START_MS, NO_HEADERS, LIMIT
+                writer, 0, [prediction] * len(snapshot), events.START_MS, NO_HEADERS, LIMIT
             )
         with timed("checksums", by):
             sealed = [[b._build() for b in batches] for batches in (changelog, published)]

@@ -22,6 +22,11 @@ class Chunk:
 
     next_offset: int  # where the next fetch starts
     def __init__(self, fetch: bytes, from_offset: int, check_crcs: bool = True) -> None: ...
+    @staticmethod
+    def of(
+        records: Iterable[tuple[int, int, bytes | None, bytes | None, Iterable[Header]]],
+    ) -> Chunk:
+        """Records that aiokafka's parser has read: offset, timestamp, key, value, headers."""
     def __len__(self) -> int: ...
     def __getitem__(
         self, at: int
@@ -97,40 +102,77 @@ class Users:
         """Fold records in; returns ``end``, or the place of one that Python must judge."""
     def fold_event(
         self,
+        chunk: Chunk,
+        at: int,
         key: bytes,
-        offset: int,
         clock_ms: int,
         item: str,
         action: str,
         ts_ms: int,
         event_id: str | None,
         category: str | None,
-    ) -> None:
-        """Fold in one event that Python validated; ValueError if its user is not loaded."""
+    ) -> int:
+        """Fold in the event that Python made of record ``at``.
+
+        Returns the place of its outcome in ``take_outcomes``; ValueError if its user is not loaded.
+        """
     def value(self, key: bytes) -> bytes | None:
         """A user's value; empty if nothing was applied, None if the user is not loaded."""
-    def snapshot(self, keys: list[bytes]) -> Snapshot:
-        """Copy these users' values; ValueError if one is not loaded, or was never seen."""
+    @property
+    def waiting(self) -> int:
+        """How many users wait for a score."""
+    def oldest_waiting(self) -> tuple[int, int] | None:
+        """Offset and time of the first event that the longest-waiting user's score will cover."""
+    def take(self, count: int) -> Snapshot:
+        """Copy the values of so many of the longest-waiting users, who wait no more."""
+    def settle(self, snapshot: Snapshot) -> None:
+        """The snapshot is on disk: its users are no longer busy because of it."""
+    def is_waiting(self, key: bytes) -> bool: ...
+    def is_busy(self, key: bytes) -> bool:
+        """Whether the user waits, or memory may be ahead of the disk."""
+    def drop(self, key: bytes) -> None:
+        """Remove a user, unless they wait."""
+    def expire(self, key: bytes) -> None:
+        """Let a user start over, whom a batch deletes from the disk."""
+    def evict(self, count: int) -> None:
+        """Evict so many users who were loaded longest ago and are not busy."""
     def take_outcomes(self) -> list[int]:
         """Events since the last call: applied, late, future, duplicate, replayed, forgotten."""
 
 class Snapshot:
-    """Users as they were when a batch closed, in the order of the keys."""
+    """Users as they were when a batch closed, in the order in which they waited."""
 
-    def __len__(self) -> int: ...
-    def rows(self) -> list[tuple[bytes, bytes, int, int, int, bool]]:
-        """Key, value, applied offset, newest event time, number of actions, whether forgotten."""
+    start: int | None  # the lowest source offset that it covers
+    def __len__(self) -> int:
+        """How many users, forgotten ones included."""
+    def forgotten(self) -> list[tuple[bytes, int]]:
+        """The forgotten users, each with the offset of the forget."""
+    def changes(self) -> list[tuple[bytes, bytes]]:
+        """Keys and values of all users."""
+    def first_key(self) -> bytes | None:
+        """The key of the first who is not forgotten."""
+    def first_times_ms(self) -> bytes:
+        """The time of the first event that each score covers, as an int64 array."""
+    def last_record(
+        self, row: int
+    ) -> tuple[int, int, bytes | None, bytes | None, tuple[Header, ...]]:
+        """The last record that a score covers, as ``Chunk`` gives it."""
+    def sequences(self) -> list[tuple[Any, ...]]:
+        """The sequences of all who are not forgotten, each as the fields of a ``Sequence``."""
     def changelog(self, limit: int, timestamp_ms: int) -> list[ReadyBatch]: ...
     def scores(
         self,
         writer: ScoreWriter,
         partition: int,
-        predictions: list[bytes],
+        predictions: list[bytes | None],
         scored_at_ms: int,
         headers: list[Header],
         limit: int,
     ) -> list[ReadyBatch]:
-        """The scores of all who are not forgotten; ValueError unless each has a prediction."""
+        """The scores of all who are not forgotten.
+
+        ``predictions`` has one for each, or None for who could not be scored; else ValueError.
+        """
 
 class Vocabulary:
     """The codes of one model."""

@@ -8,7 +8,7 @@ from model.errors import how_to_install
 
 __all__ = ["AVAILABLE", "REASON", "VERSION", "core"]
 
-VERSION = "0.1.0"  # of the core that this code was written for
+VERSION = "0.2.0"  # of the core that this code was written for
 
 try:
     import lately_native as core

@@ -38,11 +38,30 @@ _Id = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
 class Message(Protocol):
     """A Kafka record: the fields of aiokafka's ConsumerRecord that we read."""
 
-    offset: int
-    timestamp: int  # milliseconds since the epoch, if it is a time at all: see `clock_of`
-    key: bytes | None
-    value: bytes | None
-    headers: Sequence[tuple[str, bytes | None]]
+    @property
+    def offset(self) -> int:
+        """Where it lies in its partition."""
+        ...
+
+    @property
+    def timestamp(self) -> int:
+        """Milliseconds since the epoch, if it is a time at all: see `clock_of`."""
+        ...
+
+    @property
+    def key(self) -> bytes | None:
+        """The key, if it has one."""
+        ...
+
+    @property
+    def value(self) -> bytes | None:
+        """The value; None for a tombstone."""
+        ...
+
+    @property
+    def headers(self) -> Sequence[tuple[str, bytes | None]]:
+        """Names and values."""
+        ...
 
 
 class Payload(msgspec.Struct, frozen=True, gc=False):

@@ -15,6 +15,9 @@ DEFAULT_ACTIONS = ("click", "cart", "buy")  # where no model says what it knows
 MAX_ACTIONS = 255  # a state has a byte for the action
 
 
+Core = Literal["auto", "native", "python"]
+Compression = Literal["none", "lz4", "zstd", "gzip"]
+
 _NAME = re.compile(r"[a-zA-Z0-9._-]+")
 _LONGEST_NAME = 249
 
@@ -309,8 +312,13 @@ class WorkerSettings(StateSettings, FoldSettings, ActionSettings):
         description="users who wait longer get degraded scores: shorter lists, or popularity "
         "after twice as long; default: never",
     )
-    compression: Literal["none", "lz4", "zstd", "gzip"] = Field(
+    compression: Compression = Field(
         "none", description="compression of records we write: less traffic and disk, more CPU"
+    )
+    core: Core = Field(
+        "auto",
+        description="what does the work for each event: the native core, or Python, which gives "
+        "the same bytes; auto takes the native core where it is installed",
     )
     max_in_flight: int = Field(3, ge=1, le=64, description="batches scored but not yet written")
     cache_users: int = Field(200_000, ge=1, description="decoded users kept in memory")

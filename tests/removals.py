@@ -187,8 +187,8 @@ REMOVALS = [
     Removal(
         "a header's name may be of any bytes",
         "stream/kafka/lenient_headers.py",
-        "    fetcher.PartitionRecords = _Records\n",
-        "",
+        "        fetcher.PartitionRecords = LenientRecords\n",
+        "        pass\n",
         "tests/stream/kafka/test_lenient_headers.py",
     ),
     Removal(

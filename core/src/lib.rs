@@ -6,6 +6,7 @@
 
 pub mod batch;
 pub mod event;
+pub mod fetch;
 pub mod json;
 pub mod kernel;
 pub mod msgpack;

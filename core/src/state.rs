@@ -37,6 +37,12 @@ impl State {
         })
     }
 
+    /// Keep nothing but the offset, so that replays are recognized.
+    pub fn start_over(&mut self) {
+        let marker = Columns { applied_offset: self.applied_offset, ..Columns::EMPTY };
+        (self.newest_ms, self.ends) = (None, marker.write(&mut self.value));
+    }
+
     /// The value as it is stored; empty for a user who was never seen.
     pub fn value(&self) -> &[u8] {
         &self.value

@@ -18,7 +18,7 @@ SETTINGS: dict[str, tuple[str, ...]] = {
     "Events": ("actions", "max_message_bytes", "allowed_lateness_ms", "max_future_ms"),
     "State": ("state_dir", "sequence_length", "dedupe_window", "cache_users"),
     "Forgetting": ("ttl_s", "forget_marker_s"),
-    "Batching": ("batch_deadline_ms", "batch_users", "max_pending_users", "max_in_flight"),
+    "Batching": ("batch_deadline_ms", "batch_users", "max_pending_users", "max_in_flight", "core"),
     "Overload and shutdown": ("shed_after_ms", "scoring_timeout_s", "drain_timeout_s"),
     "Model": ("artifact", "artifact_poll_s", "scorer", "device"),
     "Scoring": (

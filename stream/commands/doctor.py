@@ -8,7 +8,13 @@ from stream.addresses import Address
 from stream.command_name import as_typed
 from stream.commands.doctor_broker import check_broker, check_states
 from stream.commands.doctor_events import check_events
-from stream.commands.doctor_machine import Check, check_artifact, check_http, check_state_dir
+from stream.commands.doctor_machine import (
+    Check,
+    check_artifact,
+    check_core,
+    check_http,
+    check_state_dir,
+)
 from stream.kafka.connection_errors import quiet_client
 from stream.settings import DoctorSettings
 
@@ -23,6 +29,7 @@ def doctor(settings: DoctorSettings, *, as_json: bool = False) -> int:
         checks = [
             *asyncio.run(_check_broker(settings, vocabulary)),
             artifact,
+            check_core(),
             *check_state_dir(settings.state_dir, settings.group),
             check_http(Address.parse(settings.http)),
         ]

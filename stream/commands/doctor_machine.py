@@ -11,6 +11,7 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
 
+from model import native
 from model.scorer import Vocabulary
 from stream.addresses import Address
 from stream.commands.terminal import counted
@@ -59,6 +60,14 @@ def check_artifact(artifact: Path | None) -> tuple[Check, Vocabulary | None]:
         return Check("FAIL", "artifact", found, fix or "train or copy it again"), None
     found = f"{fields['name']} {fields['version']} is whole, and opens with --scorer onnx"
     return Check("PASS", "artifact", found), vocabulary
+
+
+def check_core() -> Check:
+    """What would do the work for each event here."""
+    if native.AVAILABLE:
+        return Check("PASS", "core", f"the native core {native.VERSION} does the work for an event")
+    found = f"Python does the work for an event, at several times the CPU ({native.REASON})"
+    return Check("PASS", "core", found)
 
 
 def check_state_dir(state_dir: Path | None, group: str) -> Iterator[Check]:

@@ -57,7 +57,7 @@ class _Fetched(memory_records.MemoryRecords):  # type: ignore[misc]
         self.data = data
 
 
-class _Records(fetcher.PartitionRecords):  # type: ignore[misc]
+class LenientRecords(fetcher.PartitionRecords):  # type: ignore[misc]
     """The records of a fetch; after a bad header name, the rest is parsed again."""
 
     def __next__(self) -> Any:
@@ -115,4 +115,5 @@ class LenientConsumer(AIOKafkaConsumer):  # type: ignore[misc]
 def read_any_header() -> None:
     """Make every consumer of this process accept any header name."""
     fetcher.MemoryRecords = _Fetched
-    fetcher.PartitionRecords = _Records
+    if not issubclass(fetcher.PartitionRecords, LenientRecords):
+        fetcher.PartitionRecords = LenientRecords

@@ -3,10 +3,10 @@
 import asyncio
 import math
 from asyncio import Future, gather
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple, Protocol
 
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaProducer, codec
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 from aiokafka.structs import RecordMetadata
 
@@ -15,7 +15,7 @@ from stream.kafka.client_internals import copy_produced_once, space_reconnects
 from stream.kafka.connection_errors import AUTHORIZATION_ERRORS, authorization_message
 from stream.kafka.lease import Lease, gate_requests
 from stream.kafka.security import client_options
-from stream.settings import WorkerSettings
+from stream.settings import Compression, WorkerSettings
 
 Headers = list[tuple[str, bytes | None]]
 NO_HEADERS: Headers = []  # aiokafka requires a list, and does not modify it
@@ -30,6 +30,15 @@ class RecordBatch(Protocol):
     def record_count(self) -> int:
         """How many records it has."""
         ...
+
+
+# Kafka's number of each codec, and what encodes the records of a batch.
+_CODECS: dict[Compression, tuple[int, Callable[[bytes], bytes]] | None] = {
+    "none": None,
+    "gzip": (1, codec.gzip_encode),
+    "lz4": (3, codec.lz4_encode),
+    "zstd": (4, codec.zstd_encode),
+}
 
 
 class Delivery(NamedTuple):
@@ -80,11 +89,20 @@ class Publisher:
     """Sends records in bulk, each partition in order, through one idempotent producer.
 
     The producer itself sends a batch again for ever, so ``timeout_s`` is the time to wait for it.
+    ``batch_bytes`` and ``compression`` are those of the producer, for who builds batches natively.
     """
 
-    def __init__(self, producer: AIOKafkaProducer, timeout_s: float = math.inf) -> None:
+    def __init__(
+        self,
+        producer: AIOKafkaProducer,
+        timeout_s: float = math.inf,
+        batch_bytes: int = 16_384,
+        compression: Compression = "none",
+    ) -> None:
         self._producer = producer
         self._timeout_s = timeout_s
+        self.batch_bytes = batch_bytes
+        self._codec = _CODECS[compression]
 
     async def send(self, topic: str, partition: int, records: Iterable[Record]) -> list[Delivery]:
         """Hand the records to the producer; they are durable once ``acknowledged`` returns."""
@@ -104,6 +122,17 @@ class Publisher:
             batches.append(batch)
         for built in batches:
             built.close()
+        return batches
+
+    def compress(self, batches: list[Any]) -> list[RecordBatch]:
+        """Compress batches of the native core, as aiokafka does its own, if that saves bytes."""
+        if self._codec is not None:
+            number, encode = self._codec
+            for batch in batches:
+                plain = batch.encoded()
+                compressed = encode(plain)
+                if len(compressed) < len(plain):
+                    batch.compress(number, compressed)
         return batches
 
     async def send_batches(

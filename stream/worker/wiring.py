@@ -7,20 +7,22 @@ from collections.abc import Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 from prometheus_client import CollectorRegistry
 
+from model import native
 from stream import logs
 from stream.addresses import Address
-from stream.errors import BrokerError
+from stream.errors import BrokerError, SettingsError
 from stream.events import Validator
 from stream.group.faust_app import build_app, instance_id_of
 from stream.group.member import GroupMember
 from stream.health import Health
+from stream.kafka.chunked_fetch import read_in_chunks
 from stream.kafka.lease import Lease
 from stream.kafka.log_reader import LogReader
 from stream.kafka.placement import PlacementCheck, default_partitioner
@@ -31,6 +33,7 @@ from stream.kafka.write_fence import WriteFence
 from stream.metrics import Metrics
 from stream.pipeline.batcher import MicroBatcher
 from stream.pipeline.limits import Limits
+from stream.pipeline.native_users import NativeUsers
 from stream.pipeline.odd_times import OddTimes
 from stream.pipeline.pipeline import Pipeline
 from stream.pipeline.reference_users import ReferenceUsers
@@ -82,6 +85,9 @@ class Wiring:
             settings.state_dir / settings.group, lambda cause: self._metrics.rebuilds[cause].inc()
         )
         self._accepted = AcceptedActions(settings)
+        self._core = _core_of(settings)
+        if self._core == "native":
+            read_in_chunks(settings.events_topic)
         self._pipeline: Pipeline
 
     async def start(self, stack: AsyncExitStack) -> Parts:
@@ -167,7 +173,9 @@ class Wiring:
     ) -> ScoringHandler:
         settings = self._settings
         names = await _topics_of(settings, producer)
-        publisher = Publisher(producer, settings.delivery_timeout_s)
+        publisher = Publisher(
+            producer, settings.delivery_timeout_s, required.batch_bytes, settings.compression
+        )
         self._pipeline = Pipeline(
             topics=names,
             limits=_limits_of(settings),
@@ -212,9 +220,8 @@ class Wiring:
             settings.max_message_bytes,
             default_partitioner(partitions),
         )
-        return lambda number, limit: ReferenceUsers(
-            number, self._store, limit, validator, settings.rules
-        )
+        kind = NativeUsers if self._core == "native" else ReferenceUsers
+        return lambda number, limit: kind(number, self._store, limit, validator, settings.rules)
 
     def _build_member(
         self, handler: ScoringHandler, partitions: int, instance_id: str
@@ -265,6 +272,7 @@ class Wiring:
             partitions=partitions,
             batch_users=policy.close_users,
             batch_deadline_ms=self._settings.batch_deadline_ms,
+            core=self._core,
         )
 
 
@@ -312,6 +320,16 @@ async def _topics_of(settings: WorkerSettings, producer: AIOKafkaProducer) -> To
         settings.changelog_topic,
         settings.group,
     )
+
+
+def _core_of(settings: WorkerSettings) -> Literal["native", "python"]:
+    """What does the work for each event; raises SettingsError if it is asked for and missing."""
+    if settings.core == "native" and not native.AVAILABLE:
+        raise SettingsError(
+            f"--core native: the native core is missing ({native.REASON}); or leave the flag out, "
+            "Python gives the same scores"
+        )
+    return "native" if settings.core != "python" and native.AVAILABLE else "python"
 
 
 def _limits_of(settings: WorkerSettings) -> Limits:

@@ -78,7 +78,7 @@ class Native:
             dead += letters
             for event in events:
                 self._load(event.key)
-                fold_event(self.users, event)
+                fold_event(self.users, event, chunk, at)
             at += 1
         counts = zip(OUTCOMES, self.users.take_outcomes(), strict=True)
         return Folded(
@@ -92,11 +92,17 @@ class Native:
         self._keys.add(key)
 
 
-def fold_event(users: Any, event: Event) -> None:
-    """Fold one valid event in natively; its user is loaded."""
+def fold_event(users: Any, event: Event, chunk: Any = None, at: int = 0) -> None:
+    """Fold one valid event in natively; its user is loaded.
+
+    Without a chunk the event's record is one of its own.
+    """
+    if chunk is None:
+        chunk = native.core.Chunk.of([(event.offset, event.timestamp_ms, event.key, b"", ())])
     users.fold_event(
+        chunk,
+        at,
         event.key,
-        event.offset,
         event.timestamp_ms,
         event.item,
         event.action,

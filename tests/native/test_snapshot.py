@@ -11,6 +11,7 @@ from model.catalogue import Catalogue
 from model.config import ArtifactConfig
 from model.features import flatten
 from model.scorer import ModelInfo, Score
+from model.sequence import Sequence
 from stream.kafka.producer import NO_HEADERS
 from stream.pipeline.encoding import AsOf, ScoreEncoder
 from stream.user_state import Rules, UserState
@@ -29,7 +30,7 @@ def folded(messages: list[FakeMessage]) -> tuple[Any, dict[bytes, UserState]]:
     """A snapshot of all users behind these messages, and their states."""
     reference, ours = Reference(RULES), Native(RULES)
     assert ours.fold(messages) == reference.fold(messages)
-    return ours.users.snapshot(list(reference.states)), reference.states
+    return ours.users.take(len(reference.states)), reference.states
 
 
 def random_users(seed: int) -> tuple[Any, dict[bytes, UserState]]:
@@ -39,22 +40,16 @@ def random_users(seed: int) -> tuple[Any, dict[bytes, UserState]]:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_a_row_says_what_the_state_says(seed: int) -> None:
+def test_a_snapshot_has_the_values_and_sequences_of_the_states(seed: int) -> None:
     snapshot, states = random_users(seed)
+    scored = {key: state for key, state in states.items() if not state.forgotten}
+    forgotten = {key: state.applied_offset for key, state in states.items() if state.forgotten}
 
-    expected = [
-        (
-            key,
-            state.to_bytes(),
-            state.applied_offset,
-            state.sequence().now_ms,
-            len(state.items),
-            state.forgotten,
-        )
-        for key, state in states.items()
+    assert dict(snapshot.changes()) == {key: state.to_bytes() for key, state in states.items()}
+    assert dict(snapshot.forgotten()) == forgotten
+    assert [Sequence._make(fields) for fields in snapshot.sequences()] == [
+        scored[key].sequence() for key, _ in snapshot.changes() if key in scored
     ]
-    assert snapshot.rows() == expected
-    assert len(snapshot) == len(states)
 
 
 @pytest.mark.parametrize("known_from", [0, 30, None], ids=["start", "middle", "never"])
@@ -81,10 +76,11 @@ def test_sequences_are_encoded_as_the_model_is_trained(
         assert ours.fold([message]) == reference.fold([message])
     states = reference.states
 
-    snapshot = ours.users.snapshot(list(states))
+    snapshot = ours.users.take(len(states))
     columns = [np.frombuffer(column, np.int32) for column in vocabulary.encode(snapshot)]
 
-    sequences = [state.sequence() for state in states.values() if not state.forgotten]
+    taken = [states[key] for key, _ in snapshot.changes()]
+    sequences = [state.sequence() for state in taken if not state.forgotten]
     ragged = flatten(sequences, catalogue, config)
     assert [column.tolist() for column in columns] == [column.tolist() for column in ragged]
 
@@ -108,7 +104,7 @@ def test_the_changelog_gets_the_values_in_batches(seed: int) -> None:
 
     batches = snapshot.changelog(LIMIT, TIMESTAMP_MS)
 
-    changes = [(key, state.to_bytes(), NO_HEADERS) for key, state in states.items()]
+    changes = [(key, states[key].to_bytes(), NO_HEADERS) for key, _ in snapshot.changes()]
     expected = [bytes(batch._build()) for batch in Aiokafka.build(changes, LIMIT)]
     assert [batch._build() for batch in batches] == expected
 
@@ -118,7 +114,8 @@ def test_the_scores_of_a_snapshot_are_those_of_the_encoder(seed: int) -> None:
     snapshot, states = random_users(seed)
     encoder = ScoreEncoder("events", ModelInfo("m", "v", "cpu", 1800))
     writer = native.core.ScoreWriter("events", "m", "v", b"v", 1800)
-    present = [(key, state) for key, state in states.items() if not state.forgotten]
+    taken = [(key, states[key]) for key, _ in snapshot.changes()]
+    present = [(key, state) for key, state in taken if not state.forgotten]
     scores = [Score([(f"i{n}", 0.5)], [], {}, "full") for n in range(len(present))]
 
     predictions = [encoder.prediction(score) for score in scores]
@@ -148,17 +145,9 @@ def test_a_prediction_too_few_or_too_many_is_refused() -> None:
 def test_a_snapshot_stays_as_it_is_when_its_users_go_on() -> None:
     ours = Native(RULES)
     before = ours.fold([click(offset=0)]).values[b"u1"]
-    snapshot = ours.users.snapshot([b"u1"])
+    snapshot = ours.users.take(1)
 
     after = ours.fold([click(offset=1)]).values[b"u1"]
 
-    assert snapshot.rows()[0][1] == before
+    assert snapshot.changes() == [(b"u1", before)]
     assert after != before
-
-
-def test_a_user_who_was_never_seen_has_no_snapshot() -> None:
-    users = Native(RULES).users
-    users.load(b"u1", None)
-
-    with pytest.raises(ValueError, match="a user has no value here"):
-        users.snapshot([b"u1"])

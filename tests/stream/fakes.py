@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from aiokafka.structs import RecordMetadata, TopicPartition
 
+from model import native
 from model.scorer import ANYTHING, ModelInfo, Score
 from model.sequence import Sequence as Actions
 from stream.events import Event, Message
@@ -147,8 +148,12 @@ class Built(list[Record]):
 
 
 def records_of(batch: Any) -> list[Record]:
-    """The records of a batch."""
-    return list(batch)
+    """The records of a batch, also of one that the native core has encoded."""
+    if isinstance(batch, Built):
+        return list(batch)
+    chunk = native.core.Chunk(bytes(batch._build()), 0)
+    records = (chunk[at] for at in range(len(chunk)))
+    return [(key, value, list(headers)) for _, _, key, value, headers in records]
 
 
 class ManualPublisher(Publisher):
@@ -156,6 +161,8 @@ class ManualPublisher(Publisher):
 
     def __init__(self) -> None:
         self.sent: list[Sent] = []
+        self.batch_bytes = 1 << 20
+        self._codec = None
         self._ends: Counter[tuple[str, int]] = Counter()
 
     def build(self, records: Iterable[Record]) -> list[RecordBatch]:

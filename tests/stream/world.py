@@ -17,6 +17,7 @@ from stream.kafka.write_fence import WriteFence
 from stream.metrics import Metrics
 from stream.pipeline.batcher import BatchPolicy, MicroBatcher
 from stream.pipeline.limits import Limits
+from stream.pipeline.native_users import NativeUsers
 from stream.pipeline.odd_times import OddTimes
 from stream.pipeline.pipeline import Pipeline
 from stream.pipeline.reference_users import ReferenceUsers
@@ -37,6 +38,8 @@ RULES = Rules(
     ttl_ms=100_000,
 )
 VALIDATOR = Validator(frozenset({"click", "cart", "buy"}), 10_000, lambda key: 0)
+CORES = {"python": ReferenceUsers, "native": NativeUsers}
+core = "python"  # changed by the fixture ``core``
 AT_ONCE = BatchPolicy(close_users=1000, max_users=1000, deadline_s=0.0)
 LATER = BatchPolicy(close_users=1000, max_users=1000, deadline_s=3600.0)
 LIMITS = Limits(pending_users=1000, in_flight=3, cache_users=1000)
@@ -44,7 +47,9 @@ LIMITS = Limits(pending_users=1000, in_flight=3, cache_users=1000)
 
 def make_users(store: StateStore, partition: int = 0, limit: int = 10) -> Users:
     """The users of a partition, on the core of the test."""
-    return ReferenceUsers(partition, store, limit, VALIDATOR, RULES)
+    kind: Any = CORES[core]
+    users: Users = kind(partition, store, limit, VALIDATOR, RULES)
+    return users
 
 
 def on_a_loop(test: Callable[P, Awaitable[None]]) -> Callable[P, None]:

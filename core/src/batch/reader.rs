@@ -30,6 +30,25 @@ impl Place {
     }
 }
 
+/// Put a record behind those in `bytes`; None if they would be longer than a range can say.
+pub fn put(
+    bytes: &mut Vec<u8>,
+    offset: i64,
+    timestamp_ms: i64,
+    key: Option<&[u8]>,
+    value: Option<&[u8]>,
+    headers: &[u8],
+) -> Option<Place> {
+    let mut append = |part: &[u8]| {
+        let start = u32::try_from(bytes.len()).ok()?;
+        bytes.extend_from_slice(part);
+        Some(start..u32::try_from(bytes.len()).ok()?)
+    };
+    let mut append_some = |part: Option<&[u8]>| part.map_or(Some(None), |p| append(p).map(Some));
+    let (key, value) = (append_some(key)?, append_some(value)?);
+    Some(Place { offset, timestamp_ms, key, value, headers: append(headers)? })
+}
+
 /// The bytes of a range that `read` returned for this fetch.
 pub fn slice<'a>(fetch: &'a [u8], range: &Range<u32>) -> &'a [u8] {
     &fetch[range.start as usize..range.end as usize]

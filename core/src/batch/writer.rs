@@ -125,6 +125,11 @@ impl Headers {
         }
         Self(out)
     }
+
+    /// The bytes behind the value of a record.
+    pub fn encoded(&self) -> &[u8] {
+        &self.0
+    }
 }
 
 fn length(parts: Option<&[&[u8]]>) -> Option<usize> {

@@ -7,8 +7,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.stream.fakes import NOW_MS, EchoScorer, FakeMessage, Sent, click, forget, settle
 from tests.stream.world import LATER, LIMITS, on_a_loop, world
+
+pytestmark = pytest.mark.usefixtures("core")
 
 BAD = b"not JSON"
 

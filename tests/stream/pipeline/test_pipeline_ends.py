@@ -12,6 +12,8 @@ from stream.user_state import UserState
 from tests.stream.fakes import FakeMessage, click, settle
 from tests.stream.world import LATER, LIMITS, World, on_a_loop, world
 
+pytestmark = pytest.mark.usefixtures("core")
+
 # --- draining ------------------------------------------------------------------------------------
 
 

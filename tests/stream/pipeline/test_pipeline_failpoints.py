@@ -11,6 +11,8 @@ from stream import failpoints
 from tests.stream.fakes import FakeMessage, click, forget
 from tests.stream.world import on_a_loop, world
 
+pytestmark = pytest.mark.usefixtures("core")
+
 
 @pytest.fixture
 def killed(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:

@@ -7,9 +7,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from stream.pipeline.batcher import BatchPolicy
 from tests.stream.fakes import NOW_MS, click, forget, settle
 from tests.stream.world import LATER, LIMITS, World, in_a_world, on_a_loop, world
+
+pytestmark = pytest.mark.usefixtures("core")
 
 
 @in_a_world()

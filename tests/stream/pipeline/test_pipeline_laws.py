@@ -29,6 +29,8 @@ from tests.stream.fakes import (
 )
 from tests.stream.world import LIMITS, RULES, World
 
+pytestmark = pytest.mark.usefixtures("core")
+
 PARTITIONS = (0, 1)
 STEPS = st.lists(
     st.sampled_from(

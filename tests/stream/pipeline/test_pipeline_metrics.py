@@ -9,6 +9,8 @@ from stream.metrics import Metrics
 from tests.stream.fakes import NO_CLOCKS, NOW_MS, EchoScorer, FakeMessage, click, click_with, forget
 from tests.stream.world import on_a_loop, world
 
+pytestmark = pytest.mark.usefixtures("core")
+
 
 def counted(metrics: Metrics, name: str) -> dict[str, int]:
     """The values of a metric that are not zero, by label value."""

@@ -5,11 +5,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from model.scorer import Score
 from model.sequence import Sequence as Actions
 from stream.pipeline.batcher import BatchPolicy
 from tests.stream.fakes import EchoScorer, click, settle
 from tests.stream.world import AT_ONCE, LIMITS, World, on_a_loop, world
+
+pytestmark = pytest.mark.usefixtures("core")
 
 PATIENT = LIMITS._replace(shed_after_s=2.0)
 

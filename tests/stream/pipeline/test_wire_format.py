@@ -16,6 +16,8 @@ from model.sequence import Sequence
 from tests.stream.fakes import NOW_MS, EchoScorer, FakeMessage, click, forget
 from tests.stream.world import on_a_loop, world
 
+pytestmark = pytest.mark.usefixtures("core")
+
 GOLDEN = Path(__file__).parents[1] / "golden" / "wire-v1.json"
 
 
