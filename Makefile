@@ -143,13 +143,18 @@ pins: $(SETUP) ## choose versions anew after a change of pyproject.toml; ARGS=--
 
 # For a Python that nobody here may have: nothing is installed, and only what a wheel is for counts.
 RESOLVE := .venv/bin/python requirements/network.py uv --no-config pip install --quiet --dry-run \
-	--python-platform x86_64-manylinux_2_28 --only-binary :all: --require-hashes --target .venv/resolved
+	--only-binary :all: --require-hashes --target .venv/resolved
 NEWEST := 3.14
+# Faust has a source archive alone for Linux on arm64, as it has for every Python there; the oldest
+# macOS that ONNX Runtime has wheels for is 14.
 .PHONY: resolve
-resolve: $(SETUP) ## see that all pins have wheels for Python 3.14 on Linux (x86)
+resolve: $(SETUP) ## see that the pins have wheels for Python 3.14 on Linux (x86, arm64) and macOS (arm64)
 	@for pins in all base demo gpu; do \
-		$(RESOLVE) --python-version $(NEWEST) -r requirements/$$pins.txt || exit 1; done
-	@echo "every pin has a wheel for Python $(NEWEST)"
+		for platform in x86_64-manylinux_2_28 "aarch64-manylinux_2_28 --no-binary faust-streaming" \
+			aarch64-apple-darwin; do \
+			MACOSX_DEPLOYMENT_TARGET=14.0 $(RESOLVE) --python-version $(NEWEST) \
+				--python-platform $$platform -r requirements/$$pins.txt || exit 1; done; done
+	@echo "every pin has a wheel for Python $(NEWEST), but Faust on Linux with arm64"
 
 # With another GPU=… it is made anew.
 GPU_MARK := $(if $(GPU),.venv/.gpu-$(GPU))

@@ -219,3 +219,24 @@ def test_every_make_target_that_is_written_of_exists() -> None:
     }
 
     assert written <= targets
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "asyncio.get_event_loop()",  # 3.14: an error where no loop runs
+        "asyncio.iscoroutinefunction",
+        "event_loop_policy",
+        "codecs.open",
+        "datetime.utcnow",
+        "utcfromtimestamp",
+        "pkgutil.",
+        "ByteString",
+        "onerror=",  # of shutil.rmtree
+        "ast.Str",
+    ],
+)
+def test_nothing_that_a_newer_python_takes_away_is_called(name: str) -> None:
+    found = {str(path) for path, text in texts("*.py").items() if name in text}
+
+    assert found == {"tests/test_repository.py"}

@@ -1,7 +1,4 @@
-"""One file of an event log: scanned lazily, with its columns normalised and checked.
-
-The rules of `model.data.row`, for whole columns.
-"""
+"""One file of an event log: scanned lazily, its columns under the rules of `model.data.row`."""
 
 import json
 from collections.abc import Iterator

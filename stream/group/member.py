@@ -49,7 +49,7 @@ class GroupMember:
         self._health = health
         self._rebalances = rebalances
         self._group, self._instance_id = app.conf.id, app.conf.consumer_group_instance_id
-        self._loop = asyncio.get_event_loop()
+        self._loop = asyncio.get_running_loop()
         self.consumer = FaustConsumer(app, topic, self, lease.renew, self._on_refused)
         self._committer = Committer(handler, self.consumer, commits)
         self._rejoiner = Rejoiner(handler.fenced, self.consumer, health)

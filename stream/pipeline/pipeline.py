@@ -77,7 +77,7 @@ class Pipeline:
         self._progress = Progress(self._partitions, batcher, self._in_flight)
         self._ingest = Ingest(batcher, odd_times, metrics, clock)
         self._placement = placement
-        self._level: Level = "full"  # of the last batch
+        self.level: Level = "full"  # of the last batch
         self._epoch = 0  # of the assignment; a batch of an earlier one must not finish anything
         self._sending = Lock()  # first come, first served: batches are sent in their order
         self._wake = asyncio.Event()
@@ -195,7 +195,7 @@ class Pipeline:
                 batch.expire(partition, partition.expired_users())
         if batch.oldest_s is not None:
             waited_s = max(0.0, self._clock() - batch.oldest_s)
-            batch.level = self._level = shed_level(waited_s, self._limits.shed_after_s)
+            batch.level = self.level = shed_level(waited_s, self._limits.shed_after_s)
             self._metrics.batch_wait.observe(waited_s)
             self._metrics.batch_users.observe(batch.rows)
             # One user of each partition: the hash is too slow to compute for every user.
@@ -327,11 +327,6 @@ class Pipeline:
     def paused_partitions(self) -> int:
         """Partitions that are not read: all of ours while too many users wait, else none."""
         return len(self._partitions) if self._is_full else 0
-
-    @property
-    def level(self) -> Level:
-        """How the scores of the users who wait are degraded; in full if nobody waits."""
-        return self._level if self.unscored_users else "full"
 
     @property
     def _is_full(self) -> bool:

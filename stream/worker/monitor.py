@@ -115,7 +115,8 @@ class Monitor:
         while True:
             model = name_model(pipeline.model)
             users = pipeline.unscored_users
-            strain = Strain(pipeline.paused_partitions, pipeline.level, self._free_bytes)
+            level = pipeline.level if users else "full"  # if nobody waits, nobody is degraded
+            strain = Strain(pipeline.paused_partitions, level, self._free_bytes)
             status.report(pipeline.partitions, model, self._broker_answered_s, users, strain)
             await asyncio.sleep(GAUGES_EVERY_S)
 
