@@ -20,19 +20,22 @@ ROOT = Path(__file__).parents[1]
 class Section(NamedTuple):
     """A measurement: the name of its results file, and its command.
 
-    It takes ``--rounds``, and ``--events`` if ``events``.
+    ``rounds`` and ``events``: it takes these options. ``more``: only if asked for.
     """
 
     name: str
     module: str
     arguments: tuple[str, ...] = ()
+    rounds: bool = True
     events: bool = False
+    more: bool = False
 
 
 # Stock Faust takes a minute for each round of full histories, and the reference has its own figure
 # where histories are short.
 QUICK = ("lately", "kafka-streams", "quix", "bytewax")
 SIZES = ("10000", "50000", "100000", "1000000")
+KERNEL_SIZES = ("50000", "1000000")
 SECTIONS = (
     Section("engine-short", "benchmarks.engine", ("--workload", "short"), events=True),
     Section(
@@ -49,13 +52,21 @@ SECTIONS = (
     ),
     Section("models", "benchmarks.models", events=True),
     Section("scorer", "benchmarks.scorer", ("--items", *SIZES, "--users", "256")),
+    Section("kernel", "benchmarks.kernel", ("--users", "1", "64", "--items", *KERNEL_SIZES)),
+    Section("half_load", "benchmarks.half_load", rounds=False, more=True),
+    Section("start", "benchmarks.start", more=True),
+    Section("rebuild", "benchmarks.rebuild", more=True),
+    Section("catch_up", "benchmarks.catch_up", more=True),
+    Section("two_workers", "benchmarks.two_workers", more=True),
+    Section("scale", "benchmarks.scale", rounds=False, more=True),
 )
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Measure the sections and write the page; 1 if a section failed."""
     options = _parser().parse_args(arguments)
-    chosen = [section for section in SECTIONS if section.name in options.sections]
+    names = options.sections or [s.name for s in SECTIONS if options.more or not s.more]
+    chosen = [section for section in SECTIONS if section.name in names]
     if not options.resume:  # or the page would show figures of another day beside today's
         for section in chosen:
             results.remove(section.name, options.results)
@@ -81,7 +92,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rounds", type=int, default=5, help="[%(default)s]")
     parser.add_argument("--events", type=int, help="measured per run of an engine [its workload's]")
     parser.add_argument(
-        "--sections", nargs="+", choices=names, default=names, metavar="SECTION", help="[all]"
+        "--sections", nargs="+", choices=names, metavar="SECTION", help=", ".join(names)
+    )
+    parser.add_argument(
+        "--more", action="store_true", help="latency, start, recovery and scale, too: an hour more"
     )
     parser.add_argument("--resume", action="store_true", help="only what has no result")
     parser.add_argument("--page", type=Path, default=page.PAGE, help="[docs/performance.md]")
@@ -92,7 +106,8 @@ def _parser() -> argparse.ArgumentParser:
 def command(section: Section, options: argparse.Namespace) -> list[str]:
     """The command of a section; it is shown in the page as it can be typed."""
     line = [sys.executable, "-m", section.module, *section.arguments]
-    line += ["--rounds", str(options.rounds)]
+    if section.rounds:
+        line += ["--rounds", str(options.rounds)]
     if section.events and options.events:
         line += ["--events", str(options.events)]
     if options.results != results.FOLDER:

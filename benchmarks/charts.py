@@ -9,12 +9,19 @@ from model.evaluation.plots import BLUE, GREY, ORANGE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 ROW_INCHES, WIDTH_INCHES, SCORER_INCHES = 0.34, 8.4, 3.4
 OURS = "Lately"
 PANELS = (("cpu_us", "CPU per event (µs), less is better"), ("rate", "events/s, more is better"))
-COLOURS = {"scorer, native core": BLUE, "scorer, ONNX Runtime": ORANGE}
+COLOURS = {
+    "scorer, native core": BLUE,
+    "scorer, ONNX Runtime": ORANGE,
+    "scorer, torch": "#009e73",
+    "naive torch loop, batches of 32": GREY,
+    "naive torch loop, batches of 128": "#b0b0b0",
+}
 
 
 def engines(rows: Sequence[Row]) -> "Figure":
@@ -30,6 +37,7 @@ def engines(rows: Sequence[Row]) -> "Figure":
             _dot(axes, at, of_engine[engine], name, BLUE if engine.startswith(OURS) else ORANGE)
         axes.set(title=title, xscale="log", yticks=range(len(names)), yticklabels=names)
         axes.margins(x=0.25, y=0.1)
+        _plain(axes.xaxis)
     return figure_
 
 
@@ -59,5 +67,16 @@ def scorers(rows: Sequence[Row]) -> "Figure":
         values = [figure(of_size, "cpu_us").median for of_size in sizes.values()]
         axes.plot(list(sizes), values, marker="o", label=name, color=COLOURS.get(name))
     axes.set(xscale="log", yscale="log", xlabel="items", ylabel="CPU per score (µs)")
+    _plain(axes.xaxis)
+    _plain(axes.yaxis)
     axes.legend(loc="upper left")
     return figure_
+
+
+def _plain(axis: "Axis") -> None:
+    """Ticks of a logarithmic axis as plain numbers, so few that they do not touch."""
+    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+
+    axis.set_major_locator(LogLocator(subs=(1.0, 3.0), numticks=9))
+    axis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    axis.set_minor_formatter(NullFormatter())

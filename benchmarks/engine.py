@@ -57,7 +57,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--workload", choices=WORKLOADS, default=SHORT.name, help="[%(default)s]")
     parser.add_argument("--events", type=int, help="measured per run [the workload's]")
     parser.add_argument("--rounds", type=int, default=3, help="runs of each engine [%(default)s]")
-    parser.add_argument("--partitions", type=int, default=4, help="of every topic [%(default)s]")
     parser.add_argument(
         "--engines", nargs="+", choices=ENGINES, default=list(ENGINES), metavar="ENGINE"
     )
@@ -120,7 +119,7 @@ async def _rounds(
             log = logs[engine.share]
             try:
                 run = await measure(
-                    engine, bootstrap, log, options.partitions, folder, turns=workload is not ZIPF
+                    engine, bootstrap, log, workload.partitions, folder, turns=workload is not ZIPF
                 )
             except (StalledError, WrongError) as error:
                 raise type(error)(f"{engine.name}: {error}") from None

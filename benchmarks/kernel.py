@@ -5,19 +5,19 @@ each normaliser, as the softmax does. One thread; rounds alternate, and CPU time
 """
 
 import argparse
-import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
-from statistics import median
 from typing import Any
 
 import numpy as np
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
+from benchmarks import results
+from benchmarks.results import Row
+from benchmarks.summary import by, figure
 from model import native
 from model.outputs import Reals
 
@@ -33,24 +33,23 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--width", type=int, default=64)
     parser.add_argument("--users", type=int, nargs="+", default=[1, 64, 256], help="in a batch")
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--json", type=Path, metavar="FILE")
+    results.add_option(parser)
     options = parser.parse_args(arguments)
     if not native.AVAILABLE:
         print(f"no native core: {native.REASON}", file=sys.stderr)
         return 1
-    figures = []
+    rows: list[Row] = []
     for items in options.items:
         for users in options.users:
             found = measure(items, options.width, users, options.rounds)
             show(found)
-            figures.append(found)
-    if options.json:
-        options.json.write_text(json.dumps(figures, indent=2))
+            rows += found
+    print(results.Result.now("kernel", rows).save(options.results), file=sys.stderr)
     return 0
 
 
-def measure(items: int, width: int, users: int, rounds: int) -> dict[str, Any]:
-    """CPU time of each engine, in microseconds a user, median over the rounds."""
+def measure(items: int, width: int, users: int, rounds: int) -> list[Row]:
+    """CPU time of each engine in each round, in microseconds a user."""
     draw = np.random.default_rng(0)
     vectors = _unit(draw.normal(size=(items, width)))
     biases = (draw.normal(size=items) / 2).astype(np.float32)
@@ -65,26 +64,29 @@ def measure(items: int, width: int, users: int, rounds: int) -> dict[str, Any]:
         own = native.core.ItemTable(vectors, biases, None, name)
         jobs[f"kernel, {name}"] = partial(own.scores, queries, COUNT)
     _check(jobs)
-    spans: dict[str, list[float]] = {name: [] for name in jobs}
+    rows = []
+    common = {"items": items, "width": width, "users": users}
     repeats = max(1, 2_000_000 // (items * users))  # a clock tick is not to count
     for turn in range(rounds + 1):
         for name, job in jobs.items():
             started = time.process_time()
             for _ in range(repeats):
                 job()
+            cpu_us = (time.process_time() - started) / repeats / users * 1e6
             if turn:  # the first warms up
-                spans[name].append((time.process_time() - started) / repeats / users * 1e6)
-    each_us = {name: median(taken) for name, taken in spans.items()}
-    return {"items": items, "width": width, "users": users, "us_a_user": each_us}
+                rows.append({"round": turn, "engine": name, **common, "cpu_us": cpu_us})
+    return rows
 
 
-def show(figures: dict[str, Any]) -> None:
-    """Print the times, the factor against the softmax, and the rate of the multiply."""
-    print(f"{figures['items']} items, width {figures['width']}, {figures['users']} users a batch")
-    base = figures["us_a_user"][SOFTMAX]
-    for name, each_us in figures["us_a_user"].items():
-        rate = 2 * figures["items"] * figures["width"] / each_us / 1e3
-        print(f"  {name:<40} {each_us:>10,.1f} µs {base / each_us:>6.2f}× {rate:>6.0f} GFLOP/s")
+def show(rows: Sequence[Row]) -> None:
+    """Print the median times, the factor against the softmax, and the rate of the multiply."""
+    items, width, users = (rows[0][field] for field in ("items", "width", "users"))
+    print(f"{items} items, width {width}, {users} users a batch")
+    each_us = {name: figure(own, "cpu_us").median for name, own in by(rows, "engine").items()}
+    for name, value in each_us.items():
+        rate = 2 * items * width / value / 1e3
+        factor = each_us[SOFTMAX] / value
+        print(f"  {name:<40} {value:>10,.1f} µs {factor:>6.2f}× {rate:>6.0f} GFLOP/s")
 
 
 def _check(jobs: dict[str, Callable[[], Any]]) -> None:

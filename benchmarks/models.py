@@ -31,8 +31,11 @@ from model.serving import load_scorer
 
 DEMO = ROOT / "model" / "demo_artifact"
 LARGE, WIDTH = 50_000, 64
-EVENTS = 60_000
+EVENTS = 40_000
+PARTITIONS = 2  # so that each has users enough for one score an event
 ALONE_USERS = 512
+ALONE_S = 0.5
+NAMES = {"graph": "ONNX Runtime", "native": "native core"}
 
 
 class Model(NamedTuple):
@@ -48,7 +51,6 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.models", description=__doc__)
     parser.add_argument("--events", type=int, default=EVENTS, help="measured a run [%(default)s]")
     parser.add_argument("--rounds", type=int, default=5, help="[%(default)s]")
-    parser.add_argument("--partitions", type=int, default=4, help="of every topic [%(default)s]")
     results.add_option(parser)
     options = parser.parse_args(arguments)
     try:
@@ -57,7 +59,7 @@ def main(arguments: list[str] | None = None) -> int:
             rows = []
             for number in range(options.rounds):
                 for model in chosen:
-                    row = _round(bootstrap, Path(folder), model, options.partitions)
+                    row = _round(bootstrap, Path(folder), model)
                     rows.append({"round": number + 1, **row})
                     print("  ".join(f"{k} {v}" for k, v in rows[-1].items()), file=sys.stderr)
     except (StalledError, WrongError) as error:
@@ -69,21 +71,26 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def models(folder: Path, events: int) -> Iterator[Model]:
-    """The demo's model and a large untrained one, as graphs and, if it is there, with the core."""
+    """The demo's model as it is, one of its size with the native core, and a large one with both.
+
+    All but the demo's are untrained: the cost does not depend on the weights.
+    """
+    demo = Artifact.open(DEMO)
+    small = make_artifact(folder / "small", demo.manifest.items, WIDTH)
     large = make_artifact(folder / "large", LARGE, WIDTH)
-    for artifact in (Artifact.open(DEMO), large):
-        items = artifact.read_catalogue().items
-        log = SHORT.log(events, items=items)
-        name = f"{len(items):,} items"
-        yield Model(f"{name}, ONNX Runtime", artifact.folder, log)
-        if native.AVAILABLE:
-            copy = folder / f"native-{len(items)}"
-            yield Model(f"{name}, native core", with_end(artifact, "native", copy).folder, log)
+    chosen = [("demo", demo), (f"{LARGE:,} items", large)]
+    if native.AVAILABLE:
+        for name, artifact in (("the demo's size", small), (f"{LARGE:,} items", large)):
+            copy = folder / f"native-{artifact.manifest.items}"
+            chosen.append((name, with_end(artifact, "native", copy)))
+    for name, artifact in chosen:
+        log = SHORT.log(events, items=artifact.read_catalogue().items)
+        yield Model(f"{name}, {NAMES[artifact.config.catalogue_end]}", artifact.folder, log)
 
 
-def _round(bootstrap: str, folder: Path, model: Model, partitions: int) -> Row:
+def _round(bootstrap: str, folder: Path, model: Model) -> Row:
     engine = LATELY._replace(name=model.name, start=partial(start_lately, artifact=model.artifact))
-    run: Run = asyncio.run(measure(engine, bootstrap, model.log, partitions, folder, turns=False))
+    run: Run = asyncio.run(measure(engine, bootstrap, model.log, PARTITIONS, folder, turns=True))
     return {
         "model": model.name,
         "worker_us": run.cpu_us * run.events / run.outputs,
@@ -100,9 +107,11 @@ def alone_us(model: Model) -> float:
     scorer = load_scorer(model.artifact)
     users = list(sequences(model.log.states()))[:ALONE_USERS]
     scorer.score(users)  # warms up
-    started = time.process_time()
-    scorer.score(users)
-    return (time.process_time() - started) / len(users) * 1e6
+    started, scored = time.process_time(), 0
+    while time.process_time() - started < ALONE_S:
+        scorer.score(users)
+        scored += len(users)
+    return (time.process_time() - started) / scored * 1e6
 
 
 def sequences(states: States) -> Iterator[Actions]:

@@ -83,6 +83,8 @@ def sections(found: dict[str, Result], terms: Terms) -> Iterator[str]:
     yield from _behind(workloads)
     if models := rest.pop("models", None):
         yield from _models(models)
+    if kernel := rest.pop("kernel", None):
+        yield from _kernel(kernel)
     if scorer := rest.pop("scorer", None):
         yield from _scorer(scorer)
         yield from _costs(scorer, workloads, terms)
@@ -160,7 +162,7 @@ def _behind(workloads: dict[str, Result]) -> Iterator[str]:
             continue
         for engine, rows in of_engine.items():
             better = [
-                f"{1 / ratio:.1f} × {what}"
+                f"{1 / ratio:.2f} × {what}"
                 for what, ratio in (
                     ("less CPU per event", less(ours, rows, "cpu_us").ratio),
                     ("the events/s", more(ours, rows, "rate").ratio),
@@ -213,6 +215,26 @@ def _scorer(result: Result) -> Iterator[str]:
         lines.append([name, *cells])
     yield _table(["", *(f"{int(size):,} items" for size in sizes)], lines)
     yield "![CPU per score by the number of items](performance/scorer.svg)"
+
+
+def _kernel(result: Result) -> Iterator[str]:
+    """Scores and best items of a whole catalogue, without encoder and answers."""
+    yield "## The end of a score alone"
+    yield _command(result)
+    yield (
+        "Scores of all items and the best of them, on one thread, by items and users in a batch; "
+        "the kernel gives the normaliser too, as the softmax does. CPU per user in µs: median, "
+        "lowest and highest round."
+    )
+    sizes = list(dict.fromkeys((row["items"], row["users"]) for row in result.rows))
+    lines = []
+    for name, own in by(result.rows, "engine").items():
+        cells = []
+        for size in sizes:
+            rows = [row for row in own if (row["items"], row["users"]) == size]
+            cells.append(_spread(figure(rows, "cpu_us"), 1) if rows else "–")
+        lines.append([name, *cells])
+    yield _table(["", *(f"{items:,} items, {users}" for items, users in sizes)], lines)
 
 
 def _costs(scorer: Result, workloads: dict[str, Result], terms: Terms) -> Iterator[str]:

@@ -34,7 +34,8 @@ class Log(NamedTuple):
 class Workload(NamedTuple):
     """One kind of log; it scales with the number of measured events.
 
-    ``per_user`` measured events a user, on average, follow ``before`` events that are not.
+    ``per_user`` measured events a user, on average, follow ``before`` events that are not. With
+    fewer ``partitions`` each has more users, of whom more may wait at a time.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Workload(NamedTuple):
     events: int  # measured, unless the user wants another number
     per_user: int
     before: int
+    partitions: int = 4
     shape: events.Users = "round robin"
 
     def users(self, count: int, share: float = 1.0) -> int:
@@ -57,8 +59,8 @@ class Workload(NamedTuple):
 
 
 SHORT = Workload("short", "short histories, 8 actions on average", 240_000, 8, 4)
-FULL = Workload("full", "full histories, 50 actions", 120_000, 10, ACTIONS_KEPT)
-ZIPF = Workload("zipf", "users by Zipf's law, exponent 1.1", 240_000, 8, 4, "zipf")
+FULL = Workload("full", "full histories, 50 actions", 120_000, 10, ACTIONS_KEPT, 2)
+ZIPF = Workload("zipf", "users by Zipf's law, exponent 1.1", 240_000, 8, 4, shape="zipf")
 WORKLOADS = {workload.name: workload for workload in (SHORT, FULL, ZIPF)}
 
 

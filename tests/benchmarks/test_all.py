@@ -45,3 +45,11 @@ def test_from_the_start_no_older_result_is_kept(ran: list[str], tmp_path: Path) 
 
     assert results.load("engine-short", tmp_path) is None  # nothing measured it here
     assert ran == ["benchmarks.engine"]
+
+
+def test_what_takes_longer_is_measured_if_asked_for(ran: list[str], tmp_path: Path) -> None:
+    everything.main(["--results", str(tmp_path), "--resume"])
+    assert "benchmarks.scorer" in ran and "benchmarks.scale" not in ran
+
+    everything.main(["--results", str(tmp_path), "--resume", "--more"])
+    assert "benchmarks.scale" in ran

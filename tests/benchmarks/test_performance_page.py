@@ -56,14 +56,14 @@ def test_the_page_says_where_we_are_behind_and_only_there(tmp_path: Path) -> Non
     text = written(tmp_path, Result.now("engine-short", engine_rows()))
     behind = text.partition("## Where we are behind")[2]
 
-    assert f"{PEER} has 1.2 × the events/s." in behind
+    assert f"{PEER} has 1.23 × the events/s." in behind
     assert "less CPU" not in behind
 
 
 def test_a_peer_that_needs_less_cpu_is_named(tmp_path: Path) -> None:
     text = written(tmp_path, Result.now("engine-full", engine_rows(ours_us=16.0)))
 
-    assert f"full histories, 50 actions: {PEER} has 3.0 × less CPU per event" in text
+    assert f"full histories, 50 actions: {PEER} has 3.00 × less CPU per event" in text
 
 
 def test_every_plot_is_on_the_page_and_equal_results_give_equal_plots(tmp_path: Path) -> None:
@@ -89,6 +89,35 @@ def test_costs_are_of_the_engine_and_the_score_together(tmp_path: Path) -> None:
     cores = 1e6 * 10 / 86_400 * 3 * (27 + 3) / 1e6
     assert cost(30.0, Terms()) == pytest.approx((cores, cores * 730 * 0.04))
     assert f"| 10,000 | 27.0 | 3.0 | {cores:.2f} | {cores * 730 * 0.04:.2f} |" in text
+
+
+def test_a_worker_has_the_share_that_its_scorer_takes_alone(tmp_path: Path) -> None:
+    row = {
+        "round": 1,
+        "model": "demo",
+        "worker_us": 50.0,
+        "alone_us": 40.0,
+        "scores_per_s": 9_000.0,
+    }
+    text = written(tmp_path, Result.now("models", [row]))
+
+    share = 40 / 50
+    assert f"| demo | 50.0 (50.0–50.0) | 40.0 (40.0–40.0) | {share:.0%} | 9,000 " in text
+
+
+def test_the_kernel_has_a_column_for_each_size_and_batch(tmp_path: Path) -> None:
+    rows = [
+        {"round": 1, "engine": name, "items": items, "users": 64, "width": 64, "cpu_us": cpu_us}
+        for name, items, cpu_us in (
+            ("a", 50_000, 40.0),
+            ("b", 50_000, 60.0),
+            ("a", 1_000_000, 900.0),
+        )
+    ]
+    text = written(tmp_path, Result.now("kernel", rows))
+
+    assert "| | 50,000 items, 64 | 1,000,000 items, 64 |" in text.replace("|  |", "| |")
+    assert "| b | 60.0 (60.0–60.0) | – |" in text
 
 
 def test_any_other_result_is_a_table(tmp_path: Path) -> None:
