@@ -2,7 +2,7 @@
 
 import typer
 
-from model.commands.artifact import extend, inspect, native, shrink, verify
+from model.commands.artifact import bf16, extend, inspect, native, shrink, verify
 from model.commands.convert import convert
 from model.commands.evaluate import evaluate
 from model.commands.explain import ReadSequence, explain_command
@@ -30,4 +30,5 @@ def commands(app: typer.Typer, read: ReadSequence) -> None:
     artifact.command()(extend)
     artifact.command()(shrink)
     artifact.command()(native)
+    artifact.command()(bf16)
     app.add_typer(artifact, name="artifact")

@@ -5,7 +5,8 @@ from typing import Any
 
 PADDING_MULTIPLE = 4  # other padded lengths change the last bits of ONNX Runtime's results
 GAP_BUCKETS = 23  # the last one starts at 2^21 s, about 24 days
-CATALOGUE_ENDS = ("graph", "native")
+BFLOAT16 = "bfloat16"
+CATALOGUE_ENDS = ("graph", "native", BFLOAT16)
 HORIZON = "horizon_s"  # stands beside the intents in a score, so none can have this name
 
 
@@ -29,8 +30,8 @@ class ArtifactConfig:
     # The actions that each intent counts; empty where each is the action of its own name, as in
     # every artifact from before intents had names of their own.
     intent_actions: tuple[tuple[str, ...], ...] = ()
-    # What ends a score: the graph, or the native core, whose probabilities differ in the last
-    # digits. So it is the artifact's, and part of its version.
+    # What ends a score: the graph, the native core, whose probabilities differ in the last digits,
+    # or the torch engine in bfloat16. So it is the artifact's, and part of its version.
     catalogue_end: str = "graph"
 
     def __post_init__(self) -> None:
@@ -43,7 +44,7 @@ class ArtifactConfig:
             raise ValueError(f"actions are {list(self.actions)}, expected distinct names")
         if self.catalogue_end not in CATALOGUE_ENDS:
             raise ValueError(
-                f"catalogue_end is {self.catalogue_end!r}, expected {' or '.join(CATALOGUE_ENDS)}"
+                f"catalogue_end is {self.catalogue_end!r}, expected {', '.join(CATALOGUE_ENDS)}"
             )
         self._check_intents()
 

@@ -120,6 +120,27 @@ def native(
     typer.echo(f"{out}: {copy.config.name} {copy.version}, served by {server}")
 
 
+def bf16(
+    folder: Folder,
+    out: Out,
+    undo: Annotated[
+        bool, typer.Option("--undo", help="Write one that the graph serves again.")
+    ] = False,
+    overwrite: Overwrite = False,
+) -> None:
+    """Write a copy whose items are scored in bfloat16, for a GPU, with a version of its own.
+
+    The best are scored once more in float32. The torch engine alone serves it.
+    """
+    from model.artifact.artifact import Artifact
+    from model.packaging.catalogue_end import with_end
+
+    end = "graph" if undo else "bfloat16"
+    copy = with_end(Artifact.open(folder), end, out, overwrite=overwrite)
+    server = "the graph" if undo else "the torch engine"
+    typer.echo(f"{out}: {copy.config.name} {copy.version}, served by {server}")
+
+
 def _trial(artifact: "Artifact", events: list[Path]) -> "Trial":
     from model.data.log import EventLog
     from model.evaluation.run import examine

@@ -7,7 +7,7 @@ torch's does not promise.
 import torch
 from torch import Tensor
 
-from model.config import ArtifactConfig
+from model.config import BFLOAT16, ArtifactConfig
 from model.features import FIRST_ITEM
 from model.graphs.mlp import MlpGraph
 from model.graphs.path import PathGraph
@@ -15,7 +15,7 @@ from model.graphs.sequence import ServingGraph
 from model.graphs.slabs import Added, Catalogue, best, top
 from model.graphs.text import TextGraph
 from model.networks.sequence import SequenceModel
-from model.networks.text import Last
+from model.networks.text import Last, TextModel
 from model.outputs import Outputs
 
 _LOWEST = -1e30  # below every logit; finite, so that a user with nothing to copy gets no NaN
@@ -26,13 +26,15 @@ class SlabGraph(ServingGraph):
 
     outputs = (*Outputs._fields, "user_vectors")
     tables = ()
+    biases: Tensor  # (V,) by catalogue index
+    rough: Tensor | None  # (V, D) in bfloat16, see slabs.Catalogue
 
     def __init__(self, network: SequenceModel, config: ArtifactConfig) -> None:
         super().__init__(network, config)
         del self.table, self.steps, self.sums  # a slab is cut from the vectors
         biases = network.out.bias.detach()[FIRST_ITEM:].clone()
         self.register_buffer("biases", biases)
-        self.biases: Tensor  # (V,) by catalogue index
+        self.register_buffer("rough", _rough(self.vectors, config))
 
     def forward(
         self, items: Tensor, actions: Tensor, gaps: Tensor, lengths: Tensor
@@ -42,7 +44,7 @@ class SlabGraph(ServingGraph):
         state = states[:, 0]  # (B, D)
         query = self.network.generate(state)
         added = self._added(copies[:, 0], rules[:, :, 0], items.long())
-        catalogue = Catalogue(self.vectors[FIRST_ITEM:], self.biases)
+        catalogue = Catalogue(self.vectors[FIRST_ITEM:], self.biases, self.rough)
         top_items, top_probs = best(query, catalogue, added, self.count)
         categories = torch.softmax(self.network.category(state), dim=1)
         return top_items, top_probs, categories, self.network.intent(state), query
@@ -64,6 +66,11 @@ class TextSlabGraph(TextGraph):
     """A ``TextGraph`` that reads the catalogue slab by slab, and has no ``probabilities``."""
 
     outputs = (*Outputs._fields, "user_vectors")
+    rough: Tensor | None  # (V, D) in bfloat16, see slabs.Catalogue
+
+    def __init__(self, network: TextModel, config: ArtifactConfig) -> None:
+        super().__init__(network, config)
+        self.register_buffer("rough", _rough(network.item_vectors, config))
 
     def forward(
         self, items: Tensor, actions: Tensor, gaps: Tensor, lengths: Tensor
@@ -76,7 +83,7 @@ class TextSlabGraph(TextGraph):
         copies = network.copies(states, last)
         highest = copies.amax(dim=1, keepdim=True).clamp(min=_LOWEST)
         added = Added.of(last.items, torch.exp(copies - highest), highest)
-        catalogue = Catalogue(network.item_vectors[FIRST_ITEM:], network.bias)
+        catalogue = Catalogue(network.item_vectors[FIRST_ITEM:], network.bias, self.rough)
         top_items, top_probs = best(query, catalogue, added, self.count)
         categories = torch.softmax(network.category(states), dim=1)
         return top_items, top_probs, categories, network.intent(states), query
@@ -105,3 +112,10 @@ class OrderedPathGraph(PathGraph):
         """See ``PathGraph``."""
         top_items, top_probs = top(whole, self.count)
         return top_probs, top_items
+
+
+def _rough(vectors: Tensor, config: ArtifactConfig) -> Tensor | None:
+    """The vectors (V + 2, D) by catalogue index in bfloat16, if the artifact says so."""
+    if config.catalogue_end != BFLOAT16:
+        return None
+    return vectors.detach()[FIRST_ITEM:].to(torch.bfloat16)

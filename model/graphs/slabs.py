@@ -9,6 +9,7 @@ from torch import Tensor
 from model.features import FIRST_ITEM
 
 SLAB_ITEMS = 65_536
+_SPARE = 4  # times as many as asked for are scored again exactly
 _GROUP = 32  # items; only those of the groups with the best maxima are sorted
 _LOWEST = -1e30  # a logit without weight; finite, so that it cannot lead to NaN
 _UNITS = 2.0**48  # of a weight: they sum to 2**15 at most, and an int64 holds that
@@ -56,25 +57,39 @@ class Added(NamedTuple):
 
     def has(self, items: Tensor) -> Tensor:
         """Whether each of these items (B, K) is among them."""
-        at = torch.searchsorted(self.items, items).clamp(max=self.items.shape[1] - 1)
-        return self.items.gather(1, at) == items
+        return self.items.gather(1, self._place(items)) == items
+
+    def mix(self, items: Tensor, scores: Tensor) -> Tensor:
+        """The logits (B, K) of these items, given their scores."""
+        weights = self.weights.gather(1, self._place(items)).where(self.has(items), 0.0)
+        return torch.logaddexp(scores.double(), weights.log() + self.top).float()
+
+    def _place(self, items: Tensor) -> Tensor:
+        """Where each of the items (B, K) that are among them is to be read."""
+        return (torch.searchsorted(self.items, items, right=True) - 1).clamp(min=0)
 
 
 class Catalogue(NamedTuple):
-    """The items that a query is compared with: their vectors (V, D) and biases (V,)."""
+    """The items that a query is compared with: their vectors (V, D) and biases (V,).
+
+    With ``rough``, the vectors in bfloat16, all items are scored by these, and the best of them
+    once more by the exact ones.
+    """
 
     vectors: Tensor
     biases: Tensor
+    rough: Tensor | None = None
 
-    def slabs(self, items: int) -> Iterator[tuple[int, Self]]:
-        """Slabs of at most so many items, each with the index of its first."""
+    def slabs(self, items: int) -> Iterator[tuple[int, Tensor, Tensor]]:
+        """Slabs of at most so many items: the index of the first, vectors and biases."""
+        vectors = self.vectors if self.rough is None else self.rough
         for start in range(0, len(self.biases), items):
-            end = start + items
-            yield start, type(self)(self.vectors[start:end], self.biases[start:end])
+            yield start, vectors[start : start + items], self.biases[start : start + items]
 
-    def scores(self, queries: Tensor) -> Tensor:
-        """The scores (B, V) of queries (B, D)."""
-        return torch.addmm(self.biases, queries, self.vectors.T)
+    def exactly(self, queries: Tensor, items: Tensor) -> Tensor:
+        """The float32 scores (B, K) of these items."""
+        scores = (self.vectors[items] @ queries[:, :, None])[..., 0]
+        return scores + self.biases[items]
 
 
 def best(
@@ -82,31 +97,54 @@ def best(
 ) -> tuple[Tensor, Tensor]:
     """The likeliest ``count`` items (B, K) of queries (B, D), best first, and their probabilities.
 
-    ``p(y) = (e^score + what is added to y) / Z`` as in ``experts.join``, exact in float32; of
-    equals the smaller index is first. Memory grows with B × ``slab_items``, not with V.
+    ``p(y) = (e^score + what is added to y) / Z`` as in ``experts.join``; of equals the smaller
+    index is first. Memory grows with B × ``slab_items``, not with V. All is exact in float32
+    but for ``Catalogue.rough``, which leaves its mark on Z, and on who is among the best.
 
     What is not among the best by score, and has nothing added, is not among the best of all.
     """
     total = added.total
     own = torch.full_like(added.items, _LOWEST, dtype=queries.dtype)  # scores of those added to
     keys = added.items.new_empty(len(queries), 0)
-    for start, slab in catalogue.slabs(slab_items):
-        scores = slab.scores(queries)  # (B, S)
+    kept = count if catalogue.rough is None else _SPARE * count
+    for start, vectors, biases in catalogue.slabs(slab_items):
+        scores = _scores(queries, vectors, biases)  # (B, S)
         total = torch.logaddexp(total, torch.logsumexp(scores, dim=1).double())
         place = added.items - start
         within = (place >= 0) & (place < scores.shape[1])
         own = torch.where(within, scores.gather(1, place.clamp(0, scores.shape[1] - 1)), own)
-        keys = _largest(torch.cat([keys, _best_keys(scores, start, count)], dim=1), count)
+        keys = _largest(torch.cat([keys, _best_keys(scores, start, kept)], dim=1), kept)
     mixed = _keys(added.logits(own), added.items)
     plain = keys.masked_fill(added.has(_items(keys)), torch.iinfo(keys.dtype).min)
-    keys = _largest(torch.cat([plain, mixed], dim=1), count)
-    return _items(keys), (_logits(keys).double() - total[:, None]).exp().float()
+    keys = _largest(torch.cat([plain, mixed], dim=1), min(kept, keys.shape[1]))
+    if catalogue.rough is not None:
+        items = _items(keys)
+        exact = added.mix(items, catalogue.exactly(queries, items))
+        # The best have most of the weight, so their exact scores replace the rough ones in Z.
+        gain = _shares(exact, total) - _shares(_logits(keys), total)
+        total = total + gain.sum(dim=1).log1p()
+        keys = _largest(_keys(exact, items), count)
+    return _items(keys), _shares(_logits(keys), total).float()
+
+
+def _shares(logits: Tensor, total: Tensor) -> Tensor:
+    return (logits.double() - total[:, None]).exp()
 
 
 def top(values: Tensor, count: int) -> tuple[Tensor, Tensor]:
     """The columns of the ``count`` largest values (B, V), best first, and these values."""
     keys = _best_keys(values, 0, count)
     return _items(keys), _logits(keys)
+
+
+def _scores(queries: Tensor, vectors: Tensor, biases: Tensor) -> Tensor:
+    """The float32 scores (B, S); products of bfloat16 vectors are summed in float32."""
+    if vectors.dtype == torch.float32:
+        return torch.addmm(biases, queries, vectors.T)
+    rounded = queries.to(vectors.dtype)
+    if rounded.is_cuda:
+        return torch.mm(rounded, vectors.T, out_dtype=torch.float32) + biases
+    return torch.addmm(biases, rounded.float(), vectors.T.float())  # a CPU's mm rounds its sums
 
 
 def _best_keys(scores: Tensor, start: int, count: int) -> Tensor:

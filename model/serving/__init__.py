@@ -67,7 +67,15 @@ def load_scorer(
 
 
 def cpu_scorer(artifact: "Artifact", options: ScoringOptions = NO_OPTIONS) -> "OnnxScorer":
-    """The engine for a CPU, with the end of a score that the artifact names."""
+    """The engine for a CPU, with the end of a score that the artifact names.
+
+    Raises ``ArtifactError`` for one that torch alone computes.
+    """
+    if artifact.config.catalogue_end == "bfloat16":
+        raise artifact.error(
+            "its scores are the torch engine's, in bfloat16; use that engine (--scorer torch), or "
+            "let the graph serve a copy: lately artifact bf16 --undo"
+        )
     if artifact.config.catalogue_end == "native":
         from model.serving.native import NativeScorer
 

@@ -4,8 +4,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from model.artifact.artifact import Artifact
+from model.config import BFLOAT16
 from model.scorer import Vocabulary
-from model.serving import cpu_scorer
+from model.serving import Engine, load_scorer
 
 
 class Verified(NamedTuple):
@@ -18,4 +19,6 @@ class Verified(NamedTuple):
 def verify(folder: Path | str) -> Verified:
     """Run a worker's checks on an artifact; raises ``ArtifactError`` for the first that fails."""
     artifact = Artifact.open(folder)
-    return Verified(artifact.manifest.to_json(), cpu_scorer(artifact).vocabulary)
+    engine: Engine = "torch" if artifact.config.catalogue_end == BFLOAT16 else "onnx"
+    scorer = load_scorer(folder, engine, "cpu")
+    return Verified(artifact.manifest.to_json(), scorer.vocabulary)

@@ -80,6 +80,35 @@ def test_of_equal_items_the_smaller_index_is_first_across_slabs_and_groups() -> 
         assert probs.tolist() == [pytest.approx([1 / items] * COUNT)]
 
 
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 2**32 - 1))
+def test_bfloat16_changes_nothing_that_it_can_hold(seed: int) -> None:
+    queries, exact, added, logits = drawn(seed, 300, whole=True)
+    catalogue = exact._replace(rough=exact.vectors.bfloat16())
+
+    found, probs = best(queries, catalogue, added, COUNT, 64)
+
+    expected, shares = in_full(logits, COUNT)
+    assert found.tolist() == expected.tolist()
+    assert probs.numpy() == pytest.approx(shares.numpy(), rel=1e-6)
+
+
+def test_the_best_by_bfloat16_are_ordered_by_float32() -> None:
+    draw = torch.Generator().manual_seed(1)
+    vectors = torch.nn.functional.normalize(torch.randn(2000, 64, generator=draw), dim=1)
+    queries = 14 * torch.nn.functional.normalize(torch.randn(32, 64, generator=draw), dim=1)
+    codes = torch.randint(2, 2002, (32, 9), generator=draw)
+    added = Added.of(codes, torch.ones(32, 9), torch.full((32, 1), 6.0))
+    exact = Catalogue(vectors, torch.zeros(2000))
+
+    expected, shares = best(queries, exact, added, 20, 300)
+    found, probs = best(queries, exact._replace(rough=vectors.bfloat16()), added, 20, 300)
+
+    assert found.tolist() == expected.tolist()
+    assert not torch.equal(probs, shares)  # the rest of Z is rounded
+    assert probs.numpy() == pytest.approx(shares.numpy(), rel=2e-3)
+
+
 def test_an_item_that_only_copies_name_is_found_in_any_slab() -> None:
     biases = torch.zeros(1000)
     added = Added.of(torch.tensor([[FIRST_ITEM + 777]]), torch.ones(1, 1), torch.tensor([[30.0]]))
