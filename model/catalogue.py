@@ -103,6 +103,12 @@ class Catalogue:
             return np.full(len(self), 1 / len(self))
         return counts / total
 
+    def category_of(self, item: str) -> str | None:
+        """The category of an item; None if it has none, or is not in the catalogue."""
+        index = self.index.get(item)
+        code = NO_CATEGORY if index is None else int(self.item_categories[index])
+        return None if code == NO_CATEGORY else self.categories[code]
+
     def category_shares(self, counts: Ints) -> Floats:
         """The share of each category in the given item counts (V,)."""
         known = self.item_categories != NO_CATEGORY

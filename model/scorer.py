@@ -1,7 +1,8 @@
 """The scorer protocol: the interface between the stream and any model."""
 
-from collections.abc import Container
+from collections.abc import Callable, Collection, Container, Mapping
 from collections.abc import Sequence as Batch
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, Protocol
 
 from model.sequence import Sequence
@@ -23,10 +24,21 @@ class ModelInfo(NamedTuple):
 
 
 class Vocabulary(NamedTuple):
-    """The action names and item ids that a model knows; None: it takes any."""
+    """The action names and item ids that a model knows; None: it takes any.
+
+    ``category_of`` tells that of an item, ``intents`` has the actions that each one counts, and
+    ``window`` is how many of the newest actions it reads; empty or None where it says nothing.
+    """
 
     actions: frozenset[str] | None
     items: Container[str] | None
+    category_of: Callable[[str], str | None] = lambda _: None
+    intents: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+    window: int | None = None
+
+    def unseen_intents(self, accepted: Collection[str]) -> list[str]:
+        """The intents that never happen where only these actions are accepted, sorted."""
+        return sorted(n for n, actions in self.intents.items() if not set(actions) & set(accepted))
 
 
 ANYTHING = Vocabulary(None, None)

@@ -49,6 +49,13 @@ class ArtifactScorer(ABC):
         """
         self.catalogue = artifact.read_catalogue()
         self._config = artifact.config
+        self._vocabulary = Vocabulary(
+            frozenset(artifact.config.actions),
+            self.catalogue.index,
+            self.catalogue.category_of,
+            dict(zip(artifact.config.intents, artifact.config.counted_actions, strict=True)),
+            artifact.config.max_length,
+        )
         info = artifact.info(device)
         self._info = info._replace(version=options.version(info.version))
         self._chunk_rows = chunk_rows
@@ -76,8 +83,8 @@ class ArtifactScorer(ABC):
 
     @property
     def vocabulary(self) -> Vocabulary:
-        """The actions of the manifest, and the items of the catalogue."""
-        return Vocabulary(frozenset(self._config.actions), self.catalogue.index)
+        """What the manifest and the catalogue say."""
+        return self._vocabulary
 
     @property
     def window(self) -> int:

@@ -1,7 +1,8 @@
 """The check of `lately doctor` on recent events: how many a worker and its model would know."""
 
+import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Container, Iterable, Sequence
 
 import msgspec
 
@@ -90,7 +91,7 @@ def assess_vocabulary(
     events: Sequence[Event], accepted: Sequence[str], vocabulary: Vocabulary
 ) -> Check:
     """Whether the model knows the accepted actions, and the actions and items of the events."""
-    known_actions, known_items = vocabulary
+    known_actions, known_items = vocabulary.actions, vocabulary.items
     if known_actions is not None and not known_actions.intersection(accepted):
         found = f"the model knows {_list(known_actions)}, the worker accepts {_list(accepted)}"
         return Check("FAIL", "fit", found, "set --actions to what the model was trained on")
@@ -107,10 +108,55 @@ def assess_vocabulary(
     if action_share > MANY_DEAD:
         fix = "train the model on a log with these actions, or leave them out of --actions"
         return Check("WARN", "fit", found, fix)
+    if unseen := vocabulary.unseen_intents(accepted):
+        fix = f"the worker accepts no action of {', '.join(unseen)}, which the model predicts"
+        return Check("WARN", "fit", found, f"{fix}: name them by --actions")
     if item_share > MANY_UNKNOWN:
         fix = "train on newer events, or add the items with `lately artifact extend`"
-        return Check("WARN", "fit", found, fix)
+        return Check("WARN", "fit", found, _other_form(actions, known_items) or fix)
+    if other := _other_categories(actions, vocabulary):
+        fix = "scores have the model's: train it on events, or a list of items, with the same"
+        return Check("WARN", "fit", f"{found}; {other}", fix)
     return Check("PASS", "fit", found)
+
+
+def _other_form(events: Sequence[Event], known: Container[str] | None) -> str:
+    """What to do if the events name known items by ids of another form, as ``I7`` for ``i007``."""
+    if not isinstance(known, Iterable):
+        return ""
+    forms = {form: item for item in known if (form := _form(item))}
+    unknown = dict.fromkeys(event.item for event in events if event.item not in known)
+    others = {item: forms[form] for item in unknown if (form := _form(item)) in forms}
+    if len(others) <= MANY_UNKNOWN * len(unknown):
+        return ""
+    item, its_form = next(iter(others.items()))
+    return (
+        f"the events write ids in another form, {item!a} where the model knows "
+        f"{its_form!a}: train it on ids as the events have them"
+    )
+
+
+def _form(item: str) -> str:
+    """An id without what its forms differ in: case, blanks, zeros in front, what is no digit.
+
+    Of an id without digits all letters count.
+    """
+    digits = "".join(re.findall(r"[0-9]+", re.sub(r"\.0+$", "", item.strip()))).lstrip("0")
+    return digits or "".join(re.findall(r"\w+", item.casefold()))
+
+
+def _other_categories(events: Sequence[Event], vocabulary: Vocabulary) -> str:
+    """How many events name another category of their item than the model has, if many do."""
+    of_item = vocabulary.category_of
+    named = [(e.category, known) for e in events if e.category and (known := of_item(e.item))]
+    other = [(category, known) for category, known in named if category != known]
+    if len(other) <= MANY_UNKNOWN * len(named):
+        return ""
+    category, known = other[0]
+    return (
+        f"{len(other) / len(named):.1%} of the {len(named):,} that name a category name another "
+        f"one, as {category!a} for {known!a}"
+    )
 
 
 def _list(names: Sequence[str] | frozenset[str]) -> str:

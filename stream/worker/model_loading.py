@@ -1,7 +1,12 @@
 """Model loading: opens the artifact that the settings name, tests it, and warms it up."""
 
+from collections.abc import Sequence
+
+import structlog
+
 from model import serving
 from model.errors import OptionsError
+from model.scorer import Vocabulary
 from model.serving.options import ItemList, ScoringOptions
 from model.serving.throughput import SIZES, Measurable, choose_cap, measure_service_curve
 from stream.errors import SettingsError
@@ -14,14 +19,33 @@ from stream.worker.model_reload import Model
 
 MAX_BATCH_USERS = 5000
 TRIED_USERS = 64  # synthetic users that a model must score validly before it serves
+_log = structlog.get_logger(__name__)
 
 
 def load_model(settings: WorkerSettings, accepted: AcceptedActions) -> Model:
     """The model in the artifact now, tested and warm; raises if anything is wrong with it."""
     scorer = load_scorer(settings)
     accepted.fit(scorer.vocabulary.actions)
+    warn_of_misfits(scorer.vocabulary, accepted.names, settings.sequence_length)
     try_out(scorer, scorer.sample(TRIED_USERS))
     return Model(scorer, _batch_policy(settings, scorer))
+
+
+def warn_of_misfits(known: Vocabulary, accepted: Sequence[str], sequence_length: int) -> None:
+    """Log what a model predicts or reads in vain here: nothing that forbids to serve it."""
+    if unseen := known.unseen_intents(accepted):
+        _log.warning(
+            "the model predicts intents whose actions this worker does not accept, so that it "
+            "never sees them happen; --actions accepts them",
+            intents=", ".join(unseen),
+        )
+    if known.window is not None and known.window > sequence_length:
+        _log.warning(
+            "the model reads more actions of a user than this worker keeps, so its scores are of "
+            "less than it was trained on; raise --sequence-length",
+            window=known.window,
+            sequence_length=sequence_length,
+        )
 
 
 def load_scorer(settings: WorkerSettings) -> Measurable:

@@ -20,6 +20,7 @@ def test_categories_are_sorted_and_may_be_missing() -> None:
 
     assert catalogue.categories == ("hats", "shoes")
     assert catalogue.item_categories.tolist() == [1, NO_CATEGORY, 0]
+    assert [catalogue.category_of(item) for item in "abcx"] == ["shoes", None, "hats", None]
 
 
 def test_popularity_is_the_share_of_the_counts() -> None:

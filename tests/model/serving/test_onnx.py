@@ -32,11 +32,15 @@ def test_info_names_the_model(scorer: Scorer, tiny_artifact: Artifact) -> None:
     assert scorer.info[:4] == ("tiny", tiny_artifact.version, "cpu", 1800)
 
 
-def test_the_vocabulary_has_the_actions_and_items_of_the_artifact(scorer: Scorer) -> None:
-    actions, items = scorer.vocabulary
+def test_the_vocabulary_is_what_the_artifact_knows(scorer: Scorer, tiny_artifact: Artifact) -> None:
+    known = scorer.vocabulary
 
-    assert actions == frozenset({"click", "cart", "buy"})
-    assert items is not None and "i59" in items and "gone" not in items
+    assert known.actions == frozenset({"click", "cart", "buy"})
+    assert known.items is not None and "i59" in known.items and "gone" not in known.items
+    catalogue = tiny_artifact.read_catalogue()
+    assert {known.category_of(item) for item in catalogue.items} == {None, *catalogue.categories}
+    assert known.intents == {"cart": ("cart",), "buy": ("buy",)}
+    assert known.window == tiny_artifact.config.max_length
 
 
 def test_a_full_score_has_the_best_items_first(scorer: Scorer) -> None:

@@ -84,6 +84,60 @@ def test_no_action_in_common_fails_whatever_the_events_are() -> None:
     assert (check.status, "--actions" in check.fix) == ("FAIL", True)
 
 
+@pytest.mark.parametrize(
+    ("written", "known"),
+    [
+        ("{}", "i{:05}"),  # a number for a text
+        ("i{}", "i{:05}"),  # without zeros
+        ("I{:05}", "i{:05}"),  # case
+        ("sku-{}", "{}"),  # a prefix
+        ("{}-de", "{}"),  # a suffix
+        (" {} ", "{}"),  # blanks
+        ("{}.0", "{}"),  # a number with a fraction
+    ],
+)
+def test_ids_of_another_form_are_told_from_new_items(written: str, known: str) -> None:
+    shop = Vocabulary(None, {known.format(n): n for n in range(1, 50)})
+
+    check = assess_vocabulary(actions(*(written.format(n) for n in range(1, 20))), ACCEPTED, shop)
+
+    assert check.status == "WARN"
+    first = f"{written.format(1)!a} where the model knows {known.format(1)!a}"
+    assert f"in another form, {first}" in check.fix
+
+
+@pytest.mark.parametrize("written", ["i1{:03}", "shoe-{}x9", "new"])
+def test_new_items_are_not_taken_for_known_ones_in_another_form(written: str) -> None:
+    shop = Vocabulary(None, {f"i{n}": n for n in range(50)})
+
+    check = assess_vocabulary(actions(*(written.format(n) for n in range(20))), ACCEPTED, shop)
+
+    assert (check.status, "another form" in check.fix) == ("WARN", False)
+    assert "lately artifact extend" in check.fix
+
+
+@pytest.mark.parametrize(("same", "status"), [(5, "PASS"), (4, "WARN")])
+def test_categories_that_the_model_does_not_have_are_said(same: int, status: str) -> None:
+    shop = SHOP._replace(category_of={"i1": "shoes"}.get)
+    named = ["shoes"] * same + ["Schuhe"] * (9 - same)
+    events = [event(n, item="i1", category=name) for n, name in enumerate(named)]
+
+    check = assess_vocabulary([*events, event(9, item="i2", category="any")], ACCEPTED, shop)
+
+    assert check.status == status
+    words = "55.6% of the 9 that name a category name another one, as 'Schuhe' for 'shoes'"
+    assert (words in check.found) is (status == "WARN")
+
+
+def test_intents_that_can_never_happen_are_named() -> None:
+    shop = SHOP._replace(intents={"cart": ("cart",), "buy": ("buy", "order")})
+
+    check = assess_vocabulary(actions("i1"), ("click", "order"), shop)
+
+    assert check.status == "WARN"
+    assert "the worker accepts no action of cart, which the model predicts" in check.fix
+
+
 def test_forgets_are_no_actions_and_a_model_that_takes_anything_knows_all() -> None:
     gone = [event(0, item="", action="forget")]
 

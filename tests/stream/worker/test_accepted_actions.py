@@ -101,6 +101,37 @@ def test_a_model_that_knows_every_accepted_action_serves_without_a_word(
     assert logs == []
 
 
+@pytest.mark.parametrize(
+    ("settings", "intents", "kept"),
+    [
+        ({"actions": "click"}, "buy, cart", None),
+        ({"actions": "click,buy"}, "cart", None),
+        ({"sequence_length": 10}, None, 10),
+        ({"actions": "click", "sequence_length": 49}, "buy, cart", 49),
+        ({}, None, None),
+    ],
+)
+@pytest.mark.parametrize("when", ["start", "reload"])
+def test_what_a_model_reads_or_predicts_in_vain_is_said(
+    settings: dict[str, Any], intents: str | None, kept: int | None, when: str, state_dir: Path
+) -> None:
+    given = WorkerSettings.load(artifact=DEMO, state_dir=state_dir, batch_users=1, **settings)
+    found = AcceptedActions(given)
+    metrics = Metrics(CollectorRegistry())
+    reloader = Reloader(DEMO, lambda: loading.load_model(given, found), lambda _: None, metrics)
+    with capture_logs() as logs:
+        reloader.start()
+    if when == "reload":
+        with capture_logs() as logs:
+            asyncio.run(reloader.reload())
+
+    said = [line for line in logs if line["log_level"] == "warning"]
+    assert [line["intents"] for line in said if "intents" in line] == [intents] * bool(intents)
+    lengths = [(line["window"], line["sequence_length"]) for line in said if "window" in line]
+    assert lengths == [(50, kept)] * bool(kept)
+    assert len(said) == bool(intents) + bool(kept)
+
+
 # --- another model while it runs ------------------------------------------------------------------
 
 
