@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
+from rich.columns import Columns
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.table import Table
@@ -20,6 +21,8 @@ LEFT_AFTER_S = 20.0
 FRESH_S = 1.5  # how long a new action stands out
 WIDTH = 118  # of what is no terminal
 WHO_WIDTH = 31  # of the column with the shopper
+NARROW = 79  # with less, what a shopper did is left out: there is no room for two titles
+NARROWER = 56  # with less, what a shopper wants stands under the shopper
 PRINT_EVERY_S = 2.0
 ACTION_STYLES = {"click": QUIET, "cart": "yellow", "buy": GOOD}
 
@@ -85,7 +88,9 @@ class Screen:
     @property
     def shopper_count(self) -> int:
         """How many shoppers fit on the screen."""
-        return max(1, (self._console.height - 9) // (SHOWN + 1))
+        narrower = self._console.width < NARROWER
+        lines = 2 * SHOWN + 1 if narrower else SHOWN + 1
+        return max(1, (self._console.height - (12 if narrower else 9)) // lines)
 
     @contextmanager
     def step(self, name: str, activity: str) -> Iterator[Callable[[str], None]]:
@@ -113,7 +118,10 @@ class Screen:
             return
         with Live(console=self._console, auto_refresh=False, transient=True) as live:
             yield lambda shoppers, tally, progress: live.update(
-                live_view(shoppers, tally, self._titles, progress, time.monotonic()), refresh=True
+                live_view(
+                    shoppers, tally, self._titles, progress, time.monotonic(), self._console.width
+                ),
+                refresh=True,
             )
 
     def _print_figures(self, _shoppers: VisibleShoppers, tally: Tally, progress: Progress) -> None:
@@ -159,8 +167,9 @@ def live_view(
     titles: Mapping[str, str],
     progress: Progress,
     now_s: float,
+    width: int = WIDTH,
 ) -> Group:
-    """The live view."""
+    """The live view, in so many columns."""
     total = f" of {progress.seconds:g}" if progress.seconds else ""
     head = Table.grid(expand=True)
     head.add_column(no_wrap=True)
@@ -169,28 +178,35 @@ def live_view(
         Text.assemble(("Lately", f"bold {ACCENT}"), ("  what each shopper is into, lately", QUIET)),
         f"{progress.elapsed_s:.0f}{total} s   Ctrl-C ends",
     )
-    labels = _columns()
-    did = Text.assemble("just did  ", ("✓", GOOD), " predicted", style=QUIET)
-    labels.add_row("", did, "wants now", style=QUIET)
-    blocks: list[RenderableType] = [Text(), head, Text(), labels]
+    blocks: list[RenderableType] = [Text(), head, Text(), *_labels(width)]
     for user, actions, score in shoppers.rows(now_s):
-        block = _columns()
-        for cells in zip(
-            _user_lines(user, score),
-            _action_lines(actions, titles, now_s),
-            _item_lines(score, titles),
-            strict=True,
-        ):
+        who, wants = list(_user_lines(user, score)), list(_item_lines(score, titles))
+        if width < NARROWER:
+            blocks += [*who, *wants, Text()]
+            continue
+        did = [_action_lines(actions, titles, now_s)] if width >= NARROW else []
+        block = _columns(len(did) + 1)
+        for cells in zip(who, *did, wants, strict=True):
             block.add_row(*cells)
         blocks += [block, Text()]
     return Group(*blocks, _figures(tally, now_s))
 
 
-def _columns() -> Table:
+def _labels(width: int) -> Iterator[Table]:
+    if width < NARROWER:
+        return
+    did = Text.assemble("just did  ", ("✓", GOOD), " predicted", style=QUIET)
+    names = [did, "wants now"] if width >= NARROW else ["wants now"]
+    labels = _columns(len(names))
+    labels.add_row("", *names, style=QUIET)
+    yield labels
+
+
+def _columns(titles: int) -> Table:
     table = Table.grid(expand=True, padding=(0, 2, 0, 0))
     table.add_column(width=WHO_WIDTH, no_wrap=True)
-    table.add_column(ratio=1, no_wrap=True)
-    table.add_column(ratio=1, no_wrap=True)
+    for _ in range(titles):
+        table.add_column(ratio=1, no_wrap=True)
     return table
 
 
@@ -230,17 +246,16 @@ def _item_lines(score: dict[str, Any], titles: Mapping[str, str]) -> Iterator[Re
 
 def _figures(tally: Tally, now_s: float) -> Group:
     events_per_s, scores_per_s = tally.rates(now_s)
-    table = Table.grid(padding=(0, 3, 0, 0))
-    table.add_row(
+    figures = (
         _figure("events", f"{tally.events:,}", f"{events_per_s:.0f}/s"),
         _figure("scores", f"{tally.scores:,}", f"{scores_per_s:.0f}/s"),
         _figure("event to score", *_latency(tally.latency(recent=True))),
     )
-    return Group(table, _hit_rate(tally))
+    return Group(Columns(figures, padding=(0, 3)), _hit_rate(tally))
 
 
 def _figure(label: str, *values: str) -> Text:
-    return Text.assemble((f"{label} ", QUIET), "  ".join(values))
+    return Text.assemble((f"{label} ", QUIET), "  ".join(values), no_wrap=True)
 
 
 def _hit_rate(tally: Tally) -> Text:

@@ -3,6 +3,8 @@
 import io
 from typing import Any
 
+import pytest
+from rich.cells import cell_len
 from rich.console import Console
 
 from stream.demo.tally import Tally
@@ -12,8 +14,8 @@ from tests.stream.demo.figures import event, open_tally, score
 TITLES = {"i1": "Norvik kettle", "i2": "Ostro mug", "i3": "Halden lamp"}
 
 
-def text_of(view: Any) -> str:
-    console = Console(width=110, file=io.StringIO(), record=True)
+def text_of(view: Any, width: int = 110) -> str:
+    console = Console(width=width, file=io.StringIO(), record=True)
     console.print(view)
     return console.export_text()
 
@@ -69,6 +71,23 @@ def test_the_view_stands_before_anybody_has_come() -> None:
     )
 
     assert "events 0" in text
+
+
+@pytest.mark.parametrize("width", [40, 50, 55, 56, 60, 78, 79, 80, 200])
+def test_a_title_can_be_read_in_a_terminal_of_any_usual_width(width: int) -> None:
+    shoppers = VisibleShoppers(count=1)
+    shoppers.add_action("shopper-00001", Action("cart", "i1", True, 1.0))
+    shoppers.add_score("shopper-00001", score(1, "i2", "i3"))
+
+    view = live_view(shoppers, open_tally(), TITLES, Progress(12.0, 20.0), 2.0, width)
+    lines = text_of(view, width).splitlines()
+
+    text = "\n".join(lines)
+    assert max(map(cell_len, lines)) <= width
+    assert "shopper-00001" in text and "kettles 62 %" in text
+    assert "30 %  Ostro mug" in text and "Halden lamp" in text
+    assert ("Norvik kettle" in text) == (width >= 79)
+    assert "event to score —" in text and "events 0" in text
 
 
 def summary(tally: Tally) -> str:
