@@ -98,17 +98,27 @@ class Demo:
         starting = asyncio.current_task()
         assert starting is not None
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, starting.cancel)
+        stopped_by = list[int]()
+
+        def stop(number: int) -> None:
+            stopped_by.append(number)
+            starting.cancel()
+
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            loop.add_signal_handler(number, stop, number)
+        when = " before the first event"
         try:
             async with AsyncExitStack() as stack:
                 await self._start(stack)
                 for number in (signal.SIGINT, signal.SIGTERM):
                     loop.add_signal_handler(number, self._stop.set)
+                when = ""  # a terminal that is closed needs no summary
                 await self._live()
                 await self._tail()
         except asyncio.CancelledError:
-            raise LatelyError("stopped before the first event") from None
+            error = LatelyError(f"stopped{when}")
+            error.exit_code = 128 + stopped_by[0] if stopped_by else 1
+            raise error from None
         self._screen.summary(self._tally, next_steps(self._options.artifact))
         return 1 if self._tally.unscored else 0
 
