@@ -1,6 +1,5 @@
 """The engines: how each is started on the same job, in its own process."""
 
-import os
 import socket
 import sys
 from collections.abc import Callable, Sequence
@@ -18,8 +17,6 @@ from stream.user_state import UserState
 
 PENDING_USERS = 5_000
 FOLDED_AT_ONCE = 1_250  # users of one partition that may come on top of those
-# Stands in the way of the native core as if it had not been built.
-LEFT_OUT = 'raise ImportError("left out of this run")\n'
 
 
 class Job(NamedTuple):
@@ -94,13 +91,9 @@ def start_lately(job: Job, artifact: Path | None = None) -> Start:
 
 
 def start_python(job: Job) -> Start:
-    """Start the worker as where the native core is not installed."""
-    folder = job.state_dir.with_name(f"{job.state_dir.name}-without")
-    folder.mkdir()
-    (folder / "lately_native.py").write_text(LEFT_OUT, encoding="utf-8")
+    """Start the worker with Python doing all the work, as where the core is not installed."""
     start = start_lately(job)
-    path = [str(folder), *filter(None, [os.environ.get("PYTHONPATH")])]
-    return Start(start.command, start.environment | {"PYTHONPATH": os.pathsep.join(path)})
+    return Start(start.command, start.environment | {"LATELY_CORE": "python"})
 
 
 def _lately_state(key: bytes, value: bytes) -> tuple[str, list[Action]]:
