@@ -58,9 +58,9 @@ class Workload(NamedTuple):
         return Log(records[:before], records[before:], users)
 
 
-SHORT = Workload("short", "short histories, 8 actions on average", 240_000, 8, 4)
-FULL = Workload("full", "full histories, 50 actions", 120_000, 10, ACTIONS_KEPT, 2)
-ZIPF = Workload("zipf", "users by Zipf's law, exponent 1.1", 240_000, 8, 4, shape="zipf")
+SHORT = Workload("short", "short histories, 8 actions on average", 200_000, 8, 4)
+FULL = Workload("full", "full histories, 50 actions", 100_000, 10, ACTIONS_KEPT, 2)
+ZIPF = Workload("zipf", "users by Zipf's law, exponent 1.1", 160_000, 8, 4, shape="zipf")
 WORKLOADS = {workload.name: workload for workload in (SHORT, FULL, ZIPF)}
 
 
