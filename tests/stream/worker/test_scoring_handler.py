@@ -1,6 +1,7 @@
 """The scoring handler: in which order partitions are recovered, repaired, served and given up."""
 
 import asyncio
+import gc
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,12 @@ from tests.stream.storage.test_recovery import state
 from tests.stream.world import TOPICS, FakeSource, World, on_a_loop, world
 
 SCORES = (TOPICS.scores, 0)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def leave_out_what_other_tests_have_imported() -> None:
+    """The handler collects garbage in every test: 0.5 s of it where torch has exported a graph."""
+    gc.freeze()
 
 
 class Recovering:
