@@ -12,19 +12,21 @@ import pytest
 from benchmarks.quality import jdata
 from benchmarks.quality.asking import CUTOFF, ask_scorer
 from benchmarks.quality.folder import CONFIG, Question, Task, read_s3rec, read_sessions
-from model.artifact.artifact import Artifact, ArtifactWriter
+from model.artifact.artifact import GRAPH, Artifact, ArtifactWriter
 from model.artifact.network import load_network
 from model.config import ArtifactConfig
 from model.data.dataset import NO_NEXT, Histories, Labels
 from model.data.log import EventLog
 from model.networks.sequence import SequenceModel
 from model.serving.onnx import OnnxScorer
-from model.serving.options import ScoringOptions
-from model.training.make import make
+from model.serving.torch import TorchScorer
+from model.synthetic.demo_artifact import FOLDER
+from model.training import make as making
 from model.training.plan import Plan, Recipe
 from model.training.sequence.validation import predict
 from model.training.training_data import read
 from model.training.windows import Batches
+from tests.model.copied_graph import copy_instead_of_export
 
 pytestmark = pytest.mark.timeout(400)  # libraries to load and models to export, one core shared
 
@@ -85,17 +87,24 @@ def actions(folder: Path) -> tuple[Task, ArtifactConfig]:
     return Task(jdata.PROTOCOL, data, questions, exclude_seen=False), jdata.CONFIG
 
 
-@pytest.mark.parametrize("form", [sequences, prefixes, actions])
+@pytest.mark.parametrize(
+    ("form", "engine"),
+    [(sequences, OnnxScorer), (prefixes, TorchScorer), (actions, TorchScorer)],
+)
 def test_the_scorers_ranks_equal_those_of_validation(
-    form: Callable[[Path], tuple[Task, ArtifactConfig]], tmp_path: Path
+    form: Callable[[Path], tuple[Task, ArtifactConfig]],
+    engine: type[OnnxScorer | TorchScorer],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """Once by ONNX, as in the benchmark; torch agrees with it, and is served without an export."""
+    if engine is TorchScorer:
+        copy_instead_of_export(monkeypatch, making, FOLDER / GRAPH)
     task, config = form(tmp_path)
     plan = Plan(replace(config, top_items=ITEMS), RECIPE, width=8, refit=False)
     with ArtifactWriter(tmp_path / "artifact") as writer:
-        artifact = make(task.data, plan, writer, described={}, by="test")
-    served = ask_scorer(
-        OnnxScorer(artifact, ScoringOptions()), task, plan.config.max_length, lambda _: None
-    )
+        artifact = making.make(task.data, plan, writer, described={}, by="test")
+    served = ask_scorer(engine(artifact), task, plan.config.max_length, lambda _: None)
 
     network = load_network(artifact)
     assert isinstance(network, SequenceModel)

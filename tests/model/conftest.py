@@ -1,7 +1,9 @@
 """Fixtures of the model's tests: one small artifact, built once."""
 
 import hashlib
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
+from fcntl import LOCK_EX, flock
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +15,6 @@ from model.artifact.artifact import CALIBRATION, CATALOGUE, METRICS, Artifact, A
 from model.artifact.calibration import Calibration
 from model.catalogue import Catalogue
 from model.config import ArtifactConfig
-from model.errors import ArtifactError
 
 if TYPE_CHECKING:
     from model.networks.transformer import TransformerModel
@@ -102,10 +103,10 @@ def tiny_artifact(request: pytest.FixtureRequest) -> Artifact:
     """
     cache: pytest.Cache = request.config.cache
     folder = cache.mkdir("tiny_artifact") / _sources()
-    if not folder.exists():
-        network = random_network(TINY_ITEMS, TINY_CATEGORIES)
-        with suppress(ArtifactError):  # a concurrent test run was faster
-            return write_artifact(folder, network, tiny_catalogue(), TINY_CONFIG)
+    with _one_at_a_time(folder):
+        if not folder.exists():
+            network = random_network(TINY_ITEMS, TINY_CATEGORIES)
+            write_artifact(folder, network, tiny_catalogue(), TINY_CONFIG)
     return Artifact.open(folder)
 
 
@@ -115,10 +116,18 @@ def small_artifact(tiny_artifact: Artifact, request: pytest.FixtureRequest) -> A
     from model.packaging.shrink import shrink
 
     folder = request.config.cache.mkdir("small_artifact") / _sources()
-    if not folder.exists():
-        with suppress(ArtifactError):
-            return shrink(tiny_artifact, folder)
+    with _one_at_a_time(folder):
+        if not folder.exists():
+            shrink(tiny_artifact, folder)
     return Artifact.open(folder)
+
+
+@contextmanager
+def _one_at_a_time(folder: Path) -> Iterator[None]:
+    """Let the other processes of ``pytest -n`` wait for the one that builds."""
+    with folder.with_suffix(".lock").open("w") as lock:
+        flock(lock, LOCK_EX)
+        yield
 
 
 def _sources() -> str:

@@ -3,16 +3,20 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-from model.artifact.artifact import Artifact
+from model.artifact.artifact import GRAPH, Artifact
 from model.cli import commands
 from model.errors import ArtifactError, DataError, ModelError
+from model.packaging import shrink as shrinking
 from model.synthetic.shop import Shop
+from model.training import make as making
 from stream.commands.read_sequence import read_sequence
+from tests.model.copied_graph import copy_instead_of_export
 
 pytestmark = pytest.mark.timeout(400)  # loads libraries and trains a model on a shared core
 
@@ -36,28 +40,39 @@ def line_of(result: Result, error_type: type[ModelError]) -> str:
 
 @pytest.fixture(scope="module")
 def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Users and sessions have names that can be looked for."""
     path = tmp_path_factory.mktemp("log") / "events.jsonl"
-    events = itertools.islice(Shop(4).events(80, START_MS), N_EVENTS)
-    path.write_text("".join(json.dumps(event) + "\n" for event in events))
+    with path.open("w") as file:
+        for event in itertools.islice(Shop(4).events(80, START_MS), N_EVENTS):
+            user = event["user_id"]
+            event |= {"user_id": f"shopper:{user}", "session_id": f"session:{user}"}
+            file.write(json.dumps(event) + "\n")
     return path
 
 
+class Training(NamedTuple):
+    artifact: Path
+    checkpoints: Path
+    result: Result
+
+
 @pytest.fixture(scope="module")
-def training(log: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Result]:
-    folder = tmp_path_factory.mktemp("artifacts") / "shop"
-    result = run("train", log, "--out", folder, *SMALL)
+def training(log: Path, tmp_path_factory: pytest.TempPathFactory) -> Training:
+    folder = tmp_path_factory.mktemp("artifacts")
+    out, checkpoints = folder / "shop", folder / "checkpoints"
+    result = run("train", log, "--out", out, "--checkpoints", checkpoints, *SMALL)
     assert result.exit_code == 0, result.output
-    return folder, result
+    return Training(out, checkpoints, result)
 
 
 @pytest.fixture(scope="module")
-def trained(training: tuple[Path, Result]) -> Path:
-    return training[0]
+def trained(training: Training) -> Path:
+    return training.artifact
 
 
-def test_the_progress_names_each_phase(training: tuple[Path, Result]) -> None:
+def test_the_progress_names_each_phase(training: Training) -> None:
     """Without a terminal: a line where a phase begins, and one every ten seconds."""
-    lines = [line for line in training[1].stderr.splitlines() if line.endswith("%")]
+    lines = [line for line in training.result.stderr.splitlines() if line.endswith("%")]
 
     phases = list(dict.fromkeys(line.partition(":")[0] for line in lines))
     assert phases == ["counting", "training", "judging", "calibrating", "exporting"]
@@ -82,21 +97,12 @@ def test_the_manifest_records_how_the_artifact_was_made(trained: Path) -> None:
 
 
 def test_artifacts_and_checkpoints_contain_no_user_and_no_session(
-    log: Path, tmp_path: Path
+    training: Training, log: Path
 ) -> None:
-    named = tmp_path / "named.jsonl"
-    events = [json.loads(line) for line in log.read_text().splitlines()]
-    for event in events:
-        event["user_id"] = f"shopper:{event['user_id']}"
-        event["session_id"] = f"session:{event['user_id']}"
-    named.write_text("".join(json.dumps(event) + "\n" for event in events))
-    where = ("--out", tmp_path / "shop", "--checkpoints", tmp_path / "checkpoints")
-    result = run("train", named, *where, *SMALL)
-
-    assert result.exit_code == 0, result.output
-    written = [path for folder in where[1::2] for path in Path(folder).iterdir()]
+    written = [*training.artifact.iterdir(), *training.checkpoints.iterdir()]
     assert {path.suffix for path in written} == {".json", ".onnx", ".safetensors", ".pt"}
-    output = b"".join(path.read_bytes() for path in written) + result.output.encode()
+    output = b"".join(path.read_bytes() for path in written) + training.result.output.encode()
+    assert b"shopper:" in log.read_bytes() and b"session:" in log.read_bytes()
     assert b"i0" in output  # it does contain the items
     assert b"shopper:" not in output and b"session:" not in output
 
@@ -149,8 +155,9 @@ def test_evaluating_on_the_training_data_is_refused(
 
 
 def test_order_and_duplicates_in_the_log_change_nothing(
-    trained: Path, log: Path, tmp_path: Path
+    trained: Path, log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    copy_instead_of_export(monkeypatch, making, trained / GRAPH)  # made of the weights alone
     lines = log.read_text().splitlines(keepends=True)
     shuffled = tmp_path / "shuffled.jsonl"
     shuffled.write_text("".join(lines[::-1] + lines[:100]))
@@ -163,9 +170,10 @@ def test_order_and_duplicates_in_the_log_change_nothing(
 
 
 def test_shrink_reports_figures_before_and_after_only_with_events(
-    trained: Path, log: Path, tmp_path: Path
+    trained: Path, log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     measured = run("artifact", "shrink", trained, "--out", tmp_path / "a", "--events", log)
+    copy_instead_of_export(monkeypatch, shrinking, tmp_path / "a" / GRAPH)
     unmeasured = run("artifact", "shrink", trained, "--out", tmp_path / "b", "--json")
 
     assert measured.exit_code == 0, measured.output

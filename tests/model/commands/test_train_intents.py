@@ -8,15 +8,18 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-from model.artifact.artifact import Artifact
+from model.artifact.artifact import GRAPH, Artifact
 from model.cli import commands
 from model.commands.train import _warn_if_never
 from model.commands.train_options import TrainOptions
 from model.data.dataset import Period, label, read_histories
 from model.data.log import EventLog
 from model.serving import load_scorer
+from model.synthetic.demo_artifact import FOLDER
 from model.synthetic.shop import Shop
+from model.training import make as making
 from stream.commands.read_sequence import read_sequence
+from tests.model.copied_graph import copy_instead_of_export
 
 pytestmark = pytest.mark.timeout(400)  # loads libraries and trains a model on a shared core
 
@@ -37,7 +40,7 @@ def write(path: Path, renamed: bool) -> Path:
     """A shop's events by our names, or by its own: every other purchase is an order."""
     orders = itertools.cycle(["Purchase", "order"])
     with path.open("w") as log:
-        for event in itertools.islice(Shop(4).events(80, 1_790_000_000_000), 3_000):
+        for event in itertools.islice(Shop(4, 60, 6).events(60, 1_790_000_000_000), 2_000):
             action = NAMES[event["action"]] if renamed else event["action"]
             action = next(orders) if action == "Purchase" else action
             log.write(json.dumps(event | {"action": action}) + "\n")
@@ -100,8 +103,9 @@ def test_the_intents_are_judged_by_what_counts(
 
 
 def test_without_intents_one_line_says_so_and_how_to_name_them(
-    logs: tuple[Path, Path], tmp_path: Path
+    logs: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    copy_instead_of_export(monkeypatch, making, FOLDER / GRAPH)
     result = run("train", logs[1], "--out", tmp_path / "none", *ACTIONS, *SMALL)
 
     assert result.exit_code == 0, result.output

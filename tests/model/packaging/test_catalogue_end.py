@@ -4,12 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from model.artifact.artifact import Artifact
+from model.artifact.artifact import GRAPH, Artifact
 from model.errors import ArtifactError
+from model.packaging import shrink as shrinking
 from model.packaging.catalogue_end import with_end
-from model.packaging.shrink import shrink
 from model.serving import load_scorer
 from model.serving.verify import verify
+from tests.model.copied_graph import copy_instead_of_export
 
 pytestmark = pytest.mark.timeout(400)  # may have to export a graph first
 
@@ -40,11 +41,12 @@ def test_a_shrunken_artifact_has_no_tables_for_the_core(
 
 
 def test_a_native_artifact_that_is_shrunk_is_served_by_the_graph(
-    tiny_artifact: Artifact, tmp_path: Path
+    tiny_artifact: Artifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    copy_instead_of_export(monkeypatch, shrinking, tiny_artifact.path(GRAPH))
     whole = with_end(tiny_artifact, "native", tmp_path / "native")
 
-    assert shrink(whole, tmp_path / "small").config.catalogue_end == "graph"
+    assert shrinking.shrink(whole, tmp_path / "small").config.catalogue_end == "graph"
 
 
 def test_a_copy_in_bfloat16_has_another_version_and_the_same_items(

@@ -1,33 +1,22 @@
 """A graph that is cut computes what is asked for alone, with the same bits."""
 
 import shutil
-from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import onnx
 import pytest
-import torch
 from hypothesis import example, given
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
-from torch import nn
 
 from model.artifact.artifact import GRAPH, Artifact
-from model.config import ArtifactConfig
 from model.errors import ArtifactError
-from model.features import Padded
-from model.graphs.build import graph_of
-from model.networks.candidates import Neighbours
-from model.networks.mlp import MlpConfig, MlpModel
-from model.networks.path import PathConfig, PathModel
 from model.onnx_session import session_of
 from model.outputs import Outputs
-from model.packaging.export import _inputs, _sample, export_onnx
 from model.serving.graph_file import GraphFile
 from model.serving.onnx import OnnxScorer
+from tests.model.cut_graph import assert_the_outputs_that_stay_have_the_same_bits
 
 pytestmark = pytest.mark.timeout(400)  # may have to export a graph first
 
@@ -40,59 +29,12 @@ def artifact(request: pytest.FixtureRequest) -> Artifact:
     return found
 
 
-def a_batch(artifact: Artifact) -> Padded:
-    network: Any = SimpleNamespace(config=SimpleNamespace(items=artifact.manifest.items))
-    return _sample(network, artifact.config, rows=48)
-
-
 @pytest.mark.parametrize("names", [(), EXTRA[:1], EXTRA[1:], EXTRA])
 def test_the_outputs_that_stay_have_the_same_bits(
     artifact: Artifact, names: tuple[str, ...]
 ) -> None:
-    path = artifact.path(GRAPH)
-    whole, cut = session_of(path), session_of(GraphFile.read(path).cut(Outputs._fields + names))
-    inputs = {put.name: getattr(a_batch(artifact), put.name) for put in whole.get_inputs()}
-
-    assert [put.name for put in cut.get_outputs()] == [*Outputs._fields, *names]
-    found = dict(zip((put.name for put in cut.get_outputs()), cut.run(None, inputs), strict=True))
-    for name, values in found.items():
-        (expected,) = whole.run([name], inputs)
-        assert values.tobytes() == expected.tobytes(), name
-
-
-def mlp() -> MlpModel:
-    shape = MlpConfig(
-        items=30, categories=3, max_length=8, width=8, hidden=(16, 8), neighbours=1, popular=6
-    )
-    network = MlpModel(shape)
-    nobody = Neighbours(np.zeros((32, 1), dtype=np.int64), np.zeros((32, 1), dtype=np.float32))
-    network.set_items(torch.arange(30) % 3, np.arange(30, 0, -1), nobody)
-    nn.Module.eval(network)
-    return network
-
-
-def path() -> PathModel:
-    network = PathModel(PathConfig(items=30, categories=3, max_length=8))
-    network.set_items(torch.arange(30) % 3, torch.arange(30, 0, -1))
-    nn.Module.eval(network)
-    return network
-
-
-@pytest.mark.parametrize("make", [mlp, path])
-def test_so_have_those_of_the_other_networks(
-    make: Callable[[], MlpModel | PathModel], tmp_path: Path
-) -> None:
-    torch.manual_seed(3)
-    config = ArtifactConfig(network=make.__name__, max_length=8, top_items=5)
-    network = make()
-    whole = session_of(export_onnx(network, config, tmp_path))
-    cut = session_of(GraphFile.read(tmp_path / GRAPH).cut(Outputs._fields))
-    inputs = _inputs(graph_of(network, config), _sample(network, config, rows=48))
-
-    for expected, found in zip(
-        whole.run(Outputs._fields, inputs), cut.run(None, inputs), strict=True
-    ):
-        assert found.tobytes() == expected.tobytes()
+    """Those of the other networks: in their own tests, which have a graph."""
+    assert_the_outputs_that_stay_have_the_same_bits(artifact, *names)
 
 
 def test_what_nobody_needs_is_gone(artifact: Artifact) -> None:

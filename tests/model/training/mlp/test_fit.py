@@ -22,6 +22,7 @@ from model.serving.torch import TorchScorer
 from model.training.mlp.fit import ANY, LIKELY, Draw, Draws, contrast, counted
 from model.training.plan import Plan, Recipe
 from model.training.run import run
+from tests.model.cut_graph import assert_the_outputs_that_stay_have_the_same_bits
 
 pytestmark = pytest.mark.timeout(400)  # libraries to load and a model to export, one core shared
 
@@ -214,3 +215,7 @@ def test_the_worker_serves_it(walks: Artifact) -> None:
     for ours, theirs in zip(together, TorchScorer(walks).score(batch), strict=True):
         assert [p for _, p in ours.items] == pytest.approx([p for _, p in theirs.items], abs=1e-5)
         assert ours.intent == pytest.approx(theirs.intent, abs=1e-5)
+
+
+def test_a_cut_graph_gives_the_same_bits(walks: Artifact) -> None:
+    assert_the_outputs_that_stay_have_the_same_bits(walks)

@@ -27,6 +27,7 @@ from model.training.path.hmm import named
 from model.training.plan import Plan, Recipe
 from model.training.run import run
 from model.visits import STAGES
+from tests.model.cut_graph import assert_the_outputs_that_stay_have_the_same_bits
 
 pytestmark = pytest.mark.timeout(400)  # libraries to load and a model to export, one core shared
 
@@ -263,6 +264,10 @@ def test_the_worker_serves_it(shop: Artifact) -> None:
         assert ours.path is not None and theirs.path is not None
         assert ours.path["stages"] == pytest.approx(theirs.path["stages"], abs=1e-5)
         assert [p for _, p in ours.items] == pytest.approx([p for _, p in theirs.items], abs=1e-5)
+
+
+def test_a_cut_graph_gives_the_same_bits(shop: Artifact) -> None:
+    assert_the_outputs_that_stay_have_the_same_bits(shop)
 
 
 def test_a_user_with_a_cart_is_deciding(shop: Artifact) -> None:
