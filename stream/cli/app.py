@@ -240,7 +240,10 @@ def replay_letters(
     )
 
 
-state = typer.Typer(help="Show a worker's state, verify it, rebuild it.", no_args_is_help=True)
+state = typer.Typer(
+    help="Show a worker's state, verify it, rebuild it, restore its changelog.",
+    no_args_is_help=True,
+)
 app.add_typer(state, name="state")
 
 
@@ -280,6 +283,15 @@ def rebuild_state(
     from stream.commands.state import rebuild_state as run
 
     run(settings, partitions or [], as_json=as_json)
+
+
+@state.command("restore")
+@with_settings(StateSettings)
+def restore_state(settings: StateSettings, as_json: Json = False) -> None:
+    """Write the state of a stopped worker into a changelog that was made anew."""
+    from stream.commands.restore import restore_state as run
+
+    raise typer.Exit(run(settings, as_json=as_json))
 
 
 @app.command()

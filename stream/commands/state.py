@@ -4,7 +4,7 @@ import asyncio
 import json
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from itertools import repeat
 from pathlib import Path
@@ -15,7 +15,10 @@ from stream import logs
 from stream.command_name import as_typed
 from stream.commands.read_sequence import key_of
 from stream.errors import StateError, TopicsError
+from stream.kafka.changelog import Disk, orphans, refusal
 from stream.kafka.command_clients import TopicReader, open_reader
+from stream.kafka.group_commits import open_commits
+from stream.kafka.log_reader import LogReader
 from stream.kafka.security import client_options
 from stream.settings import StateSettings
 from stream.storage.recovery import Recovery
@@ -71,8 +74,8 @@ def _find(settings: StateSettings, user: str) -> list[tuple[int, UserState]]:
     """
     folder = settings.state_dir / settings.group
     found = []
-    for partition in _partitions_on_disk(folder):
-        with view(_path(folder, partition)) as stored:
+    for partition in partitions_on_disk(folder):
+        with view(path_of(folder, partition)) as stored:
             value = stored.get(key_of(user))
         if value is not None:
             found.append((partition, UserState.from_bytes(value)))
@@ -109,8 +112,8 @@ def verify_state(settings: StateSettings, *, as_json: bool = False) -> int:
     No worker may use the directory. Raises StateError, TopicsError, BrokerError.
     """
     folder = settings.state_dir / settings.group
-    with _locked(folder):
-        partitions = _partitions_on_disk(folder)
+    with locked(folder):
+        partitions = partitions_on_disk(folder)
         if not partitions:
             raise StateError(f"{folder}: holds no state; name the --state-dir of a worker")
         rows = asyncio.run(_verify(settings, folder, partitions))
@@ -130,13 +133,14 @@ def verify_state(settings: StateSettings, *, as_json: bool = False) -> int:
 
 async def _verify(settings: StateSettings, folder: Path, partitions: Sequence[int]) -> list[Row]:
     async with open_reader(settings, settings.changelog_topic, _FLAG) as reader:
-        _check_partitions(settings, reader, partitions)
+        check_partitions(settings, reader, partitions)
+        await _check_changelog(settings, folder, partitions)
         return [await _verify_one(reader, folder, partition) for partition in partitions]
 
 
 async def _verify_one(reader: TopicReader, folder: Path, partition: int) -> Row:
     try:
-        with view(_path(folder, partition)) as stored:
+        with view(path_of(folder, partition)) as stored:
             check = Verification(partition, stored.changelog_offset())
             async for records in reader.read_to_end(partition):
                 for record in records:
@@ -156,8 +160,8 @@ def rebuild_state(
     logs.configure()  # recovery logs its progress
     folder = settings.state_dir / settings.group
     store = StateStore(folder, lambda _cause: None)
-    with _locked(folder, store):
-        numbers = sorted(set(partitions)) or _partitions_on_disk(folder)
+    with locked(folder, store):
+        numbers = sorted(set(partitions)) or partitions_on_disk(folder)
         if not numbers:
             raise StateError(f"{folder}: holds no state; name partitions by -p, or --state-dir")
         rows = asyncio.run(_rebuild(settings, store, numbers))
@@ -176,8 +180,9 @@ async def _rebuild(
         store, settings.changelog_topic, client_options(settings), lambda _took_s: None, None
     )
     async with open_reader(settings, settings.changelog_topic, _FLAG) as reader:
-        # Before anything is wiped: the changelog must have these partitions.
-        _check_partitions(settings, reader, numbers)
+        # Before anything is wiped: the changelog must have these partitions, and their states.
+        check_partitions(settings, reader, numbers)
+        await _check_changelog(settings, settings.state_dir / settings.group, numbers)
         for number in numbers:
             started_s = time.monotonic()
             store.wipe(number, "asked")
@@ -189,7 +194,25 @@ async def _rebuild(
     return rows
 
 
-def _check_partitions(settings: StateSettings, reader: TopicReader, numbers: Sequence[int]) -> None:
+async def _check_changelog(settings: StateSettings, folder: Path, numbers: Sequence[int]) -> None:
+    """Raise TopicsError if the disk is all that is left of these states."""
+    disks: dict[int, Disk] = {}
+    for number in numbers:
+        with suppress(StateError), view(path_of(folder, number)) as stored:
+            disks[number] = stored.disk()
+    async with LogReader(settings) as log:
+        changelog = await log.read(settings.changelog_topic)
+    changelog_id = None if changelog is None else changelog.id
+    if orphans(changelog_id, {}, disks):
+        async with open_commits(settings) as group:  # it may have gone on without this disk
+            commits = await group.read(numbers)
+        notes = {number: commit.note for number, commit in commits.items()}
+        if found := orphans(changelog_id, notes, disks):
+            raise refusal(settings, found)
+
+
+def check_partitions(settings: StateSettings, reader: TopicReader, numbers: Sequence[int]) -> None:
+    """Raise TopicsError if the changelog lacks one of these partitions."""
     unknown = [number for number in numbers if number not in reader.partitions]
     if unknown:
         raise TopicsError(
@@ -199,7 +222,7 @@ def _check_partitions(settings: StateSettings, reader: TopicReader, numbers: Seq
 
 
 @contextmanager
-def _locked(folder: Path, store: StateStore | None = None) -> Iterator[None]:
+def locked(folder: Path, store: StateStore | None = None) -> Iterator[None]:
     """Hold the lock of the directory, which a running worker holds."""
     if not folder.is_dir():
         raise StateError(f"{folder}: no such folder; name the --state-dir and --group of a worker")
@@ -211,10 +234,12 @@ def _locked(folder: Path, store: StateStore | None = None) -> Iterator[None]:
         store.close_all()
 
 
-def _partitions_on_disk(folder: Path) -> list[int]:
+def partitions_on_disk(folder: Path) -> list[int]:
+    """The partitions that a state directory holds."""
     names = (path.name.removeprefix("partition-") for path in folder.glob("partition-*"))
     return sorted(int(name) for name in names if name.isdecimal())
 
 
-def _path(folder: Path, partition: int) -> Path:
+def path_of(folder: Path, partition: int) -> Path:
+    """The folder of a partition."""
     return folder / f"partition-{partition}"

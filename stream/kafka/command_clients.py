@@ -25,8 +25,12 @@ _AT_ONCE = 20_000  # records of a long topic
 
 
 @asynccontextmanager
-async def open_producer(settings: KafkaSettings) -> AsyncIterator[AIOKafkaProducer]:
+async def open_producer(
+    settings: KafkaSettings, batch_bytes: int = 256 * 1024
+) -> AsyncIterator[AIOKafkaProducer]:
     """A producer, once the events topic is known to exist.
+
+    No batch is larger than ``batch_bytes``, unless one record alone is.
 
     Raises TopicsError if it does not, and BrokerError for an error of Kafka's in this block.
     """
@@ -44,7 +48,7 @@ async def open_producer(settings: KafkaSettings) -> AsyncIterator[AIOKafkaProduc
             acks="all",
             enable_idempotence=settings.idempotence,
             linger_ms=5,
-            max_batch_size=256 * 1024,
+            max_batch_size=batch_bytes,
             max_request_size=16 << 20,
         )
         try:

@@ -32,13 +32,16 @@ class CommitNote(NamedTuple):
     """What a group writes as the metadata of a commit; None for what it does not say.
 
     ``since_ms`` is when it first claimed the scores topic, and the earliest claim counts.
-    ``events_id`` is the id of the events topic that the offset belongs to.
+    ``events_id`` is the id of the events topic that the offset belongs to. ``changelog_end`` is the
+    offset behind the states of all events before the commit, in the changelog of ``changelog_id``.
     """
 
     scores_end: int | None = None  # the end of our own scores, which the next assignment reads from
     scores_topic: str | None = None
     since_ms: int | None = None
     events_id: str | None = None
+    changelog_id: str | None = None
+    changelog_end: int | None = None
 
     def encode(self) -> str:
         """As Kafka stores it."""
@@ -54,6 +57,8 @@ class CommitNote(NamedTuple):
             said.get("scores_topic"),
             _natural(said.get("since_ms")),
             said.get("events_id"),
+            said.get("changelog_id"),
+            _natural(said.get("changelog_end")),
         )
 
 

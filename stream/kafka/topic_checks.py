@@ -20,7 +20,7 @@ DEFAULT_TOMBSTONES_MS = 24 * 3_600_000  # Kafka's default of delete.retention.ms
 Status = Literal["PASS", "WARN", "FAIL", "SKIP"]
 Checked = (
     Literal["exists", "partitions", "cleanup.policy", "max.message.bytes", "min.insync.replicas"]
-    | Literal["keys", "offsets", "owner", "members"]
+    | Literal["keys", "offsets", "owner", "members", "states"]
 )
 
 

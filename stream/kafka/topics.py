@@ -18,9 +18,11 @@ from aiokafka.errors import (
 )
 
 from stream.errors import BrokerError, TopicsError
+from stream.kafka.changelog import assess_changelog
 from stream.kafka.commits import (
     Commit,
     CommitNote,
+    Source,
     assess_owner,
     assess_source,
     check_members,
@@ -185,6 +187,7 @@ async def _assess_records(
             offsets = {number: commit.offset for number, commit in commits.items()}
             beyond = await reader.beyond(settings.events_topic, source, offsets)
             writers = await reader.last_groups(settings.scores_topic)
+            changelog = await reader.read(settings.changelog_topic)
     except (TopicAuthorizationFailedError, KafkaTimeoutError) as error:
         why = f"cannot be read ({type(error).__name__})"
         return [
@@ -199,7 +202,17 @@ async def _assess_records(
         assess_source(settings, source, commits, beyond),
         assess_owner(settings, writers, claims),
         await check_members(admin, settings),
+        *_assess_states(settings, changelog, commits),
     ]
+
+
+def _assess_states(
+    settings: KafkaSettings, changelog: Source | None, commits: Mapping[int, Commit]
+) -> list[Finding]:
+    if changelog is None:  # the worker creates it, and looks again
+        return []
+    notes = {number: commit.note for number, commit in commits.items()}
+    return [assess_changelog(settings, changelog.id, notes)]
 
 
 async def _check_group_access(admin: AIOKafkaAdminClient, settings: KafkaSettings) -> None:

@@ -15,8 +15,10 @@ from weakref import WeakSet
 import rocksdict
 
 from stream.errors import DamagedState, StateError
+from stream.kafka.changelog import Disk
 from stream.storage.open_files import ADVICE, MOST
 from stream.storage.view import (
+    CHANGELOG,
     MARKER,
     OFFSET,
     SOURCE,
@@ -185,6 +187,28 @@ class StateStore:
         """Note the id of the topic whose offsets are in the users' values."""
         with self._watched(partition, "write"):
             self._partitions[partition].put(SOURCE, source_id.encode())
+
+    def changelog_id(self, partition: int) -> str | None:
+        """The id of the changelog that the offset belongs to; None if unknown."""
+        with self._watched(partition, "read"):
+            value = self._partitions[partition].get(CHANGELOG)
+        return None if value is None else value.decode()
+
+    def disk(self, partition: int) -> Disk:
+        """What a partition says of its changelog."""
+        offset = self.changelog_offset(partition)
+        return Disk(self.changelog_id(partition), 0 if offset is None else offset + 1)
+
+    def note_changelog(
+        self, partition: int, changelog_id: str, changelog_offset: int | None = None
+    ) -> None:
+        """Note the id of the changelog that the offset belongs to, and a new offset with it."""
+        batch = rocksdict.WriteBatch(raw_mode=True)
+        batch.put(CHANGELOG, changelog_id.encode())
+        if changelog_offset is not None:
+            batch.put(OFFSET, b"%d" % changelog_offset)
+        with self._watched(partition, "write"):
+            self._partitions[partition].write(batch)
 
     def age_ms(self, partition: int) -> int | None:
         """How long ago it was last complete up to its changelog's end; None if unknown."""

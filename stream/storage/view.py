@@ -14,9 +14,11 @@ from weakref import WeakSet
 import rocksdict
 
 from stream.errors import StateError
+from stream.kafka.changelog import Disk
 
 USER, MARKER = b"u", b"f"
-OFFSET, WRITTEN, SOURCE = b"mchangelog_offset", b"mwritten_ms", b"mevents_topic_id"
+OFFSET, WRITTEN = b"mchangelog_offset", b"mwritten_ms"
+SOURCE, CHANGELOG = b"mevents_topic_id", b"mchangelog_topic_id"
 
 
 class Pairs(Iterator[tuple[bytes, bytes]]):
@@ -97,6 +99,11 @@ class PartitionView:
         """The id of the topic whose offsets are in the users' values; None if unknown."""
         value = self._database.get(SOURCE)
         return None if value is None else value.decode()
+
+    def disk(self) -> Disk:
+        """What the partition says of its changelog."""
+        found, offset = self._database.get(CHANGELOG), self.changelog_offset()
+        return Disk(None if found is None else found.decode(), 0 if offset is None else offset + 1)
 
     def users(self) -> Iterator[tuple[bytes, bytes]]:
         """Every user and value, by key; ends when the view is closed."""

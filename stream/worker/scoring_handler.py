@@ -11,6 +11,7 @@ import structlog
 from stream.errors import FencedError
 from stream.events import Message
 from stream.group.offset_metadata import OffsetMetadata
+from stream.kafka.changelog import Disk
 from stream.kafka.commits import CommitNote
 from stream.kafka.write_fence import WriteFence
 from stream.pipeline.pipeline import Pipeline
@@ -50,6 +51,21 @@ class Source(Protocol):
         ...
 
 
+class Changelog(Protocol):
+    """What the handler asks about the changelog: `stream.worker.changelog_check`."""
+
+    @property
+    def id(self) -> str | None:
+        """The id of the topic as of the last assignment."""
+        ...
+
+    async def examine(
+        self, committed: Mapping[int, OffsetMetadata | None], disks: Mapping[int, Disk]
+    ) -> list[int]:
+        """The partitions whose disk is to be wiped; raises TopicsError."""
+        ...
+
+
 class ScoringHandler:
     """Recovers user state, repairs stale scores, then feeds the pipeline: a `PartitionHandler`.
 
@@ -66,6 +82,7 @@ class ScoringHandler:
         fence: WriteFence,
         scores_topic: str,
         source: Source,
+        changelog: Changelog,
         ensure_owner: Callable[[Mapping[str, Iterable[int]]], Awaitable[None]],
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
@@ -76,6 +93,7 @@ class ScoringHandler:
         self._fence = fence
         self._scores_topic = scores_topic
         self._source = source
+        self._changelog = changelog
         self._ensure_owner = ensure_owner
         self._now_ms = now_ms
         self._since_ms: dict[int, int | None] = {}  # when each partition's scores were claimed
@@ -86,6 +104,9 @@ class ScoringHandler:
         """Bring the state of these partitions up to date, and begin to score their users."""
         self._store.close_others(committed)
         begins = await self._source.examine(committed, self._state_ids(committed))
+        for number in await self._changelog.examine(committed, self._disks(committed)):
+            _log.warning("state is of an earlier changelog: rebuilding", partition=number)
+            await asyncio.to_thread(self._store.wipe, number, "old")
         tails = await self._read_and_recover(committed)
         collect_cycles()
         fresh = [number for number, commit in committed.items() if commit is None]
@@ -98,7 +119,7 @@ class ScoringHandler:
         if others:
             self._fence.tolerate(self._scores_topic)
             _log.warning("another group writes to our scores topic", groups=sorted(others))
-        self._note_source(committed)
+        self._note_topics(committed)
         self._since_ms = {number: self._claimed_ms(c) for number, c in committed.items()}
         self._pipeline.assign(committed, begins)
 
@@ -123,12 +144,17 @@ class ScoringHandler:
         ids = {self._store.source_id(number) for number in partitions}
         return {known for known in ids if known is not None}
 
-    def _note_source(self, partitions: Iterable[int]) -> None:
-        """Note on disk, too, which topic the offsets are of: Kafka deletes commits with a topic."""
-        events_id = self._source.events_id
+    def _disks(self, partitions: Iterable[int]) -> dict[int, Disk]:
+        return {number: self._store.disk(number) for number in partitions}
+
+    def _note_topics(self, partitions: Iterable[int]) -> None:
+        """Note on disk, too, which topics offsets are of: Kafka deletes commits with a topic."""
+        events_id, changelog_id = self._source.events_id, self._changelog.id
         for number in partitions:
             if events_id is not None and self._store.source_id(number) != events_id:
                 self._store.note_source_id(number, events_id)
+            if changelog_id is not None and self._store.changelog_id(number) != changelog_id:
+                self._store.note_changelog(number, changelog_id)
 
     def _set_by_tools(
         self, committed: Mapping[int, OffsetMetadata | None]
@@ -175,6 +201,7 @@ class ScoringHandler:
     def offsets(self) -> dict[int, OffsetMetadata]:
         """The safe offsets, each with a note for the next assignment, and for other groups."""
         scores_ends, events_id = self._fence.ends(self._scores_topic), self._source.events_id
+        changelog_id = self._changelog.id
         return {
             partition: OffsetMetadata(
                 offset,
@@ -183,6 +210,8 @@ class ScoringHandler:
                     self._scores_topic,
                     self._since_ms.get(partition),
                     events_id,
+                    changelog_id,
+                    None if changelog_id is None else self._store.disk(partition).end,
                 ).encode(),
             )
             for partition, offset in self._pipeline.positions().items()

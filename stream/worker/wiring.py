@@ -46,6 +46,7 @@ from stream.storage.recovery import Recovery
 from stream.storage.store import StateStore
 from stream.version import VERSION
 from stream.worker.accepted_actions import AcceptedActions
+from stream.worker.changelog_check import ChangelogCheck
 from stream.worker.expiry import ExpirySweep
 from stream.worker.http import HealthServer
 from stream.worker.model_reload import Model, Reloader, name_model
@@ -100,10 +101,12 @@ class Wiring:
         server = await self._serve_http(stack)
         connecting = _in_background(self._connect(stack), stack)
         reloader, model = await self._load_model()
-        required, producer, watch = await connecting
+        required, producer, reader = await connecting
         device = Device(model.scorer, settings.scoring_timeout_s)
         stack.callback(device.close)
-        handler = await self._build_handler(producer, device, model, required, watch)
+        watch = SourceWatch(settings, reader, self._health, self._metrics)
+        changelog = ChangelogCheck(settings, reader)
+        handler = await self._build_handler(producer, device, model, required, watch, changelog)
         member = self._build_member(handler, required.partitions, instance_id)
         self._log_start(model, required.partitions)
         self._health.set_ok("worker")
@@ -113,7 +116,7 @@ class Wiring:
             self._store,
             member,
             handler.failed,
-            self._start_services(member, producer, reloader, watch, server.url),
+            self._start_services(member, producer, reloader, watch, changelog, server.url),
         )
 
     async def _serve_http(self, stack: AsyncExitStack) -> HealthServer:
@@ -144,24 +147,23 @@ class Wiring:
 
     async def _connect(
         self, stack: AsyncExitStack
-    ) -> tuple[TopicParameters, AIOKafkaProducer, SourceWatch]:
+    ) -> tuple[TopicParameters, AIOKafkaProducer, LogReader]:
         """Check the topics, and start the clients outside the group."""
         settings = self._settings
         required = await ensure_topics(settings)
         self._store.max_open_files = files_per_partition(required.partitions)
         producer = await start_producer(settings, self._lease, required.batch_bytes)
         self._health.set_ok("broker")
-        return required, producer, await self._build_watch(stack)
+        return required, producer, await self._open_reader(stack)
 
-    async def _build_watch(self, stack: AsyncExitStack) -> SourceWatch:
+    async def _open_reader(self, stack: AsyncExitStack) -> LogReader:
         settings = self._settings
         try:
-            reader = await stack.enter_async_context(LogReader(settings))
+            return await stack.enter_async_context(LogReader(settings))
         except KafkaError as error:
             raise BrokerError(
                 f"{settings.bootstrap}: cannot start a consumer ({error}); look at the broker"
             ) from error
-        return SourceWatch(settings, reader, self._health, self._metrics)
 
     async def _build_handler(
         self,
@@ -170,6 +172,7 @@ class Wiring:
         model: Model,
         required: TopicParameters,
         watch: SourceWatch,
+        changelog: ChangelogCheck,
     ) -> ScoringHandler:
         settings = self._settings
         names = await _topics_of(settings, producer)
@@ -210,6 +213,7 @@ class Wiring:
             self._fence,
             names.scores,
             watch,
+            changelog,
             partial(ensure_owner, settings),
         )
 
@@ -243,6 +247,7 @@ class Wiring:
         producer: AIOKafkaProducer,
         reloader: Reloader,
         watch: SourceWatch,
+        changelog: ChangelogCheck,
         url: str,
     ) -> "list[Task[None]]":
         settings, monitor, pipeline = self._settings, self._monitor, self._pipeline
@@ -258,6 +263,7 @@ class Wiring:
             monitor.watch_broker(producer),
             monitor.watch_idle_ends(pipeline, member.consumer, self._fence, self._lease.is_held),
             watch.run(pipeline, member.consumer),
+            changelog.run(),
             monitor.trim_heap(),
             ExpirySweep(pipeline, self._store, settings.ttl_s * 1000).run(),
         )

@@ -62,7 +62,7 @@ SAID: list[tuple[str, str, float]] = [
     ("operations", "`--max-future-ms`** ({} minutes)", setting("max_future_ms") / 1000 / MINUTE_S),
     ("operations", "counts {} as late", odd_times.SHARE),
     ("operations", "does so every {} seconds at most", write_fence.TOLERATED_S),
-    ("operations", "what it knows of it every {} seconds", source_watch.EVERY_S),
+    ("operations", "what it knows of them every {} seconds", source_watch.EVERY_S),
     ("operations", "every {} seconds (`--artifact-poll-s`", setting("artifact_poll_s")),
     ("operations", "heartbeat is more than {} seconds old", health.MAX_SILENCE_S),
     ("operations", "{:.0f} MB of block cache", store._BLOCK_CACHE_BYTES / (1 << 20)),

@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry
 from stream.errors import TopicsError
 from stream.events import Message, Validator
 from stream.group.offset_metadata import OffsetMetadata
+from stream.kafka.changelog import Disk
 from stream.kafka.placement import PlacementCheck
 from stream.kafka.write_fence import WriteFence
 from stream.metrics import Metrics
@@ -93,6 +94,24 @@ class FakeSource:
             self.skipped = (dict(offsets), dict(newest))
 
 
+class FakeChangelog:
+    """A changelog that is what it always was, or not: then ``error`` says so."""
+
+    def __init__(self) -> None:
+        self.id: str | None = "changelog-1"
+        self.error: TopicsError | None = None
+        self.outdated: list[int] = []
+        self.disks: dict[int, Disk] = {}
+
+    async def examine(
+        self, committed: Mapping[int, OffsetMetadata | None], disks: Mapping[int, Disk]
+    ) -> list[int]:
+        self.disks = dict(disks)
+        if self.error is not None:
+            raise self.error
+        return self.outdated
+
+
 class World:
     """What a test sees and moves: the broker, the device, the disk, the clock."""
 
@@ -139,6 +158,7 @@ class World:
             self.fence,
             TOPICS.scores,
             FakeSource(),
+            FakeChangelog(),
             unused,
         )
         self.assign(partitions)

@@ -379,8 +379,8 @@ def test_embedded_broker_passes_all_checks_except_that_of_the_group(
     assert ("broker", "PASS") in status and ("group", "FAIL") in status
     (topics,) = (c for c in checks if (c["what"], c["status"]) == ("topics", "PASS"))
     # Five topics exist, two have the events' partitions; the broker reports no configuration.
-    # Nobody has committed anything, has written a score, or is in the group.
-    assert topics["found"].startswith("10 checks")
+    # Nobody has committed anything, of events or states, has written a score, or is in the group.
+    assert topics["found"].startswith("11 checks")
     (owner,) = (c for c in checks if c["what"] == "owner")
     assert owner["found"] == f"{shop.settings.scores_topic} is written by nobody"
 

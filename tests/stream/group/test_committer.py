@@ -55,8 +55,11 @@ async def test_what_is_safe_is_committed_once(tmp_path: Path) -> None:
         # First partition 0 alone; then partition 1, up to the event that is on its way.
         assert consumer.committed == [{0: 1}, {1: 4}]
         # The score in partition 1 is not acknowledged yet, so the end of its scores is unknown.
-        always = "scores_topic=scores,events_id=topic-1"
-        assert consumer.metadata == [{0: f"scores_end=1,{always}"}, {1: always}]
+        always = "scores_topic=scores,events_id=topic-1,changelog_id=changelog-1"
+        assert consumer.metadata == [
+            {0: f"scores_end=1,{always},changelog_end=1"},
+            {1: f"{always},changelog_end=0"},
+        ]
         assert w.metrics.commits["ok"]._value.get() == 2
 
 

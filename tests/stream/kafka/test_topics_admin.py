@@ -58,6 +58,7 @@ class Broker:
         self.error, self.group_error = error, group_error
         self.late = set(late)  # topics that only the second description shows
         self.source = source or Source("topic-1", {0: 0, 1: 0}, {0: 9, 1: 9})
+        self.changelog: Source | None = None
         self.commits = commits or {}  # of the events topic, by group: offset and note
         self.writers = writers or {}  # of the last scores
         self.members = members  # of our group: their protocol, and how many
@@ -77,7 +78,9 @@ class Reader:
     async def __aexit__(self, *_: object) -> None:
         self._broker.open_clients -= 1
 
-    async def read(self, topic: str) -> Source:
+    async def read(self, topic: str) -> Source | None:
+        if topic == CHANGELOG:
+            return self._broker.changelog
         assert topic == EVENTS
         return self._broker.source
 
@@ -501,3 +504,19 @@ def test_kafka_error_is_one_line_with_the_brokers_address(
         at(Broker(error=error), check_topics(settings))
 
     assert "\n" not in str(error_info.value)
+
+
+def test_a_changelog_made_anew_keeps_the_worker_from_starting(
+    settings: KafkaSettings, at: Any
+) -> None:
+    """By the commits alone: this worker may have no disk of these partitions."""
+    note = "changelog_id=old,changelog_end=7"
+    broker = Broker(our_topics(), commits={settings.group: {0: (5, note), 1: (5, "")}})
+    at(broker, ensure_topics(settings))  # it is to be created, and the worker looks again
+
+    broker.changelog = Source("new", {0: 0, 1: 0}, {0: 0, 1: 0})
+
+    with pytest.raises(TopicsError, match="states of partition 0 are of another topic"):
+        at(broker, ensure_topics(settings))
+    broker.changelog = Source("old", {0: 0, 1: 0}, {0: 7, 1: 0})
+    at(broker, ensure_topics(settings))

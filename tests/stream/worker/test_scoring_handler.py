@@ -12,12 +12,14 @@ from structlog.testing import capture_logs
 
 from stream.errors import FencedError, StateError, TopicsError
 from stream.group.offset_metadata import OffsetMetadata
+from stream.kafka.changelog import Disk
+from stream.kafka.commits import CommitNote
 from stream.worker import scoring_handler
 from stream.worker.score_repair import ScoresTail
 from stream.worker.scoring_handler import ScoringHandler
 from tests.stream.fakes import NOW_MS, click, settle
 from tests.stream.storage.test_recovery import state
-from tests.stream.world import TOPICS, FakeSource, World, on_a_loop, world
+from tests.stream.world import TOPICS, FakeChangelog, FakeSource, World, on_a_loop, world
 
 SCORES = (TOPICS.scores, 0)
 
@@ -36,7 +38,7 @@ class Recovering:
         self.error: Exception | None = None
         self.tails: dict[int, ScoresTail] = {}
         self.refusal: TopicsError | None = None
-        self.source, self.fence = FakeSource(), w.fence
+        self.source, self.changelog, self.fence = FakeSource(), FakeChangelog(), w.fence
         stand_in: Any = self
         self.handler = ScoringHandler(
             w.pipeline,
@@ -46,6 +48,7 @@ class Recovering:
             w.fence,
             TOPICS.scores,
             self.source,
+            self.changelog,
             self.ensure_owner,
             now_ms=lambda: NOW_MS,
         )
@@ -83,7 +86,10 @@ async def test_scores_are_repaired_when_the_state_is_recovered_and_then_events_f
         await r.handler.ingest(0, [click("u1", 4)])
         await settle()
         await w.acknowledge_all()
-        note = f"scores_end=1,scores_topic=scores,since_ms={NOW_MS},events_id=topic-1"
+        note = (
+            f"scores_end=1,scores_topic=scores,since_ms={NOW_MS},events_id=topic-1,"
+            "changelog_id=changelog-1,changelog_end=1"
+        )
         assert r.handler.offsets() == {0: OffsetMetadata(5, note)}
 
 
@@ -197,9 +203,9 @@ async def test_a_claim_is_as_old_as_the_oldest_commit_that_makes_it(tmp_path: Pa
             w.store.open(number)
         await r.handler.recover({**committed, 3: None})
 
-        claims = {n: o.metadata.partition("since_ms=")[2] for n, o in r.handler.offsets().items()}
-        now = f"{NOW_MS},events_id=topic-1"
-        assert claims == {0: "7,events_id=topic-1", 1: "", 2: now, 3: now}
+        notes_now = {n: CommitNote.decode(o.metadata) for n, o in r.handler.offsets().items()}
+        claims = {number: note.since_ms for number, note in notes_now.items()}
+        assert claims == {0: 7, 1: None, 2: NOW_MS, 3: NOW_MS}
 
 
 @on_a_loop
@@ -296,3 +302,43 @@ async def test_offsets_that_a_tool_has_set_are_compared_with_the_newest_events_i
         await r.handler.recover({0: OffsetMetadata(20, ""), 1: OffsetMetadata(3, "")})
 
         assert r.source.skipped == ({0: 20, 1: 3}, {0: 4})  # partition 1 has no states
+
+
+# --- whether the states are of the changelog that is there ----------------------------------------
+
+
+@on_a_loop
+async def test_a_changelog_made_anew_is_refused_before_the_disk_is_touched(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        w.store.write(0, [(b"u1", state(4))], 9)
+        r = Recovering(w)
+        r.changelog.error = TopicsError("made anew")
+        with pytest.raises(TopicsError):
+            await r.handler.recover({0: None})
+
+        assert r.calls == []
+        assert w.store.get(0, b"u1") == state(4)
+
+
+@on_a_loop
+async def test_the_disk_notes_which_changelog_it_is_of(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        r = Recovering(w)
+        w.store.write(0, [(b"u1", state(4))], 9)
+        await r.handler.recover({0: None, 1: None})
+        assert r.changelog.disks == {0: Disk(None, 10), 1: Disk(None, 0)}
+        await r.handler.recover({0: None})
+
+        assert r.changelog.disks == {0: Disk("changelog-1", 10)}
+
+
+@on_a_loop
+async def test_a_disk_that_the_group_has_left_behind_is_wiped_and_rebuilt(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        w.store.write(0, [(b"u1", state(4))], 9)
+        w.store.note_changelog(0, "changelog-0")
+        r = Recovering(w)
+        r.changelog.outdated = [0]
+        await r.handler.recover({0: None})
+
+        assert (w.store.get(0, b"u1"), w.store.disk(0)) == (None, Disk("changelog-1", 0))
