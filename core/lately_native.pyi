@@ -143,6 +143,7 @@ class Snapshot:
     """Users as they were when a batch closed, in the order in which they waited."""
 
     start: int | None  # the lowest source offset that it covers
+    scored: int  # how many are not forgotten
     def __len__(self) -> int:
         """How many users, forgotten ones included."""
     def forgotten(self) -> list[tuple[bytes, int]]:
@@ -157,6 +158,8 @@ class Snapshot:
         self, row: int
     ) -> tuple[int, int, bytes | None, bytes | None, tuple[Header, ...]]:
         """The last record that a score covers, as ``Chunk`` gives it."""
+    def newest_items(self) -> list[str | None]:
+        """The newest item of each who is not forgotten; None without actions."""
     def sequences(self) -> list[tuple[Any, ...]]:
         """The sequences of all who are not forgotten, each as the fields of a ``Sequence``."""
     def changelog(self, limit: int, timestamp_ms: int) -> list[ReadyBatch]: ...

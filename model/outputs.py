@@ -15,3 +15,12 @@ class Outputs(NamedTuple):
     top_probs: Reals  # (B, K)
     category_probs: Reals  # (B, C)
     intent_logits: Reals  # (B, len(config.intents))
+
+    def take(self, rows: list[int]) -> "Outputs":
+        """The outputs of these rows."""
+        return Outputs(
+            self.top_items[rows],
+            self.top_probs[rows],
+            self.category_probs[rows],
+            self.intent_logits[rows],
+        )

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Container, Mapping
 from collections.abc import Sequence as Batch
 from types import MappingProxyType
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 from model.sequence import Sequence
 
@@ -64,6 +64,16 @@ class Score(NamedTuple):
     path: dict[str, Any] | None = None
 
 
+class EncodedScore(NamedTuple):
+    """A score as it is published: the JSON of its prediction, without braces."""
+
+    json: bytes
+    quality: Quality
+
+
+Answer = Score | EncodedScore
+
+
 class Scorer(Protocol):
     """Anything that scores sequences."""
 
@@ -85,4 +95,13 @@ class Scorer(Protocol):
         items alone if the artifact has no copy curve. Raises MemoryError (or one of its
         subclasses) when no sequence is to blame: fewer at a time may succeed.
         """
+        ...
+
+
+@runtime_checkable
+class AnsweringScorer(Protocol):
+    """A scorer that can encode its scores."""
+
+    def answer(self, sequences: Batch[Sequence]) -> list[Answer]:
+        """Score each sequence as ``score`` does; what is encoded holds valid probabilities."""
         ...

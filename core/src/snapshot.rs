@@ -116,6 +116,11 @@ impl Snapshot {
         ragged
     }
 
+    /// How many are not forgotten.
+    pub fn count_scored(&self) -> usize {
+        self.scored().count()
+    }
+
     fn scored(&self) -> impl Iterator<Item = &Row> {
         self.rows.iter().filter(|row| !row.as_of.forgotten)
     }

@@ -51,6 +51,11 @@ def part_of_day(now_ms: int) -> int:
     return now_ms // PART_MS % PARTS
 
 
+def parts_of_hours(hours: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
+    """The part of the day of hours of the week in UTC, of which the first is midnight."""
+    return hours % 24 // (PART_MS // 3_600_000)
+
+
 def count(
     acted_on: npt.NDArray[np.int32], times_ms: Ints, items: int, now_ms: int
 ) -> DayPartCounts:

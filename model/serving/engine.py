@@ -9,18 +9,19 @@ from itertools import accumulate
 import numpy as np
 import numpy.typing as npt
 
-from model import visits
+from model import native, visits
 from model.artifact.artifact import CALIBRATION, CONTEXTS, COPYING, MAX_TABLE_BYTES, Artifact
 from model.artifact.calibration import Calibration
 from model.artifact.copying import CopyCurve
-from model.artifact.day_parts import PARTS, DayPartCounts, part_of_day
+from model.artifact.day_parts import PARTS, DayPartCounts, part_of_day, parts_of_hours
 from model.catalogue import Catalogue
 from model.errors import ArtifactError, ScorerError
 from model.features import UNKNOWN_ITEM, Padded, Ragged, flatten, pad
 from model.outputs import Outputs, Reals
-from model.scorer import ModelInfo, Score, Vocabulary
+from model.scorer import EncodedScore, ModelInfo, Score, Vocabulary
 from model.sequence import Sequence
 from model.serving.answers import Answers
+from model.serving.encoded import CodedSequences, Encoded
 from model.serving.newcomers import Mixture, Mixtures, Newcomers
 from model.serving.options import NO_OPTIONS, ScoringOptions
 from model.serving.refining import PROBABILITIES, Refiner
@@ -61,6 +62,7 @@ class ArtifactScorer(ABC):
         self._chunk_rows = chunk_rows
         calibration = _read_calibration(artifact)
         self._answers = Answers(self.catalogue, calibration, artifact.config)
+        self._encoded = Encoded(self.catalogue, calibration, artifact.config, self._info.horizon_s)
         self._refiner = Refiner(options, self.catalogue, artifact.config.top_items)
         self._counts = _read_counts(artifact, self.catalogue)
         curve = _read_curve(artifact)
@@ -100,6 +102,39 @@ class ArtifactScorer(ABC):
             for row, answer in zip(rows.tolist(), answers, strict=True):
                 scores[row] = answer
         return scores
+
+    def answer(self, sequences: Batch[Sequence]) -> list[Score | EncodedScore]:
+        """The scores, encoded where the native core can do that; raises ``ScorerError``."""
+        if not native.AVAILABLE or self._needs:
+            return [*self.score(sequences)]
+        if isinstance(sequences, CodedSequences):
+            ragged = self._encoded.codes(sequences)
+        else:
+            ragged = flatten(sequences, self.catalogue, self._config)
+        parts = parts_of_hours(ragged.hours).tolist()
+        answers: list[Score | EncodedScore] = [self._cold[part] for part in parts]
+        for rows in self._chunks(ragged):
+            answered = self._answer_encoded(pad(ragged, rows), rows, sequences)
+            for row, answer in zip(rows.tolist(), answered, strict=True):
+                answers[row] = answer
+        return answers
+
+    def _answer_encoded(
+        self, padded: Padded, rows: Ints, sequences: Batch[Sequence]
+    ) -> list[Score | EncodedScore]:
+        outputs, strange = self._run(padded), self._strange(padded)
+        encoded = self._encoded.full(outputs)
+        if encoded is None:  # what is wrong with them, the reference says
+            scored = [sequences[row] for row in rows.tolist()]
+            return [*self._mixed(outputs, scored, strange)[0]]
+        answered: list[Score | EncodedScore] = [*encoded]
+        if strange:
+            scored = [sequences[row] for row in rows[strange].tolist()]
+            own = outputs.take(strange)
+            mixed, _ = self._mixed(own, scored, list(range(len(strange))))
+            for row, score in zip(strange, mixed, strict=True):
+                answered[row] = score
+        return answered
 
     def probabilities(self, sequences: Batch[Sequence]) -> Reals:
         """The probability of each item of the catalogue, (B, V), unchanged by options.
@@ -146,9 +181,21 @@ class ArtifactScorer(ABC):
         outputs, found = (
             self._run_further(padded, self._needs) if self._needs else (self._run(padded), {})
         )
-        scores = self._answers.full(outputs)
         scored = [sequences[row] for row in rows.tolist()]
         strange = self._strange(padded)
+        scores, mixtures = self._mixed(outputs, scored, strange)
+        if self._needs:
+            scores = self._refiner.refine(scores, found, scored, _by_row(strange, mixtures))
+        if not self._has_path:
+            return scores
+        paths = visits.published(found, self._config.actions)
+        return [score._replace(path=path) for score, path in zip(scores, paths, strict=True)]
+
+    def _mixed(
+        self, outputs: Outputs, scored: list[Sequence], strange: list[int]
+    ) -> tuple[list[Score], Mixtures | None]:
+        """The scores of these outputs, with newcomers in the strange rows."""
+        scores = self._answers.full(outputs)
         mixtures = self._mix(strange, outputs, scored)
         if mixtures is not None:
             mixed = self._answers.with_newcomers(
@@ -156,12 +203,7 @@ class ArtifactScorer(ABC):
             )
             for row, score in zip(strange, mixed, strict=True):
                 scores[row] = score
-        if self._needs:
-            scores = self._refiner.refine(scores, found, scored, _by_row(strange, mixtures))
-        if not self._has_path:
-            return scores
-        paths = visits.published(found, self._config.actions)
-        return [score._replace(path=path) for score, path in zip(scores, paths, strict=True)]
+        return scores, mixtures
 
     def _strange(self, padded: Padded) -> list[int]:
         """The rows with an item that the catalogue lacks; none without a copy curve."""

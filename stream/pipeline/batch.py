@@ -10,6 +10,7 @@ from stream.pipeline.batcher import Taken
 from stream.pipeline.forget import Forget
 from stream.pipeline.partition import Partition
 from stream.pipeline.shedding import Level
+from stream.pipeline.snapshot_sequences import SnapshotSequences
 from stream.pipeline.users import Snapshot
 from stream.storage.applied_offset import expiry_headers, tombstone_headers
 
@@ -69,10 +70,11 @@ class Batch:
 
     def sequences(self) -> Batches[Sequence]:
         """What the scorer gets, a sequence for each row, part by part."""
-        snapshots = [part.snapshot for part in self.parts.values() if part.snapshot is not None]
-        if len(snapshots) == 1:
-            return snapshots[0].sequences()
-        return [sequence for snapshot in snapshots for sequence in snapshot.sequences()]
+        parts = [part.snapshot.sequences() for part in self.parts.values() if part.snapshot]
+        natives = [part for part in parts if isinstance(part, SnapshotSequences)]
+        if natives:
+            return SnapshotSequences([taken for part in natives for taken in part.snapshots])
+        return [sequence for part in parts for sequence in part]
 
     def purge(self, partition: Partition, markers: dict[bytes, int]) -> None:
         """Delete these forget markers; each value is the offset of its ``forget``."""

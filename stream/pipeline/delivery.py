@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from model.scorer import ModelInfo, Score
+from model.scorer import Answer, ModelInfo
 from stream.events import DeadLetter, Message
 from stream.failpoints import hit
 from stream.kafka.commits import group_headers
@@ -88,7 +88,7 @@ class DeliveryStage:
     def _score_batches(
         self,
         part: PartitionBatch,
-        scores: Sequence[Score | Exception],
+        scores: Sequence[Answer | Exception],
         encoder: ScoreEncoder,
         now_ms: int,
     ) -> list[RecordBatch]:
@@ -182,7 +182,8 @@ class DeliveryStage:
 
     def _observe_scores(self, batch: Batch, scored: Scored) -> None:
         scores, metrics = scored.scores, self._metrics
-        for quality, n in Counter(s.quality for s in scores if isinstance(s, Score)).items():
+        scored_users = (score for score in scores if not isinstance(score, Exception))
+        for quality, n in Counter(score.quality for score in scored_users).items():
             metrics.scores[quality].inc(n)
         metrics.scored_items["no"].inc(scored.unknown_items)
         metrics.scored_items["yes"].inc(len(scores) - scored.unknown_items)
@@ -196,7 +197,7 @@ class DeliveryStage:
             self._observe_waits(np.concatenate(times_ms), scores)
 
     def _observe_waits(
-        self, times_ms: npt.NDArray[np.int64], scores: Sequence[Score | Exception]
+        self, times_ms: npt.NDArray[np.int64], scores: Sequence[Answer | Exception]
     ) -> None:
         # A record without a timestamp (-1) does not say when it was sent.
         counted = times_ms >= 0

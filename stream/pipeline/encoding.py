@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from model.scorer import ModelInfo, Score
+from model.scorer import Answer, EncodedScore, ModelInfo, Score
 from stream.kafka.producer import NO_HEADERS, Record
 from stream.pipeline.forget import Forget
 from stream.pipeline.shedding import Level
@@ -71,13 +71,15 @@ class ScoreEncoder:
         digest.update(b"%b\0%d\0%b" % (key, offset, self.source))
         return digest.hexdigest().encode()
 
-    def predictions(self, scores: Sequence[Score | Exception]) -> list[bytes | None]:
+    def predictions(self, scores: Sequence[Answer | Exception]) -> list[bytes | None]:
         """Encode the model's part of each score; None for a user who could not be scored."""
         encode = self.prediction
         return [None if isinstance(score, Exception) else encode(score) for score in scores]
 
-    def prediction(self, score: Score) -> bytes:
+    def prediction(self, score: Answer) -> bytes:
         """The model's part of the JSON, without braces; cold users share one, encoded once."""
+        if isinstance(score, EncodedScore):
+            return score.json
         last, encoded = self._last
         if score is not last:
             prediction: dict[str, Any] = {

@@ -3,8 +3,7 @@
 import time
 from collections.abc import Iterable
 from collections.abc import Sequence as Batch
-from functools import cached_property
-from typing import Any, overload
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +14,7 @@ from stream.events import Message
 from stream.kafka.fetched_records import FetchedMessage
 from stream.kafka.producer import Headers, Publisher, RecordBatch
 from stream.pipeline.encoding import ScoreEncoder
+from stream.pipeline.snapshot_sequences import SnapshotSequences
 
 
 class NativeSnapshot:
@@ -38,7 +38,7 @@ class NativeSnapshot:
 
     def sequences(self) -> Batch[Sequence]:
         """See `Snapshot.sequences`."""
-        return SnapshotSequences(self)
+        return SnapshotSequences([self.native])
 
     def first_times_ms(self) -> npt.NDArray[np.int64]:
         """See `Snapshot.first_times_ms`."""
@@ -75,28 +75,3 @@ class NativeSnapshot:
         """See `Snapshot.changes`."""
         changes: list[tuple[bytes, bytes]] = self.native.changes()
         return changes
-
-
-class SnapshotSequences(Batch[Sequence]):
-    """The sequences of a snapshot, made when one is asked for: not every scorer does."""
-
-    def __init__(self, snapshot: NativeSnapshot) -> None:
-        self.snapshot = snapshot
-
-    def __len__(self) -> int:
-        """The number of rows."""
-        return len(self.snapshot)
-
-    @overload
-    def __getitem__(self, at: int) -> Sequence: ...
-
-    @overload
-    def __getitem__(self, at: slice) -> list[Sequence]: ...
-
-    def __getitem__(self, at: int | slice) -> Sequence | list[Sequence]:
-        """The sequence of a row, or of some."""
-        return self._all[at]
-
-    @cached_property
-    def _all(self) -> list[Sequence]:
-        return list(map(Sequence._make, self.snapshot.native.sequences()))

@@ -8,7 +8,7 @@ The first and the last step always apply (`stream.pipeline.batcher`, `Limits.pen
 from collections.abc import Sequence as Batch
 from typing import Literal
 
-from model.scorer import Score
+from model.scorer import Answer, Score
 from model.sequence import Sequence
 
 Level = Literal["full", "short", "cold"]
@@ -36,15 +36,15 @@ def scorer_input(sequences: Batch[Sequence], level: Level) -> Batch[Sequence]:
     return [Sequence((), (), (), sequence.now_ms) for sequence in sequences]
 
 
-def degrade(scores: list[Score | Exception], level: Level) -> list[Score | Exception]:
+def degrade(scores: list[Answer | Exception], level: Level) -> list[Answer | Exception]:
     """Shorten the scores as the level says, and mark them as degraded.
 
     Neighbours that share one score object still do, so that it is encoded once.
     """
     if level == "full":
         return scores
-    degraded: list[Score | Exception] = []
-    last: Score | Exception | None = None
+    degraded: list[Answer | Exception] = []
+    last: Answer | Exception | None = None
     for score in scores:
         if score is not last:
             last, result = score, _degraded(score, level)
@@ -52,8 +52,8 @@ def degrade(scores: list[Score | Exception], level: Level) -> list[Score | Excep
     return degraded
 
 
-def _degraded(score: Score | Exception, level: Level) -> Score | Exception:
-    if isinstance(score, Exception):
+def _degraded(score: Answer | Exception, level: Level) -> Answer | Exception:
+    if not isinstance(score, Score):  # a scorer encodes full scores alone
         return score
     items = score.items[:SHORT_ITEMS] if level == "short" else score.items
     return score._replace(items=items, quality="degraded")

@@ -17,7 +17,7 @@ def with_scorer(change: Callable[[Scoring], Scoring]) -> None:
 
     def load_changed(settings: WorkerSettings) -> Any:
         scorer: Any = load(settings)
-        scorer.score = change(scorer.score)
+        scorer.score = scorer.answer = change(scorer.score)
         return scorer
 
     loading.load_scorer = load_changed

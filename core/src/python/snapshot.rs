@@ -39,6 +39,18 @@ impl Snapshot {
         self.inner.len()
     }
 
+    /// How many are not forgotten.
+    #[getter]
+    fn scored(&self) -> usize {
+        self.inner.count_scored()
+    }
+
+    /// The newest item of each who is not forgotten; None without actions.
+    fn newest_items<'py>(&self, py: Python<'py>) -> PyResult<Vec<Option<Bound<'py, PyString>>>> {
+        let newest = self.inner.columns().map(|(columns, _)| columns.items.texts().last());
+        newest.map(|item| item.map(|text| PyString::from_bytes(py, text)).transpose()).collect()
+    }
+
     /// The lowest source offset that it covers; None without users.
     #[getter]
     fn start(&self) -> Option<i64> {

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.errors import OutOfResourcesError
-from model.scorer import Score, Vocabulary
+from model.scorer import Answer, Score, Vocabulary
 from model.sequence import Sequence
 from model.serving.null import NullScorer
 from stream.errors import ScoringError
@@ -27,7 +27,7 @@ def sequences(n: int) -> list[Sequence]:
     return [Sequence((f"i{index}",), ("click",), (index,), index) for index in range(n)]
 
 
-def item(score: Score | Exception) -> str:
+def item(score: Answer | Exception) -> str:
     assert isinstance(score, Score)
     return score.items[0][0]
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from model.scorer import Score
+from model.scorer import Answer, Score
 from model.sequence import Sequence
 from stream.pipeline.shedding import SHORT_ITEMS, Level, degrade, scorer_input, shed_level
 
@@ -48,7 +48,7 @@ def test_a_cold_answer_is_that_of_a_new_user_but_for_its_mark() -> None:
 
 def test_who_cannot_be_scored_stays_so_on_every_level() -> None:
     error = ValueError("poison")
-    scores: list[Score | Exception] = [ANSWER, error, ANSWER]
+    scores: list[Answer | Exception] = [ANSWER, error, ANSWER]
 
     assert degrade(scores, "full") is scores
     assert [score is error for score in degrade(scores, "short")] == [False, True, False]
