@@ -27,7 +27,7 @@ from model.config import ArtifactConfig
 from model.features import Ragged, flatten
 from model.outputs import Outputs
 from model.sequence import Sequence as Actions
-from model.serving.answers import Answers
+from model.serving.answering.answers import Answers
 from model.serving.null import NullScorer
 from stream.events import Validator
 from stream.kafka.producer import NO_HEADERS, Record

@@ -186,10 +186,10 @@ REMOVALS = [
     ),
     Removal(
         "a header's name may be of any bytes",
-        "stream/kafka/lenient_headers.py",
+        "stream/kafka/fetching/lenient_headers.py",
         "        fetcher.PartitionRecords = LenientRecords\n",
         "        pass\n",
-        "tests/stream/kafka/test_lenient_headers.py",
+        "tests/stream/kafka/fetching/test_lenient_headers.py",
     ),
     Removal(
         "every hash is checked",

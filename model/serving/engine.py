@@ -20,9 +20,9 @@ from model.features import UNKNOWN_ITEM, Padded, Ragged, flatten, pad
 from model.outputs import Outputs, Reals
 from model.scorer import EncodedScore, ModelInfo, Score, Vocabulary
 from model.sequence import Sequence
-from model.serving.answers import Answers
-from model.serving.encoded import CodedSequences, Encoded
-from model.serving.newcomers import Mixture, Mixtures, Newcomers
+from model.serving.answering.answers import Answers
+from model.serving.answering.encoded import CodedSequences, Encoded
+from model.serving.answering.newcomers import Mixture, Mixtures, Newcomers
 from model.serving.options import NO_OPTIONS, ScoringOptions
 from model.serving.refining import PROBABILITIES, Refiner
 

@@ -10,8 +10,8 @@ from model.outputs import Reals
 from model.rounding import round_probabilities
 from model.scorer import Score
 from model.sequence import Sequence
-from model.serving.answers import check_finite
-from model.serving.newcomers import Mixture
+from model.serving.answering.answers import check_finite
+from model.serving.answering.newcomers import Mixture
 from model.serving.options import ScoringOptions
 from model.serving.reranking import Pick, Picker, history
 

@@ -12,8 +12,8 @@ import numpy.typing as npt
 from model.catalogue import NO_CATEGORY, UNKNOWN, Catalogue
 from model.errors import OptionsError
 from model.sequence import Sequence
-from model.serving.newcomer_categories import number
-from model.serving.newcomers import Mixture
+from model.serving.answering.newcomer_categories import number
+from model.serving.answering.newcomers import Mixture
 from model.serving.options import ItemList, ScoringOptions
 
 Ints = npt.NDArray[np.int64]

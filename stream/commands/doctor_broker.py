@@ -20,7 +20,7 @@ from stream.commands.terminal import counted
 from stream.errors import LatelyError, StateError
 from stream.kafka.command_clients import partitions_of
 from stream.kafka.commits import start_over
-from stream.kafka.lenient_headers import LenientConsumer
+from stream.kafka.fetching.lenient_headers import LenientConsumer
 from stream.kafka.log_reader import LogReader
 from stream.kafka.placement import check_recent_keys
 from stream.kafka.protocol import api_versions

@@ -25,7 +25,7 @@ from stream.kafka.client_internals import (
     set_fetch_options,
     space_reconnects,
 )
-from stream.kafka.lenient_headers import read_any_header
+from stream.kafka.fetching.lenient_headers import read_any_header
 
 FETCH_WAIT_MS = 100
 _log = structlog.get_logger(__name__)

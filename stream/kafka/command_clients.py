@@ -11,7 +11,7 @@ from aiokafka.errors import KafkaConnectionError
 
 from stream.kafka.client_internals import client_of
 from stream.kafka.connection_errors import IS_IT_RUNNING, broker_errors, missing_topic
-from stream.kafka.lenient_headers import LenientConsumer
+from stream.kafka.fetching.lenient_headers import LenientConsumer
 from stream.kafka.security import client_options
 from stream.settings import KafkaSettings
 

@@ -10,7 +10,7 @@ from aiokafka.errors import KafkaTimeoutError, OffsetOutOfRangeError
 
 from stream.kafka.client_internals import describe
 from stream.kafka.commits import Source, group_of
-from stream.kafka.lenient_headers import LenientConsumer
+from stream.kafka.fetching.lenient_headers import LenientConsumer
 from stream.kafka.security import client_options
 from stream.settings import KafkaSettings
 

@@ -7,11 +7,11 @@ from model.sequence import Sequence
 from stream.events import DeadLetter
 from stream.kafka.producer import Headers
 from stream.pipeline.batcher import Taken
-from stream.pipeline.forget import Forget
 from stream.pipeline.partition import Partition
 from stream.pipeline.shedding import Level
-from stream.pipeline.snapshot_sequences import SnapshotSequences
-from stream.pipeline.users import Snapshot
+from stream.pipeline.users.forget import Forget
+from stream.pipeline.users.snapshot_sequences import SnapshotSequences
+from stream.pipeline.users.users import Snapshot
 from stream.storage.applied_offset import expiry_headers, tombstone_headers
 
 

@@ -8,8 +8,8 @@ import orjson
 
 from model.scorer import Answer, EncodedScore, ModelInfo, Score
 from stream.kafka.producer import NO_HEADERS, Record
-from stream.pipeline.forget import Forget
 from stream.pipeline.shedding import Level
+from stream.pipeline.users.forget import Forget
 
 
 class AsOf(NamedTuple):

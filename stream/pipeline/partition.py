@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from itertools import takewhile
 
 from stream.events import DeadLetter
-from stream.pipeline.forget import Forget
-from stream.pipeline.users import Users
+from stream.pipeline.users.forget import Forget
+from stream.pipeline.users.users import Users
 
 
 class Partition:

@@ -30,7 +30,7 @@ from stream.pipeline.progress import Progress
 from stream.pipeline.scoring import Device, Scored
 from stream.pipeline.shedding import Level, shed_level
 from stream.pipeline.topics import Topics
-from stream.pipeline.users import MakeUsers
+from stream.pipeline.users.users import MakeUsers
 from stream.storage.store import StateStore
 
 CHUNK = 1000  # messages validated and folded before the event loop gets its turn

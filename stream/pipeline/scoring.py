@@ -11,7 +11,7 @@ from model.scorer import Answer, AnsweringScorer, ModelInfo, Score, Scorer
 from model.sequence import Sequence
 from stream.errors import ScoringError
 from stream.pipeline.shedding import Level, degrade, scorer_input
-from stream.pipeline.snapshot_sequences import SnapshotSequences
+from stream.pipeline.users.snapshot_sequences import SnapshotSequences
 
 MAX_FAILURES = 16
 

@@ -22,7 +22,7 @@ from stream.events import Validator
 from stream.group.faust_app import build_app, instance_id_of
 from stream.group.member import GroupMember
 from stream.health import Health
-from stream.kafka.chunked_fetch import read_in_chunks
+from stream.kafka.fetching.chunked_fetch import read_in_chunks
 from stream.kafka.lease import Lease
 from stream.kafka.log_reader import LogReader
 from stream.kafka.placement import PlacementCheck, default_partitioner
@@ -33,13 +33,13 @@ from stream.kafka.write_fence import WriteFence
 from stream.metrics import Metrics
 from stream.pipeline.batcher import MicroBatcher
 from stream.pipeline.limits import Limits
-from stream.pipeline.native_users import NativeUsers
 from stream.pipeline.odd_times import OddTimes
 from stream.pipeline.pipeline import Pipeline
-from stream.pipeline.reference_users import ReferenceUsers
 from stream.pipeline.scoring import Device
 from stream.pipeline.topics import Topics
-from stream.pipeline.users import MakeUsers
+from stream.pipeline.users.native_users import NativeUsers
+from stream.pipeline.users.reference_users import ReferenceUsers
+from stream.pipeline.users.users import MakeUsers
 from stream.settings import WorkerSettings
 from stream.storage.open_files import files_per_partition
 from stream.storage.recovery import Recovery

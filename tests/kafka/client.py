@@ -16,7 +16,7 @@ from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.protocol.admin import DeleteGroupsRequest
 from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
 
-from stream.kafka.lenient_headers import read_any_header
+from stream.kafka.fetching.lenient_headers import read_any_header
 from tests.kafka.message import BinaryName, Message
 from tests.kafka.process import wait_until
 from tests.oracle.record import Record

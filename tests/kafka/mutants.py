@@ -28,9 +28,9 @@ from stream.pipeline.delivery import DeliveryStage, Sent, Written
 from stream.pipeline.partition import Partition
 from stream.pipeline.pipeline import Pipeline
 from stream.pipeline.progress import Progress
-from stream.pipeline.reference_users import ReferenceUsers
 from stream.pipeline.scoring import Scored
-from stream.pipeline.users import Folded, Snapshot
+from stream.pipeline.users.reference_users import ReferenceUsers
+from stream.pipeline.users.users import Folded, Snapshot
 from stream.storage import recovery
 from stream.user_state import Outcome, Rules, UserState
 from tests.kafka.scorers import SCORERS

@@ -13,7 +13,7 @@ from model.config import ArtifactConfig
 from model.outputs import Outputs
 from model.rounding import round_probabilities
 from model.scorer import ModelInfo, Score
-from model.serving.answers import Answers
+from model.serving.answering.answers import Answers
 from stream.pipeline.encoding import AsOf, ScoreEncoder
 from stream.pipeline.shedding import Level
 from tests.native.batches import Native

@@ -18,12 +18,12 @@ from stream.kafka.write_fence import WriteFence
 from stream.metrics import Metrics
 from stream.pipeline.batcher import BatchPolicy, MicroBatcher
 from stream.pipeline.limits import Limits
-from stream.pipeline.native_users import NativeUsers
 from stream.pipeline.odd_times import OddTimes
 from stream.pipeline.pipeline import Pipeline
-from stream.pipeline.reference_users import ReferenceUsers
 from stream.pipeline.topics import Topics
-from stream.pipeline.users import Users
+from stream.pipeline.users.native_users import NativeUsers
+from stream.pipeline.users.reference_users import ReferenceUsers
+from stream.pipeline.users.users import Users
 from stream.storage.store import StateStore
 from stream.user_state import Rules, UserState
 from stream.worker.scoring_handler import ScoringHandler

@@ -13,7 +13,7 @@ from stream.commands.doctor_events import NEWEST, assess_dead_letters, assess_vo
 from stream.commands.doctor_machine import Check
 from stream.events import DeadLetter, Event, Reason
 from stream.kafka import command_clients
-from stream.kafka.lenient_headers import LenientConsumer
+from stream.kafka.fetching.lenient_headers import LenientConsumer
 from tests.stream.commands.shop import PARTITIONS, Record, Shop
 from tests.stream.fakes import click, event, forget
 

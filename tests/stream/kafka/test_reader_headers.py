@@ -11,7 +11,7 @@ from aiokafka.errors import KafkaConnectionError
 
 from stream.errors import BrokerError
 from stream.kafka import command_clients
-from stream.kafka.lenient_headers import LenientConsumer
+from stream.kafka.fetching.lenient_headers import LenientConsumer
 from stream.settings import KafkaSettings
 
 STREAM = Path(__file__).parents[3] / "stream"
@@ -26,7 +26,7 @@ def _strict(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def is_lenient() -> bool:
-    return str(fetcher.PartitionRecords.__module__) == "stream.kafka.lenient_headers"
+    return str(fetcher.PartitionRecords.__module__) == "stream.kafka.fetching.lenient_headers"
 
 
 @pytest.mark.usefixtures("_strict")

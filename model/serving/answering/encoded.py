@@ -9,7 +9,7 @@ from model import native
 from model.artifact.calibration import Calibration
 from model.catalogue import Catalogue
 from model.config import ArtifactConfig
-from model.features import Ragged
+from model.features import Codes, Ragged
 from model.outputs import Outputs
 from model.scorer import EncodedScore
 
@@ -18,8 +18,8 @@ from model.scorer import EncodedScore
 class CodedSequences(Protocol):
     """Sequences that the native core holds."""
 
-    def encode(self, vocabulary: Any) -> Ragged:
-        """Their codes, in order, by a vocabulary of the core."""
+    def encode(self, vocabulary: Any) -> list[Codes]:
+        """The columns of ``Ragged``, by a vocabulary of the core."""
         ...
 
 
@@ -36,7 +36,7 @@ class Encoded:
 
     def codes(self, sequences: CodedSequences) -> Ragged:
         """The codes that ``flatten`` gives."""
-        return sequences.encode(self._vocabulary)
+        return Ragged(*sequences.encode(self._vocabulary))
 
     def full(self, outputs: Outputs) -> list[EncodedScore] | None:
         """The scores that ``Answers.full`` gives; None for outputs that it must judge."""

@@ -1,4 +1,4 @@
-"""The snapshot on the native core (`stream.pipeline.users`): values, scores and record batches."""
+"""The snapshot on the native core (`Snapshot`): values, scores and record batches."""
 
 import time
 from collections.abc import Iterable
@@ -11,10 +11,10 @@ import numpy.typing as npt
 from model import native
 from model.sequence import Sequence
 from stream.events import Message
-from stream.kafka.fetched_records import FetchedMessage
+from stream.kafka.fetching.fetched_records import FetchedMessage
 from stream.kafka.producer import Headers, Publisher, RecordBatch
 from stream.pipeline.encoding import ScoreEncoder
-from stream.pipeline.snapshot_sequences import SnapshotSequences
+from stream.pipeline.users.snapshot_sequences import SnapshotSequences
 
 
 class NativeSnapshot:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.serving.answers import Answers
+from model.serving.answering.answers import Answers
 
 
 def best(probs: list[list[float]], count: int) -> list[list[int]]:

@@ -1,7 +1,7 @@
 """The users of a partition, as the pipeline sees them: who is in memory, who waits for a score.
 
-Two implementations keep to these protocols: `stream.pipeline.reference_users`, in Python, is the
-reference; `stream.pipeline.native_users` is on the native core, and serves where it is installed.
+Two implementations keep to these protocols: `ReferenceUsers`, in Python, is the reference;
+`NativeUsers` is on the native core, and serves where it is installed.
 """
 
 from collections.abc import Callable, Container, Iterable, Mapping
@@ -15,7 +15,7 @@ from model.sequence import Sequence
 from stream.events import DeadLetter, Message
 from stream.kafka.producer import Headers, Publisher, RecordBatch
 from stream.pipeline.encoding import ScoreEncoder
-from stream.pipeline.forget import Forget
+from stream.pipeline.users.forget import Forget
 from stream.user_state import Outcome, UserState
 
 

@@ -13,9 +13,9 @@ from model.sequence import Sequence
 from model.serving.onnx import OnnxScorer
 from stream.pipeline.encoding import ScoreEncoder
 from stream.pipeline.scoring import _predict, count_unknown_items
-from stream.pipeline.snapshot_sequences import SnapshotSequences
+from stream.pipeline.users.snapshot_sequences import SnapshotSequences
 from stream.user_state import Rules
-from tests.model.serving.test_newcomers import CURVE, with_curve
+from tests.model.serving.answering.test_newcomers import CURVE, with_curve
 from tests.native.folds import Native
 from tests.stream.fakes import NOW_MS, FakeMessage, click, forget
 

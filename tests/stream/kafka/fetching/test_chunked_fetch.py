@@ -8,9 +8,9 @@ from aiokafka.consumer import fetcher
 from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.structs import TopicPartition
 
-from stream.kafka import chunked_fetch
-from stream.kafka.chunked_fetch import read_in_chunks
-from stream.kafka.fetched_records import FetchedRecords
+from stream.kafka.fetching import chunked_fetch
+from stream.kafka.fetching.chunked_fetch import read_in_chunks
+from stream.kafka.fetching.fetched_records import FetchedRecords
 from stream.kafka.producer import Record
 from tests.native.batches import fetch_of
 

@@ -13,9 +13,9 @@ from model.sequence import Sequence
 from stream.events import Event, Message, Validator
 from stream.kafka.producer import NO_HEADERS, Headers, Publisher, Record, RecordBatch
 from stream.pipeline.encoding import AsOf, ScoreEncoder
-from stream.pipeline.forget import Forget
-from stream.pipeline.user_cache import UserCache
-from stream.pipeline.users import Folded, Position, Snapshot
+from stream.pipeline.users.forget import Forget
+from stream.pipeline.users.user_cache import UserCache
+from stream.pipeline.users.users import Folded, Position, Snapshot
 from stream.storage.store import StateStore
 from stream.user_state import Outcome, Rules, UserState
 

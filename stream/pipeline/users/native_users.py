@@ -1,4 +1,4 @@
-"""Users on the native core (`stream.pipeline.users`): what is unusual is left to the reference."""
+"""Users on the native core (`Users`): what is unusual is left to the reference."""
 
 from collections.abc import Container
 from collections.abc import Sequence as Batch
@@ -6,10 +6,10 @@ from typing import Any, get_args
 
 from model import native
 from stream.events import FORGET, DeadLetter, Message, Validator
-from stream.kafka.fetched_records import FetchedRecords
-from stream.pipeline.forget import Forget
-from stream.pipeline.native_snapshot import NativeSnapshot
-from stream.pipeline.users import Folded, Position, Snapshot
+from stream.kafka.fetching.fetched_records import FetchedRecords
+from stream.pipeline.users.forget import Forget
+from stream.pipeline.users.native_snapshot import NativeSnapshot
+from stream.pipeline.users.users import Folded, Position, Snapshot
 from stream.storage.store import StateStore
 from stream.user_state import Outcome, Rules, UserState
 

@@ -5,7 +5,7 @@ import pytest
 
 from model.catalogue import NO_CATEGORY
 from model.sequence import Sequence
-from model.serving.newcomer_categories import NO_ROW, mix, number, own_categories
+from model.serving.answering.newcomer_categories import NO_ROW, mix, number, own_categories
 
 
 def names_of(*items: str) -> "np.ndarray[tuple[int], np.dtype[np.object_]]":

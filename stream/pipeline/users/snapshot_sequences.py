@@ -5,8 +5,8 @@ from functools import cached_property
 from typing import Any, overload
 
 import numpy as np
+import numpy.typing as npt
 
-from model.features import Ragged
 from model.sequence import Sequence
 
 
@@ -16,11 +16,14 @@ class SnapshotSequences(Batch[Sequence]):
     def __init__(self, snapshots: list[Any]) -> None:
         self.snapshots = snapshots
 
-    def encode(self, vocabulary: Any) -> Ragged:
-        """Their codes, by a vocabulary of the core; see ``model.serving.encoded``."""
+    def encode(self, vocabulary: Any) -> list[npt.NDArray[np.int32]]:
+        """The columns of their codes, by a vocabulary of the core.
+
+        ``model.serving.answering.encoded`` asks for them.
+        """
         columns = [vocabulary.encode(snapshot) for snapshot in self.snapshots]
         joined = (b"".join(parts) for parts in zip(*columns, strict=True))
-        return Ragged(*(np.frombuffer(column, np.int32) for column in joined))
+        return [np.frombuffer(column, np.int32) for column in joined]
 
     def newest_items(self) -> list[str | None]:
         """The newest item of each sequence; None for an empty one."""

@@ -13,8 +13,8 @@ from aiokafka.record.memory_records import MemoryRecords
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.kafka import lenient_headers
-from stream.kafka.lenient_headers import LenientConsumer, read_any_header
+from stream.kafka.fetching import lenient_headers
+from stream.kafka.fetching.lenient_headers import LenientConsumer, read_any_header
 
 PLACE = TopicPartition("events", 0)
 NONE, GZIP, SNAPPY, LZ4, ZSTD = range(5)

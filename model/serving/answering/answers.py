@@ -12,8 +12,8 @@ from model.errors import ScorerError
 from model.outputs import Outputs, Reals
 from model.rounding import round_probabilities
 from model.scorer import Score
-from model.serving.newcomer_categories import mix, number
-from model.serving.newcomers import Mixtures
+from model.serving.answering.newcomer_categories import mix, number
+from model.serving.answering.newcomers import Mixtures
 
 
 class Answers:

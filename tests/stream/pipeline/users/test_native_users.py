@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from stream.events import DeadLetter, Message
-from stream.pipeline.users import Folded, Snapshot, Users
+from stream.pipeline.users.users import Folded, Snapshot, Users
 from stream.storage.store import StateStore
 from stream.user_state import UserState
 from tests.native.random_events import broken, random_message

@@ -17,7 +17,7 @@ from model.config import ArtifactConfig
 from model.outputs import Reals
 from model.rounding import round_probabilities
 from model.sequence import Sequence
-from model.serving.newcomer_categories import own_categories
+from model.serving.answering.newcomer_categories import own_categories
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]

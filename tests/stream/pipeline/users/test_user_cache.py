@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stream.pipeline.user_cache import UserCache
+from stream.pipeline.users.user_cache import UserCache
 from stream.storage.store import StateStore
 from stream.user_state import UnknownFormat, UserState
 

@@ -5,8 +5,8 @@ from typing import Any
 from aiokafka.consumer import fetcher
 
 from model import native
-from stream.kafka.fetched_records import FetchedRecords
-from stream.kafka.lenient_headers import LenientRecords, read_any_header
+from stream.kafka.fetching.fetched_records import FetchedRecords
+from stream.kafka.fetching.lenient_headers import LenientRecords, read_any_header
 
 _topics: set[str] = set()  # of this process, which consumes the events topic once
 

@@ -1,0 +1,1 @@
+"""Answering: what the outputs of a network become."""

@@ -1,0 +1,1 @@
+"""Fetching: what a consumer makes of the bytes of a fetch."""
