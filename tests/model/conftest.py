@@ -40,7 +40,7 @@ MADE_BY = (
     "outputs.py",
     "packaging/export.py",
     "packaging/shrink.py",
-    "serving/answers.py",
+    "serving/answering/answers.py",
     "serving/onnx.py",
 )
 
