@@ -34,7 +34,7 @@ from benchmarks.measure import StalledError, topics
 from model.serving import choose_cap, load_scorer, measure_service_curve
 from stream.demo.child_process import Child
 from stream.pipeline.batcher import BatchPolicy
-from stream.worker.model_loading import MAX_BATCH_USERS
+from stream.worker.models.model_loading import MAX_BATCH_USERS
 
 ARTIFACT = ROOT / "model" / "demo_artifact"
 PARTITIONS = 4

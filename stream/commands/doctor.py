@@ -6,9 +6,9 @@ import json
 from model.scorer import Vocabulary
 from stream.addresses import Address
 from stream.command_name import as_typed
-from stream.commands.doctor_broker import check_broker, check_states
-from stream.commands.doctor_events import check_events
-from stream.commands.doctor_machine import (
+from stream.commands.doctor_checks.doctor_broker import check_broker, check_states
+from stream.commands.doctor_checks.doctor_events import check_events
+from stream.commands.doctor_checks.doctor_machine import (
     Check,
     check_artifact,
     check_core,

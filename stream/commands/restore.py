@@ -11,8 +11,8 @@ from stream.errors import StateError, TopicsError
 from stream.kafka.changelog import Disk
 from stream.kafka.command_clients import TopicReader, open_producer, open_reader
 from stream.kafka.commits import Commit, CommitNote
+from stream.kafka.fetching.log_reader import LogReader
 from stream.kafka.group_commits import GroupCommits, open_commits
-from stream.kafka.log_reader import LogReader
 from stream.kafka.producer import NO_HEADERS, Publisher, Record, await_acks
 from stream.kafka.topic_checks import MIN_BATCH_BYTES
 from stream.settings import StateSettings

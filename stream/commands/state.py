@@ -17,8 +17,8 @@ from stream.commands.read_sequence import key_of
 from stream.errors import StateError, TopicsError
 from stream.kafka.changelog import Disk, orphans, refusal
 from stream.kafka.command_clients import TopicReader, open_reader
+from stream.kafka.fetching.log_reader import LogReader
 from stream.kafka.group_commits import open_commits
-from stream.kafka.log_reader import LogReader
 from stream.kafka.security import client_options
 from stream.settings import StateSettings
 from stream.storage.recovery import Recovery

@@ -6,15 +6,13 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import NamedTuple
 
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import (
     GroupAuthorizationFailedError,
     KafkaError,
     KafkaTimeoutError,
-    TopicAlreadyExistsError,
     TopicAuthorizationFailedError,
-    for_code,
 )
 
 from stream.errors import BrokerError, TopicsError
@@ -31,7 +29,7 @@ from stream.kafka.commits import (
     fetch_commits,
 )
 from stream.kafka.connection_errors import AUTHORIZATION_ERRORS, broker_errors, probe_brokers
-from stream.kafka.log_reader import LogReader
+from stream.kafka.fetching.log_reader import LogReader
 from stream.kafka.security import client_options
 from stream.kafka.topic_checks import (
     DEAD_LETTER_HEADROOM_BYTES,
@@ -43,6 +41,7 @@ from stream.kafka.topic_checks import (
     batch_bytes,
     largest_record_bytes,
 )
+from stream.kafka.topic_creation import create_missing
 from stream.settings import KafkaSettings
 
 TIMEOUT_S = 5.0
@@ -107,7 +106,7 @@ async def create_topics(
             partitions = events.partitions
         if replication is None:
             replication = await _default_replication(admin)
-        created = await _create(
+        created = await create_missing(
             admin, topics, {settings.events_topic: _KEEP_ALL}, partitions, replication
         )
         topics = await _describe(admin, settings)
@@ -117,7 +116,7 @@ async def create_topics(
             settings.receipts_topic: _KEEP_ALL,
             settings.changelog_topic: _changelog_config(settings),
         }
-        return created + await _create(admin, topics, others, partitions, replication)
+        return created + await create_missing(admin, topics, others, partitions, replication)
 
 
 async def ensure_topics(settings: KafkaSettings) -> TopicParameters:
@@ -140,7 +139,9 @@ async def ensure_topics(settings: KafkaSettings) -> TopicParameters:
         partitions = topics[settings.events_topic].partitions
         await _check_group_access(admin, settings)
         changelog = {settings.changelog_topic: _changelog_config(settings)}
-        if await _create(admin, topics, changelog, partitions, await _default_replication(admin)):
+        if await create_missing(
+            admin, topics, changelog, partitions, await _default_replication(admin)
+        ):
             topics = await _describe(admin, settings)
         found_ms = topics[settings.changelog_topic].delete_retention_ms
         return TopicParameters(
@@ -330,33 +331,3 @@ def _dead_letter_config(events: Topic) -> dict[str, str]:
         return _KEEP_ALL
     largest = events.max_message_bytes + DEAD_LETTER_HEADROOM_BYTES
     return {**_KEEP_ALL, "max.message.bytes": str(largest)}
-
-
-async def _create(
-    admin: AIOKafkaAdminClient,
-    topics: dict[str, Topic],
-    wanted: dict[str, dict[str, str]],
-    partitions: int,
-    replication: int,
-) -> list[str]:
-    """Create the wanted topics that are missing, and wait until the broker shows them."""
-    missing = [
-        NewTopic(name, partitions, replication, topic_configs=config)
-        for name, config in wanted.items()
-        if name not in topics
-    ]
-    if not missing:
-        return []
-    answer = await admin.create_topics(missing)
-    for name, code, message in answer.topic_errors:
-        if code not in (0, TopicAlreadyExistsError.errno):  # another worker may have been faster
-            reason = message or for_code(code).__name__
-            raise TopicsError(
-                f"{name}: the broker does not create it ({reason}); create it yourself, or grant "
-                "us the right: deploy/kafka/acls.sh"
-            )
-    created = [topic.name for topic in missing]
-    async with asyncio.timeout(TIMEOUT_S):
-        while not set(created) <= {topic["topic"] for topic in await admin.describe_topics()}:
-            await asyncio.sleep(0.05)
-    return created

@@ -11,7 +11,7 @@ from aiokafka.errors import OffsetOutOfRangeError
 
 from stream.events import Message
 from stream.kafka.fetching.lenient_headers import LenientConsumer
-from stream.kafka.log_reader import END_WAIT_MS, is_caught_up
+from stream.kafka.fetching.log_reader import END_WAIT_MS, is_caught_up
 from stream.kafka.producer import NO_HEADERS, Publisher, Record, await_acks
 from stream.kafka.topic_checks import DEFAULT_TOMBSTONES_MS
 from stream.storage.applied_offset import applied_offset_of_state, tombstone_headers

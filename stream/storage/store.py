@@ -1,7 +1,6 @@
 """The state on disk: one RocksDB per partition, with the changelog offset that it has reached."""
 
 import fcntl
-import os
 import shutil
 import threading
 import time
@@ -16,7 +15,9 @@ import rocksdict
 
 from stream.errors import DamagedState, StateError
 from stream.kafka.changelog import Disk
+from stream.storage.disk_usage import probe
 from stream.storage.open_files import ADVICE, MOST
+from stream.storage.tuning import Tuning
 from stream.storage.view import (
     CHANGELOG,
     MARKER,
@@ -30,14 +31,7 @@ from stream.storage.view import (
 from stream.user_state import is_forgotten
 
 _KEYS = "rocksdb.estimate-num-keys"
-# Shared by all partitions. Decoded users are cached in front of it (`stream.pipeline.users`), so a
-# larger cache hits no more often; it only makes memory grow for hours until it is full.
-_BLOCK_CACHE_BYTES = 32 << 20
-_BLOCK_BYTES = 2 << 10  # decompressed whole for a user who is read; half of RocksDB's own
-_WRITE_BUFFERS_BYTES = 64 << 20
-_WRITE_BUFFER_BYTES = 16 << 20  # of one partition
 _STAMP_AFTER_MS = 60_000  # a partition written more recently needs no new time stamp on close
-_PROBE_BYTES = 1 << 20  # must fit on the disk at start; RocksDB's first write-ahead log is smaller
 
 Change = tuple[bytes, bytes | None]  # user id as bytes, new value; None deletes
 
@@ -77,8 +71,7 @@ class StateStore:
         self._opening = threading.RLock()
         self._is_closed = False
         self._lock: IO[bytes] | None = None
-        self._cache = rocksdict.Cache(_BLOCK_CACHE_BYTES)
-        self._buffers = rocksdict.WriteBufferManager(_WRITE_BUFFERS_BYTES, allow_stall=False)
+        self._tuning = Tuning()
 
     def lock(self) -> None:
         """Lock the directory for this process; raises StateError, with the reason, if it cannot."""
@@ -86,7 +79,7 @@ class StateStore:
             self._directory.mkdir(parents=True, exist_ok=True)
             self._lock = (self._directory / "lock").open("ab")
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            _probe(self._directory / "probe")
+            probe(self._directory / "probe")
         except BlockingIOError:
             self._unlock()
             raise StateError(
@@ -312,18 +305,7 @@ class StateStore:
     def _open(self, partition: int) -> None:
         if self._is_closed:
             raise StateError(f"partition {partition} is not opened: the process ends")
-        table = rocksdict.BlockBasedOptions()
-        table.set_block_cache(self._cache)
-        table.set_block_size(_BLOCK_BYTES)
-        table.set_bloom_filter(10, block_based=False)
-        options = rocksdict.Options(raw_mode=True)
-        options.create_if_missing(True)
-        options.set_block_based_table_factory(table)
-        options.set_compression_type(rocksdict.DBCompressionType.lz4())
-        options.set_write_buffer_size(_WRITE_BUFFER_BYTES)
-        options.set_write_buffer_manager(self._buffers)
-        options.set_keep_log_file_num(3)
-        options.set_max_open_files(self.max_open_files)
+        options = self._tuning.options(self.max_open_files)
         database = rocksdict.Rdict(str(self._path(partition)), options)
         try:
             database.get(OFFSET)  # RocksDB checks a file's blocks only when it reads them
@@ -358,14 +340,6 @@ class StateStore:
 def _markers(database: rocksdict.Rdict) -> set[bytes]:
     with Pairs(database, MARKER) as pairs:
         return {key for key, _ in pairs}
-
-
-def _probe(path: Path) -> None:
-    with path.open("wb") as file:
-        file.write(b"\0" * _PROBE_BYTES)
-        file.flush()
-        os.fsync(file.fileno())
-    path.unlink()
 
 
 def _is_damage(error: Exception) -> bool:

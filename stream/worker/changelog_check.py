@@ -10,7 +10,7 @@ from stream.errors import TopicsError
 from stream.group.offset_metadata import OffsetMetadata
 from stream.kafka.changelog import Disk, orphans, outdated, refusal
 from stream.kafka.commits import CommitNote
-from stream.kafka.log_reader import LogReader
+from stream.kafka.fetching.log_reader import LogReader
 from stream.settings import WorkerSettings
 
 EVERY_S = 5.0

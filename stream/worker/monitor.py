@@ -19,7 +19,7 @@ from stream.storage.disk_usage import measure
 from stream.storage.store import StateStore
 from stream.worker.lag import UNKNOWN, lag_of
 from stream.worker.memory import trim
-from stream.worker.model_reload import name_model
+from stream.worker.models.model_reload import name_model
 from stream.worker.status_log import StatusLog, Strain
 
 HEARTBEAT_S = 0.5

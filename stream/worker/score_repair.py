@@ -12,7 +12,7 @@ from stream.events import Message
 from stream.group.offset_metadata import OffsetMetadata
 from stream.kafka.commits import CommitNote, group_headers, group_of
 from stream.kafka.fetching.lenient_headers import LenientConsumer
-from stream.kafka.log_reader import END_WAIT_MS, is_caught_up
+from stream.kafka.fetching.log_reader import END_WAIT_MS, is_caught_up
 from stream.kafka.producer import Publisher, Record, await_acks
 from stream.kafka.write_fence import WriteFence
 from stream.pipeline.encoding import AsOf, ScoreEncoder

@@ -11,7 +11,7 @@ from stream.group.faust_consumer import FaustConsumer
 from stream.group.offset_metadata import OffsetMetadata
 from stream.health import Health
 from stream.kafka.commits import Commit, CommitNote, Source, assess_source, lost_events, start_over
-from stream.kafka.log_reader import LogReader
+from stream.kafka.fetching.log_reader import LogReader
 from stream.kafka.topics import ensure_topics
 from stream.metrics import Metrics
 from stream.pipeline.pipeline import Pipeline

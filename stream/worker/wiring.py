@@ -7,24 +7,23 @@ from collections.abc import Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 from prometheus_client import CollectorRegistry
 
-from model import native
 from stream import logs
 from stream.addresses import Address
-from stream.errors import BrokerError, SettingsError
+from stream.errors import BrokerError
 from stream.events import Validator
 from stream.group.faust_app import build_app, instance_id_of
 from stream.group.member import GroupMember
 from stream.health import Health
 from stream.kafka.fetching.chunked_fetch import read_in_chunks
+from stream.kafka.fetching.log_reader import LogReader
 from stream.kafka.lease import Lease
-from stream.kafka.log_reader import LogReader
 from stream.kafka.placement import PlacementCheck, default_partitioner
 from stream.kafka.producer import Publisher, start_producer
 from stream.kafka.security import client_options
@@ -45,11 +44,12 @@ from stream.storage.open_files import files_per_partition
 from stream.storage.recovery import Recovery
 from stream.storage.store import StateStore
 from stream.version import VERSION
-from stream.worker.accepted_actions import AcceptedActions
 from stream.worker.changelog_check import ChangelogCheck
+from stream.worker.core import core_of
 from stream.worker.expiry import ExpirySweep
 from stream.worker.http import HealthServer
-from stream.worker.model_reload import Model, Reloader, name_model
+from stream.worker.models.accepted_actions import AcceptedActions
+from stream.worker.models.model_reload import Model, Reloader, name_model
 from stream.worker.monitor import Monitor
 from stream.worker.score_repair import ScoreRepair
 from stream.worker.scoring_handler import ScoringHandler
@@ -86,7 +86,7 @@ class Wiring:
             settings.state_dir / settings.group, lambda cause: self._metrics.rebuilds[cause].inc()
         )
         self._accepted = AcceptedActions(settings)
-        self._core = _core_of(settings)
+        self._core = core_of(settings)
         if self._core == "native":
             read_in_chunks(settings.events_topic)
         self._pipeline: Pipeline
@@ -328,16 +328,6 @@ async def _topics_of(settings: WorkerSettings, producer: AIOKafkaProducer) -> To
     )
 
 
-def _core_of(settings: WorkerSettings) -> Literal["native", "python"]:
-    """What does the work for each event; raises SettingsError if it is asked for and missing."""
-    if settings.core == "native" and not native.AVAILABLE:
-        raise SettingsError(
-            f"--core native: the native core is missing ({native.REASON}); or leave the flag out, "
-            "Python gives the same scores"
-        )
-    return "native" if settings.core != "python" and native.AVAILABLE else "python"
-
-
 def _limits_of(settings: WorkerSettings) -> Limits:
     return Limits(
         settings.max_pending_users,
@@ -349,6 +339,8 @@ def _limits_of(settings: WorkerSettings) -> Limits:
 
 
 def _load(settings: WorkerSettings, accepted: AcceptedActions) -> Model:
-    from stream.worker.model_loading import load_model  # late, off the event loop: takes a second
+    from stream.worker.models.model_loading import (
+        load_model,  # late, off the event loop: takes a second
+    )
 
     return load_model(settings, accepted)

@@ -14,7 +14,7 @@ from typing import Any
 from model.scorer import Score
 from stream.cli.main import main
 from stream.settings import WorkerSettings
-from stream.worker import model_loading as loading
+from stream.worker.models import model_loading as loading
 
 HOUR_S = 3600.0
 SLOW_S = 0.5  # some ten times what a batch takes

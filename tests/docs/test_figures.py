@@ -17,14 +17,14 @@ from model.times import fault_of, unit_of
 from model.training.private import budget
 from model.understanding import together
 from stream import events, health, logs
-from stream.commands import doctor_events
+from stream.commands.doctor_checks import doctor_events
 from stream.export import spill
 from stream.export.period import Period
 from stream.group import rejoin
 from stream.kafka import placement, write_fence
 from stream.pipeline import odd_times, shedding
 from stream.settings import WorkerSettings
-from stream.storage import recovery, store, view
+from stream.storage import recovery, tuning, view
 from stream.user_state import UserState
 from stream.worker import expiry, memory, scoring_handler, source_watch
 from tests.docs.blocks import blocks
@@ -65,8 +65,8 @@ SAID: list[tuple[str, str, float]] = [
     ("operations", "what it knows of them every {} seconds", source_watch.EVERY_S),
     ("operations", "every {} seconds (`--artifact-poll-s`", setting("artifact_poll_s")),
     ("operations", "heartbeat is more than {} seconds old", health.MAX_SILENCE_S),
-    ("operations", "{:.0f} MB of block cache", store._BLOCK_CACHE_BYTES / (1 << 20)),
-    ("operations", "{:.0f} MB of write buffers", store._WRITE_BUFFERS_BYTES / (1 << 20)),
+    ("operations", "{:.0f} MB of block cache", tuning._BLOCK_CACHE_BYTES / (1 << 20)),
+    ("operations", "{:.0f} MB of write buffers", tuning._WRITE_BUFFERS_BYTES / (1 << 20)),
     ("operations", "limited to {} arenas", memory._ARENAS),
     ("operations", "is shown once in {} minutes per kind", logs.LIBRARY_REPEAT_S / MINUTE_S),
     ("operations", "More than {} such writes", rejoin.MAX_REJOINS),

@@ -6,7 +6,7 @@ from typing import Any
 
 from model.scorer import Score
 from stream.settings import WorkerSettings
-from stream.worker import model_loading as loading
+from stream.worker.models import model_loading as loading
 
 Scoring = Callable[[Sequence[Any]], list[Score]]
 

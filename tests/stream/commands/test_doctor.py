@@ -9,8 +9,13 @@ import pytest
 
 from stream.addresses import Address
 from stream.commands.doctor import doctor
-from stream.commands.doctor_broker import assess_group, assess_lag, assess_topics, kafka_of
-from stream.commands.doctor_machine import (
+from stream.commands.doctor_checks.doctor_broker import (
+    assess_group,
+    assess_lag,
+    assess_topics,
+    kafka_of,
+)
+from stream.commands.doctor_checks.doctor_machine import (
     LITTLE_BYTES,
     TOO_LITTLE_BYTES,
     Check,

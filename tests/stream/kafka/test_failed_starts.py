@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from stream.kafka.command_clients import open_producer, open_reader
+from stream.kafka.fetching.log_reader import LogReader
 from stream.kafka.lease import Lease
-from stream.kafka.log_reader import LogReader
 from stream.kafka.producer import start_producer
 from stream.kafka.protocol import api_versions
 from stream.kafka.security import client_options

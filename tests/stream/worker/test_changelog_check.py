@@ -8,7 +8,7 @@ from stream.errors import TopicsError
 from stream.group.offset_metadata import OffsetMetadata
 from stream.kafka.changelog import Disk
 from stream.kafka.commits import Source
-from stream.kafka.log_reader import LogReader
+from stream.kafka.fetching.log_reader import LogReader
 from stream.settings import WorkerSettings
 from stream.worker.changelog_check import ChangelogCheck
 from tests.stream.world import on_a_loop

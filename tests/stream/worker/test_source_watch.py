@@ -12,7 +12,7 @@ from stream.group.faust_consumer import FaustConsumer
 from stream.group.offset_metadata import OffsetMetadata
 from stream.health import Health
 from stream.kafka.commits import Source
-from stream.kafka.log_reader import LogReader
+from stream.kafka.fetching.log_reader import LogReader
 from stream.metrics import Metrics
 from stream.settings import WorkerSettings
 from stream.worker import source_watch

@@ -14,9 +14,9 @@ from model.serving.null import NullScorer
 from stream.errors import SettingsError
 from stream.metrics import Metrics
 from stream.settings import WorkerSettings
-from stream.worker import model_loading as loading
-from stream.worker.accepted_actions import AcceptedActions
-from stream.worker.model_reload import Model, Reloader
+from stream.worker.models import model_loading as loading
+from stream.worker.models.accepted_actions import AcceptedActions
+from stream.worker.models.model_reload import Model, Reloader
 
 DEMO = Path(loading.__file__).parents[2] / "model" / "demo_artifact"
 

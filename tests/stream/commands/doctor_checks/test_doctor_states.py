@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from stream.kafka.log_reader import LogReader
+from stream.kafka.fetching.log_reader import LogReader
 from stream.storage.store import StateStore
 from tests.stream.commands.shop import Shop
 

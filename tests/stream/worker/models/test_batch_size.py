@@ -9,10 +9,10 @@ from model import serving
 from model.scorer import ModelInfo
 from model.serving.null import NullScorer
 from stream.settings import WorkerSettings
-from stream.worker import batch_size
-from stream.worker import model_loading as loading
-from stream.worker.accepted_actions import AcceptedActions
-from stream.worker.batch_size import MeasuredBatchSize
+from stream.worker.models import batch_size
+from stream.worker.models import model_loading as loading
+from stream.worker.models.accepted_actions import AcceptedActions
+from stream.worker.models.batch_size import MeasuredBatchSize
 
 INFO = ModelInfo("shop", "cafe00000000", "cpu", horizon_s=1800)
 

@@ -13,9 +13,9 @@ from stream.errors import SettingsError
 from stream.pipeline.batcher import BatchPolicy
 from stream.pipeline.scoring import try_out
 from stream.settings import WorkerSettings
-from stream.worker.accepted_actions import AcceptedActions
-from stream.worker.batch_size import MeasuredBatchSize
-from stream.worker.model_reload import Model
+from stream.worker.models.accepted_actions import AcceptedActions
+from stream.worker.models.batch_size import MeasuredBatchSize
+from stream.worker.models.model_reload import Model
 
 MAX_BATCH_USERS = 5000
 TRIED_USERS = 64  # synthetic users that a model must score validly before it serves

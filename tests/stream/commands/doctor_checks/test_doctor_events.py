@@ -9,8 +9,12 @@ import pytest
 
 from model.scorer import ANYTHING, Vocabulary
 from stream.commands import doctor
-from stream.commands.doctor_events import NEWEST, assess_dead_letters, assess_vocabulary
-from stream.commands.doctor_machine import Check
+from stream.commands.doctor_checks.doctor_events import (
+    NEWEST,
+    assess_dead_letters,
+    assess_vocabulary,
+)
+from stream.commands.doctor_checks.doctor_machine import Check
 from stream.events import DeadLetter, Event, Reason
 from stream.kafka import command_clients
 from stream.kafka.fetching.lenient_headers import LenientConsumer

@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 from stream.metrics import Metrics
 from stream.pipeline.batcher import BatchPolicy
 from stream.pipeline.scoring import Device
-from stream.worker.model_reload import Model, Reloader
+from stream.worker.models.model_reload import Model, Reloader
 from tests.stream.fakes import EchoScorer
 
 POLICY = BatchPolicy(64, 5000, 0.2)

@@ -16,8 +16,8 @@ from aiokafka.errors import (
     TopicAuthorizationFailedError,
 )
 
-from stream.commands import doctor_broker
-from stream.commands.doctor_machine import Check
+from stream.commands.doctor_checks import doctor_broker
+from stream.commands.doctor_checks.doctor_machine import Check
 from stream.kafka import protocol
 from stream.kafka.topic_checks import Finding
 from stream.settings import KafkaSettings

@@ -7,8 +7,8 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from stream.metrics import Metrics
-from stream.worker import model_reload
-from stream.worker.model_reload import Model, Reloader
+from stream.worker.models import model_reload
+from stream.worker.models.model_reload import Model, Reloader
 from tests.stream.world import on_a_loop
 
 

@@ -9,7 +9,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from stream.demo.embedded_broker import EmbeddedBroker
 from stream.kafka.commits import group_headers
-from stream.kafka.log_reader import LogReader
+from stream.kafka.fetching.log_reader import LogReader
 from stream.settings import KafkaSettings
 
 OTHERS = [("trace", b"1")]

@@ -14,8 +14,8 @@ from model.serving.options import NO_OPTIONS, ItemList, ScoringOptions
 from stream.errors import ScoringError, SettingsError
 from stream.pipeline.batcher import BatchPolicy
 from stream.settings import WorkerSettings
-from stream.worker import model_loading as loading
-from stream.worker.accepted_actions import AcceptedActions
+from stream.worker.models import model_loading as loading
+from stream.worker.models.accepted_actions import AcceptedActions
 
 DEMO = Path(loading.__file__).parents[2] / "model" / "demo_artifact"
 

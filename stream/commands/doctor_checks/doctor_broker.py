@@ -15,13 +15,13 @@ from aiokafka.errors import (
     TopicAuthorizationFailedError,
 )
 
-from stream.commands.doctor_machine import Check, assess_open_files
+from stream.commands.doctor_checks.doctor_machine import Check, assess_open_files
 from stream.commands.terminal import counted
 from stream.errors import LatelyError, StateError
 from stream.kafka.command_clients import partitions_of
 from stream.kafka.commits import start_over
 from stream.kafka.fetching.lenient_headers import LenientConsumer
-from stream.kafka.log_reader import LogReader
+from stream.kafka.fetching.log_reader import LogReader
 from stream.kafka.placement import check_recent_keys
 from stream.kafka.protocol import api_versions
 from stream.kafka.security import client_options

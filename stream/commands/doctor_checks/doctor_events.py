@@ -7,7 +7,7 @@ from collections.abc import Container, Iterable, Sequence
 import msgspec
 
 from model.scorer import Vocabulary
-from stream.commands.doctor_machine import Check
+from stream.commands.doctor_checks.doctor_machine import Check
 from stream.errors import LatelyError
 from stream.events import FORGET, DeadLetter, Event, Validator
 from stream.kafka.command_clients import open_reader

@@ -1,0 +1,1 @@
+"""The model of a worker: what it may accept, how it is loaded, measured and exchanged."""
