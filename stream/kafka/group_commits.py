@@ -18,7 +18,7 @@ from stream.errors import GroupError
 from stream.kafka.client_internals import fetch_commits
 from stream.kafka.commits import Commit, CommitNote
 from stream.kafka.connection_errors import IS_IT_RUNNING, broker_errors
-from stream.kafka.lenient_headers import LenientConsumer
+from stream.kafka.fetching.lenient_headers import LenientConsumer
 from stream.kafka.security import client_options
 from stream.settings import KafkaSettings
 
