@@ -1,5 +1,6 @@
 """Scratch: temporary folders and unfinished files, gone however the process ends."""
 
+import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -15,8 +16,10 @@ def scratch_folder(prefix: str = "lately-", beside: Path | None = None) -> Itera
 
     Raises ``OSError`` if it cannot be made.
     """
-    folder = Path(tempfile.mkdtemp(prefix=prefix, dir=beside))
+    # Its name is noted before it exists: a signal may come between any two instructions.
+    folder = (beside or Path(tempfile.gettempdir())) / f"{prefix}{secrets.token_hex(8)}"
     with removed_in_the_end(folder):
+        folder.mkdir(mode=0o700)
         yield folder
 
 

@@ -50,6 +50,7 @@ def unwinding_on_signals() -> Iterator[None]:
     try:
         yield
     except Terminated:
+        remove_unfinished()  # of a block that the signal met before it was entered
         raise  # the process ends, and the watch goes on until it has
     except BaseException:
         _stop_watching(arriving, before)

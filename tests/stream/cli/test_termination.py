@@ -128,6 +128,17 @@ CLEANING_THAT_TAKES_TIME = """
             os.kill(os.getpid(), signal.SIGHUP)
             time.sleep(0.1)
 """
+A_FOLDER_JUST_MADE = """
+    termination.GRACE_S = 600
+    make = os.mkdir
+    def make_and_wait(path, *arguments):
+        make(path, *arguments)
+        if Path(path).name.startswith("lately-"):
+            working()
+    os.mkdir = make_and_wait
+    with scratch_folder():
+        pass
+"""
 AN_EVENT_LOOP = """
     import asyncio
     termination.GRACE_S = 600
@@ -151,9 +162,17 @@ AN_EVENT_LOOP = """
         LOST_EXCEPTION,
         THREAD_WITHOUT_END,
         CLEANING_THAT_TAKES_TIME,
+        A_FOLDER_JUST_MADE,
         AN_EVENT_LOOP,
     ],
-    ids=["native code", "lost exception", "thread without end", "second signal", "event loop"],
+    ids=[
+        "native code",
+        "lost exception",
+        "thread without end",
+        "second signal",
+        "folder just made",
+        "event loop",
+    ],
 )
 def test_it_ends_whatever_the_command_is_at(
     work: str, number: signal.Signals, tmp_path: Path
