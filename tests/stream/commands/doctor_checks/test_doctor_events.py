@@ -21,7 +21,7 @@ from stream.kafka.fetching.lenient_headers import LenientConsumer
 from tests.stream.commands.shop import PARTITIONS, Record, Shop
 from tests.stream.fakes import click, event, forget
 
-DEMO = Path(__file__).parents[3] / "model" / "demo_artifact"
+DEMO = Path(__file__).parents[4] / "model" / "demo_artifact"
 ACCEPTED = ("click", "cart", "buy")
 SHOP = Vocabulary(frozenset({"click", "buy"}), {"i1", "i2"})
 

@@ -18,7 +18,7 @@ from stream.worker.models import model_loading as loading
 from stream.worker.models.accepted_actions import AcceptedActions
 from stream.worker.models.model_reload import Model, Reloader
 
-DEMO = Path(loading.__file__).parents[2] / "model" / "demo_artifact"
+DEMO = Path(loading.__file__).parents[3] / "model" / "demo_artifact"
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from stream.settings import WorkerSettings
 from stream.worker.models import model_loading as loading
 from stream.worker.models.accepted_actions import AcceptedActions
 
-DEMO = Path(loading.__file__).parents[2] / "model" / "demo_artifact"
+DEMO = Path(loading.__file__).parents[3] / "model" / "demo_artifact"
 
 
 def load(**flags: Any) -> None:
