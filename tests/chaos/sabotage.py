@@ -36,9 +36,9 @@ def _model(change: Callable[[Answer, Sequence[Any]], list[Score]]) -> None:
 
     def load_and_change(settings: WorkerSettings) -> Any:
         scorer: Any = load(settings)
-        faithful: Answer = scorer.score
-        flag = _flag()
+        faithful, encoded, flag = scorer.score, scorer.answer, _flag()
         scorer.score = lambda rows: change(faithful, rows) if flag.exists() else faithful(rows)
+        scorer.answer = lambda rows: change(faithful, rows) if flag.exists() else encoded(rows)
         return scorer
 
     loading.load_scorer = load_and_change
