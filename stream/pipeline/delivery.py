@@ -201,9 +201,7 @@ class DeliveryStage:
     ) -> None:
         # A record without a timestamp (-1) does not say when it was sent.
         counted = times_ms >= 0
-        for row, score in enumerate(scores):
-            if isinstance(score, Exception):
-                counted[row] = False
+        counted[[isinstance(score, Exception) for score in scores]] = False
         if counted.any():
             waited_ms = np.maximum(0.0, time.time() * 1000 - times_ms[counted])
             self._metrics.event_to_score.observe_many(waited_ms / 1000)

@@ -97,7 +97,7 @@ def _predict(scorer: Scorer, sequences: Batch[Sequence], level: Level) -> list[A
     if level == "full" and isinstance(scorer, AnsweringScorer):
         try:
             answers = _sound(scorer.answer(sequences), len(sequences))
-        except Exception:  # noqa: BLE001 - whatever it is, below it is found out whose it is
+        except Exception:  # noqa: BLE001 - `score_or_isolate` finds the user, or raises
             answers = []
         if len(answers) == len(sequences) and not any(isinstance(a, Exception) for a in answers):
             return answers
@@ -157,7 +157,7 @@ def _sound(scores: Batch[Answer], wanted: int) -> list[Answer | Exception]:
     last: Answer | None = None
     for score in scores:
         if score is not last:  # cold users share one answer
-            # What is encoded was checked by who encoded it.
+            # The encoder has checked what is encoded.
             last, result = score, (type(score) is Score and _error(score)) or score
         checked.append(result)
     return checked

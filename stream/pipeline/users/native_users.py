@@ -64,7 +64,7 @@ class NativeUsers:
         dead += refused
         for event in events:
             removed = bool(self.state(event.key).items) if event.action == FORGET else False
-            self._load([event.key])
+            self._ensure(event.key)
             number = self._users.fold_event(
                 chunk,
                 at,
@@ -108,7 +108,7 @@ class NativeUsers:
 
     def state(self, key: bytes) -> UserState:
         """See `Users.state`."""
-        self._load([key])
+        self._ensure(key)
         value = self._users.value(key)
         return UserState.from_bytes(value) if value else UserState()
 
@@ -126,14 +126,17 @@ class NativeUsers:
         if excess > 0:
             self._users.evict(excess + self._limit // _EVICTED_SHARE)
 
+    def _ensure(self, key: bytes) -> None:
+        if self._users.value(key) is None:
+            self._load([key])
+
     def _load(self, keys: list[bytes]) -> None:
-        """Read those of these users who are not in memory; raises UnknownFormat."""
-        users = self._users
-        missing = [key for key in keys if users.value(key) is None]
-        if not missing:
+        """Read these users, who are not in memory; raises UnknownFormat."""
+        if not keys:
             return
-        for key, value in zip(missing, self._store.get_many(self._partition, missing), strict=True):
+        users = self._users
+        for key, value in zip(keys, self._store.get_many(self._partition, keys), strict=True):
             try:
                 users.load(key, value)
-            except ValueError:  # not as we write it, but perhaps as another version did
+            except ValueError:  # not in the form that we write, but perhaps in a valid one
                 users.load(key, UserState.from_bytes(value or b"").to_bytes())
